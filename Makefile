@@ -1,0 +1,77 @@
+# Taskmill: the same targets for people and CI. `make help` lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+MEMBERS := libs/contracts libs/runtime libs/sdk libs/cli services/gateway services/task-store services/processor
+SOURCES := libs services tests
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+.PHONY: run
+run: $(VENV)/.installed ## Start everything on this machine: NATS, PostgreSQL and the three services
+	@exec $(BIN)/taskmill up
+
+.PHONY: test
+test: $(VENV)/.installed-dev ## Run every test on real servers
+	$(BIN)/python -m pytest
+
+.PHONY: check
+check: lint types imports drift test ## Run exactly what CI runs
+
+.PHONY: fmt
+fmt: $(VENV)/.installed-dev ## Format the code and mend what can be mended
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff check --fix $(SOURCES)
+
+.PHONY: lint
+lint: $(VENV)/.installed-dev ## Check format and style
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+
+.PHONY: types
+types: $(VENV)/.installed-dev ## Check the types, strictly
+	$(BIN)/mypy $(addsuffix /src,$(MEMBERS)) tests
+
+.PHONY: imports
+imports: $(VENV)/.installed-dev ## Check that imports go one way only
+	$(BIN)/lint-imports
+
+.PHONY: generate
+generate: $(VENV)/.installed-dev ## Write what is generated: JSON Schemas, docs/messages.md
+	$(BIN)/python -m taskmill.contracts.generate
+
+.PHONY: drift
+drift: $(VENV)/.installed-dev ## Check that what is generated is up to date
+	$(BIN)/python -m taskmill.contracts.generate --check
+
+.PHONY: lock
+lock: ## Resolve every version anew (needs uv)
+	uv pip compile $(LOCK_OPTIONS) pyproject.toml -o requirements.lock
+	uv pip compile $(LOCK_OPTIONS) --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+
+LOCK_OPTIONS := --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate -p 3.11 \
+	$(foreach member,$(MEMBERS),--no-emit-package taskmill-$(notdir $(member)))
+
+.PHONY: clean
+clean: ## Remove the virtual environment, caches and data
+	rm -rf $(VENV) .data .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Taskmill needs Python 3.11 or newer.")'
+	$(PYTHON) -m venv $(VENV)
+
+PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+MANIFESTS := pyproject.toml $(addsuffix /pyproject.toml,$(MEMBERS))
+
+$(VENV)/.installed: requirements.lock $(MANIFESTS) | $(VENV)/bin/python
+	$(PIP_INSTALL) --require-hashes -r requirements.lock
+	$(PIP_INSTALL) --no-deps --no-build-isolation $(foreach member,$(MEMBERS),-e $(member))
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
+	$(PIP_INSTALL) --require-hashes -r requirements-dev.lock
+	@touch $@

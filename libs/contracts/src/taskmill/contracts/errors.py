@@ -1,0 +1,219 @@
+"""The error tree of Taskmill, and its form on the wire.
+
+Every error has a stable `code`, which clients may branch on, and typed fields from which its message is made. Two
+questions decide where an error belongs: whose fault is it, and can the same request succeed later?
+
+TaskmillError
+├── RequestError                 the caller's fault; repeating it unchanged fails again
+│   ├── InvalidRequestError      invalid_request
+│   ├── InvalidJsonError         invalid_json
+│   ├── PayloadTooLargeError     payload_too_large
+│   ├── TaskNotFoundError        task_not_found
+│   ├── TaskExistsError          task_exists
+│   ├── RunActiveError           run_active
+│   ├── IllegalTransitionError   illegal_transition
+│   ├── RevisionMismatchError    revision_mismatch
+│   ├── FieldNotEditableError    field_not_editable
+│   └── TooManyQueuesError       too_many_queues
+├── UnavailableError             nobody's fault; the same request may succeed later
+│   ├── StoreUnavailableError    store_unavailable
+│   ├── DatabaseUnavailableError database_unavailable
+│   ├── BusUnavailableError      bus_unavailable
+│   └── OverloadedError          overloaded
+└── InternalError                internal_error; our fault, the details are in the logs only
+"""
+
+from typing import Annotated, ClassVar
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class FieldProblem(BaseModel):
+    """What is wrong with one part of a request. It never repeats the offending value."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    pointer: Annotated[
+        str, Field(description="JSON Pointer (RFC 6901) to the offending part, or the parameter's name.")
+    ]
+    detail: Annotated[str, Field(description="What is wrong with it.")]
+    code: Annotated[str, Field(description="Stable name of the rule that was broken.")]
+
+
+class Problem(BaseModel):
+    """An error as it crosses the bus: what RFC 9457 needs, less what only HTTP knows."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    code: Annotated[str, Field(description="Stable error code.")]
+    detail: Annotated[str, Field(description="One sentence for a person.")]
+    errors: Annotated[list[FieldProblem], Field(description="The offending parts, if any.")] = []
+    retry_after_seconds: Annotated[
+        int | None, Field(description="When the same request may be worth repeating; null: never unchanged.")
+    ] = None
+
+
+class TaskmillError(Exception):
+    """Root of every error that Taskmill raises on purpose."""
+
+    code: ClassVar[str] = "internal_error"
+    detail: ClassVar[str] = "Something went wrong on our side."
+    retry_after_seconds: ClassVar[int | None] = None
+
+    def __init__(self, detail: str | None = None, *, errors: list[FieldProblem] | None = None) -> None:
+        super().__init__(detail or self.detail)
+        self.errors = errors or []
+
+    def problem(self) -> Problem:
+        """This error as it is told to a caller."""
+        return Problem(
+            code=self.code, detail=str(self), errors=self.errors, retry_after_seconds=self.retry_after_seconds
+        )
+
+
+class RequestError(TaskmillError):
+    """The caller's fault: repeating the request unchanged fails again."""
+
+    code = "invalid_request"
+
+
+class InvalidRequestError(RequestError):
+    """A request does not fit its model; `errors` says where."""
+
+    code = "invalid_request"
+    detail = "The request does not fit its schema."
+
+
+class InvalidJsonError(RequestError):
+    """A document is no JSON, or JSON that Taskmill cannot keep exactly."""
+
+    code = "invalid_json"
+    detail = "The body is not a JSON document that can be kept exactly."
+
+
+class PayloadTooLargeError(RequestError):
+    """A document is larger than a limit allows."""
+
+    code = "payload_too_large"
+
+    def __init__(self, what: str, limit_bytes: int) -> None:
+        super().__init__(f"The {what} is larger than {limit_bytes} bytes.")
+
+
+class TaskNotFoundError(RequestError):
+    """No task has this id."""
+
+    code = "task_not_found"
+    detail = "No task has this id."
+
+
+class TaskExistsError(RequestError):
+    """A task with the id of a new one exists already."""
+
+    code = "task_exists"
+
+    def __init__(self, task_id: UUID) -> None:
+        super().__init__(f"A task with the id {task_id} exists already.")
+
+
+class RunActiveError(RequestError):
+    """What was asked for is impossible while the task waits for, or is in, processing."""
+
+    code = "run_active"
+    detail = "The task is being processed; this is possible once its run has ended."
+
+
+class IllegalTransitionError(RequestError):
+    """The lifecycle has no way from the task's status to the one asked for."""
+
+    code = "illegal_transition"
+
+    def __init__(self, status: str, wanted: str) -> None:
+        super().__init__(f"A task that is {status} cannot be set to {wanted}.")
+
+
+class RevisionMismatchError(RequestError):
+    """The task has changed since the caller read it."""
+
+    code = "revision_mismatch"
+    detail = "The task has changed since it was read; read it again."
+
+
+class FieldNotEditableError(RequestError):
+    """A request changes a field that only Taskmill sets."""
+
+    code = "field_not_editable"
+    detail = "The request changes a field that only Taskmill sets."
+
+
+class TooManyQueuesError(RequestError):
+    """A new queue would exceed the number that the operator allows."""
+
+    code = "too_many_queues"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"No more than {limit} queues may exist (TASKMILL_MAX_QUEUES).")
+
+
+class UnavailableError(TaskmillError):
+    """Nobody's fault: the same request may succeed later."""
+
+    code = "store_unavailable"
+    retry_after_seconds = 1
+
+
+class StoreUnavailableError(UnavailableError):
+    """No task store answered in time."""
+
+    code = "store_unavailable"
+    detail = "The task store did not answer in time."
+
+
+class DatabaseUnavailableError(UnavailableError):
+    """The task store cannot reach PostgreSQL."""
+
+    code = "database_unavailable"
+    detail = "The database cannot be reached at the moment."
+
+
+class BusUnavailableError(UnavailableError):
+    """NATS cannot be reached, or did not answer in time."""
+
+    code = "bus_unavailable"
+    detail = "The message bus cannot be reached at the moment."
+
+
+class OverloadedError(UnavailableError):
+    """A bounded queue inside a service is full."""
+
+    code = "overloaded"
+    detail = "More requests are waiting than can be served."
+
+
+class InternalError(TaskmillError):
+    """Our fault. Callers learn nothing but that it happened; the logs hold the rest."""
+
+    code = "internal_error"
+
+
+class RemoteError(TaskmillError):
+    """An error that another service answered with, kept as it came."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.detail, errors=problem.errors)
+        self._problem = problem
+
+    def problem(self) -> Problem:
+        """The problem as the other service told it."""
+        return self._problem
+
+
+def _leaves(root: type[TaskmillError]) -> list[type[TaskmillError]]:
+    children = [child for child in root.__subclasses__() if child is not RemoteError]
+    return [leaf for child in children for leaf in _leaves(child)] if children else [root]
+
+
+def error_codes() -> dict[str, type[TaskmillError]]:
+    """Every code that may appear in a `Problem`, with the error that carries it."""
+    return {error.code: error for error in _leaves(TaskmillError)}

@@ -1,0 +1,149 @@
+"""Events: what the store committed, told to the world.
+
+Every event is one CloudEvents 1.0 document in structured JSON mode. Its bytes are composed once, and are the same in
+the log, on NATS and in every answer of the gateway. `sequence` is the task's version: 1, 2, 3, … without a gap, so that
+a subscriber can prove that it missed nothing.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import AwareDatetime, Field, JsonValue
+
+from taskmill.contracts.status import Priority, TaskStatus
+from taskmill.contracts.tasks import Progress, TaskError, WireModel
+
+EVENT_SOURCE = "/taskmill/task-store"
+EVENT_CONTENT_TYPE = "application/cloudevents+json"
+
+
+class EventType(StrEnum):
+    """What happened to a task, in the past tense: a token of the event's subject."""
+
+    CREATED = "created"
+    UPDATED = "updated"
+    QUEUED = "queued"
+    SCHEDULED = "scheduled"
+    STARTED = "started"
+    PROGRESSED = "progressed"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    DELETED = "deleted"
+
+    @property
+    def cloud_event_type(self) -> str:
+        """The CloudEvents `type`, with the version of the schema of `data`."""
+        return f"taskmill.task.{self.value}.v1"
+
+
+class EventData(WireModel):
+    """What every event tells: the task's state after the change."""
+
+    kind: str
+    queue: str
+    status: TaskStatus
+    revision: int
+    run: int
+    attempt: int
+
+
+class TaskCreatedData(EventData):
+    """A task exists. The first event of every task."""
+
+    title: str
+    description: str | None = None
+    priority: Priority
+    labels: dict[str, str]
+    payload: JsonValue = None
+
+
+class TaskUpdatedData(EventData):
+    """A client edited the task."""
+
+    changes: Annotated[dict[str, JsonValue], Field(description="The fields that changed, with their new values.")]
+
+
+class TaskQueuedData(EventData):
+    """The task waits for a processor."""
+
+    dispatch: Annotated[int, Field(description="Number of the work item that is published for it.")]
+    reason: Annotated[
+        Literal["process", "given_back", "due"],
+        Field(description="A client asked for processing; a processor gave the work back; its time has come."),
+    ]
+
+
+class TaskScheduledData(EventData):
+    """The task waits for a point in time."""
+
+    run_at: datetime
+    reason: Annotated[Literal["unknown_kind"], Field(description="The processor that had it knows no such kind.")]
+
+
+class TaskStartedData(EventData):
+    """A processor called the handler."""
+
+    dispatch: int
+    delivery: int
+    processor_id: str
+    started_at: datetime
+
+
+class TaskProgressedData(EventData):
+    """The handler said how far it is. At most about one a second for a task."""
+
+    progress: Progress
+
+
+class TaskCompletedData(EventData):
+    """The work is done."""
+
+    finished_at: datetime
+    result: JsonValue = None
+
+
+class TaskFailedData(EventData):
+    """The work could not be done."""
+
+    finished_at: datetime
+    error: TaskError
+
+
+class TaskDeletedData(EventData):
+    """The task is gone. The last event of its history."""
+
+
+EVENT_DATA: dict[EventType, type[EventData]] = {
+    EventType.CREATED: TaskCreatedData,
+    EventType.UPDATED: TaskUpdatedData,
+    EventType.QUEUED: TaskQueuedData,
+    EventType.SCHEDULED: TaskScheduledData,
+    EventType.STARTED: TaskStartedData,
+    EventType.PROGRESSED: TaskProgressedData,
+    EventType.COMPLETED: TaskCompletedData,
+    EventType.FAILED: TaskFailedData,
+    EventType.DELETED: TaskDeletedData,
+}
+
+
+class TaskEvent(WireModel):
+    """The envelope (CloudEvents 1.0). `data` fits the model that `EVENT_DATA` names for the type."""
+
+    specversion: Literal["1.0"] = "1.0"
+    id: Annotated[str, Field(description="`<task id>.<sequence>`: the same in every copy, for deduplication.")]
+    source: str = EVENT_SOURCE
+    type: Annotated[str, Field(description="`taskmill.task.<event>.v1`.")]
+    subject: Annotated[UUID, Field(description="The task's id.")]
+    time: AwareDatetime
+    datacontenttype: Literal["application/json"] = "application/json"
+    sequence: Annotated[int, Field(ge=1, description="The task's version: 1, 2, 3, … without a gap.")]
+    data: dict[str, Any]
+
+
+class EventPage(WireModel):
+    """A page of a task's events, oldest first, each as it was published."""
+
+    items: list[TaskEvent]
+    next_cursor: str | None = None

@@ -1,0 +1,42 @@
+"""The limits of the wire, each named once.
+
+They are part of the contract, not settings: a message that one service accepts must fit through every other.
+"""
+
+MAX_MESSAGE_BYTES = 1024 * 1024
+"""What NATS takes in one message (its default `max_payload`)."""
+
+MAX_BODY_BYTES = 768 * 1024
+"""A request body, a bundle of reports, and the items of a page: leaves room for envelope and headers in a message."""
+
+MAX_PAYLOAD_BYTES = 256 * 1024
+"""A task's payload, as compact UTF-8 JSON."""
+
+MAX_RESULT_BYTES = 256 * 1024
+"""A task's result, as compact UTF-8 JSON."""
+
+MAX_JSON_DEPTH = 32
+"""How deeply arrays and objects of a JSON document may be nested."""
+
+MAX_TITLE_CHARS = 200
+MAX_DESCRIPTION_CHARS = 10_000
+MAX_LABELS = 32
+MAX_LABEL_VALUE_CHARS = 200
+MAX_ERROR_MESSAGE_CHARS = 2_000
+MAX_PROGRESS_MESSAGE_CHARS = 200
+MAX_PROCESSOR_ID_CHARS = 64
+
+MAX_BATCH_TASKS = 1_000
+"""Tasks in one `POST /tasks/batch`."""
+
+MAX_PAGE_ITEMS = 200
+"""Items in one page of a list."""
+
+DEFAULT_PAGE_ITEMS = 50
+
+MAX_KINDS_PER_PROCESSOR = 256
+MAX_QUEUES_PER_PROCESSOR = 64
+
+MAX_INTEGER = 2**63 - 1
+MIN_INTEGER = -(2**63)
+"""Integers in JSON documents: what a signed 64-bit number holds, as in PostgreSQL and most languages."""

@@ -1,0 +1,66 @@
+"""Which message goes where: the one table behind the JSON Schemas, docs/messages.md and the contract tests."""
+
+from dataclasses import dataclass
+
+from pydantic import BaseModel
+
+from taskmill.contracts import requests, subjects
+from taskmill.contracts.errors import Problem
+from taskmill.contracts.events import EVENT_DATA, EventPage, TaskEvent
+from taskmill.contracts.reports import ReportBundle
+from taskmill.contracts.tasks import Task
+from taskmill.contracts.work import WorkItem
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A request to the task store and what answers it."""
+
+    verb: str
+    request: type[BaseModel]
+    reply: type[BaseModel]
+
+    @property
+    def subject(self) -> str:
+        """Where the request is sent."""
+        return subjects.command(self.verb)
+
+
+CREATE = Command("create", requests.CreateTask, Task)
+CREATE_MANY = Command("create_many", requests.CreateTasks, requests.CreateTasksReply)
+GET = Command("get", requests.GetTask, Task)
+LIST = Command("list", requests.ListTasks, requests.TaskPage)
+UPDATE = Command("update", requests.UpdateTask, Task)
+DELETE = Command("delete", requests.DeleteTask, requests.DeleteTaskReply)
+PROCESS = Command("process", requests.ProcessTask, Task)
+ATTEMPTS = Command("attempts", requests.ListAttempts, requests.AttemptPage)
+EVENTS = Command("events", requests.ListEvents, EventPage)
+HEALTH = Command("health", requests.CheckHealth, requests.StoreHealth)
+
+COMMANDS = (CREATE, CREATE_MANY, GET, LIST, UPDATE, DELETE, PROCESS, ATTEMPTS, EVENTS, HEALTH)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message that is published, not answered."""
+
+    subject: str
+    model: type[BaseModel]
+    publisher: str
+    consumer: str
+
+
+MESSAGES = (
+    Message(f"{subjects.PREFIX}.work.<queue>.<priority>.<kind>.<task_id>", WorkItem, "task-store", "processor"),
+    Message(f"{subjects.PREFIX}.report.<processor_id>", ReportBundle, "processor", "task-store"),
+    Message(f"{subjects.PREFIX}.event.<type>.<kind>.<task_id>", TaskEvent, "task-store", "anyone"),
+)
+
+
+def message_models() -> dict[str, type[BaseModel]]:
+    """Every model that has a JSON Schema of its own, by its name."""
+    models = [model for command in COMMANDS for model in (command.request, command.reply)]
+    models += [message.model for message in MESSAGES]
+    models += EVENT_DATA.values()
+    models.append(Problem)
+    return {model.__name__: model for model in models}

@@ -1,0 +1,93 @@
+"""Reports: what a processor says of the attempts that it executes.
+
+They travel in bundles on the stream TASK_REPORTS. Every report carries the fence (attempt, dispatch, delivery), by
+which the store tells a report of the current execution from one of an execution that was given up.
+"""
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import AwareDatetime, Field
+
+from taskmill.contracts.limits import MAX_KINDS_PER_PROCESSOR, MAX_QUEUES_PER_PROCESSOR
+from taskmill.contracts.tasks import Kind, ProcessorId, Progress, Queue, Result, TaskError, WireModel
+
+
+class AttemptReport(WireModel):
+    """Base of every report: which execution of which task it speaks of."""
+
+    task_id: UUID
+    attempt: Annotated[int, Field(ge=1)]
+    dispatch: Annotated[int, Field(ge=1)]
+    delivery: Annotated[int, Field(ge=1, description="JetStream's delivery count of the work item.")]
+
+
+class Started(AttemptReport):
+    """The handler is about to be called."""
+
+    type: Literal["started"] = "started"
+    started_at: AwareDatetime
+
+
+class Heartbeat(AttemptReport):
+    """The processor still holds the attempt: renews its lease."""
+
+    type: Literal["heartbeat"] = "heartbeat"
+
+
+class Progressed(AttemptReport):
+    """How far the handler says it is."""
+
+    type: Literal["progressed"] = "progressed"
+    progress: Progress
+
+
+class Completed(AttemptReport):
+    """The handler returned. It stands for `started` too: a quick task is told in one report."""
+
+    type: Literal["completed"] = "completed"
+    started_at: AwareDatetime
+    finished_at: AwareDatetime
+    result: Result = None
+
+
+class Failed(AttemptReport):
+    """The handler raised, or its result cannot be kept. Stands for `started` too."""
+
+    type: Literal["failed"] = "failed"
+    started_at: AwareDatetime
+    finished_at: AwareDatetime
+    error: TaskError
+
+
+class GivenBack(AttemptReport):
+    """The processor will not execute the work item; it is queued again under a new dispatch, not charged."""
+
+    type: Literal["given_back"] = "given_back"
+    reason: Annotated[
+        Literal["draining", "unknown_kind"],
+        Field(description="Why: the processor stops, or it has no handler for the kind (queued after a backoff)."),
+    ]
+
+
+class Hello(WireModel):
+    """A processor tells what it serves, at its start and after each reconnect: the store makes the consumers exist."""
+
+    type: Literal["hello"] = "hello"
+    queues: Annotated[list[Queue], Field(min_length=1, max_length=MAX_QUEUES_PER_PROCESSOR)]
+    kinds: Annotated[list[Kind], Field(max_length=MAX_KINDS_PER_PROCESSOR)]
+    slots: Annotated[int, Field(ge=1, description="Handlers that it executes at once.")]
+    software_version: str
+
+
+Report = Annotated[
+    Started | Heartbeat | Progressed | Completed | Failed | GivenBack | Hello,
+    Field(discriminator="type"),
+]
+
+
+class ReportBundle(WireModel):
+    """Everything that a processor has to say since its last bundle, in order. At most `MAX_BODY_BYTES` as JSON."""
+
+    processor_id: ProcessorId
+    reports: Annotated[list[Report], Field(min_length=1)]

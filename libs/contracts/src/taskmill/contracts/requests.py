@@ -1,0 +1,244 @@
+"""Requests to the task store and its replies.
+
+A request goes to `tasks.v1.cmd.<verb>`; the reply is the reply model's JSON, or, with the headers of NATS' ADR-32
+(`Nats-Service-Error`, `Nats-Service-Error-Code`), a `Problem`. What is asked comes from clients, so unknown fields are
+refused.
+"""
+
+from enum import StrEnum
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+
+from taskmill.contracts.limits import DEFAULT_PAGE_ITEMS, MAX_BATCH_TASKS, MAX_PAGE_ITEMS, MAX_TITLE_CHARS
+from taskmill.contracts.status import Priority, TaskStatus
+from taskmill.contracts.tasks import (
+    DEFAULT_KIND,
+    DEFAULT_QUEUE,
+    Attempt,
+    Description,
+    Kind,
+    LabelKey,
+    Labels,
+    LabelValue,
+    Payload,
+    Progress,
+    Queue,
+    Result,
+    TaskError,
+    TaskReceipt,
+    TaskSummary,
+    Text,
+    Title,
+    WireModel,
+)
+
+Cursor = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,200}$"),
+    Field(description="Where the next page starts, as the last page told it. Opaque."),
+]
+ExpectedRevision = Annotated[
+    int | None, Field(ge=1, description="The revision that the caller saw (If-Match); null: any.")
+]
+PageLimit = Annotated[int, Field(ge=1, le=MAX_PAGE_ITEMS, description="Items in a page at most. 1 to 200.")]
+
+
+class Request(BaseModel):
+    """Base of what is asked: immutable; an unknown field is an error, not a wish that is ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class NewTask(Request):
+    """A task that a client wants to exist."""
+
+    title: Title
+    description: Description = None
+    priority: Annotated[Priority, Field(description="Served first to last: critical, high, medium, low.")] = (
+        Priority.MEDIUM
+    )
+    kind: Kind = DEFAULT_KIND
+    payload: Payload = None
+    queue: Queue = DEFAULT_QUEUE
+    labels: Labels = {}
+    process: Annotated[bool, Field(description="Whether to start processing at once.")] = False
+
+
+class CreateTask(NewTask):
+    """Create one task. Replied to with `Task`."""
+
+    id: Annotated[UUID, Field(description="The new task's id: a UUID, version 7, made by the caller.")]
+
+
+class CreateTasks(Request):
+    """Create many tasks, all or none. Replied to with `CreateTasksReply`."""
+
+    tasks: Annotated[list[CreateTask], Field(min_length=1, max_length=MAX_BATCH_TASKS)]
+
+
+class CreateTasksReply(WireModel):
+    """The tasks of a `CreateTasks`, in its order."""
+
+    items: Annotated[list[TaskReceipt], Field(description="The new tasks, in the order of the request.")]
+
+
+class GetTask(Request):
+    """Read one task. Replied to with `Task`."""
+
+    id: UUID
+
+
+class TaskSort(StrEnum):
+    """The order of a list."""
+
+    NEWEST_FIRST = "-created_at"
+    OLDEST_FIRST = "created_at"
+
+
+class TaskFilter(Request):
+    """Which tasks a list holds: those that meet every condition that is given."""
+
+    status: Annotated[list[TaskStatus], Field(max_length=len(TaskStatus), description="Any of these.")] = []
+    title: Annotated[
+        Annotated[Text, StringConstraints(min_length=1, max_length=MAX_TITLE_CHARS)] | None,
+        Field(description="A part of the title, in any case."),
+    ] = None
+    kind: Kind | None = None
+    queue: Queue | None = None
+    priority: Priority | None = None
+    labels: Annotated[
+        dict[LabelKey, LabelValue | None],
+        Field(max_length=8, description="Labels that the task has; null: with any value."),
+    ] = {}
+    created_after: Annotated[AwareDatetime | None, Field(description="Created at or after this instant.")] = None
+    created_before: Annotated[AwareDatetime | None, Field(description="Created before this instant.")] = None
+
+
+class ListTasks(Request):
+    """Read a page of tasks. Replied to with `TaskPage`."""
+
+    filter: TaskFilter = TaskFilter()
+    sort: TaskSort = TaskSort.NEWEST_FIRST
+    limit: PageLimit = DEFAULT_PAGE_ITEMS
+    cursor: Cursor | None = None
+
+
+class TaskPage(WireModel):
+    """A page of tasks. It may end before `limit` so that it fits a message."""
+
+    items: list[TaskSummary]
+    next_cursor: Annotated[str | None, Field(description="Where the next page starts; null: this is the last.")] = None
+
+
+class EditableTask(Request):
+    """The part of a task that clients may edit. A field that is left out, or cleared, has the default of creation."""
+
+    title: Title
+    description: Description = None
+    priority: Priority = Priority.MEDIUM
+    kind: Kind = DEFAULT_KIND
+    payload: Payload = None
+    queue: Queue = DEFAULT_QUEUE
+    labels: Labels = {}
+    status: TaskStatus
+
+
+class ServerFields(Request):
+    """Fields that only Taskmill sets, as a client sent them back. Those that are given must be unchanged."""
+
+    id: UUID | None = None
+    is_run_active: bool | None = None
+    version: int | None = None
+    revision: int | None = None
+    run: int | None = None
+    attempt: int | None = None
+    run_at: AwareDatetime | None = None
+    processor_id: str | None = None
+    progress: Progress | None = None
+    result: Result = None
+    error: TaskError | None = None
+    created_at: AwareDatetime | None = None
+    updated_at: AwareDatetime | None = None
+    queued_at: AwareDatetime | None = None
+    started_at: AwareDatetime | None = None
+    finished_at: AwareDatetime | None = None
+
+
+class UpdateTask(Request):
+    """Edit one task. Replied to with `Task`.
+
+    The store applies `changes` to the task's editable part, and the outcome must be an `EditableTask`.
+    """
+
+    id: UUID
+    changes: Annotated[dict[str, JsonValue], Field(description="New values by field. Other fields keep their value.")]
+    is_merge_patch: Annotated[
+        bool, Field(description="Apply `changes` as RFC 7396 does: objects merge, null clears. False: values replace.")
+    ] = False
+    unchanged: Annotated[
+        ServerFields, Field(description="Only fields that are present are compared with the task's.")
+    ] = ServerFields()
+    expected_revision: ExpectedRevision = None
+
+
+class DeleteTask(Request):
+    """Delete one task; its events stay. Replied to with `DeleteTaskReply`."""
+
+    id: UUID
+    expected_revision: ExpectedRevision = None
+
+
+class DeleteTaskReply(WireModel):
+    """The task is gone."""
+
+    id: UUID
+    version: Annotated[int, Field(description="Number of the task's last event, `deleted`.")]
+
+
+class ProcessTask(Request):
+    """Start a run of a task. Replied to with `Task`."""
+
+    id: UUID
+    expected_revision: ExpectedRevision = None
+
+
+class ListAttempts(Request):
+    """Read a page of a task's attempts, oldest first. Replied to with `AttemptPage`."""
+
+    task_id: UUID
+    limit: PageLimit = DEFAULT_PAGE_ITEMS
+    cursor: Cursor | None = None
+
+
+class AttemptPage(WireModel):
+    """A page of attempts, oldest first."""
+
+    items: list[Attempt]
+    next_cursor: str | None = None
+
+
+class ListEvents(Request):
+    """Read a page of a task's events, oldest first, as they were published. Replied to with an `EventPage`."""
+
+    task_id: UUID
+    limit: PageLimit = DEFAULT_PAGE_ITEMS
+    cursor: Cursor | None = None
+
+
+class CheckHealth(Request):
+    """Ask a task store how it is. Replied to with `StoreHealth`."""
+
+
+class ComponentState(StrEnum):
+    """Whether a part of the system can be used."""
+
+    UP = "up"
+    DOWN = "down"
+
+
+class StoreHealth(WireModel):
+    """What one task store says of what it stands on."""
+
+    postgresql: ComponentState

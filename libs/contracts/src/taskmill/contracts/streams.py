@@ -1,0 +1,125 @@
+"""The JetStream streams and consumers of Taskmill, as values. The task store makes the servers agree with them."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from taskmill.contracts import subjects
+from taskmill.contracts.status import Priority
+
+MESSAGE_ID_HEADER = "Nats-Msg-Id"
+"""JetStream drops a message whose id it has seen within the stream's duplicate window."""
+
+POSITION_HEADER = "Taskmill-Position"
+"""On events: the position in the store's log."""
+
+
+class Retention(StrEnum):
+    """How long a stream keeps a message."""
+
+    LIMITS = "limits"
+    WORK_QUEUE = "workqueue"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamSpec:
+    """What a stream must be. Sizes in bytes, times in seconds; `None`: unlimited."""
+
+    name: str
+    subjects: tuple[str, ...]
+    retention: Retention
+    max_bytes: int | None = None
+    max_age_seconds: float | None = None
+    max_msgs_per_subject: int | None = None
+    duplicate_window_seconds: float = 120
+    discard_new: bool = False
+    allow_direct: bool = False
+    allow_batched: bool = False
+    deny_delete: bool = False
+    deny_purge: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsumerSpec:
+    """What a durable pull consumer must be. Acks are always explicit: AckAll loses what a dead client held."""
+
+    stream: str
+    name: str
+    filter_subject: str
+    ack_wait_seconds: float
+    max_ack_pending: int
+
+
+WORK_STREAM = "TASK_WORK"
+REPORTS_STREAM = "TASK_REPORTS"
+EVENTS_STREAM = "TASK_EVENTS"
+
+HEARTBEATS_PER_ACK_WAIT = 3
+"""A processor says that it holds a work item this often within the consumer's ack wait."""
+
+
+def work_stream() -> StreamSpec:
+    """Work items. One per task: a new dispatch replaces the old, which is then not redelivered."""
+    return StreamSpec(
+        name=WORK_STREAM,
+        subjects=(subjects.WORK_SUBJECTS,),
+        retention=Retention.WORK_QUEUE,
+        max_msgs_per_subject=1,
+        allow_direct=True,
+        allow_batched=True,
+    )
+
+
+def reports_stream(max_bytes: int) -> StreamSpec:
+    """Reports. When it is full, processors keep their reports and try again, so nothing old is discarded."""
+    return StreamSpec(
+        name=REPORTS_STREAM,
+        subjects=(subjects.REPORT_SUBJECTS,),
+        retention=Retention.WORK_QUEUE,
+        max_bytes=max_bytes,
+        discard_new=True,
+    )
+
+
+def events_stream(max_bytes: int, max_age_seconds: float) -> StreamSpec:
+    """Events. The log in PostgreSQL is the full history; this is what subscribers follow."""
+    return StreamSpec(
+        name=EVENTS_STREAM,
+        subjects=(subjects.EVENT_SUBJECTS,),
+        retention=Retention.LIMITS,
+        max_bytes=max_bytes,
+        max_age_seconds=max_age_seconds,
+        allow_direct=True,
+        allow_batched=True,
+        deny_delete=True,
+        deny_purge=True,
+    )
+
+
+def work_consumer_name(queue: str, priority: Priority) -> str:
+    """The consumer that processors of a queue pull one priority from."""
+    return f"work-{queue}-{priority.value}"
+
+
+def work_consumer(queue: str, priority: Priority, ack_wait_seconds: float) -> ConsumerSpec:
+    """The consumer of one queue and priority. The store owns the limits of redelivery, so JetStream has none."""
+    return ConsumerSpec(
+        stream=WORK_STREAM,
+        name=work_consumer_name(queue, priority),
+        filter_subject=subjects.work_filter(queue, priority),
+        ack_wait_seconds=ack_wait_seconds,
+        max_ack_pending=10_000,
+    )
+
+
+REPORTS_CONSUMER = "reports"
+
+
+def reports_consumer(ack_wait_seconds: float) -> ConsumerSpec:
+    """The consumer that all task stores share."""
+    return ConsumerSpec(
+        stream=REPORTS_STREAM,
+        name=REPORTS_CONSUMER,
+        filter_subject=subjects.REPORT_SUBJECTS,
+        ack_wait_seconds=ack_wait_seconds,
+        max_ack_pending=2_000,
+    )

@@ -1,0 +1,62 @@
+"""Every subject that Taskmill uses. Nothing else builds or parses one."""
+
+from typing import NamedTuple
+from uuid import UUID
+
+from taskmill.contracts.events import EventType
+from taskmill.contracts.status import Priority
+
+PREFIX = "tasks.v1"
+
+WORK_SUBJECTS = f"{PREFIX}.work.>"
+REPORT_SUBJECTS = f"{PREFIX}.report.>"
+EVENT_SUBJECTS = f"{PREFIX}.event.>"
+
+RELAY_WAKE_SUBJECT = f"{PREFIX}.ctl.relay"
+"""A store that does not lead tells the leader that it has committed events. A hint: losing it costs a poll's delay."""
+
+
+def command(verb: str) -> str:
+    """The subject of a request to the task store, such as `tasks.v1.cmd.create`."""
+    return f"{PREFIX}.cmd.{verb}"
+
+
+def work(queue: str, priority: Priority, kind: str, task_id: UUID) -> str:
+    """The subject of a task's work item. A task has one, so that a new dispatch replaces the old."""
+    return f"{PREFIX}.work.{queue}.{priority.value}.{kind}.{task_id}"
+
+
+def work_filter(queue: str, priority: Priority) -> str:
+    """What the consumer of one queue and priority selects."""
+    return f"{PREFIX}.work.{queue}.{priority.value}.>"
+
+
+def report(processor_id: str) -> str:
+    """The subject of a processor's reports."""
+    return f"{PREFIX}.report.{processor_id}"
+
+
+def event(event_type: EventType, kind: str, task_id: UUID) -> str:
+    """The subject of an event, such as `tasks.v1.event.completed.http-request.<task id>`."""
+    return f"{PREFIX}.event.{event_type.value}.{kind}.{task_id}"
+
+
+class EventSubject(NamedTuple):
+    """The parts of an event's subject."""
+
+    event_type: EventType
+    kind: str
+    task_id: UUID
+
+
+def parse_event(subject: str) -> EventSubject:
+    """Take an event's subject apart.
+
+    Raises:
+        ValueError: It is not the subject of an event.
+    """
+    prefix, _, rest = subject.partition(".event.")
+    parts = rest.split(".")
+    if prefix != PREFIX or len(parts) != 3:
+        raise ValueError("not the subject of an event")
+    return EventSubject(EventType(parts[0]), parts[1], UUID(parts[2]))

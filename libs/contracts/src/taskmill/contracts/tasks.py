@@ -1,0 +1,206 @@
+"""A task as clients see it, and the types of its fields."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+from pydantic_core import PydanticCustomError
+
+from taskmill.contracts.json_text import json_size
+from taskmill.contracts.limits import (
+    MAX_DESCRIPTION_CHARS,
+    MAX_ERROR_MESSAGE_CHARS,
+    MAX_LABEL_VALUE_CHARS,
+    MAX_LABELS,
+    MAX_PAYLOAD_BYTES,
+    MAX_PROCESSOR_ID_CHARS,
+    MAX_PROGRESS_MESSAGE_CHARS,
+    MAX_RESULT_BYTES,
+    MAX_TITLE_CHARS,
+)
+from taskmill.contracts.status import Priority, TaskStatus
+
+NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"
+"""What a kind or a queue looks like: one token of a NATS subject."""
+
+LABEL_KEY_PATTERN = r"^[a-zA-Z0-9]([a-zA-Z0-9._/-]{0,62}[a-zA-Z0-9])?$"
+
+DEFAULT_KIND = "echo"
+DEFAULT_QUEUE = "default"
+
+
+def _no_nul(text: str) -> str:
+    if "\x00" in text:
+        raise PydanticCustomError("nul_character", "The character U+0000 cannot be stored")
+    return text
+
+
+def _payload_fits(value: JsonValue) -> JsonValue:
+    if json_size(value) > MAX_PAYLOAD_BYTES:
+        raise PydanticCustomError("payload_too_large", "The payload is larger than 262144 bytes as compact JSON")
+    return value
+
+
+def _result_fits(value: JsonValue) -> JsonValue:
+    if json_size(value) > MAX_RESULT_BYTES:
+        raise PydanticCustomError("result_too_large", "The result is larger than 262144 bytes as compact JSON")
+    return value
+
+
+Text = Annotated[str, AfterValidator(_no_nul)]
+
+Title = Annotated[
+    Text,
+    StringConstraints(min_length=1, max_length=MAX_TITLE_CHARS),
+    Field(description="What the task is, for people. 1 to 200 characters.", examples=["Fetch the front page"]),
+]
+Description = Annotated[
+    Annotated[Text, StringConstraints(max_length=MAX_DESCRIPTION_CHARS)] | None,
+    Field(description="More about the task, for people. Up to 10,000 characters."),
+]
+Kind = Annotated[
+    str,
+    StringConstraints(pattern=NAME_PATTERN),
+    Field(description="Names the handler that does the work.", examples=["http-request"]),
+]
+Queue = Annotated[
+    str,
+    StringConstraints(pattern=NAME_PATTERN),
+    Field(description="The pool that the task waits in and processors serve.", examples=["default"]),
+]
+LabelKey = Annotated[str, StringConstraints(pattern=LABEL_KEY_PATTERN)]
+LabelValue = Annotated[Text, StringConstraints(max_length=MAX_LABEL_VALUE_CHARS)]
+Labels = Annotated[
+    dict[LabelKey, LabelValue],
+    Field(
+        max_length=MAX_LABELS,
+        description="Names and values to find tasks by. Up to 32; a value has up to 200 characters.",
+        examples=[{"team": "web"}],
+    ),
+]
+Payload = Annotated[
+    JsonValue,
+    AfterValidator(_payload_fits),
+    Field(
+        description="The input of the handler: any JSON value of up to 256 KiB (262,144 bytes as compact JSON).",
+        examples=[{"method": "GET", "url": "https://example.org/"}],
+    ),
+]
+Result = Annotated[
+    JsonValue,
+    AfterValidator(_result_fits),
+    Field(description="What the handler returned: any JSON value of up to 256 KiB."),
+]
+ProcessorId = Annotated[
+    str,
+    StringConstraints(pattern=NAME_PATTERN, max_length=MAX_PROCESSOR_ID_CHARS),
+    Field(description="Names one processor process."),
+]
+Instant = Annotated[AwareDatetime, Field(description="An instant, ISO 8601 in UTC.")]
+
+
+class WireModel(BaseModel):
+    """Base of what Taskmill writes: immutable; a reader ignores fields that a newer writer added."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", serialize_by_alias=True)
+
+
+class Progress(WireModel):
+    """How far a handler says it is."""
+
+    fraction: Annotated[float, Field(ge=0, le=1, description="Share of the work that is done, 0 to 1.")]
+    message: Annotated[
+        Annotated[Text, StringConstraints(max_length=MAX_PROGRESS_MESSAGE_CHARS)] | None,
+        Field(description="What is being done, for people. Up to 200 characters."),
+    ] = None
+
+
+class TaskError(WireModel):
+    """Why an attempt failed. It never holds a traceback."""
+
+    code: Annotated[
+        str,
+        StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$"),
+        Field(description="Stable name of the cause."),
+    ]
+    type: Annotated[
+        str | None,
+        StringConstraints(max_length=200),
+        Field(description="Type of the exception, if there was one."),
+    ] = None
+    message: Annotated[
+        Text,
+        StringConstraints(max_length=MAX_ERROR_MESSAGE_CHARS),
+        Field(description="What happened, for people."),
+    ]
+
+
+class TaskSummary(WireModel):
+    """A task as a list shows it: without payload and result."""
+
+    id: Annotated[UUID, Field(description="Identifies the task: a UUID, version 7.")]
+    title: Title
+    description: Description = None
+    kind: Kind
+    queue: Queue
+    priority: Annotated[Priority, Field(description="Served first to last: critical, high, medium, low.")]
+    labels: Labels
+    status: Annotated[TaskStatus, Field(description="Where the task stands.")]
+    is_run_active: Annotated[bool, Field(description="Whether the task waits for, or is in, processing.")]
+    version: Annotated[int, Field(ge=1, description="Number of the task's newest event; rises by one with each.")]
+    revision: Annotated[int, Field(ge=1, description="Rises when the status or an editable field changes: the ETag.")]
+    run: Annotated[int, Field(ge=0, description="How often processing was asked for.")]
+    attempt: Annotated[int, Field(ge=0, description="Number of the newest attempt, over all runs.")]
+    run_at: Annotated[datetime | None, Field(description="When a scheduled task is due.")] = None
+    processor_id: Annotated[str | None, Field(description="The processor that has, or had, the newest attempt.")] = None
+    progress: Annotated[Progress | None, Field(description="How far the newest attempt says it is.")] = None
+    error: Annotated[TaskError | None, Field(description="Why the newest attempt failed.")] = None
+    created_at: Instant
+    updated_at: Instant
+    queued_at: Annotated[datetime | None, Field(description="When the task was last queued.")] = None
+    started_at: Annotated[datetime | None, Field(description="When the newest attempt started.")] = None
+    finished_at: Annotated[datetime | None, Field(description="When the newest run ended.")] = None
+
+
+class Task(TaskSummary):
+    """A task, whole."""
+
+    payload: Payload = None
+    result: Result = None
+
+
+class TaskReceipt(WireModel):
+    """What a bulk request answers of each task: enough to find it, small enough that a thousand fit a message."""
+
+    id: Annotated[UUID, Field(description="Identifies the task: a UUID, version 7.")]
+    title: Title
+    kind: Kind
+    queue: Queue
+    priority: Annotated[Priority, Field(description="Served first to last: critical, high, medium, low.")]
+    status: Annotated[TaskStatus, Field(description="Where the task stands.")]
+    version: Annotated[int, Field(ge=1, description="Number of the task's newest event.")]
+    revision: Annotated[int, Field(ge=1, description="The ETag's number.")]
+    created_at: Instant
+
+
+class AttemptOutcome(StrEnum):
+    """How an attempt ended."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+class Attempt(WireModel):
+    """One execution of a task within a run."""
+
+    attempt: Annotated[int, Field(ge=1, description="Number of the attempt, over all runs of the task.")]
+    run: Annotated[int, Field(ge=1, description="The run that it belongs to.")]
+    processor_id: Annotated[str | None, Field(description="Who executed it last; null: nobody has started it.")] = None
+    delivery: Annotated[int, Field(ge=0, description="How often its work item had been delivered when it started.")]
+    queued_at: Instant
+    started_at: Annotated[datetime | None, Field(description="When it started; null: it has not.")] = None
+    finished_at: Annotated[datetime | None, Field(description="When it ended; null: it has not.")] = None
+    outcome: Annotated[AttemptOutcome | None, Field(description="How it ended; null: it has not.")] = None
+    error: Annotated[TaskError | None, Field(description="Why it failed.")] = None

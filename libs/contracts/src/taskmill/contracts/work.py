@@ -1,0 +1,28 @@
+"""The work item: the message that asks a processor for one attempt."""
+
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import Field
+
+from taskmill.contracts.status import Priority
+from taskmill.contracts.tasks import Kind, Labels, Payload, Queue, Title, WireModel
+
+
+class WorkItem(WireModel):
+    """One attempt that somebody should execute. It carries the payload: a processor needs no look-up.
+
+    A report on it repeats `attempt` and `dispatch`, together with JetStream's delivery count: the fence that makes
+    reports of stale executions harmless.
+    """
+
+    task_id: UUID
+    run: Annotated[int, Field(ge=1)]
+    attempt: Annotated[int, Field(ge=1)]
+    dispatch: Annotated[int, Field(ge=1, description="Number of this publication of the task's work.")]
+    title: Title
+    kind: Kind
+    queue: Queue
+    priority: Priority
+    labels: Labels = {}
+    payload: Payload = None
