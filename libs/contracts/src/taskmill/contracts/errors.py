@@ -97,8 +97,8 @@ class PayloadTooLargeError(RequestError):
 
     code = "payload_too_large"
 
-    def __init__(self, what: str, limit_bytes: int) -> None:
-        super().__init__(f"The {what} is larger than {limit_bytes} bytes.")
+    def __init__(self, what: str, limit_bytes: int, *, errors: list[FieldProblem] | None = None) -> None:
+        super().__init__(f"The {what} is larger than {limit_bytes} bytes.", errors=errors)
 
 
 class TaskNotFoundError(RequestError):
@@ -210,7 +210,8 @@ class RemoteError(TaskmillError):
 
 
 def _leaves(root: type[TaskmillError]) -> list[type[TaskmillError]]:
-    children = [child for child in root.__subclasses__() if child is not RemoteError]
+    # Errors of other modules never cross the bus; which of them exist depends on what happens to be imported.
+    children = [child for child in root.__subclasses__() if child is not RemoteError and child.__module__ == __name__]
     return [leaf for child in children for leaf in _leaves(child)] if children else [root]
 
 

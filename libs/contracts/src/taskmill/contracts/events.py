@@ -13,7 +13,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, Field, JsonValue
 
 from taskmill.contracts.status import Priority, TaskStatus
-from taskmill.contracts.tasks import Progress, TaskError, WireModel
+from taskmill.contracts.tasks import NextCursor, Progress, TaskError, WireModel
 
 EVENT_SOURCE = "/taskmill/task-store"
 EVENT_CONTENT_TYPE = "application/cloudevents+json"
@@ -131,19 +131,19 @@ EVENT_DATA: dict[EventType, type[EventData]] = {
 class TaskEvent(WireModel):
     """The envelope (CloudEvents 1.0). `data` fits the model that `EVENT_DATA` names for the type."""
 
-    specversion: Literal["1.0"] = "1.0"
+    specversion: Annotated[Literal["1.0"], Field(description="The version of CloudEvents.")] = "1.0"
     id: Annotated[str, Field(description="`<task id>.<sequence>`: the same in every copy, for deduplication.")]
-    source: str = EVENT_SOURCE
+    source: Annotated[str, Field(description="Who tells it.")] = EVENT_SOURCE
     type: Annotated[str, Field(description="`taskmill.task.<event>.v1`.")]
     subject: Annotated[UUID, Field(description="The task's id.")]
-    time: AwareDatetime
-    datacontenttype: Literal["application/json"] = "application/json"
+    time: Annotated[AwareDatetime, Field(description="When it happened.")]
+    datacontenttype: Annotated[Literal["application/json"], Field(description="What `data` is.")] = "application/json"
     sequence: Annotated[int, Field(ge=1, description="The task's version: 1, 2, 3, … without a gap.")]
-    data: dict[str, Any]
+    data: Annotated[dict[str, Any], Field(description="What the event tells; the model depends on the type.")]
 
 
 class EventPage(WireModel):
     """A page of a task's events, oldest first, each as it was published."""
 
-    items: list[TaskEvent]
-    next_cursor: str | None = None
+    items: Annotated[list[TaskEvent], Field(description="The events. Up to 200.")]
+    next_cursor: NextCursor = None

@@ -5,37 +5,67 @@ bits is read differently by every language. Such a document is refused at the do
 """
 
 import math
-import re
 from typing import TypeVar
 
 from pydantic import BaseModel, JsonValue, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails, from_json, to_json
 
-from taskmill.contracts.errors import FieldProblem, InvalidJsonError, InvalidRequestError
-from taskmill.contracts.limits import MAX_INTEGER, MAX_JSON_DEPTH, MIN_INTEGER
+from taskmill.contracts.errors import (
+    FieldProblem,
+    InvalidJsonError,
+    InvalidRequestError,
+    PayloadTooLargeError,
+    RequestError,
+)
+from taskmill.contracts.limits import (
+    MAX_DOCUMENT_DEPTH,
+    MAX_INTEGER,
+    MAX_JSON_DEPTH,
+    MAX_PAYLOAD_BYTES,
+    MIN_INTEGER,
+)
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
-# A document without any of these needs no walk: an escaped NUL, a number of 19 digits or more, an exponent of three
-# digits, a word for what is no number. Bytes are scanned at the speed of C: most requests pay next to nothing.
-_SUSPICIOUS = re.compile(rb"\\u0000|[0-9]{19}|[eE]\+?[0-9]{3}|NaN|Infinity")
+_DIGITS_TO_ZEROS = bytes.maketrans(b"123456789E", b"000000000e")
 
 _MAX_REPORTED_PROBLEMS = 20
+_MAX_STEP_CHARS = 64
+
+# Where pydantic's own words repeat a piece of the value, these replace them.
+_DETAILS = {
+    "uuid_parsing": "Input should be a valid UUID",
+    "union_tag_invalid": "Input has an unknown tag",
+}
 
 
-def check_json(data: bytes) -> None:
+def check_json(data: bytes, *, max_depth: int = MAX_DOCUMENT_DEPTH) -> None:
     """Refuse a document that cannot be kept exactly.
 
     Args:
         data: UTF-8 JSON text.
+        max_depth: How deeply arrays and objects may be nested; 32 or more.
 
     Raises:
-        InvalidJsonError: It is no JSON, nests deeper than `MAX_JSON_DEPTH`, or holds U+0000, a lone surrogate, NaN, an
-            infinity, or an integer past 64 bits.
+        InvalidJsonError: It nests deeper than `max_depth`, or holds U+0000, a lone surrogate, NaN, an infinity, or an
+            integer past 64 bits; or it is no JSON. A document that shows no sign of the former is not parsed, though.
     """
-    suspicious = _SUSPICIOUS.search(data) or data.count(b"[") + data.count(b"{") > MAX_JSON_DEPTH
-    if suspicious:
-        _check_value(_decode(data), depth=0)
+    if _is_suspicious(data):
+        _check_value(_decode(data), max_depth)
+
+
+def _is_suspicious(data: bytes) -> bool:
+    """Whether a document may hold what must be looked for; most do not, and need no walk.
+
+    Numbers of 19 digits or more and exponents of three are looked for with every digit made a zero: a plain search runs
+    ten times as fast as a regular expression.
+    """
+    if b"\\u0000" in data or b"NaN" in data or b"Infinity" in data:
+        return True
+    if data.count(b"[") + data.count(b"{") > MAX_JSON_DEPTH:
+        return True
+    zeros = data.translate(_DIGITS_TO_ZEROS)
+    return b"0000000000000000000" in zeros or b"0e000" in zeros or b"0e+000" in zeros
 
 
 def _decode(data: bytes) -> JsonValue:
@@ -46,7 +76,7 @@ def _decode(data: bytes) -> JsonValue:
     return value
 
 
-def _check_value(value: JsonValue, depth: int) -> None:
+def _check_value(value: JsonValue, levels: int) -> None:
     if isinstance(value, str):
         if "\x00" in value:
             raise InvalidJsonError("The character U+0000 cannot be stored.")
@@ -59,11 +89,11 @@ def _check_value(value: JsonValue, depth: int) -> None:
         if not math.isfinite(value):
             raise InvalidJsonError("A number is not finite.")
     else:
-        if depth == MAX_JSON_DEPTH:
-            raise InvalidJsonError(f"Arrays and objects are nested deeper than {MAX_JSON_DEPTH}.")
+        if levels == 0:
+            raise InvalidJsonError("Arrays and objects are nested too deeply.")
         parts = [*value.keys(), *value.values()] if isinstance(value, dict) else value
         for part in parts:
-            _check_value(part, depth + 1)
+            _check_value(part, levels - 1)
 
 
 def read_json(adapter: TypeAdapter[_Model], data: bytes) -> _Model:
@@ -78,29 +108,53 @@ def read_json(adapter: TypeAdapter[_Model], data: bytes) -> _Model:
 
     Raises:
         InvalidJsonError: See `check_json`.
-        InvalidRequestError: It is JSON but does not fit; `errors` names each part, never its value.
+        InvalidRequestError: It is JSON but does not fit; `errors` names each part, never its value. Types are strict:
+            `"yes"` is no boolean, `"3"` no number.
+        PayloadTooLargeError: A task's payload is larger than its limit.
     """
     check_json(data)
     try:
-        return adapter.validate_json(data)
+        return adapter.validate_json(data, strict=True)
     except ValidationError as error:
         raise as_request_error(error) from error
 
 
-def as_request_error(error: ValidationError) -> InvalidJsonError | InvalidRequestError:
+def as_request_error(error: ValidationError) -> RequestError:
     """Translate pydantic's complaint into ours, without the values that it repeats."""
     details = error.errors(include_url=False, include_context=False, include_input=False)
-    if any(detail["type"] == "json_invalid" for detail in details):
+    types = {detail["type"] for detail in details}
+    if "json_invalid" in types:
         return InvalidJsonError()
-    return InvalidRequestError(errors=[field_problem(detail) for detail in details[:_MAX_REPORTED_PROBLEMS]])
+    problems = [field_problem(detail) for detail in details[:_MAX_REPORTED_PROBLEMS]]
+    if "payload_too_large" in types:
+        return PayloadTooLargeError("payload", MAX_PAYLOAD_BYTES, errors=problems)
+    return InvalidRequestError(errors=problems)
 
 
 def field_problem(detail: ErrorDetails) -> FieldProblem:
-    """One complaint of pydantic as a `FieldProblem` with a JSON Pointer (RFC 6901)."""
-    steps = (str(step).replace("~", "~0").replace("/", "~1") for step in detail["loc"])
-    return FieldProblem(pointer="".join(f"/{step}" for step in steps), detail=detail["msg"], code=detail["type"])
+    """One complaint of pydantic as a `FieldProblem` with a JSON Pointer (RFC 6901).
+
+    A name that is itself what offends, or too long to be a field's name, is left out: the pointer ends before it.
+    """
+    steps: list[str] = []
+    for step in map(str, detail["loc"]):
+        if len(step) > _MAX_STEP_CHARS:
+            break
+        steps.append(step.replace("~", "~0").replace("/", "~1"))
+    if steps and steps[-1] == "[key]":
+        del steps[-2:]
+    pointer = "".join(f"/{step}" for step in steps)
+    return FieldProblem(pointer=pointer, detail=_DETAILS.get(detail["type"], detail["msg"]), code=detail["type"])
 
 
 def json_size(value: JsonValue) -> int:
     """Bytes of a value as compact UTF-8 JSON, which is how limits are counted."""
     return len(to_json(value))
+
+
+def is_nested_within(value: JsonValue, levels: int) -> bool:
+    """Whether arrays and objects are nested no deeper than this; a scalar has no level."""
+    if not isinstance(value, list | dict):
+        return True
+    parts = value.values() if isinstance(value, dict) else value
+    return levels > 0 and all(is_nested_within(part, levels - 1) for part in parts)

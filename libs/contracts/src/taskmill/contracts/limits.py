@@ -16,7 +16,10 @@ MAX_RESULT_BYTES = 256 * 1024
 """A task's result, as compact UTF-8 JSON."""
 
 MAX_JSON_DEPTH = 32
-"""How deeply arrays and objects of a JSON document may be nested."""
+"""How deeply arrays and objects of a payload or a result may be nested."""
+
+MAX_DOCUMENT_DEPTH = MAX_JSON_DEPTH + 8
+"""How deeply those of a whole document may be nested: what holds the payload or the result adds a few levels."""
 
 MAX_TITLE_CHARS = 200
 MAX_DESCRIPTION_CHARS = 10_000
@@ -33,6 +36,9 @@ MAX_PAGE_ITEMS = 200
 """Items in one page of a list."""
 
 DEFAULT_PAGE_ITEMS = 50
+
+MAX_LABEL_CONDITIONS = 8
+"""Labels that a list may be narrowed by."""
 
 MAX_KINDS_PER_PROCESSOR = 256
 MAX_QUEUES_PER_PROCESSOR = 64

@@ -11,7 +11,13 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
-from taskmill.contracts.limits import DEFAULT_PAGE_ITEMS, MAX_BATCH_TASKS, MAX_PAGE_ITEMS, MAX_TITLE_CHARS
+from taskmill.contracts.limits import (
+    DEFAULT_PAGE_ITEMS,
+    MAX_BATCH_TASKS,
+    MAX_LABEL_CONDITIONS,
+    MAX_PAGE_ITEMS,
+    MAX_TITLE_CHARS,
+)
 from taskmill.contracts.status import Priority, TaskStatus
 from taskmill.contracts.tasks import (
     DEFAULT_KIND,
@@ -22,6 +28,7 @@ from taskmill.contracts.tasks import (
     LabelKey,
     Labels,
     LabelValue,
+    NextCursor,
     Payload,
     Progress,
     Queue,
@@ -110,7 +117,7 @@ class TaskFilter(Request):
     priority: Priority | None = None
     labels: Annotated[
         dict[LabelKey, LabelValue | None],
-        Field(max_length=8, description="Labels that the task has; null: with any value."),
+        Field(max_length=MAX_LABEL_CONDITIONS, description="Labels that the task has; null: with any value."),
     ] = {}
     created_after: Annotated[AwareDatetime | None, Field(description="Created at or after this instant.")] = None
     created_before: Annotated[AwareDatetime | None, Field(description="Created before this instant.")] = None
@@ -128,8 +135,8 @@ class ListTasks(Request):
 class TaskPage(WireModel):
     """A page of tasks. It may end before `limit` so that it fits a message."""
 
-    items: list[TaskSummary]
-    next_cursor: Annotated[str | None, Field(description="Where the next page starts; null: this is the last.")] = None
+    items: Annotated[list[TaskSummary], Field(description="The tasks. Up to 200.")]
+    next_cursor: NextCursor = None
 
 
 class EditableTask(Request):
@@ -148,22 +155,22 @@ class EditableTask(Request):
 class ServerFields(Request):
     """Fields that only Taskmill sets, as a client sent them back. Those that are given must be unchanged."""
 
-    id: UUID | None = None
-    is_run_active: bool | None = None
-    version: int | None = None
-    revision: int | None = None
-    run: int | None = None
-    attempt: int | None = None
-    run_at: AwareDatetime | None = None
-    processor_id: str | None = None
-    progress: Progress | None = None
+    id: Annotated[UUID | None, Field(description="Identifies the task.")] = None
+    is_run_active: Annotated[bool | None, Field(description="Whether the task waits for, or is in, processing.")] = None
+    version: Annotated[int | None, Field(description="Number of the task's newest event.")] = None
+    revision: Annotated[int | None, Field(description="The ETag's number.")] = None
+    run: Annotated[int | None, Field(description="How often processing was asked for.")] = None
+    attempt: Annotated[int | None, Field(description="Number of the newest attempt, over all runs.")] = None
+    run_at: Annotated[AwareDatetime | None, Field(description="When a scheduled task is due.")] = None
+    processor_id: Annotated[str | None, Field(description="The processor that has, or had, the newest attempt.")] = None
+    progress: Annotated[Progress | None, Field(description="How far the newest attempt says it is.")] = None
     result: Result = None
-    error: TaskError | None = None
-    created_at: AwareDatetime | None = None
-    updated_at: AwareDatetime | None = None
-    queued_at: AwareDatetime | None = None
-    started_at: AwareDatetime | None = None
-    finished_at: AwareDatetime | None = None
+    error: Annotated[TaskError | None, Field(description="Why the newest attempt failed.")] = None
+    created_at: Annotated[AwareDatetime | None, Field(description="When the task was created.")] = None
+    updated_at: Annotated[AwareDatetime | None, Field(description="When the task last changed.")] = None
+    queued_at: Annotated[AwareDatetime | None, Field(description="When the task was last queued.")] = None
+    started_at: Annotated[AwareDatetime | None, Field(description="When the newest attempt started.")] = None
+    finished_at: Annotated[AwareDatetime | None, Field(description="When the newest run ended.")] = None
 
 
 class UpdateTask(Request):
@@ -215,8 +222,8 @@ class ListAttempts(Request):
 class AttemptPage(WireModel):
     """A page of attempts, oldest first."""
 
-    items: list[Attempt]
-    next_cursor: str | None = None
+    items: Annotated[list[Attempt], Field(description="The attempts. Up to 200.")]
+    next_cursor: NextCursor = None
 
 
 class ListEvents(Request):

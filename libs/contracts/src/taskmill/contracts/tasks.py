@@ -8,10 +8,11 @@ from uuid import UUID
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 from pydantic_core import PydanticCustomError
 
-from taskmill.contracts.json_text import json_size
+from taskmill.contracts.json_text import is_nested_within, json_size
 from taskmill.contracts.limits import (
     MAX_DESCRIPTION_CHARS,
     MAX_ERROR_MESSAGE_CHARS,
+    MAX_JSON_DEPTH,
     MAX_LABEL_VALUE_CHARS,
     MAX_LABELS,
     MAX_PAYLOAD_BYTES,
@@ -40,12 +41,18 @@ def _no_nul(text: str) -> str:
 def _payload_fits(value: JsonValue) -> JsonValue:
     if json_size(value) > MAX_PAYLOAD_BYTES:
         raise PydanticCustomError("payload_too_large", "The payload is larger than 262144 bytes as compact JSON")
-    return value
+    return _nesting_fits(value)
 
 
 def _result_fits(value: JsonValue) -> JsonValue:
     if json_size(value) > MAX_RESULT_BYTES:
         raise PydanticCustomError("result_too_large", "The result is larger than 262144 bytes as compact JSON")
+    return _nesting_fits(value)
+
+
+def _nesting_fits(value: JsonValue) -> JsonValue:
+    if not is_nested_within(value, MAX_JSON_DEPTH):
+        raise PydanticCustomError("nested_too_deeply", "Arrays and objects are nested deeper than 32")
     return value
 
 
@@ -76,6 +83,7 @@ Labels = Annotated[
     dict[LabelKey, LabelValue],
     Field(
         max_length=MAX_LABELS,
+        json_schema_extra={"additionalProperties": False},
         description="Names and values to find tasks by. Up to 32; a value has up to 200 characters.",
         examples=[{"team": "web"}],
     ),
@@ -99,6 +107,9 @@ ProcessorId = Annotated[
     Field(description="Names one processor process."),
 ]
 Instant = Annotated[AwareDatetime, Field(description="An instant, ISO 8601 in UTC.")]
+
+
+NextCursor = Annotated[str | None, Field(description="Where the next page starts; null: this is the last.")]
 
 
 class WireModel(BaseModel):

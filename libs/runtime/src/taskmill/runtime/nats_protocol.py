@@ -1,0 +1,94 @@
+"""Messages as the NATS client protocol writes them: built once as bytes, for many to go out in one write.
+
+https://docs.nats.io/reference/reference-protocols/nats-protocol
+"""
+
+from collections.abc import Mapping
+
+NO_HEADERS = b""
+PING = b"PING\r\n"
+NO_RESPONDERS_STATUS = 503
+
+_STATUS_START = b"NATS/1.0 "
+
+
+def encode_headers(headers: Mapping[str, str]) -> bytes:
+    """The header block of a message; `NO_HEADERS` when there are none.
+
+    Raises:
+        ValueError: A name or value holds the end of a line, and so could smuggle in a header or a message.
+    """
+    if not headers:
+        return NO_HEADERS
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    # Counting is far cheaper than looking at each name and value: this runs for every message.
+    if lines.count("\n") != len(headers) or lines.count("\r") != len(headers):
+        raise ValueError("a header holds the end of a line")
+    return f"NATS/1.0\r\n{lines}\r\n".encode()
+
+
+def encode_publish(subject: str, reply: str, payload: bytes, headers: bytes = NO_HEADERS) -> bytes:
+    """The command that publishes one message.
+
+    Args:
+        subject: Where it goes.
+        reply: Where answers go; empty: nowhere.
+        payload: The body.
+        headers: A header block as `encode_headers` returns it.
+
+    Raises:
+        ValueError: The subject or the reply holds a space or a control character, and so could smuggle in a command.
+    """
+    line = f"{subject} {reply}"
+    if not line.isprintable() or line.count(" ") != 1 or not subject:
+        raise ValueError("not a NATS subject")
+    if headers:
+        start = f"HPUB {line} {len(headers)} {len(headers) + len(payload)}\r\n"
+    else:
+        start = f"PUB {line} {len(payload)}\r\n"
+    return b"".join((start.encode(), headers, payload, b"\r\n"))
+
+
+def encode_subscribe(subject: str, queue: str, sid: int) -> bytes:
+    """The command that subscribes to a subject.
+
+    Args:
+        subject: May hold wildcards.
+        queue: The queue group; empty: none.
+        sid: The subscription's number on its connection.
+    """
+    return f"SUB {subject} {queue} {sid}\r\n".encode()
+
+
+def encode_unsubscribe(sid: int) -> bytes:
+    """The command that ends a subscription."""
+    return f"UNSUB {sid}\r\n".encode()
+
+
+def check_subject(subject: str) -> None:
+    """Make sure that a subject is one word.
+
+    Raises:
+        ValueError: It is empty, or holds a space or a control character.
+    """
+    if not subject or not subject.isprintable() or " " in subject:
+        raise ValueError("not a NATS subject")
+
+
+def status_of(headers: bytes | None) -> int | None:
+    """The status code in a header block, such as 503 in `NATS/1.0 503`; None when it has none."""
+    if headers is None or not headers.startswith(_STATUS_START):
+        return None
+    code = headers[len(_STATUS_START) : len(_STATUS_START) + 3]
+    return int(code) if code.isdigit() else None
+
+
+def header_value(headers: bytes | None, name: str) -> str | None:
+    """The first value of a header in a header block; None when it is not there."""
+    if headers is None:
+        return None
+    start = headers.find(b"\r\n" + name.encode() + b":")
+    if start < 0:
+        return None
+    start += len(name) + 3
+    return headers[start : headers.index(b"\r\n", start)].strip().decode(errors="replace")

@@ -1,0 +1,106 @@
+"""Makes JetStream agree with the specs in the contracts. Idempotent; several may do it at the same time."""
+
+from typing import Any
+
+import structlog
+
+from taskmill.contracts.streams import ConsumerSpec, StreamSpec
+from taskmill.runtime.jetstream_api import JetStreamError, jetstream_request
+from taskmill.runtime.nats_session import NatsSession
+
+_log = structlog.get_logger(__name__)
+
+NO_SUCH_STREAM = 10059
+STREAM_NAME_TAKEN = 10058
+UNLIMITED = -1
+NANOSECONDS = 1_000_000_000
+
+
+async def ensure_stream(session: NatsSession, spec: StreamSpec) -> None:
+    """Create a stream, or bring the one that exists in line with its spec.
+
+    What a spec does not mention stays as it is: an operator may raise `num_replicas`, for one.
+
+    Raises:
+        BusUnavailableError: JetStream cannot be reached.
+        JetStreamError: It refuses, as for a change that an existing stream cannot undergo.
+    """
+    wanted = _stream_config(spec)
+    existing = await _existing_stream(session, spec.name)
+    if existing is None:
+        try:
+            await jetstream_request(session, f"STREAM.CREATE.{spec.name}", wanted)
+        except JetStreamError as error:
+            # Somebody else was faster, with another version of the spec.
+            if error.error_code != STREAM_NAME_TAKEN:
+                raise
+            existing = await _existing_stream(session, spec.name)
+        else:
+            _log.info("stream.created", stream=spec.name)
+    if existing is not None and not _agrees(existing, wanted):
+        await jetstream_request(session, f"STREAM.UPDATE.{spec.name}", {**existing, **wanted})
+        _log.info("stream.updated", stream=spec.name)
+
+
+async def ensure_consumer(session: NatsSession, spec: ConsumerSpec) -> None:
+    """Create a durable pull consumer with explicit acks, or bring the one that exists in line with its spec.
+
+    Raises:
+        BusUnavailableError: JetStream cannot be reached.
+        JetStreamError: It refuses: no such stream, or a change that an existing consumer cannot undergo.
+    """
+    # Without an `action` this creates, updates, or finds that nothing is to be done.
+    await jetstream_request(
+        session,
+        f"CONSUMER.CREATE.{spec.stream}.{spec.name}",
+        {"stream_name": spec.stream, "config": _consumer_config(spec)},
+    )
+
+
+async def _existing_stream(session: NatsSession, name: str) -> dict[str, Any] | None:
+    try:
+        reply = await jetstream_request(session, f"STREAM.INFO.{name}")
+    except JetStreamError as error:
+        if error.error_code == NO_SUCH_STREAM:
+            return None
+        raise
+    config: dict[str, Any] = reply["config"]
+    return config
+
+
+def _agrees(existing: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    # The server leaves out what is false.
+    return all(existing.get(key, False) == value for key, value in wanted.items())
+
+
+def _stream_config(spec: StreamSpec) -> dict[str, Any]:
+    return {
+        "name": spec.name,
+        "subjects": list(spec.subjects),
+        "retention": spec.retention.value,
+        "storage": "file",
+        "discard": "new" if spec.discard_new else "old",
+        "max_bytes": UNLIMITED if spec.max_bytes is None else spec.max_bytes,
+        "max_age": 0 if spec.max_age_seconds is None else int(spec.max_age_seconds * NANOSECONDS),
+        "max_msgs_per_subject": UNLIMITED if spec.max_msgs_per_subject is None else spec.max_msgs_per_subject,
+        "duplicate_window": int(spec.duplicate_window_seconds * NANOSECONDS),
+        "allow_direct": spec.allow_direct,
+        "allow_batched": spec.allow_batched,
+        "deny_delete": spec.deny_delete,
+        "deny_purge": spec.deny_purge,
+    }
+
+
+def _consumer_config(spec: ConsumerSpec) -> dict[str, Any]:
+    return {
+        "name": spec.name,
+        "durable_name": spec.name,
+        "filter_subject": spec.filter_subject,
+        "deliver_policy": "all",
+        "replay_policy": "instant",
+        "ack_policy": "explicit",
+        "ack_wait": int(spec.ack_wait_seconds * NANOSECONDS),
+        "max_ack_pending": spec.max_ack_pending,
+        # The task store owns the limits of redelivery.
+        "max_deliver": UNLIMITED,
+    }

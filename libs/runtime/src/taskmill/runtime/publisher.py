@@ -1,0 +1,66 @@
+"""Publishing to JetStream: what returns without an error is stored."""
+
+from collections.abc import Sequence
+
+from taskmill.contracts.errors import BusUnavailableError
+from taskmill.runtime.fast_ingest import FastIngestBatch
+from taskmill.runtime.nats_protocol import encode_headers
+from taskmill.runtime.nats_session import NatsSession
+from taskmill.runtime.outbound import OutboundMessage, PubAck, pub_ack, read_frame
+from taskmill.runtime.request_mux import NoRespondersError
+
+
+class Publisher:
+    """Publishes to streams and waits until JetStream has stored the messages.
+
+    Args:
+        session: The connection.
+        timeout_seconds: How long JetStream may take to answer; in a batch, each time it is waited for.
+    """
+
+    def __init__(self, session: NatsSession, *, timeout_seconds: float) -> None:
+        self._session = session
+        self._timeout_seconds = timeout_seconds
+        self._batches: set[FastIngestBatch] = set()
+        session.on_disconnect(self._fail_batches)
+
+    async def publish(self, message: OutboundMessage) -> PubAck:
+        """Publish one message.
+
+        Raises:
+            BusUnavailableError: It may not be stored: not connected, no answer in time, no stream has the subject, or
+                the stream refused it (the log says why). Repeat it with the same message id.
+            PayloadTooLargeError: It is larger than NATS takes.
+        """
+        try:
+            answer = await self._session.requests.request(
+                message.subject,
+                message.payload,
+                headers=encode_headers(message.headers),
+                timeout_seconds=self._timeout_seconds,
+            )
+        except (NoRespondersError, TimeoutError):
+            raise BusUnavailableError from None
+        return pub_ack(read_frame(answer.body))
+
+    async def publish_all(self, messages: Sequence[OutboundMessage]) -> PubAck:
+        """Publish messages, at least one, in their order into one stream, which must allow batches.
+
+        Messages that the stream has already, by their message ids, are skipped.
+
+        Raises:
+            BusUnavailableError: Some may not be stored, and none after the first of these is; repeat all of them.
+            PayloadTooLargeError: One is larger than NATS takes; repeating them would not help.
+        """
+        if len(messages) == 1:
+            return await self.publish(messages[0])
+        batch = FastIngestBatch(self._session, messages, timeout_seconds=self._timeout_seconds)
+        self._batches.add(batch)
+        try:
+            return await batch.publish()
+        finally:
+            self._batches.discard(batch)
+
+    def _fail_batches(self) -> None:
+        for batch in self._batches:
+            batch.fail()

@@ -1,0 +1,86 @@
+"""All requests of a session: one wildcard subscription for their answers, and a dictionary of who waits for which."""
+
+import asyncio
+import itertools
+from typing import TYPE_CHECKING, NamedTuple
+
+from taskmill.contracts.errors import BusUnavailableError
+from taskmill.runtime.nats_protocol import NO_HEADERS, NO_RESPONDERS_STATUS, status_of
+
+if TYPE_CHECKING:
+    from taskmill.runtime.nats_session import NatsSession
+
+
+class NoRespondersError(Exception):
+    """Nobody is subscribed to the subject of a request."""
+
+
+class Answer(NamedTuple):
+    """What came back for a request."""
+
+    body: bytes
+    headers: bytes | None
+    """The raw header block, for `nats_protocol.header_value`."""
+
+
+class RequestMux:
+    """Sends requests and hands each answer to the one who waits. Part of a `NatsSession`; its `requests`."""
+
+    def __init__(self, session: "NatsSession") -> None:
+        self._session = session
+        self._prefix = f"{session.new_inbox()}."
+        self._prefix_bytes = len(self._prefix)
+        self._waiting: dict[bytes, asyncio.Future[Answer]] = {}
+        self._numbers = itertools.count()
+        session.subscribe(f"{self._prefix}*", self._on_answer)
+        session.on_disconnect(self._fail_all)
+
+    async def request(
+        self, subject: str, body: bytes, *, timeout_seconds: float, headers: bytes = NO_HEADERS
+    ) -> Answer:
+        """Send a request and wait for its first answer.
+
+        Args:
+            subject: Where it goes.
+            body: What it says.
+            timeout_seconds: How long to wait.
+            headers: A header block as `nats_protocol.encode_headers` returns it.
+
+        Raises:
+            BusUnavailableError: Not connected, at once; or the connection was lost while waiting.
+            NoRespondersError: Nobody is subscribed to the subject.
+            PayloadTooLargeError: The request is larger than the server takes.
+            TimeoutError: No answer came in time.
+        """
+        session = self._session
+        token = b"%d" % next(self._numbers)
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Answer] = loop.create_future()
+        # One timer per request: `asyncio.timeout` costs three times as much.
+        timer = loop.call_later(timeout_seconds, _give_up, future)
+        self._waiting[token] = future
+        try:
+            session.send(session.encode(subject, body, self._prefix + token.decode(), headers))
+            return await future
+        finally:
+            timer.cancel()
+            del self._waiting[token]
+
+    def _on_answer(self, subject: bytes, _reply: bytes, body: bytes, headers: bytes | None) -> None:
+        future = self._waiting.get(subject[self._prefix_bytes :])
+        if future is None or future.done():
+            return
+        if headers is not None and status_of(headers) == NO_RESPONDERS_STATUS:
+            future.set_exception(NoRespondersError())
+        else:
+            future.set_result(Answer(body, headers))
+
+    def _fail_all(self) -> None:
+        for future in self._waiting.values():
+            if not future.done():
+                future.set_exception(BusUnavailableError())
+
+
+def _give_up(future: "asyncio.Future[Answer]") -> None:
+    if not future.done():
+        future.set_exception(TimeoutError())

@@ -1,0 +1,60 @@
+"""The entry of a service's process."""
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import structlog
+import uvloop
+
+from taskmill.runtime.settings import LogSettings, SettingsError, load
+from taskmill.runtime.supervisor import StartError, Supervisor
+from taskmill.runtime.telemetry import configure_logging
+
+_log = structlog.get_logger(__name__)
+
+EXIT_DRAINED = 0
+EXIT_START_FAILED = 1
+EXIT_BAD_SETTINGS = 2
+EXIT_INTERRUPTED = 130
+
+SettingsT = TypeVar("SettingsT", bound=LogSettings)
+
+
+def run_service(
+    service: str,
+    settings_class: type[SettingsT],
+    build: Callable[[SettingsT], Awaitable[Supervisor]],
+) -> int:
+    """Run one service until it has drained; what every `__main__` calls.
+
+    Args:
+        service: The service's name, as in `task-store`.
+        settings_class: Read from the environment and `.env`.
+        build: The service's composition root, called inside the event loop. It may raise `StartError`.
+
+    Returns:
+        The process's exit code: 0 after a drain, 1 when the service could not start, 2 when its settings are wrong,
+            130 when it was interrupted before it could drain.
+    """
+    try:
+        settings = load(settings_class)
+    except SettingsError as error:
+        sys.stderr.write(f"{error}\n")
+        return EXIT_BAD_SETTINGS
+    configure_logging(service, settings)
+
+    async def serve() -> None:
+        supervisor = await build(settings)
+        await supervisor.run()
+
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(serve())
+    except StartError as error:
+        _log.error("service.start_failed", reason=str(error))
+        return EXIT_START_FAILED
+    except KeyboardInterrupt:  # before the supervisor took over the signals
+        return EXIT_INTERRUPTED
+    return EXIT_DRAINED

@@ -1,0 +1,64 @@
+"""Fixtures for every level of test: real servers, and a fresh database and NATS for each test."""
+
+import os
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from tests.support.databases import migrated_template, new_database
+from tests.support.docker_engine import is_docker_available, require_docker
+from tests.support.servers import delete_streams, running_nats, running_postgres, shared_nats
+
+from taskmill.cli.embedded.nats import NatsServer
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Look for an engine before the fixtures of a test marked `docker` need one."""
+    if item.get_closest_marker("docker"):
+        require_docker(is_docker_available(), os.environ)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def postgres_url() -> AsyncIterator[str]:
+    """The URL of the PostgreSQL of this session, as a user who may create databases."""
+    async with running_postgres() as url:
+        yield url
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def database_template(postgres_url: str) -> AsyncIterator[str]:
+    """The name of a migrated, empty database that `database_url` copies."""
+    async with migrated_template(postgres_url) as name:
+        yield name
+
+
+@pytest_asyncio.fixture
+async def database_url(postgres_url: str, database_template: str) -> AsyncIterator[str]:
+    """The URL of a migrated, empty database that only this test uses."""
+    async with new_database(postgres_url, template=database_template) as url:
+        yield url
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def shared_nats_url() -> AsyncIterator[str | None]:
+    """The URL of the NATS that all tests share, or None when each has its own."""
+    async with shared_nats() as url:
+        yield url
+
+
+@pytest_asyncio.fixture
+async def nats_url(shared_nats_url: str | None) -> AsyncIterator[str]:
+    """The URL of a NATS with JetStream and without any stream."""
+    if shared_nats_url is not None:
+        await delete_streams(shared_nats_url)
+        yield shared_nats_url
+    else:
+        async with running_nats() as server:
+            yield server.url
+
+
+@pytest_asyncio.fixture
+async def nats_server() -> AsyncIterator[NatsServer]:
+    """A nats-server of this test's own, for a test that stops or kills it."""
+    async with running_nats() as server:
+        yield server

@@ -1,0 +1,305 @@
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+import nats
+import pytest
+from structlog.testing import capture_logs
+from tests.support.actors import running
+from tests.support.eventually import eventually
+
+from taskmill.cli.embedded.nats import NatsServer
+from taskmill.contracts.errors import (
+    BusUnavailableError,
+    FieldProblem,
+    InternalError,
+    InvalidRequestError,
+    OverloadedError,
+    PayloadTooLargeError,
+    RemoteError,
+    StoreUnavailableError,
+    TaskNotFoundError,
+)
+from taskmill.runtime.nats_session import NatsSession
+from taskmill.runtime.requests import RequestClient, RequestServer
+
+Handler = Callable[[bytes], Awaitable[bytes]]
+
+
+async def echo(body: bytes) -> bytes:
+    """Answer with the request."""
+    return body
+
+
+def server(session: NatsSession, handler: Handler, *, max_in_flight: int = 100, deadline: float = 10) -> RequestServer:
+    """A server with one route, `svc.do`."""
+    return RequestServer(
+        session, "svc", {"svc.do": handler}, group="svc", max_in_flight=max_in_flight, deadline_seconds=deadline
+    )
+
+
+def client(session: NatsSession) -> RequestClient:
+    """A client with a deadline that no test waits for."""
+    return RequestClient(session, timeout_seconds=10)
+
+
+async def test_each_request_gets_its_own_reply(session: NatsSession) -> None:
+    """Many at once are not mixed up, and nothing of them is kept."""
+    async with running(server(session, echo, max_in_flight=1_000)):
+        requests = client(session)
+        bodies = [str(number).encode() for number in range(1_000)]
+        assert await asyncio.gather(*[requests.request("svc.do", body) for body in bodies]) == bodies
+    assert not session.requests._waiting
+
+
+async def test_a_reply_that_does_not_come_in_time(session: NatsSession) -> None:
+    """A request ends at its deadline; a reply that comes later harms nobody."""
+    may_answer = asyncio.Event()
+
+    async def slow(body: bytes) -> bytes:
+        await may_answer.wait()
+        return body
+
+    async with running(server(session, slow)):
+        began = time.monotonic()
+        with pytest.raises(StoreUnavailableError):
+            await client(session).request("svc.do", b"", timeout_seconds=0.1)
+        assert 0.1 <= time.monotonic() - began < 1
+        may_answer.set()
+        assert await client(session).request("svc.do", b"next") == b"next"
+    assert not session.requests._waiting
+
+
+async def test_nobody_there_is_told_at_once(session: NatsSession) -> None:
+    """Without a server a request does not wait for its deadline."""
+    began = time.monotonic()
+    with pytest.raises(StoreUnavailableError):
+        await client(session).request("svc.do", b"")
+    assert time.monotonic() - began < 1
+
+
+async def test_a_cancelled_request_leaves_nothing(session: NatsSession) -> None:
+    """A caller that goes away is forgotten."""
+
+    async def hang(_: bytes) -> bytes:
+        await asyncio.Event().wait()
+        return b""
+
+    async with running(server(session, hang, deadline=0.1)):
+        task = asyncio.create_task(client(session).request("svc.do", b""))
+        await eventually(lambda: session.requests._waiting)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert not session.requests._waiting
+
+
+async def test_losing_the_connection_ends_what_waits(nats_server: NatsServer, own_session: NatsSession) -> None:
+    """A request under way fails with the connection, one made without a connection fails at once."""
+    may_answer = asyncio.Event()
+
+    async def slow(_: bytes) -> bytes:
+        await may_answer.wait()
+        return b""
+
+    service = server(own_session, slow)
+    async with running(service):
+        task = asyncio.create_task(client(own_session).request("svc.do", b""))
+        await eventually(lambda: service._in_flight)
+        began = time.monotonic()
+        await nats_server.kill()
+        with pytest.raises(BusUnavailableError):
+            await task
+        with pytest.raises(BusUnavailableError):
+            await client(own_session).request("svc.do", b"")
+        assert time.monotonic() - began < 2
+        with capture_logs() as logs:
+            may_answer.set()
+            await eventually(lambda: not service._in_flight)
+        assert "request.unanswered" in {entry["event"] for entry in logs}
+
+
+async def test_requests_are_served_again_after_a_killed_server(
+    nats_server: NatsServer, own_session: NatsSession
+) -> None:
+    """Server and client go on without being restarted."""
+    async with running(server(own_session, echo)):
+        await nats_server.kill()
+        await eventually(lambda: not own_session.is_connected)
+        await nats_server.start()
+        await eventually(lambda: own_session.is_connected)
+        assert await client(own_session).request("svc.do", b"again") == b"again"
+
+
+async def test_an_error_keeps_its_code_and_details(session: NatsSession) -> None:
+    """What a handler raises on purpose reaches the caller as it was."""
+    error = InvalidRequestError(errors=[FieldProblem(pointer="/title", detail="It is empty.", code="too_short")])
+
+    async def refuse(_: bytes) -> bytes:
+        raise error
+
+    async with running(server(session, refuse)):
+        with pytest.raises(RemoteError) as caught:
+            await client(session).request("svc.do", b"")
+    assert caught.value.problem() == error.problem()
+
+
+async def test_an_error_reply_has_the_headers_of_adr_32(session: NatsSession, nats_url: str) -> None:
+    """Any NATS client can tell an error by its headers."""
+
+    async def refuse(_: bytes) -> bytes:
+        raise TaskNotFoundError("No task\r\nhas this id.")
+
+    async with running(server(session, refuse)):
+        other = await nats.connect(nats_url)
+        reply = await other.request("svc.do", b"", timeout=5, headers={"X": "y"})
+        await other.close()
+    assert reply.headers == {
+        "Nats-Service-Error": "No task  has this id.",
+        "Nats-Service-Error-Code": "task_not_found",
+    }
+
+
+async def test_a_fault_is_logged_and_not_told(session: NatsSession) -> None:
+    """A handler that raises what nobody expected: the caller learns only that, and the server lives on."""
+
+    async def fail(body: bytes) -> bytes:
+        if body:
+            raise ZeroDivisionError("s3cret")
+        return b"fine"
+
+    async with running(server(session, fail)):
+        with capture_logs() as logs, pytest.raises(RemoteError) as caught:
+            await client(session).request("svc.do", b"x")
+        assert await client(session).request("svc.do", b"") == b"fine"
+    assert caught.value.problem() == InternalError().problem()
+    assert [(entry["event"], entry["exc_info"]) for entry in logs] == [("request.failed", True)]
+
+
+async def test_garbage_harms_nobody(session: NatsSession) -> None:
+    """Requests without a reply subject and replies that nobody waits for are survived."""
+    async with running(server(session, echo)):
+        session.publish("svc.do", b"\xff\x00 no reply")
+        session.publish(f"{session.requests._prefix}999999", b"nobody waits")
+        session.publish(f"{session.requests._prefix}\xe9", b"no token", headers={"A": "\xff"})
+        assert await client(session).request("svc.do", b"\xff\x00") == b"\xff\x00"
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        ({"Nats-Service-Error-Code": "x"}, b"no problem document"),
+        ({"Content-Encoding": "deflate"}, b"not deflated"),
+        ({"Content-Encoding": "deflate"}, b""),
+    ],
+)
+async def test_a_broken_reply_is_a_fault(session: NatsSession, headers: dict[str, str], body: bytes) -> None:
+    """What another service answers is not trusted to make sense."""
+    session.subscribe("svc.do", lambda _, reply, __, ___: session.publish(reply.decode(), body, headers=headers))
+    with pytest.raises(InternalError):
+        await client(session).request("svc.do", b"")
+
+
+async def test_beyond_its_limit_a_server_refuses_at_once(session: NatsSession) -> None:
+    """What is in flight is bounded; the rest is told to come back later."""
+    may_answer = asyncio.Event()
+
+    async def slow(body: bytes) -> bytes:
+        await may_answer.wait()
+        return body
+
+    service = server(session, slow, max_in_flight=3)
+    async with running(service):
+        served = [asyncio.create_task(client(session).request("svc.do", b"a")) for _ in range(3)]
+        await eventually(lambda: len(service._in_flight) == 3)
+        with pytest.raises(RemoteError) as caught:
+            await client(session).request("svc.do", b"")
+        assert caught.value.problem() == OverloadedError().problem()
+        may_answer.set()
+        assert await asyncio.gather(*served) == [b"a"] * 3
+        assert await client(session).request("svc.do", b"b") == b"b"
+
+
+async def test_a_handler_that_hangs_is_ended(session: NatsSession) -> None:
+    """A handler past its deadline does not occupy its place for ever."""
+
+    async def hang(_: bytes) -> bytes:
+        await asyncio.Event().wait()
+        return b""
+
+    async with running(server(session, hang, deadline=0.05)):
+        with pytest.raises(RemoteError) as caught:
+            await client(session).request("svc.do", b"")
+    assert caught.value.problem().code == "overloaded"
+
+
+async def test_a_drain_finishes_what_is_in_flight(session: NatsSession) -> None:
+    """A request that was taken in is answered; one that comes after the drain finds nobody."""
+    may_answer = asyncio.Event()
+
+    async def slow(body: bytes) -> bytes:
+        await may_answer.wait()
+        return body
+
+    subscriptions_without_server = len(session._subscriptions)
+    service = server(session, slow)
+    async with running(service):
+        task = asyncio.create_task(client(session).request("svc.do", b"a"))
+        await eventually(lambda: service._in_flight)
+        service.stop()
+        await eventually(lambda: len(session._subscriptions) == subscriptions_without_server)
+        with pytest.raises(StoreUnavailableError):
+            await client(session).request("svc.do", b"")
+        may_answer.set()
+        assert await task == b"a"
+
+
+@pytest.mark.parametrize("reply_bytes", [512 * 1024, 512 * 1024 + 1, 20 * 1024 * 1024])
+async def test_large_replies_arrive_whole(session: NatsSession, reply_bytes: int) -> None:
+    """A reply that compresses may be larger than a NATS message."""
+
+    async def large(_: bytes) -> bytes:
+        return b"0123456789abcdef" * (reply_bytes // 16) + b"x" * (reply_bytes % 16)
+
+    async with running(server(session, large)):
+        reply = await client(session).request("svc.do", b"")
+    assert reply == await large(b"")
+
+
+async def test_a_reply_that_cannot_be_sent_is_a_fault(session: NatsSession) -> None:
+    """A reply too large even when deflated: the caller is told something, and the server is told what."""
+
+    async def random(_: bytes) -> bytes:
+        import secrets
+
+        return secrets.token_bytes(2 * 1024 * 1024)
+
+    async with running(server(session, random)):
+        with capture_logs() as logs, pytest.raises(RemoteError) as caught:
+            await client(session).request("svc.do", b"")
+    assert caught.value.problem().code == "internal_error"
+    assert [entry["event"] for entry in logs] == ["request.reply_too_large"]
+
+
+async def test_a_request_that_is_too_large(session: NatsSession) -> None:
+    """It is refused here, and the connection stays."""
+    with pytest.raises(PayloadTooLargeError):
+        await client(session).request("svc.do", bytes(1024 * 1024 + 1))
+    assert session.is_connected
+
+
+async def test_two_servers_share_the_requests(session: NatsSession) -> None:
+    """Of a group, one server gets a request."""
+    counts = [0, 0]
+
+    def counting(index: int) -> Handler:
+        async def handle(body: bytes) -> bytes:
+            counts[index] += 1
+            return body
+
+        return handle
+
+    async with running(server(session, counting(0))), running(server(session, counting(1))):
+        await asyncio.gather(*[client(session).request("svc.do", b"") for _ in range(100)])
+    assert sum(counts) == 100
+    assert all(counts)

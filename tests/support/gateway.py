@@ -1,0 +1,75 @@
+"""The gateway's application without a task store: requests are remembered, and answered as a test says."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID
+
+import httpx
+from fastapi import FastAPI
+
+from taskmill.contracts.errors import StoreUnavailableError
+from taskmill.contracts.registry import Command
+from taskmill.gateway.adapters.store import Store
+from taskmill.gateway.api import examples
+from taskmill.gateway.api.app import create_app
+
+NEW_TASK_ID = UUID("01920f3e-8c2b-7c4e-9d51-3b1f0c6a7d42")
+TASK = {**examples.TASK, "revision": 7}
+
+
+class RememberingStore:
+    """Stands in for the task store.
+
+    Attributes:
+        asked: What was asked, as (subject, body), in order.
+        is_bus_connected: What the gateway is told of NATS.
+    """
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Become like new."""
+        self.asked: list[tuple[str, Any]] = []
+        self.is_bus_connected = True
+        self._answers: dict[str, bytes | Exception] = {}
+
+    def answers(self, command: Command, answer: Any) -> None:
+        """Answer a command with a JSON value from now on, or raise, if `answer` is an exception."""
+        self._answers[command.subject] = answer if isinstance(answer, Exception) else json.dumps(answer).encode()
+
+    async def request(self, subject: str, body: bytes, *, timeout_seconds: float | None = None) -> bytes:  # noqa: ARG002
+        """Remember and answer."""
+        self.asked.append((subject, json.loads(body)))
+        answer = self._answers.get(subject, StoreUnavailableError())
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def gateway_app(store: RememberingStore) -> FastAPI:
+    """A gateway that asks this store."""
+    return create_app(Store(store), is_bus_connected=lambda: store.is_bus_connected, new_task_id=lambda: NEW_TASK_ID)
+
+
+@asynccontextmanager
+async def client_of(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of a gateway in this process. An unexpected error is answered, not raised."""
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+        yield client
+
+
+def assert_problem(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
+    """Check that an answer is a complete problem document, and return it."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    problem: dict[str, Any] = response.json()
+    assert problem.keys() == {"type", "title", "status", "detail", "code", "errors"}
+    assert (problem["status"], problem["code"]) == (status, code)
+    assert problem["type"] == f"/problems/{code}"
+    assert problem["title"]
+    assert problem["detail"]
+    return problem

@@ -1,0 +1,87 @@
+"""The servers that tests run against: given ones, containers where asked for, else the embedded ones.
+
+`TASKMILL_TEST_DATABASE_URL` and `TASKMILL_TEST_NATS_URL` name servers that run already; they must be for tests only,
+for streams are deleted there. `TASKMILL_TEST_SERVERS=docker` asks for containers.
+"""
+
+import os
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import nats
+
+from taskmill.cli.embedded.nats import NatsServer
+from taskmill.cli.embedded.postgres import PostgresServer
+
+
+@contextmanager
+def server_directory() -> Iterator[Path]:
+    """Yield an empty directory for the files of a server, which may run as another user."""
+    with tempfile.TemporaryDirectory(prefix="taskmill-test-") as name:
+        directory = Path(name)
+        # PostgreSQL may have to run as nobody, who has to get through to its own directory.
+        directory.chmod(0o711)
+        yield directory
+
+
+@asynccontextmanager
+async def running_postgres() -> AsyncIterator[str]:
+    """Yield the URL of a PostgreSQL whose user may create databases."""
+    if given_url := os.environ.get("TASKMILL_TEST_DATABASE_URL"):
+        yield given_url
+    elif _is_docker_wanted():
+        from tests.support.containers import postgres_container
+
+        with postgres_container() as url:
+            yield url
+    else:
+        with server_directory() as directory:
+            server = PostgresServer(directory / "postgres")
+            await server.start()
+            try:
+                yield server.url
+            finally:
+                await server.stop()
+
+
+@asynccontextmanager
+async def shared_nats() -> AsyncIterator[str | None]:
+    """Yield the URL of the one NATS that all tests share, or None when each test gets a server of its own."""
+    if given_url := os.environ.get("TASKMILL_TEST_NATS_URL"):
+        yield given_url
+    elif _is_docker_wanted():
+        from tests.support.containers import nats_container
+
+        with nats_container() as url:
+            yield url
+    else:
+        yield None
+
+
+@asynccontextmanager
+async def running_nats() -> AsyncIterator[NatsServer]:
+    """Yield an embedded nats-server that nobody else uses; it may be stopped, killed and started again."""
+    with server_directory() as directory:
+        server = NatsServer(directory / "nats")
+        await server.start()
+        try:
+            yield server
+        finally:
+            await server.stop()
+
+
+async def delete_streams(nats_url: str) -> None:
+    """Delete every stream, and with it every consumer and message, of a NATS that tests share."""
+    connection = await nats.connect(nats_url)
+    try:
+        jetstream = connection.jetstream()
+        for stream in await jetstream.streams_info():
+            await jetstream.delete_stream(stream.config.name or "")
+    finally:
+        await connection.close()
+
+
+def _is_docker_wanted() -> bool:
+    return os.environ.get("TASKMILL_TEST_SERVERS") == "docker"

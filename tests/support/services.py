@@ -1,0 +1,108 @@
+"""The services, put together by their own bootstraps, in the process of a test."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+from pydantic import SecretStr
+from tests.support.eventually import eventually
+
+from taskmill.cli.embedded.ports import free_port
+from taskmill.gateway.bootstrap import build as build_gateway
+from taskmill.gateway.settings import GatewaySettings
+from taskmill.processor.bootstrap import build_processor
+from taskmill.processor.settings import ProcessorSettings
+from taskmill.runtime.supervisor import RunState, Supervisor
+from taskmill.sdk import TaskApp
+from taskmill.task_store.bootstrap import build as build_task_store
+from taskmill.task_store.settings import TaskStoreSettings
+
+
+@asynccontextmanager
+async def running(supervisor: Supervisor) -> AsyncIterator[Supervisor]:
+    """Run one service, from when all its actors run until it has drained."""
+    task = asyncio.create_task(supervisor.run())
+
+    def is_running() -> bool:
+        if task.done():
+            task.result()
+            raise RuntimeError("the service has ended")
+        return set(supervisor.states().values()) == {RunState.RUNNING}
+
+    try:
+        await eventually(is_running)
+        yield supervisor
+    finally:
+        supervisor.stop()
+        await task
+
+
+def task_store(database_url: str, nats_url: str, **settings: Any) -> Any:
+    """Build a task store; to be awaited."""
+    return build_task_store(TaskStoreSettings(database_url=SecretStr(database_url), nats_url=nats_url, **settings))
+
+
+@asynccontextmanager
+async def running_gateway(nats_url: str, **settings: Any) -> AsyncIterator[httpx.AsyncClient]:
+    """Run a gateway; yield a client of it."""
+    port = free_port()
+    supervisor = await build_gateway(GatewaySettings(nats_url=nats_url, port=port, **settings))
+    async with (
+        running(supervisor),
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10, trust_env=False) as client,
+    ):
+        yield client
+
+
+@dataclass(frozen=True)
+class Services:
+    """Everything that runs.
+
+    Attributes:
+        client: A client of the gateway.
+    """
+
+    client: httpx.AsyncClient
+
+    async def ended(self, task_id: str) -> dict[str, Any]:
+        """Wait until a task has completed or failed, and return it."""
+
+        async def read() -> dict[str, Any] | None:
+            task: dict[str, Any] = (await self.client.get(f"/tasks/{task_id}")).json()
+            return task if task["status"] in {"completed", "failed"} else None
+
+        task: dict[str, Any] | None = await eventually(read, within_seconds=20)
+        assert task is not None
+        return task
+
+    async def completed(self, task_id: str) -> dict[str, Any]:
+        """Wait until a task has ended, and return it; it must have completed."""
+        task = await self.ended(task_id)
+        assert task["status"] == "completed", task
+        return task
+
+
+@asynccontextmanager
+async def running_services(
+    database_url: str, nats_url: str, *, stores: int = 1, processors: int = 1, apps: Sequence[TaskApp] = ()
+) -> AsyncIterator[Services]:
+    """Run task stores, processors and a gateway on the given servers.
+
+    Args:
+        database_url: A migrated database.
+        nats_url: A NATS without streams, or with those of an earlier run on the same database.
+        stores: How many task stores.
+        processors: How many processors; each serves the default queue.
+        apps: Handlers beside the built-in kinds.
+    """
+    async with AsyncExitStack() as stack:
+        for _ in range(stores):
+            await stack.enter_async_context(running(await task_store(database_url, nats_url)))
+        for _ in range(processors):
+            processor = build_processor(ProcessorSettings(nats_url=nats_url), apps)
+            await stack.enter_async_context(running(processor))
+        client = await stack.enter_async_context(running_gateway(nats_url))
+        yield Services(client)

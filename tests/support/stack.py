@@ -1,0 +1,103 @@
+"""`taskmill up` as its user runs it: a process, its output, its HTTP."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypedDict
+
+from tests.support.eventually import eventually
+
+from taskmill.cli.embedded.ports import free_port
+
+_MAIN = "from taskmill.cli.main import app; app()"
+
+
+class Entry(TypedDict):
+    """One process in stack.json."""
+
+    name: str
+    pid: int
+    url: str | None
+
+
+@dataclass
+class TaskmillUp:
+    """One `taskmill up` on one data directory; it may be started, stopped or killed again and again."""
+
+    data_dir: Path
+    processors: int = 1
+    port: int = field(default_factory=free_port)
+    environment: dict[str, str] = field(default_factory=dict)
+    output: list[str] = field(default_factory=list)
+    _process: asyncio.subprocess.Process | None = None
+    _reader: asyncio.Task[None] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where its gateway is."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def is_running(self) -> bool:
+        """Whether its launcher runs."""
+        return self._process is not None and self._process.returncode is None
+
+    async def launch(self) -> None:
+        """Start the launcher, without waiting for anything."""
+        environment = {
+            **os.environ,
+            **self.environment,
+            "TASKMILL_DATA": str(self.data_dir),
+            "TASKMILL_PORT": str(self.port),
+            "TASKMILL_PROCESSORS": str(self.processors),
+        }
+        self.output.clear()
+        self._process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", _MAIN, "up"),
+            env=environment,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        self._reader = asyncio.create_task(self._read())
+
+    async def start(self, *, within_seconds: float = 60) -> None:
+        """Start it, and wait until it says that it is ready."""
+        await self.launch()
+        await eventually(self._is_ready, within_seconds=within_seconds)
+
+    def _is_ready(self) -> bool:
+        if not self.is_running:
+            raise RuntimeError("taskmill up ended:\n" + "\n".join(self.output))
+        return any(line.startswith("taskmill ready at") for line in self.output)
+
+    async def end(self, number: signal.Signals = signal.SIGTERM, *, within_seconds: float = 15) -> int | None:
+        """Send it a signal, wait until it has ended, and return its exit status; None if it was never started."""
+        if self._process is None:
+            return None
+        if self.is_running:
+            self._process.send_signal(number)
+        return await self.wait(within_seconds=within_seconds)
+
+    async def wait(self, *, within_seconds: float = 15) -> int:
+        """Wait until it ends by itself; return its exit status. Its output is complete then."""
+        assert self._process is not None
+        assert self._reader is not None
+        async with asyncio.timeout(within_seconds):
+            status = await self._process.wait()
+            await self._reader
+        return status
+
+    def entries(self) -> dict[str, Entry]:
+        """Return what stack.json lists, by name."""
+        entries: list[Entry] = json.loads((self.data_dir / "stack.json").read_text())
+        return {entry["name"]: entry for entry in entries}
+
+    async def _read(self) -> None:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        async for line in self._process.stdout:
+            self.output.append(line.decode().rstrip("\n"))

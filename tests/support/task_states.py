@@ -1,0 +1,78 @@
+"""Task states, requests and reports for tests of the store's rules."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from taskmill.contracts.reports import Completed, Failed, GivenBack, Heartbeat, Progressed, Started
+from taskmill.contracts.requests import CreateTask
+from taskmill.contracts.tasks import Progress, TaskError
+from taskmill.task_store.domain.creation import decide_create
+from taskmill.task_store.domain.runs import Hearing, RunReport, RunRules, decide_report
+from taskmill.task_store.domain.state import TaskState
+
+TASK_ID = UUID("01a20000-0000-7000-8000-000000000001")
+NOW = datetime(2026, 11, 24, 12, 0, 0, 123456, tzinfo=UTC)
+STARTED_AT = NOW + timedelta(seconds=1)
+FINISHED_AT = NOW + timedelta(seconds=2)
+RULES = RunRules(lease=timedelta(seconds=30), unknown_kind_backoff=timedelta(seconds=5))
+HEARING = Hearing("processor-1", NOW, RULES)
+
+
+def create_request(**fields: Any) -> CreateTask:
+    """A request for the task `TASK_ID`."""
+    return CreateTask.model_validate({"id": TASK_ID, "title": "Fetch the front page", **fields})
+
+
+def pending_task(**fields: Any) -> TaskState:
+    """A task that nobody has asked to be processed."""
+    return decide_create(create_request(**fields), NOW).state
+
+
+def queued_task(**fields: Any) -> TaskState:
+    """A task in its first run, at attempt 1 and dispatch 1."""
+    return decide_create(create_request(process=True, **fields), NOW).state
+
+
+def after(state: TaskState, *reports: RunReport) -> TaskState:
+    """The state after some reports of `processor-1`."""
+    for report in reports:
+        state = decide_report(state, report, HEARING).state
+    return state
+
+
+def _fence(delivery: int, attempt: int, dispatch: int) -> dict[str, Any]:
+    return {"task_id": TASK_ID, "attempt": attempt, "dispatch": dispatch, "delivery": delivery}
+
+
+def started(delivery: int = 1, *, attempt: int = 1, dispatch: int = 1) -> Started:
+    """The handler is about to be called."""
+    return Started(**_fence(delivery, attempt, dispatch), started_at=STARTED_AT)
+
+
+def heartbeat(delivery: int = 1, *, attempt: int = 1, dispatch: int = 1) -> Heartbeat:
+    """The processor lives."""
+    return Heartbeat(**_fence(delivery, attempt, dispatch))
+
+
+def progressed(delivery: int = 1, *, attempt: int = 1, dispatch: int = 1) -> Progressed:
+    """Half of the work is done."""
+    return Progressed(**_fence(delivery, attempt, dispatch), progress=Progress(fraction=0.5, message="half"))
+
+
+def completed(delivery: int = 1, *, attempt: int = 1, dispatch: int = 1, result: Any = None) -> Completed:
+    """The handler returned."""
+    return Completed(
+        **_fence(delivery, attempt, dispatch), started_at=STARTED_AT, finished_at=FINISHED_AT, result=result
+    )
+
+
+def failed(delivery: int = 1, *, attempt: int = 1, dispatch: int = 1) -> Failed:
+    """The handler raised."""
+    error = TaskError(code="handler_error", type="ValueError", message="no such page")
+    return Failed(**_fence(delivery, attempt, dispatch), started_at=STARTED_AT, finished_at=FINISHED_AT, error=error)
+
+
+def given_back(delivery: int = 1, *, attempt: int = 1, dispatch: int = 1, reason: str = "draining") -> GivenBack:
+    """The processor will not do it."""
+    return GivenBack.model_validate({**_fence(delivery, attempt, dispatch), "reason": reason})

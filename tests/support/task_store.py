@@ -1,0 +1,217 @@
+"""Task stores under test: built as in production, run in this process, talked to over NATS."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import orjson
+import uuid_utils
+from pydantic import SecretStr
+from tests.support.actors import running
+from tests.support.eventually import eventually
+
+from taskmill.contracts import registry, subjects
+from taskmill.contracts.errors import RemoteError
+from taskmill.contracts.registry import Command
+from taskmill.contracts.streams import EVENTS_STREAM, MESSAGE_ID_HEADER, POSITION_HEADER, REPORTS_STREAM, WORK_STREAM
+from taskmill.runtime.nats_session import NatsSession
+from taskmill.runtime.requests import RequestClient
+from taskmill.runtime.settings import NatsSettings
+from taskmill.runtime.supervisor import RunState, Supervisor
+from taskmill.task_store.bootstrap import build
+from taskmill.task_store.settings import TaskStoreSettings
+
+Document = dict[str, Any]
+
+STARTED_AT = "2026-11-24T12:00:00Z"
+FINISHED_AT = "2026-11-24T12:00:01Z"
+
+
+class StoredMessage(NamedTuple):
+    """A message in a stream."""
+
+    subject: str
+    data: bytes
+    message_id: str
+    position: int
+
+
+@asynccontextmanager
+async def running_store(database_url: str, nats_url: str, **settings: Any) -> AsyncIterator[Supervisor]:
+    """Yield a task store that serves; it is drained at the end."""
+    supervisor = await build(TaskStoreSettings(database_url=SecretStr(database_url), nats_url=nats_url, **settings))
+    serving = asyncio.create_task(supervisor.run())
+    try:
+        await eventually(lambda: serving.done() or _is_serving(supervisor))
+        yield supervisor
+    finally:
+        supervisor.stop()
+        await serving
+
+
+def _is_serving(supervisor: Supervisor) -> bool:
+    return all(state is RunState.RUNNING for state in supervisor.states().values())
+
+
+class StoreClient:
+    """What gateways, processors and subscribers do with a store."""
+
+    def __init__(self, session: NatsSession) -> None:
+        self.session = session
+        self._requests = RequestClient(session, timeout_seconds=4)
+
+    async def ask_raw(self, command: Command, body: bytes) -> bytes:
+        """Send a request as it is."""
+        return await self._requests.request(command.subject, body)
+
+    async def ask(self, command: Command, **fields: Any) -> Document:
+        """Send a request and return its reply, which must fit the registry's model."""
+        reply = await self.ask_raw(command, orjson.dumps(fields))
+        command.reply.model_validate_json(reply)
+        document: Document = orjson.loads(reply)
+        return document
+
+    async def refusal(self, command: Command, **fields: Any) -> str:
+        """Send a request that must be refused; return the error's code."""
+        try:
+            answer = await self.ask(command, **fields)
+        except RemoteError as error:
+            return error.problem().code
+        raise AssertionError(f"not refused: {answer}")
+
+    async def create(self, **fields: Any) -> Document:
+        """Create a task."""
+        return await self.ask(registry.CREATE, **{"id": new_id(), "title": "Fetch the front page", **fields})
+
+    async def get(self, task_id: str) -> Document:
+        """Read a task."""
+        return await self.ask(registry.GET, id=task_id)
+
+    async def events(self, task_id: str) -> list[Document]:
+        """Every event of a task, over all pages."""
+        return [orjson.loads(text) for text in await self.event_texts(task_id)]
+
+    async def event_texts(self, task_id: str) -> list[bytes]:
+        """Every event of a task as the store answers it, byte for byte."""
+        texts: list[bytes] = []
+        cursor = None
+        while True:
+            request = {"task_id": task_id, "cursor": cursor, "limit": 200}
+            page = await self.ask_raw(registry.EVENTS, orjson.dumps(request))
+            items = page[len(b'{"items":[') : page.rindex(b'],"next_cursor":')]
+            documents = [orjson.dumps(document) for document in orjson.loads(page)["items"]]
+            assert b",".join(documents) == items, "the page does not hold its documents as they are"
+            texts += documents
+            cursor = orjson.loads(page)["next_cursor"]
+            if cursor is None:
+                return texts
+
+    async def event_types(self, task_id: str) -> list[str]:
+        """What happened to a task, in order."""
+        return [event["type"].split(".")[2] for event in await self.events(task_id)]
+
+    async def report(
+        self, *reports: Document, processor_id: str = "processor-1", message_id: str | None = None
+    ) -> None:
+        """Publish a bundle, and return when the store has taken it in."""
+        await self.publish_report(
+            orjson.dumps({"processor_id": processor_id, "reports": reports}), processor_id, message_id
+        )
+        await self.reports_settled()
+
+    async def publish_report(
+        self, data: bytes, processor_id: str = "processor-1", message_id: str | None = None
+    ) -> None:
+        """Publish what may be a bundle."""
+        headers = {MESSAGE_ID_HEADER: message_id} if message_id else None
+        await self.session.client.jetstream().publish(subjects.report(processor_id), data, headers=headers)
+
+    async def reports_settled(self) -> None:
+        """Return when no report waits any more."""
+
+        async def is_empty() -> bool:
+            return await self.count(REPORTS_STREAM) == 0
+
+        await eventually(is_empty)
+
+    async def count(self, stream: str) -> int:
+        """How many messages a stream holds."""
+        info = await self.session.client.jetstream().stream_info(stream)
+        return int(info.state.messages)
+
+    async def messages(self, stream: str) -> list[StoredMessage]:
+        """Every message of a stream, in order."""
+        jetstream = self.session.client.jetstream()
+        state = (await jetstream.stream_info(stream)).state
+        stored = []
+        for sequence in range(max(1, state.first_seq), state.last_seq + 1):
+            try:
+                message = await jetstream.get_msg(stream, sequence)
+            except Exception as error:  # noqa: BLE001
+                if getattr(error, "err_code", None) != 10037:  # a message that is gone
+                    raise
+                continue
+            headers = message.headers or {}
+            position = int(headers.get(POSITION_HEADER, 0))
+            stored.append(
+                StoredMessage(message.subject or "", message.data or b"", headers[MESSAGE_ID_HEADER], position)
+            )
+        return stored
+
+    async def work_items(self) -> list[Document]:
+        """The work that waits for processors, in order."""
+        return [orjson.loads(message.data) for message in await self.messages(WORK_STREAM)]
+
+    async def published(self, count: int) -> list[StoredMessage]:
+        """The messages of TASK_EVENTS, once there are this many."""
+
+        async def is_enough() -> bool:
+            return await self.count(EVENTS_STREAM) >= count
+
+        await eventually(is_enough)
+        return await self.messages(EVENTS_STREAM)
+
+
+@asynccontextmanager
+async def store_client(nats_url: str) -> AsyncIterator[StoreClient]:
+    """Yield a client with a connection of its own."""
+    session = NatsSession(NatsSettings(nats_url=nats_url), client_name="test")
+    async with running(session):
+        yield StoreClient(session)
+
+
+@asynccontextmanager
+async def store_with_client(database_url: str, nats_url: str, **settings: Any) -> AsyncIterator[StoreClient]:
+    """Yield a client of one running store."""
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(running_store(database_url, nats_url, **settings))
+        yield await stack.enter_async_context(store_client(nats_url))
+
+
+def new_id() -> str:
+    """An id as gateways make them."""
+    return str(uuid_utils.uuid7())
+
+
+def now() -> datetime:
+    """The present moment."""
+    return datetime.now(UTC)
+
+
+def report(
+    kind: str, task_id: str, *, attempt: int = 1, dispatch: int = 1, delivery: int = 1, **fields: Any
+) -> Document:
+    """A report as a processor sends it."""
+    told: Document = {"type": kind, "task_id": task_id, "attempt": attempt, "dispatch": dispatch, "delivery": delivery}
+    if kind in {"started", "completed", "failed"}:
+        told["started_at"] = STARTED_AT
+    if kind in {"completed", "failed"}:
+        told["finished_at"] = FINISHED_AT
+    return {**told, **fields}
+
+
+def hello(*queues: str) -> Document:
+    """What a processor says first."""
+    return {"type": "hello", "queues": list(queues), "kinds": ["echo"], "slots": 10, "software_version": "1"}

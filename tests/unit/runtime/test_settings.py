@@ -1,0 +1,103 @@
+from pathlib import Path
+from typing import Annotated
+
+import pytest
+from pydantic import Field, ValidationError, model_validator
+
+from taskmill.runtime.settings import HealthSettings, LogSettings, NatsSettings, Settings, SettingsError, load
+
+
+class ExampleSettings(NatsSettings, LogSettings, HealthSettings):
+    """Like those of a service."""
+
+    slots: Annotated[int, Field(ge=1, le=10, description="How many.")] = 3
+
+
+@pytest.fixture(autouse=True)
+def empty_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """An environment without our variables, and a working directory without a `.env`."""
+    for name in ("NATS_URL", "TASKMILL_NATS_URL", "TASKMILL_SLOTS", "TASKMILL_LOG_LEVEL", "TASKMILL_HEALTH_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_defaults() -> None:
+    """Nothing has to be set."""
+    settings = load(ExampleSettings)
+    assert (settings.slots, settings.nats_url) == (3, "nats://127.0.0.1:4222")
+    assert settings.health_file is None
+
+
+@pytest.mark.parametrize("name", ["NATS_URL", "TASKMILL_NATS_URL"])
+def test_both_names_of_the_nats_url(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """NATS_URL is understood as people expect, beside our own name."""
+    monkeypatch.setenv(name, "nats://example:4222")
+    assert load(ExampleSettings).nats_url == "nats://example:4222"
+
+
+def test_the_environment_beats_the_env_file(monkeypatch: pytest.MonkeyPatch, empty_environment: Path) -> None:
+    """`.env` is read, and yields to the environment; what no field knows there is ignored."""
+    (empty_environment / ".env").write_text("TASKMILL_SLOTS=5\nTASKMILL_LOG_LEVEL=debug\nTASKMILL_OTHER=1\nPATH=x\n")
+    monkeypatch.setenv("TASKMILL_SLOTS", "7")
+    settings = load(ExampleSettings)
+    assert (settings.slots, settings.log_level) == (7, "debug")
+
+
+def test_an_empty_variable_means_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compose passes variables on as empty strings."""
+    monkeypatch.setenv("TASKMILL_SLOTS", "")
+    assert load(ExampleSettings).slots == 3
+
+
+def test_errors_name_the_variables_and_not_the_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each wrong setting is one line with its variable; the value may be a secret."""
+    monkeypatch.setenv("TASKMILL_SLOTS", "77777")
+    monkeypatch.setenv("NATS_URL", "http://user:s3cret@example")
+    with pytest.raises(SettingsError) as caught:
+        load(ExampleSettings)
+    lines = str(caught.value).splitlines()
+    assert [line.split(":")[0] for line in lines] == ["TASKMILL_NATS_URL", "TASKMILL_SLOTS"]
+    assert "77777" not in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+
+
+class RelatedSettings(Settings):
+    """With a rule over two fields."""
+
+    low: Annotated[int, Field(description="The lower one.")] = 1
+    high: Annotated[int, Field(description="The higher one.")] = 2
+
+    @model_validator(mode="after")
+    def check_order(self) -> "RelatedSettings":
+        """Compare the two."""
+        if self.low > self.high:
+            raise ValueError("TASKMILL_LOW must not be above TASKMILL_HIGH")
+        return self
+
+
+def test_a_rule_over_two_settings_names_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message of the rule is the line."""
+    monkeypatch.setenv("TASKMILL_LOW", "3")
+    with pytest.raises(SettingsError, match=r"^TASKMILL_LOW must not be above TASKMILL_HIGH$"):
+        load(RelatedSettings)
+
+
+def test_an_unknown_argument_is_an_error() -> None:
+    """A typing error in code or tests does not pass silently."""
+    with pytest.raises(ValidationError):
+        ExampleSettings(slotz=3)  # type: ignore[call-arg]
+
+
+def test_settings_are_frozen_and_do_not_show_the_url() -> None:
+    """Nothing changes them later, and a log of them holds no password."""
+    settings = ExampleSettings(nats_url="nats://user:s3cret@example:4222")
+    with pytest.raises(ValidationError):
+        settings.slots = 4  # type: ignore[misc]
+    assert "s3cret" not in repr(settings)
+
+
+def test_every_field_is_described() -> None:
+    """The descriptions are the documentation of the variables."""
+    for settings_class in (Settings, LogSettings, NatsSettings, HealthSettings):
+        assert all(field.description for field in settings_class.model_fields.values())
