@@ -1,0 +1,15 @@
+"""The task store: the one service that owns tasks.
+
+Owns: PostgreSQL with the tasks, their attempts and the event log; the lifecycle; the streams and consumers on NATS.
+
+Consumes:
+    Requests `tasks.v1.cmd.*`, in the queue group `task-store`: any number of stores share them.
+    Reports of processors from the stream `TASK_REPORTS`, acknowledged once they are committed.
+
+Publishes, by the relay of the one store that leads:
+    Work items to `TASK_WORK`, one for each dispatch of a task.
+    Events to `TASK_EVENTS`: every change of a task, in the order of the log, with the task's next version.
+
+Everything that changes a task goes through one mailbox, and each of its batches is one transaction: lock, load, decide,
+write. An answer means committed.
+"""

@@ -1,0 +1,49 @@
+"""The process: `python -m taskmill.task_store` serves, `python -m taskmill.task_store migrate` updates the schema."""
+
+import argparse
+import sys
+
+import asyncpg
+
+from taskmill.runtime.service import EXIT_BAD_SETTINGS, EXIT_DRAINED, EXIT_START_FAILED, run_service
+from taskmill.runtime.settings import SettingsError, load
+from taskmill.task_store.bootstrap import build
+from taskmill.task_store.migrations import upgrade
+from taskmill.task_store.settings import DatabaseSettings, TaskStoreSettings
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve until drained, or migrate.
+
+    Returns:
+        The exit code: 0 when all went well, 1 when the store could not start, 2 when its settings are wrong.
+    """
+    parser = argparse.ArgumentParser(prog="python -m taskmill.task_store", description="Taskmill's task store.")
+    parser.add_argument(
+        "action",
+        nargs="?",
+        choices=("serve", "migrate"),
+        default="serve",
+        help="serve (the default), or bring the schema of the database up to date and exit",
+    )
+    if parser.parse_args(arguments).action == "migrate":
+        return _migrate()
+    return run_service("task-store", TaskStoreSettings, build)
+
+
+def _migrate() -> int:
+    try:
+        settings = load(DatabaseSettings)
+    except SettingsError as error:
+        sys.stderr.write(f"{error}\n")
+        return EXIT_BAD_SETTINGS
+    try:
+        upgrade(settings.database_url.get_secret_value())
+    except (OSError, asyncpg.CannotConnectNowError) as error:
+        sys.stderr.write(f"PostgreSQL cannot be reached: {type(error).__name__}\n")
+        return EXIT_START_FAILED
+    return EXIT_DRAINED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,170 @@
+"""Takes in what processors report, and acknowledges it once it is committed."""
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from taskmill.contracts.errors import BusUnavailableError, OverloadedError, TaskmillError, UnavailableError
+from taskmill.contracts.reports import Hello, ReportBundle
+from taskmill.contracts.streams import REPORTS_CONSUMER, REPORTS_STREAM
+from taskmill.runtime.actor import Actor
+from taskmill.runtime.jetstream_api import JetStreamError
+from taskmill.runtime.mailbox import BatchingMailbox
+from taskmill.runtime.nats_session import NatsSession
+from taskmill.runtime.pull import Delivery, PullConsumer
+from taskmill.task_store.adapters.report_bundles import read_bundle
+from taskmill.task_store.adapters.work_consumers import WorkConsumers
+from taskmill.task_store.domain.batch import Answer, Operation
+
+_log = structlog.get_logger(__name__)
+
+MAX_BUNDLES_IN_HAND = 64
+"""Bundles that are asked for, or taken in and not yet settled: with `MAX_BODY_BYTES` each, 48 MiB."""
+
+_ACK = b"+ACK"
+_LATER = b'-NAK {"delay":1000000000}'
+_NEVER = b"+TERM"
+
+
+class _Held:
+    """A bundle in hand: it is settled when each of the parts that it was offered in has been answered."""
+
+    __slots__ = ("must_repeat", "open_parts", "reply")
+
+    def __init__(self, reply: str) -> None:
+        self.reply = reply
+        self.open_parts = 0
+        self.must_repeat = False
+
+
+class StatusReports(Actor):
+    """Pulls bundles and offers each as one operation to the mailbox of all writes.
+
+    A bundle is acknowledged after its commit, and asked for again a second later when the database was away. One that
+    PostgreSQL refuses for its data is offered again report by report, so that the bad one alone is lost.
+
+    Args:
+        session: The connection.
+        writes: The mailbox of all writes.
+        consumers: Makes the consumers of the queues that a processor says it serves.
+        knows_queue: Whether a queue exists; the limit may have left no room for it.
+    """
+
+    name = "status-reports"
+
+    def __init__(
+        self,
+        session: NatsSession,
+        writes: BatchingMailbox[Operation, Answer],
+        *,
+        consumers: WorkConsumers,
+        knows_queue: Callable[[str], bool],
+    ) -> None:
+        self._session = session
+        self._writes = writes
+        self._consumers = consumers
+        self._knows_queue = knows_queue
+        self._pull = PullConsumer(
+            session, stream=REPORTS_STREAM, consumer=REPORTS_CONSUMER, deliver=self._take_in, on_change=self._ask
+        )
+        self._in_hand = 0
+        self._settled: list[tuple[str, bytes]] = []
+        self._all_settled = asyncio.Event()
+        self._served_queues: asyncio.Queue[str] = asyncio.Queue(maxsize=1_000)
+
+    def stop(self) -> None:
+        """Begin the drain: pull nothing more, settle what is in hand."""
+        self._pull.stop()
+
+    async def run(self, started: Callable[[], None]) -> None:
+        """Take in reports until drained."""
+        ensuring = asyncio.create_task(self._ensure_consumers())
+        try:
+            await self._pull.run(started)
+            while self._in_hand:
+                self._all_settled.clear()
+                await self._all_settled.wait()
+        finally:
+            ensuring.cancel()
+
+    def _ask(self) -> None:
+        free = MAX_BUNDLES_IN_HAND - self._in_hand - self._pull.outstanding
+        # Half at a time, or every bundle that is settled would cost a request.
+        if free >= MAX_BUNDLES_IN_HAND // 2:
+            self._pull.pull(free)
+
+    def _take_in(self, delivery: Delivery) -> None:
+        """Runs in the read loop, so that the work is left to the next turn of the event loop."""
+        self._in_hand += 1
+        asyncio.get_running_loop().call_soon(self._apply, delivery)
+
+    def _apply(self, delivery: Delivery) -> None:
+        bundle = read_bundle(delivery.data)
+        if bundle is None:
+            _log.error("reports.undecodable", subject=delivery.subject, bundle_bytes=len(delivery.data))
+            self._settle(delivery.reply, _NEVER)
+        else:
+            self._offer(bundle, _Held(delivery.reply))
+
+    def _offer(self, bundle: ReportBundle, held: _Held) -> None:
+        held.open_parts += 1
+        if not self._writes.offer(bundle, lambda answer: self._on_answer(bundle, held, answer)):
+            self._on_answer(bundle, held, OverloadedError())
+
+    def _on_answer(self, bundle: ReportBundle, held: _Held, answer: Answer | TaskmillError) -> None:
+        if isinstance(answer, UnavailableError):
+            held.must_repeat = True
+        elif isinstance(answer, TaskmillError):
+            self._on_refusal(bundle, held)
+        else:
+            self._note_served_queues(bundle)
+        held.open_parts -= 1
+        if held.open_parts == 0:
+            self._settle(held.reply, _LATER if held.must_repeat else _ACK)
+
+    def _on_refusal(self, bundle: ReportBundle, held: _Held) -> None:
+        if len(bundle.reports) == 1:
+            _log.error("reports.refused", processor_id=bundle.processor_id, type=bundle.reports[0].type)
+            return
+        for report in bundle.reports:
+            self._offer(ReportBundle.model_construct(processor_id=bundle.processor_id, reports=[report]), held)
+
+    def _settle(self, reply: str, body: bytes) -> None:
+        """Note how JetStream is answered; everything that is settled in this turn goes out in one write."""
+        if not self._settled:
+            asyncio.get_running_loop().call_soon(self._write_settled)
+        self._settled.append((reply, body))
+
+    def _write_settled(self) -> None:
+        settled, self._settled = self._settled, []
+        self._in_hand -= len(settled)
+        try:
+            for body in {body for _, body in settled}:
+                self._session.write_acks([reply for reply, answer in settled if answer == body], body)
+        except BusUnavailableError:
+            _log.info("reports.not_acknowledged", bundles=len(settled))  # they come again, and change nothing
+        self._ask()
+        if not self._in_hand:
+            self._all_settled.set()
+
+    def _note_served_queues(self, bundle: ReportBundle) -> None:
+        for report in bundle.reports:
+            if isinstance(report, Hello):
+                for queue in report.queues:
+                    self._note_served_queue(queue)
+
+    def _note_served_queue(self, queue: str) -> None:
+        if not self._knows_queue(queue):
+            _log.warning("reports.queue_beyond_limit", queue=queue)
+        elif not self._served_queues.full():
+            self._served_queues.put_nowait(queue)
+
+    async def _ensure_consumers(self) -> None:
+        while True:
+            queue = await self._served_queues.get()
+            try:
+                await self._consumers.ensure(queue)
+            except (UnavailableError, JetStreamError) as error:
+                # The relay makes them before it publishes work; until then there is nothing to pull.
+                _log.warning("reports.consumers_missing", queue=queue, error=str(error))

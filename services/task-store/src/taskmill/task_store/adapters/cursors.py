@@ -1,0 +1,76 @@
+"""Where a page ended, as clients carry it: opaque, so that it may change."""
+
+import base64
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+import orjson
+
+from taskmill.contracts.errors import FieldProblem, InvalidRequestError
+
+
+class ListPosition(NamedTuple):
+    """The last task of a page, by what lists are sorted by."""
+
+    created_at: datetime
+    id: UUID
+
+
+def number_cursor(number: int) -> str:
+    """The cursor behind the attempt or version of this number."""
+    return _encode([number])
+
+
+def parse_number_cursor(cursor: str | None) -> int:
+    """The number that a page starts behind; 0 without a cursor.
+
+    Raises:
+        InvalidRequestError: No page ended with this cursor.
+    """
+    if cursor is None:
+        return 0
+    match _decode(cursor):
+        case [int(number)] if 0 <= number < 2**31:
+            return number
+    raise _invalid_cursor()
+
+
+def list_cursor(position: ListPosition) -> str:
+    """The cursor behind a task."""
+    return _encode([position.created_at.isoformat(), str(position.id)])
+
+
+def parse_list_cursor(cursor: str) -> ListPosition:
+    """The task that a page starts behind.
+
+    Raises:
+        InvalidRequestError: No page ended with this cursor.
+    """
+    match _decode(cursor):
+        case [str(created_at), str(task_id)]:
+            try:
+                position = ListPosition(datetime.fromisoformat(created_at), UUID(task_id))
+            except ValueError:
+                raise _invalid_cursor() from None
+            if position.created_at.tzinfo is not None:
+                return position
+    raise _invalid_cursor()
+
+
+def _encode(parts: Sequence[int | str]) -> str:
+    return base64.urlsafe_b64encode(orjson.dumps(parts)).decode().rstrip("=")
+
+
+def _decode(cursor: str) -> object:
+    try:
+        parts: object = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except ValueError:
+        return None
+    return parts
+
+
+def _invalid_cursor() -> InvalidRequestError:
+    problem = FieldProblem(pointer="/cursor", detail="No page ended with this cursor.", code="invalid_cursor")
+    return InvalidRequestError(errors=[problem])

@@ -1,0 +1,96 @@
+"""Connections to PostgreSQL, and what its errors mean."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+import structlog
+from asyncpg import Connection, Record
+
+from taskmill.contracts.errors import DatabaseUnavailableError
+from taskmill.runtime.mailbox import BatchRefusedError
+
+_log = structlog.get_logger(__name__)
+
+CONNECT_TIMEOUT_SECONDS = 3
+COMMAND_TIMEOUT_SECONDS = 4
+
+# Statements of a lane name their rows by key. Left to guess, the planner would read whole tables when they are young,
+# and keep that plan while they grow.
+_BY_KEY = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
+
+# A store that is suspended in the middle of a transaction must not hold the lock of the event log for ever.
+_BOUNDED = {"lock_timeout": "3000", "idle_in_transaction_session_timeout": "5000"}
+
+_CLASSES_OF_BAD_DATA = frozenset({"21", "22", "23", "54"})
+
+
+@asynccontextmanager
+async def translated_errors() -> AsyncIterator[None]:
+    """Turn errors of asyncpg into ours, by SQLSTATE class and never by text.
+
+    Raises:
+        DatabaseUnavailableError: PostgreSQL is away, starting, stopping, overloaded, or too slow.
+        BatchRefusedError: It refuses the data.
+    """
+    try:
+        yield
+    except asyncpg.PostgresError as error:
+        sqlstate_class = (error.sqlstate or "")[:2]
+        if sqlstate_class in _CLASSES_OF_BAD_DATA:
+            _log.warning("database.refused_data", sqlstate=error.sqlstate, constraint=error.constraint_name)
+            raise BatchRefusedError from error
+        # Anything else ends with time: PostgreSQL starts or stops, is full or too slow, or its schema is being changed.
+        _log.warning("database.unavailable", sqlstate=error.sqlstate)
+        raise DatabaseUnavailableError from error
+    except (OSError, asyncpg.InterfaceError, TimeoutError) as error:
+        _log.warning("database.unavailable", error_type=type(error).__name__)
+        raise DatabaseUnavailableError from error
+
+
+class Lane:
+    """One connection that one actor uses alone, made when it is needed and again after it broke.
+
+    Args:
+        database_url: As asyncpg takes it.
+        name: Appears in `pg_stat_activity`.
+    """
+
+    def __init__(self, database_url: str, name: str) -> None:
+        self._database_url = database_url
+        self._name = name
+        self._connection: Connection[Record] | None = None
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator["Connection[Record]"]:
+        """Yield the connection, outside of any transaction. One that fails inside is not used again.
+
+        Raises:
+            DatabaseUnavailableError: There is none to be had, or it broke.
+            BatchRefusedError: PostgreSQL refused the data.
+        """
+        async with translated_errors():
+            connection = await self._open()
+            try:
+                yield connection
+            except BaseException:
+                # Cheaper than to find out what state it is in, and right in every case: PostgreSQL rolls back.
+                self._connection = None
+                connection.terminate()
+                raise
+
+    async def close(self) -> None:
+        """Close the connection, if there is one."""
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            await connection.close(timeout=CONNECT_TIMEOUT_SECONDS)
+
+    async def _open(self) -> "Connection[Record]":
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await asyncpg.connect(
+                self._database_url,
+                timeout=CONNECT_TIMEOUT_SECONDS,
+                command_timeout=COMMAND_TIMEOUT_SECONDS,
+                server_settings={"application_name": f"taskmill {self._name}", **_BY_KEY, **_BOUNDED},
+            )
+        return self._connection

@@ -1,0 +1,20 @@
+"""The address of PostgreSQL, in the forms that people write it."""
+
+from urllib.parse import urlsplit, urlunsplit
+
+_SCHEMES = frozenset({"postgres", "postgresql", "postgresql+asyncpg"})
+
+
+def plain_database_url(url: str) -> str:
+    """The same address as asyncpg takes it; query parameters such as `sslmode` are passed on.
+
+    Args:
+        url: `postgres://…`, `postgresql://…` or `postgresql+asyncpg://…`.
+
+    Raises:
+        ValueError: It has another scheme. The message does not repeat the address, which may hold a password.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in _SCHEMES:
+        raise ValueError("must start with postgresql://, postgres:// or postgresql+asyncpg://")
+    return urlunsplit(parts._replace(scheme="postgresql"))

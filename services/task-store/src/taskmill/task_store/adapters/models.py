@@ -1,0 +1,130 @@
+"""The schema of the task store, as SQLAlchemy models.
+
+The migrations make it, and a test finds no difference between the two. List queries are built from the models; the hot
+statements of `statements.py` name the same columns by hand, and a test holds them together.
+"""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, ForeignKey, Identity, Index, MetaData, Text, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import JSON, JSONB, TIMESTAMP
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class Base(DeclarativeBase):
+    """Root of the models. Texts are unbounded here: the contracts bound them."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {str: Text, datetime: TIMESTAMP(timezone=True)}
+
+
+class TaskRow(Base):
+    """A task as it stands. `domain.state.TaskState` has the same columns in the same order, and says what they mean."""
+
+    __tablename__ = "tasks"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    title: Mapped[str]
+    description: Mapped[str | None]
+    kind: Mapped[str]
+    queue: Mapped[str]
+    priority: Mapped[str]
+    labels: Mapped[dict[str, str]] = mapped_column(JSONB)
+    status: Mapped[str]
+    is_run_active: Mapped[bool]
+    version: Mapped[int]
+    revision: Mapped[int]
+    run: Mapped[int]
+    attempt: Mapped[int]
+    dispatch: Mapped[int]
+    delivery: Mapped[int]
+    run_at: Mapped[datetime | None]
+    lease_until: Mapped[datetime | None]
+    processor_id: Mapped[str | None]
+    progress: Mapped[Any | None] = mapped_column(JSON)
+    error: Mapped[Any | None] = mapped_column(JSON)
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    queued_at: Mapped[datetime | None]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    # `json` keeps the text as it came; `jsonb` would rewrite it.
+    payload: Mapped[Any] = mapped_column(JSON)
+    result: Mapped[Any] = mapped_column(JSON)
+
+    __table_args__ = (
+        Index(None, "created_at", "id"),
+        Index(None, "status", "created_at", "id"),
+        Index(None, "run_at", postgresql_where=text("run_at IS NOT NULL")),
+        Index(None, "labels", postgresql_using="gin"),
+        Index("ix_tasks_title_trigrams", "title", postgresql_using="gin", postgresql_ops={"title": "gin_trgm_ops"}),
+        # A short task's row is rewritten two or three times: room on its page for that.
+        {"postgresql_with": {"fillfactor": 70}},
+    )
+
+
+class AttemptRow(Base):
+    """One execution of a task within a run. It goes with its task; the events stay."""
+
+    __tablename__ = "task_attempts"
+
+    task_id: Mapped[UUID] = mapped_column(ForeignKey("tasks.id", ondelete="CASCADE"), primary_key=True)
+    attempt: Mapped[int] = mapped_column(primary_key=True)
+    run: Mapped[int]
+    processor_id: Mapped[str | None]
+    delivery: Mapped[int]
+    queued_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    outcome: Mapped[str | None]
+    error: Mapped[Any | None] = mapped_column(JSON)
+
+
+class EventRow(Base):
+    """One event: the history of its task, and what the relay has to publish.
+
+    `position` orders the log as it was committed. `document` is the CloudEvents document, byte for byte as published.
+    No foreign key: the history outlives its task.
+    """
+
+    __tablename__ = "task_events"
+
+    position: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    task_id: Mapped[UUID]
+    version: Mapped[int]
+    type: Mapped[str]
+    kind: Mapped[str]
+    # On `queued` events: the work item that the event asks for.
+    dispatch: Mapped[int | None]
+    document: Mapped[str]
+
+    __table_args__ = (UniqueConstraint("task_id", "version"),)
+
+
+class RelayCursor(Base):
+    """The one row that says who publishes the log, and up to where it is published."""
+
+    __tablename__ = "relay_cursor"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    position: Mapped[int] = mapped_column(BigInteger)
+    owner: Mapped[str | None]
+    lease_until: Mapped[datetime | None]
+
+
+class QueueRow(Base):
+    """A queue that exists. Queues are only ever added, up to the operator's limit."""
+
+    __tablename__ = "queues"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    created_at: Mapped[datetime]

@@ -1,0 +1,183 @@
+"""The hot statements: fixed SQL for asyncpg. A test holds their columns against the models.
+
+A statement that writes takes its rows as one JSON array: a thousand rows cost one parameter, one round trip and one
+plan. One array for each column costs this process twice
+as much.
+"""
+
+from collections.abc import Iterable, Mapping
+
+EVENT_LOG_LOCK = 0x7461_736B_7631
+"""Key of the one lock that every writer of events takes before any row lock: commit order is position order."""
+
+# The columns of the states, with their types.
+TASK_COLUMNS = {
+    "id": "uuid",
+    "title": "text",
+    "description": "text",
+    "kind": "text",
+    "queue": "text",
+    "priority": "text",
+    "labels": "jsonb",
+    "status": "text",
+    "is_run_active": "boolean",
+    "version": "integer",
+    "revision": "integer",
+    "run": "integer",
+    "attempt": "integer",
+    "dispatch": "integer",
+    "delivery": "integer",
+    "run_at": "timestamptz",
+    "lease_until": "timestamptz",
+    "processor_id": "text",
+    "progress": "json",
+    "error": "json",
+    "created_at": "timestamptz",
+    "updated_at": "timestamptz",
+    "queued_at": "timestamptz",
+    "started_at": "timestamptz",
+    "finished_at": "timestamptz",
+    "payload": "json",
+    "result": "json",
+}
+ATTEMPT_COLUMNS = {
+    "task_id": "uuid",
+    "attempt": "integer",
+    "run": "integer",
+    "processor_id": "text",
+    "delivery": "integer",
+    "queued_at": "timestamptz",
+    "started_at": "timestamptz",
+    "finished_at": "timestamptz",
+    "outcome": "text",
+    "error": "json",
+}
+EVENT_COLUMNS = {
+    "task_id": "uuid",
+    "version": "integer",
+    "type": "text",
+    "kind": "text",
+    "dispatch": "integer",
+    "document": "text",
+}
+
+
+def _names(columns: Iterable[str]) -> str:
+    return ", ".join(columns)
+
+
+def _values(columns: Mapping[str, str]) -> str:
+    """The columns of `new` as the table takes them. JSON travels as a string, so that its text is kept as it is."""
+    return ", ".join(f"new.{name}::{kind}" if "json" in kind else f"new.{name}" for name, kind in columns.items())
+
+
+def _rows(parameter: int, columns: Mapping[str, str]) -> str:
+    """A parameter, an array of objects, as the table `new`."""
+    types = ", ".join(f"{name} {'text' if 'json' in kind else kind}" for name, kind in columns.items())
+    return f"json_to_recordset(${parameter}) AS new ({types})"
+
+
+_READ_VERSION = {"read_version": "integer"}
+
+# Payload and result are left as they are unless they were read.
+_TASK_ASSIGNMENTS = ", ".join(
+    f"{name} = coalesce(new.{name}::{kind}, tasks.{name})"
+    if name in {"payload", "result"}
+    else f"{name} = new.{name}::{kind}"
+    for name, kind in TASK_COLUMNS.items()
+    if name not in {"id", "created_at"}
+)
+_ATTEMPT_ASSIGNMENTS = ", ".join(
+    f"{name} = excluded.{name}" for name in ATTEMPT_COLUMNS if name not in {"task_id", "attempt"}
+)
+
+WRITE = f"""
+WITH event_log AS MATERIALIZED (
+    SELECT pg_advisory_xact_lock({EVENT_LOG_LOCK})
+), created AS (
+    INSERT INTO tasks ({_names(TASK_COLUMNS)})
+    SELECT {_values(TASK_COLUMNS)} FROM event_log, {_rows(1, TASK_COLUMNS)}
+), changed AS (
+    UPDATE tasks SET {_TASK_ASSIGNMENTS} FROM event_log, {_rows(2, TASK_COLUMNS | _READ_VERSION)}
+    WHERE tasks.id = new.id AND tasks.version = new.read_version
+    RETURNING tasks.id
+), deleted AS (
+    DELETE FROM tasks USING event_log, {_rows(3, {"id": "uuid"} | _READ_VERSION)}
+    WHERE tasks.id = new.id AND tasks.version = new.read_version
+    RETURNING tasks.id
+), attempted AS (
+    INSERT INTO task_attempts ({_names(ATTEMPT_COLUMNS)})
+    SELECT {_values(ATTEMPT_COLUMNS)} FROM event_log, {_rows(4, ATTEMPT_COLUMNS)}
+    ON CONFLICT (task_id, attempt) DO UPDATE SET {_ATTEMPT_ASSIGNMENTS}
+), logged AS (
+    INSERT INTO task_events ({_names(EVENT_COLUMNS)})
+    SELECT {_values(EVENT_COLUMNS)} FROM event_log, {_rows(5, EVENT_COLUMNS | {"ordinal": "integer"})}
+    ORDER BY new.ordinal
+), queued AS (
+    INSERT INTO queues (name, created_at)
+    SELECT new.name, now() FROM event_log, unnest($6::text[]) AS new (name)
+    ON CONFLICT (name) DO NOTHING
+)
+SELECT (SELECT count(*) FROM changed) + (SELECT count(*) FROM deleted)
+"""  # noqa: S608  (names from the tables above)
+"""Writes everything that a batch decided; returns how many tasks were updated or deleted.
+
+The lock is a CTE that every part reads from, so that a batch of new tasks is this one statement on its own. Within a
+transaction that holds the lock already, taking it again costs nothing.
+"""
+
+BEGIN_UNDER_LOCK = f"BEGIN; SELECT pg_advisory_xact_lock({EVENT_LOG_LOCK})"
+
+# Reading a row with its large documents costs as much as all its other columns: only where they are asked for.
+LOAD = f"""
+SELECT {_names(name for name in TASK_COLUMNS if name not in {"payload", "result"})},
+    CASE WHEN id = ANY($2::uuid[]) THEN payload END AS payload,
+    CASE WHEN id = ANY($2::uuid[]) THEN result END AS result
+FROM tasks WHERE id = ANY($1::uuid[])
+"""  # noqa: S608
+
+USED_IDS = "SELECT task_id FROM task_events WHERE task_id = ANY($1::uuid[]) AND version = 1"
+
+QUEUE_NAMES = "SELECT name FROM queues"
+
+GET_TASK = f"SELECT {_names(TASK_COLUMNS)} FROM tasks WHERE id = $1"  # noqa: S608
+
+DUE_TASKS = "SELECT id, run_at FROM tasks WHERE run_at IS NOT NULL ORDER BY run_at LIMIT $1"
+
+# A page ends early, before its documents exceed what a message takes; `candidates` tells that more follow.
+EVENT_PAGE = """
+SELECT version, document, candidates FROM (
+    SELECT version, document,
+        count(*) OVER () AS candidates,
+        sum(octet_length(document) + 1) OVER (ORDER BY version) AS page_bytes
+    FROM (
+        SELECT version, document FROM task_events
+        WHERE task_id = $1 AND version > $2 ORDER BY version LIMIT $3
+    ) AS candidate
+) AS sized WHERE page_bytes <= $4 ORDER BY version
+"""
+
+# What the relay publishes next. The work of a `queued` event only if the task still waits for just that dispatch.
+UNPUBLISHED = """
+SELECT position, task_id, version, type, event_kind, document,
+    run, attempt, dispatch, title, queue, priority, labels, payload
+FROM (
+    SELECT logged.position, logged.task_id, logged.version, logged.type, logged.kind AS event_kind, logged.document,
+        tasks.run, tasks.attempt, tasks.dispatch, tasks.title, tasks.queue, tasks.priority, tasks.labels, tasks.payload,
+        sum(octet_length(logged.document) + coalesce(octet_length(tasks.payload::text), 0))
+            OVER (ORDER BY logged.position) AS batch_bytes
+    FROM (SELECT * FROM task_events WHERE position > $1 ORDER BY position LIMIT $2) AS logged
+    LEFT JOIN tasks ON tasks.id = logged.task_id AND tasks.status = 'queued' AND tasks.dispatch = logged.dispatch
+) AS sized WHERE batch_bytes <= $3 ORDER BY position
+"""
+
+RELAY_POSITION = "SELECT position FROM relay_cursor WHERE owner = $1"
+
+ADVANCE_RELAY = "UPDATE relay_cursor SET position = $2 WHERE owner = $1 AND position < $2 RETURNING position"
+
+ACQUIRE_RELAY = """
+UPDATE relay_cursor SET owner = $1, lease_until = clock_timestamp() + make_interval(secs => $2)
+WHERE owner = $1 OR owner IS NULL OR lease_until < clock_timestamp() RETURNING position
+"""
+
+RELEASE_RELAY = "UPDATE relay_cursor SET owner = NULL, lease_until = NULL WHERE owner = $1"

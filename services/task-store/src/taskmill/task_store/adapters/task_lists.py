@@ -1,0 +1,155 @@
+"""Lists of tasks and of attempts: queries built with SQLAlchemy Core from what a client asks for."""
+
+from collections.abc import AsyncIterator, Sequence, Set
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+from sqlalchemy import ColumnElement, Row, Select, Text, cast, literal, null, select, tuple_
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from taskmill.contracts.errors import DatabaseUnavailableError
+from taskmill.contracts.requests import ListTasks, TaskFilter, TaskSort
+from taskmill.task_store.adapters.cursors import ListPosition
+from taskmill.task_store.adapters.database import (
+    COMMAND_TIMEOUT_SECONDS,
+    CONNECT_TIMEOUT_SECONDS,
+    translated_errors,
+)
+from taskmill.task_store.adapters.models import AttemptRow, TaskRow
+from taskmill.task_store.adapters.rows import task_state
+from taskmill.task_store.domain.state import AttemptState, TaskState
+
+# A filter that finds next to nothing in millions of tasks must not keep a connection busy for long.
+_STATEMENT_TIMEOUT_MILLISECONDS = "2000"
+
+
+def list_engine(database_url: str) -> AsyncEngine:
+    """The engine that lists are read with; it connects when it is used.
+
+    Args:
+        database_url: As asyncpg takes it.
+    """
+
+    async def connect() -> "asyncpg.Connection[asyncpg.Record]":
+        return await asyncpg.connect(
+            database_url,
+            timeout=CONNECT_TIMEOUT_SECONDS,
+            command_timeout=COMMAND_TIMEOUT_SECONDS,
+            server_settings={
+                "application_name": "taskmill lists",
+                "statement_timeout": _STATEMENT_TIMEOUT_MILLISECONDS,
+            },
+        )
+
+    return create_async_engine(
+        "postgresql+asyncpg://",
+        async_creator=connect,
+        isolation_level="AUTOCOMMIT",
+        pool_pre_ping=True,
+        pool_size=2,
+        max_overflow=2,
+        pool_timeout=CONNECT_TIMEOUT_SECONDS,
+    )
+
+
+class TaskLists:
+    """Reads pages.
+
+    Args:
+        engine: See `list_engine`.
+    """
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def tasks(self, request: ListTasks, after: ListPosition | None) -> list[TaskState]:
+        """Tasks behind a position: one more than `request.limit` when there are more. Without payload and result.
+
+        Raises:
+            DatabaseUnavailableError: PostgreSQL cannot be asked, or takes too long to find them.
+        """
+        return [task_state(row) for row in await self._rows(task_query(request, after))]
+
+    async def attempts(self, task_id: UUID, *, after_attempt: int, limit: int) -> list[AttemptState]:
+        """A task's attempts behind a number, oldest first, at most `limit`.
+
+        Raises:
+            DatabaseUnavailableError: PostgreSQL cannot be asked.
+        """
+        query = (
+            select(*_columns(AttemptRow, json_text={"error"}))
+            .where(AttemptRow.task_id == task_id, AttemptRow.attempt > after_attempt)
+            .order_by(AttemptRow.attempt)
+            .limit(limit)
+        )
+        return [AttemptState._make(row) for row in await self._rows(query)]
+
+    async def _rows(self, query: Select[Any]) -> Sequence[Row[Any]]:
+        async with translated_errors(), _bare_errors(), self._engine.connect() as connection:
+            rows: Sequence[Row[Any]] = (await connection.execute(query)).all()
+            return rows
+
+
+def task_query(request: ListTasks, after: ListPosition | None) -> Select[Any]:
+    """The query for a page: the columns of a `TaskState`, in order, and one row more than the page may hold."""
+    query = select(*_columns(TaskRow, json_text={"labels", "progress", "error"}, empty={"payload", "result"})).where(
+        *_conditions(request.filter)
+    )
+    position = tuple_(TaskRow.created_at, TaskRow.id)
+    is_oldest_first = request.sort is TaskSort.OLDEST_FIRST
+    if after is not None:
+        end = tuple_(literal(after.created_at), literal(after.id))
+        query = query.where(position > end if is_oldest_first else position < end)
+    order = [TaskRow.created_at, TaskRow.id]
+    return query.order_by(*(order if is_oldest_first else [column.desc() for column in order])).limit(request.limit + 1)
+
+
+def _conditions(wanted: TaskFilter) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if wanted.status:
+        conditions.append(TaskRow.status.in_([status.value for status in wanted.status]))
+    if wanted.title is not None:
+        conditions.append(TaskRow.title.icontains(wanted.title, autoescape=True))
+    if wanted.kind is not None:
+        conditions.append(TaskRow.kind == wanted.kind)
+    if wanted.queue is not None:
+        conditions.append(TaskRow.queue == wanted.queue)
+    if wanted.priority is not None:
+        conditions.append(TaskRow.priority == wanted.priority.value)
+    if wanted.created_after is not None:
+        conditions.append(TaskRow.created_at >= wanted.created_after)
+    if wanted.created_before is not None:
+        conditions.append(TaskRow.created_at < wanted.created_before)
+    conditions += [_has_label(key, value) for key, value in wanted.labels.items()]
+    return conditions
+
+
+def _has_label(key: str, value: str | None) -> ColumnElement[bool]:
+    labels: ColumnElement[Any] = TaskRow.__table__.c.labels
+    return labels.has_key(key) if value is None else labels.contains({key: value})
+
+
+def _columns(
+    model: type[TaskRow | AttemptRow], *, json_text: Set[str], empty: Set[str] = frozenset()
+) -> list[ColumnElement[Any]]:
+    """The model's columns in order: some as the JSON text that they are, some as NULL because nobody needs them."""
+    return [
+        null() if column.key in empty else cast(column, Text) if column.key in json_text else column
+        for column in model.__table__.columns
+    ]
+
+
+@asynccontextmanager
+async def _bare_errors() -> AsyncIterator[None]:
+    """Take SQLAlchemy's wrapping off the errors of asyncpg."""
+    try:
+        yield
+    except DBAPIError as error:
+        cause = error.orig.__cause__ if error.orig is not None else None
+        raise cause or error from None
+    except PoolTimeoutError as error:
+        raise DatabaseUnavailableError from error

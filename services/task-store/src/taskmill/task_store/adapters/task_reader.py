@@ -1,0 +1,90 @@
+"""Reads single tasks and their events, with fixed SQL over a pool of connections."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+import asyncpg
+
+from taskmill.contracts.errors import DatabaseUnavailableError, TaskNotFoundError
+from taskmill.contracts.limits import MAX_BODY_BYTES
+from taskmill.task_store.adapters import statements
+from taskmill.task_store.adapters.database import CONNECT_TIMEOUT_SECONDS, translated_errors
+from taskmill.task_store.adapters.rows import task_state
+from taskmill.task_store.domain.state import TaskState
+
+
+class EventSlice(NamedTuple):
+    """Some of a task's events, oldest first, as they were published."""
+
+    documents: Sequence[bytes]
+    last_version: int
+    has_more: bool
+
+
+class DueTime(NamedTuple):
+    """A scheduled task and when it is due."""
+
+    task_id: UUID
+    run_at: datetime
+
+
+class TaskReader:
+    """Reads what is committed.
+
+    Args:
+        pool: Connections; reading never uses the writer's.
+    """
+
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+        self._pool = pool
+
+    async def task(self, task_id: UUID) -> TaskState:
+        """A task, whole.
+
+        Raises:
+            TaskNotFoundError: There is none with this id.
+            DatabaseUnavailableError: PostgreSQL cannot be asked.
+        """
+        rows = await self._fetch(statements.GET_TASK, task_id)
+        if not rows:
+            raise TaskNotFoundError
+        return task_state(rows[0])
+
+    async def events(self, task_id: UUID, *, after_version: int, limit: int) -> EventSlice:
+        """A task's events behind a version: at most `limit`, and no more than fit a message. Also of a deleted task.
+
+        Raises:
+            TaskNotFoundError: There never was a task with this id.
+            DatabaseUnavailableError: PostgreSQL cannot be asked.
+        """
+        rows = await self._fetch(statements.EVENT_PAGE, task_id, after_version, limit + 1, MAX_BODY_BYTES)
+        if not rows and after_version == 0:
+            raise TaskNotFoundError
+        shown = rows[:limit]
+        return EventSlice(
+            documents=[row["document"].encode() for row in shown],
+            last_version=shown[-1]["version"] if shown else after_version,
+            has_more=bool(rows) and rows[0]["candidates"] > len(shown),
+        )
+
+    async def next_due(self, limit: int) -> list[DueTime]:
+        """The scheduled tasks that are due first, in that order.
+
+        Raises:
+            DatabaseUnavailableError: PostgreSQL cannot be asked.
+        """
+        return [DueTime(*row) for row in await self._fetch(statements.DUE_TASKS, limit)]
+
+    async def is_reachable(self) -> bool:
+        """Whether PostgreSQL answers."""
+        try:
+            await self._fetch("SELECT 1")
+        except DatabaseUnavailableError:
+            return False
+        return True
+
+    async def _fetch(self, statement: str, *arguments: object) -> list[asyncpg.Record]:
+        async with translated_errors(), self._pool.acquire(timeout=CONNECT_TIMEOUT_SECONDS) as connection:
+            return await connection.fetch(statement, *arguments)

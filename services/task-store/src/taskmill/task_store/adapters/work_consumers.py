@@ -1,0 +1,34 @@
+"""The consumers that processors pull work from: four for each queue, one for each priority."""
+
+from taskmill.contracts.status import Priority
+from taskmill.contracts.streams import work_consumer
+from taskmill.runtime.nats_session import NatsSession
+from taskmill.runtime.provisioning import ensure_consumer
+
+
+class WorkConsumers:
+    """Makes a queue's consumers exist, once for each connection: a server that was replaced has none.
+
+    Args:
+        session: The connection.
+        ack_wait_seconds: How long a processor may say nothing of a work item before it is delivered again.
+    """
+
+    def __init__(self, session: NatsSession, *, ack_wait_seconds: float) -> None:
+        self._session = session
+        self._ack_wait_seconds = ack_wait_seconds
+        self._ensured: set[str] = set()
+        session.on_reconnect(self._ensured.clear)
+
+    async def ensure(self, queue: str) -> None:
+        """Make a queue's consumers exist. Idempotent, and free after the first time.
+
+        Raises:
+            BusUnavailableError: JetStream cannot be reached.
+            JetStreamError: It refuses.
+        """
+        if queue in self._ensured:
+            return
+        for priority in Priority:
+            await ensure_consumer(self._session, work_consumer(queue, priority, self._ack_wait_seconds))
+        self._ensured.add(queue)

@@ -1,0 +1,172 @@
+"""The composition root: where the task store's parts meet."""
+
+import asyncio
+import uuid
+from datetime import timedelta
+
+import asyncpg
+
+from taskmill.contracts.errors import DatabaseUnavailableError
+from taskmill.contracts.streams import events_stream, reports_consumer, reports_stream, work_stream
+from taskmill.runtime.actor import Actor
+from taskmill.runtime.backoff import Backoff
+from taskmill.runtime.clock import Clock, utc_now
+from taskmill.runtime.health import HealthFile
+from taskmill.runtime.leadership import Leadership
+from taskmill.runtime.mailbox import BatchingMailbox
+from taskmill.runtime.nats_session import NatsSession
+from taskmill.runtime.publisher import Publisher
+from taskmill.runtime.supervisor import RunState, StartError, Supervisor
+from taskmill.task_store.actors.commands import commands
+from taskmill.task_store.actors.connections import Connections
+from taskmill.task_store.actors.due_tasks import DueTasks
+from taskmill.task_store.actors.relay import Relay
+from taskmill.task_store.actors.status_reports import StatusReports
+from taskmill.task_store.actors.streams import Streams
+from taskmill.task_store.adapters.database import COMMAND_TIMEOUT_SECONDS, CONNECT_TIMEOUT_SECONDS, Lane
+from taskmill.task_store.adapters.relay_log import RelayLog
+from taskmill.task_store.adapters.schema import schema_revision
+from taskmill.task_store.adapters.task_lists import TaskLists, list_engine
+from taskmill.task_store.adapters.task_reader import TaskReader
+from taskmill.task_store.adapters.task_writer import TaskWriter
+from taskmill.task_store.adapters.work_consumers import WorkConsumers
+from taskmill.task_store.domain.batch import Answer, Operation
+from taskmill.task_store.domain.runs import RunRules
+from taskmill.task_store.errors import SchemaTooOldError
+from taskmill.task_store.migrations import newest_revision
+from taskmill.task_store.settings import TaskStoreSettings
+from taskmill.task_store.use_cases import Store
+
+DATABASE_WAIT_SECONDS = 60
+"""How long the start waits for a PostgreSQL that is starting, too."""
+
+RELAY_LEASE_SECONDS = 5
+WRITES_CAPACITY = 10_000
+MAX_OPERATIONS_IN_A_BATCH = 256
+WRITE_DEADLINE_SECONDS = 3.0
+REPORTS_ACK_WAIT_SECONDS = 30
+MAX_READ_CONNECTIONS = 4
+
+
+async def build(settings: TaskStoreSettings, *, now: Clock = utc_now) -> Supervisor:
+    """Put a task store together. Nothing but the schema's revision is read, and nothing served, before it runs.
+
+    Args:
+        settings: What the operator decided.
+        now: The clock.
+
+    Raises:
+        StartError: PostgreSQL cannot be reached, or its schema is too old.
+    """
+    url = settings.database_url.get_secret_value()
+    writer_lane, relay_lane, lease_lane = Lane(url, "writer"), Lane(url, "relay"), Lane(url, "lease")
+    await wait_for_schema(url)
+    pool = await asyncpg.create_pool(
+        url,
+        min_size=0,
+        max_size=MAX_READ_CONNECTIONS,
+        timeout=CONNECT_TIMEOUT_SECONDS,
+        command_timeout=COMMAND_TIMEOUT_SECONDS,
+        server_settings={"application_name": "taskmill reader"},
+    )
+    engine = list_engine(url)
+    reader = TaskReader(pool)
+
+    session = NatsSession(settings, client_name="task-store")
+    owner = uuid.uuid4().hex
+    relay_log = RelayLog(relay_lane, lease_lane)
+    leadership = Leadership("relay-leadership", relay_log, owner, ttl_seconds=RELAY_LEASE_SECONDS)
+    consumers = WorkConsumers(session, ack_wait_seconds=settings.work_ack_wait_seconds)
+    relay = Relay(
+        session,
+        log=relay_log,
+        leadership=leadership,
+        owner=owner,
+        publisher=Publisher(session, timeout_seconds=settings.request_timeout_seconds),
+        consumers=consumers,
+    )
+    writer = TaskWriter(
+        writer_lane, rules=_run_rules(settings), max_queues=settings.max_queues, now=now, on_commit=relay.wake
+    )
+    writes = BatchingMailbox[Operation, Answer](
+        "writes",
+        writer.apply,
+        capacity=WRITES_CAPACITY,
+        max_batch=MAX_OPERATIONS_IN_A_BATCH,
+        deadline_seconds=WRITE_DEADLINE_SECONDS,
+    )
+    store = Store(writes=writes, reader=reader, lists=TaskLists(engine))
+    actors: list[Actor] = [
+        Connections([pool.close, engine.dispose, writer_lane.close, relay_lane.close, lease_lane.close]),
+        session,
+        _streams(session, settings),
+        leadership,
+        # Drained after the mailbox, to publish what is committed last.
+        relay,
+        writes,
+        DueTasks(reader, writes, now=now),
+        StatusReports(session, writes, consumers=consumers, knows_queue=writer.knows_queue),
+        commands(session, store, deadline_seconds=settings.request_timeout_seconds),
+    ]
+    return _supervisor(actors, session, settings)
+
+
+async def wait_for_schema(database_url: str) -> None:
+    """Return when PostgreSQL answers and its schema is not older than this code needs.
+
+    A newer schema is fine: a migration leaves a schema that the release before it can work with.
+
+    Raises:
+        SchemaTooOldError: It is older.
+        StartError: PostgreSQL does not answer.
+    """
+    lane = Lane(database_url, "schema")
+    try:
+        async with asyncio.timeout(DATABASE_WAIT_SECONDS):
+            found = await _schema_revision(lane)
+    except TimeoutError:
+        raise StartError(f"PostgreSQL did not answer within {DATABASE_WAIT_SECONDS} s") from None
+    finally:
+        await lane.close()
+    needed = newest_revision()
+    if found is None or found < needed:
+        raise SchemaTooOldError(found, needed)
+
+
+async def _schema_revision(lane: Lane) -> str | None:
+    backoff = Backoff(base_seconds=0.1, cap_seconds=2)
+    while True:
+        try:
+            return await schema_revision(lane)
+        except DatabaseUnavailableError:
+            await asyncio.sleep(backoff.next())
+
+
+def _run_rules(settings: TaskStoreSettings) -> RunRules:
+    return RunRules(
+        lease=timedelta(seconds=settings.lease_seconds),
+        unknown_kind_backoff=timedelta(seconds=settings.unknown_kind_backoff_seconds),
+    )
+
+
+def _streams(session: NatsSession, settings: TaskStoreSettings) -> Streams:
+    return Streams(
+        session,
+        streams=[
+            work_stream(),
+            reports_stream(settings.reports_max_bytes),
+            events_stream(settings.events_max_bytes, settings.events_max_age_seconds),
+        ],
+        consumers=[reports_consumer(REPORTS_ACK_WAIT_SECONDS)],
+    )
+
+
+def _supervisor(actors: list[Actor], session: NatsSession, settings: TaskStoreSettings) -> Supervisor:
+    if settings.health_file is None:
+        return Supervisor(actors)
+
+    def is_healthy() -> bool:
+        return session.is_connected and all(state is RunState.RUNNING for state in supervisor.states().values())
+
+    supervisor = Supervisor([*actors, HealthFile(settings.health_file, is_healthy)])
+    return supervisor

@@ -1,0 +1,33 @@
+"""The fence: which reports of an execution still count.
+
+A report names its execution by (attempt, dispatch, delivery). Attempt and dispatch are the store's numbers, and must be
+the row's. The delivery is JetStream's count, which rises when a work item is delivered again: it says who came last.
+"""
+
+from enum import StrEnum
+
+from taskmill.contracts.reports import AttemptReport
+from taskmill.task_store.domain.state import TaskState
+
+
+class FenceRule(StrEnum):
+    """How the delivery of a report must compare with the row's. The value is how the documentation puts it."""
+
+    NEWER = "newer"
+    """Only a later delivery may take the attempt over: a repeated `started` changes nothing."""
+
+    SAME = "same"
+    """Only the execution that holds the attempt may speak of it."""
+
+    SAME_OR_NEWER = "same or newer"
+    """An ending also stands for a start that was not told."""
+
+    def admits(self, state: TaskState, report: AttemptReport) -> bool:
+        """Whether a report is of an execution that counts."""
+        if report.attempt != state.attempt or report.dispatch != state.dispatch:
+            return False
+        if self is FenceRule.SAME:
+            return report.delivery == state.delivery
+        if self is FenceRule.NEWER:
+            return report.delivery > state.delivery
+        return report.delivery >= state.delivery

@@ -1,0 +1,59 @@
+"""What an operator decides about the task store."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, AliasChoices, Field, SecretStr
+
+from taskmill.runtime.settings import HealthSettings, LogSettings, NatsSettings, Settings
+from taskmill.task_store.adapters.database_url import plain_database_url
+
+MEBIBYTE = 1024 * 1024
+
+
+def _plain(url: SecretStr) -> SecretStr:
+    return SecretStr(plain_database_url(url.get_secret_value()))
+
+
+class DatabaseSettings(Settings):
+    """Where PostgreSQL is."""
+
+    database_url: Annotated[
+        SecretStr,
+        AfterValidator(_plain),
+        Field(
+            validation_alias=AliasChoices("TASKMILL_DATABASE_URL", "DATABASE_URL"),
+            validate_default=True,
+            description="PostgreSQL: postgresql://…, postgres://… or postgresql+asyncpg://…; parameters such as "
+            "sslmode are passed on.",
+        ),
+    ] = SecretStr("postgresql://taskmill@127.0.0.1:5432/taskmill")
+
+
+class TaskStoreSettings(DatabaseSettings, NatsSettings, HealthSettings, LogSettings):
+    """Settings of the task store."""
+
+    max_queues: Annotated[
+        int, Field(ge=1, le=1000, description="How many queues may exist. Each has four consumers on NATS.")
+    ] = 64
+    lease_seconds: Annotated[
+        float, Field(ge=1, le=3600, description="How long a processor holds an attempt after its last sign of life.")
+    ] = 30
+    work_ack_wait_seconds: Annotated[
+        float,
+        Field(ge=1, le=3600, description="After so long without a sign of life a work item goes to another processor."),
+    ] = 30
+    unknown_kind_backoff_seconds: Annotated[
+        float,
+        Field(ge=1, le=3600, description="How long a task waits after a processor had no handler for its kind."),
+    ] = 5
+    reports_max_bytes: Annotated[
+        int,
+        Field(ge=MEBIBYTE, description="Size of TASK_REPORTS. When it is full, processors keep their reports."),
+    ] = 1024 * MEBIBYTE
+    events_max_bytes: Annotated[
+        int,
+        Field(ge=MEBIBYTE, description="Size of TASK_EVENTS. The oldest leave first; PostgreSQL keeps them all."),
+    ] = 4096 * MEBIBYTE
+    events_max_age_seconds: Annotated[
+        int, Field(ge=60, description="How long TASK_EVENTS keeps an event. PostgreSQL keeps them all.")
+    ] = 7 * 24 * 3600

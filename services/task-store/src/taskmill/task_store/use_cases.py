@@ -1,0 +1,154 @@
+"""What requests ask of the store: one function for each, from the body of the request to that of the reply.
+
+All raise `TaskmillError`s only; those of the form of a request (`InvalidJsonError`, `InvalidRequestError`) and
+`DatabaseUnavailableError` may come from any of them.
+"""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from pydantic import TypeAdapter
+
+from taskmill.contracts.json_text import read_json
+from taskmill.contracts.requests import (
+    CheckHealth,
+    ComponentState,
+    CreateTask,
+    CreateTasks,
+    DeleteTask,
+    DeleteTaskReply,
+    GetTask,
+    ListAttempts,
+    ListEvents,
+    ListTasks,
+    ProcessTask,
+    StoreHealth,
+    UpdateTask,
+)
+from taskmill.task_store.adapters.cursors import (
+    ListPosition,
+    list_cursor,
+    number_cursor,
+    parse_list_cursor,
+    parse_number_cursor,
+)
+from taskmill.task_store.adapters.task_lists import TaskLists
+from taskmill.task_store.adapters.task_reader import TaskReader
+from taskmill.task_store.domain.batch import Answer, Operation
+from taskmill.task_store.domain.documents import (
+    attempt_document,
+    fitting,
+    page_document,
+    receipts_document,
+    summary_document,
+    task_document,
+)
+
+# A bulk request weighs as much as a thousand others: so many at most stand in one batch.
+MAX_BULK_REQUESTS_AT_ONCE = 4
+
+_CREATE = TypeAdapter(CreateTask)
+_CREATE_MANY = TypeAdapter(CreateTasks)
+_GET = TypeAdapter(GetTask)
+_LIST = TypeAdapter(ListTasks)
+_UPDATE = TypeAdapter(UpdateTask)
+_DELETE = TypeAdapter(DeleteTask)
+_PROCESS = TypeAdapter(ProcessTask)
+_ATTEMPTS = TypeAdapter(ListAttempts)
+_EVENTS = TypeAdapter(ListEvents)
+_HEALTH = TypeAdapter(CheckHealth)
+
+
+class Writes(Protocol):
+    """Where operations go that change tasks."""
+
+    async def ask(self, message: Operation) -> Answer:
+        """Apply an operation; return, once it is committed, the tasks that it changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """What the use cases work on."""
+
+    writes: Writes
+    reader: TaskReader
+    lists: TaskLists
+    bulk: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_BULK_REQUESTS_AT_ONCE))
+
+
+async def create_task(store: Store, body: bytes) -> bytes:
+    """`CreateTask` → `Task`. Raises `TaskExistsError`, `TooManyQueuesError`."""
+    (created,) = await store.writes.ask(read_json(_CREATE, body))
+    return task_document(created)
+
+
+async def create_tasks(store: Store, body: bytes) -> bytes:
+    """`CreateTasks` → `CreateTasksReply`: all or none. Raises `TaskExistsError`, `TooManyQueuesError`."""
+    request = read_json(_CREATE_MANY, body)
+    async with store.bulk:
+        return receipts_document(await store.writes.ask(request))
+
+
+async def get_task(store: Store, body: bytes) -> bytes:
+    """`GetTask` → `Task`. Raises `TaskNotFoundError`."""
+    request = read_json(_GET, body)
+    return task_document(await store.reader.task(request.id))
+
+
+async def list_tasks(store: Store, body: bytes) -> bytes:
+    """`ListTasks` → `TaskPage`."""
+    request = read_json(_LIST, body)
+    after = None if request.cursor is None else parse_list_cursor(request.cursor)
+    found = await store.lists.tasks(request, after)
+    items = fitting(map(summary_document, found[: request.limit]))
+    if len(items) == len(found):
+        return page_document(items, None)
+    last = found[len(items) - 1]
+    return page_document(items, list_cursor(ListPosition(last.created_at, last.id)))
+
+
+async def update_task(store: Store, body: bytes) -> bytes:
+    """`UpdateTask` → `Task`. Raises what `domain.editing` does, `TaskNotFoundError` and `TooManyQueuesError`."""
+    (updated,) = await store.writes.ask(read_json(_UPDATE, body))
+    return task_document(updated)
+
+
+async def delete_task(store: Store, body: bytes) -> bytes:
+    """`DeleteTask` → `DeleteTaskReply`. Raises `TaskNotFoundError`, `RevisionMismatchError`, `RunActiveError`."""
+    (deleted,) = await store.writes.ask(read_json(_DELETE, body))
+    return DeleteTaskReply(id=deleted.id, version=deleted.version).model_dump_json().encode()
+
+
+async def process_task(store: Store, body: bytes) -> bytes:
+    """`ProcessTask` → `Task`. Raises `TaskNotFoundError`, `RevisionMismatchError`, `RunActiveError`."""
+    (queued,) = await store.writes.ask(read_json(_PROCESS, body))
+    return task_document(queued)
+
+
+async def list_attempts(store: Store, body: bytes) -> bytes:
+    """`ListAttempts` → `AttemptPage`. Raises `TaskNotFoundError`."""
+    request = read_json(_ATTEMPTS, body)
+    after_attempt = parse_number_cursor(request.cursor)
+    found = await store.lists.attempts(request.task_id, after_attempt=after_attempt, limit=request.limit + 1)
+    if not found:
+        # A task that was never processed has no attempts; one that does not exist is an error.
+        await store.reader.task(request.task_id)
+    items = fitting(map(attempt_document, found[: request.limit]))
+    is_last = len(items) == len(found)
+    return page_document(items, None if is_last else number_cursor(found[len(items) - 1].attempt))
+
+
+async def list_events(store: Store, body: bytes) -> bytes:
+    """`ListEvents` → `EventPage`, also of a deleted task. Raises `TaskNotFoundError`."""
+    request = read_json(_EVENTS, body)
+    after_version = parse_number_cursor(request.cursor)
+    found = await store.reader.events(request.task_id, after_version=after_version, limit=request.limit)
+    return page_document(found.documents, number_cursor(found.last_version) if found.has_more else None)
+
+
+async def check_health(store: Store, body: bytes) -> bytes:
+    """`CheckHealth` → `StoreHealth`."""
+    read_json(_HEALTH, body)
+    postgresql = ComponentState.UP if await store.reader.is_reachable() else ComponentState.DOWN
+    return StoreHealth(postgresql=postgresql).model_dump_json().encode()

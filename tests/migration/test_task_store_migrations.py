@@ -1,0 +1,94 @@
+import asyncio
+import os
+import sys
+
+import asyncpg
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+
+from taskmill.task_store.adapters.models import Base
+from taskmill.task_store.migrations import downgrade, newest_revision, upgrade
+from tests.support.databases import new_database
+
+
+def differences(connection: Connection) -> list[object]:
+    """What Alembic would change to bring the database in line with the models."""
+    context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+    found: list[object] = compare_metadata(context, Base.metadata)
+    return found
+
+
+async def model_differences(database_url: str) -> list[object]:
+    """The same, for a database by its URL."""
+    engine = create_async_engine(
+        "postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(database_url), poolclass=NullPool
+    )
+    async with engine.connect() as connection:
+        found = await connection.run_sync(differences)
+    await engine.dispose()
+    return found
+
+
+async def table_names(database_url: str) -> set[str]:
+    """The tables that there are."""
+    connection = await asyncpg.connect(database_url)
+    try:
+        rows = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        return {row["tablename"] for row in rows}
+    finally:
+        await connection.close()
+
+
+async def test_up_down_and_up_again(postgres_url: str) -> None:
+    """Every migration can be undone and done again; nothing but Alembic's own table is left in between."""
+    async with new_database(postgres_url) as url:
+        await asyncio.to_thread(upgrade, url)
+        assert await table_names(url) == {*Base.metadata.tables, "alembic_version"}
+        await asyncio.to_thread(downgrade, url)
+        assert await table_names(url) == {"alembic_version"}
+        await asyncio.to_thread(upgrade, url)
+        assert await model_differences(url) == []
+
+
+async def test_migrating_again_changes_nothing(database_url: str) -> None:
+    """An up-to-date database is left as it is, whatever form its address has."""
+    await asyncio.to_thread(upgrade, database_url.replace("postgresql://", "postgresql+asyncpg://"))
+    assert await model_differences(database_url) == []
+
+
+async def migrate_process(database_url: str) -> int:
+    """Run the command that operators run; return its exit code."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "taskmill.task_store", "migrate"),
+        env={**os.environ, "TASKMILL_DATABASE_URL": database_url},
+    )
+    return await process.wait()
+
+
+async def test_two_may_migrate_at_once(postgres_url: str) -> None:
+    """Of two stores that are deployed together, one migrates, and the other finds it done."""
+    async with new_database(postgres_url) as url:
+        assert await asyncio.gather(migrate_process(url), migrate_process(url)) == [0, 0]
+        connection = await asyncpg.connect(url)
+        try:
+            assert await connection.fetchval("SELECT version_num FROM alembic_version") == newest_revision()
+            assert await connection.fetchval("SELECT count(*) FROM relay_cursor") == 1
+        finally:
+            await connection.close()
+
+
+async def test_migrating_without_a_database_is_a_clear_failure() -> None:
+    """Nobody there: an exit code, one line that says so, and no traceback."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "taskmill.task_store", "migrate"),
+        env={**os.environ, "TASKMILL_DATABASE_URL": "postgresql://user:secret@127.0.0.1:1/tasks"},
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, errors = await process.communicate()
+    assert process.returncode == 1
+    assert b"cannot be reached" in errors
+    assert b"secret" not in errors
+    assert b"Traceback" not in errors

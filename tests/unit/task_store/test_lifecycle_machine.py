@@ -1,0 +1,233 @@
+"""The lifecycle as a state machine: whatever clients, processors and time do, in any order, the invariants hold."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import orjson
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from taskmill.contracts.errors import IllegalTransitionError, RunActiveError
+from taskmill.contracts.requests import UpdateTask
+from taskmill.contracts.status import TaskStatus
+from taskmill.task_store.domain.creation import decide_create
+from taskmill.task_store.domain.decision import Decision
+from taskmill.task_store.domain.editing import decide_update
+from taskmill.task_store.domain.events import LoggedEvent
+from taskmill.task_store.domain.fence import FenceRule
+from taskmill.task_store.domain.lifecycle import TRANSITIONS, Cause
+from taskmill.task_store.domain.runs import Hearing, RunReport, decide_due, decide_process, decide_report
+from taskmill.task_store.domain.state import AttemptState, TaskState
+from tests.support.task_states import (
+    NOW,
+    RULES,
+    TASK_ID,
+    completed,
+    create_request,
+    failed,
+    given_back,
+    heartbeat,
+    progressed,
+    started,
+)
+
+RUN_STATUSES = {TaskStatus.QUEUED, TaskStatus.SCHEDULED, TaskStatus.IN_PROGRESS}
+ENDINGS = {TaskStatus.COMPLETED, TaskStatus.FAILED}
+
+MAKERS = (started, heartbeat, progressed, completed, failed, given_back)
+
+
+class FoldedTask:
+    """A task as somebody sees it who knows its events only."""
+
+    def __init__(self) -> None:
+        self.version = 0
+        self.fields: dict[str, Any] = {}
+
+    def take(self, event: LoggedEvent) -> None:
+        """Apply one event."""
+        document = orjson.loads(event.document)
+        assert document["sequence"] == self.version + 1, "a version is missing"
+        self.version = document["sequence"]
+        data = document["data"]
+        shared = {name: data.pop(name) for name in ("kind", "queue", "status", "revision", "run", "attempt")}
+        self.fields.update(shared)
+        event_type = event.type.value
+        if event_type == "updated":
+            self.fields.update(data["changes"])
+        elif event_type == "queued":
+            is_new_run = data["reason"] == "process"
+            cleared = {"started_at": None, "progress": None, "processor_id": None, "run_at": None}
+            self.fields.update(cleared, dispatch=data["dispatch"], delivery=0)
+            if is_new_run:
+                self.fields.update(error=None, result=None, finished_at=None)
+        elif event_type == "scheduled":
+            cleared = {"started_at": None, "progress": None, "processor_id": None}
+            self.fields.update(cleared, run_at=data["run_at"])
+        elif event_type == "started":
+            self.fields.update(data, progress=None)
+        else:
+            self.fields.update(data)
+
+
+class Lifecycle(RuleBasedStateMachine):
+    """One task, with everything that may happen to it."""
+
+    state: TaskState
+    now: datetime
+
+    @initialize(process=st.booleans(), title=st.text(min_size=1, max_size=5).filter(lambda text: "\x00" not in text))
+    def create(self, process: bool, title: str) -> None:
+        """A client creates it."""
+        self.now = NOW
+        self.folded = FoldedTask()
+        self.attempts: dict[int, AttemptState] = {}
+        decision = decide_create(create_request(process=process, title=title), self.now)
+        assert decision.state.revision == 1
+        self.state = decision.state
+        self.follow(decision)
+
+    def follow(self, decision: Decision) -> None:
+        """Take a decision over, as store and subscriber do."""
+        for event in decision.events:
+            self.folded.take(event)
+        if decision.attempt is not None:
+            assert decision.attempt.attempt == decision.state.attempt
+            self.attempts[decision.attempt.attempt] = decision.attempt
+        assert decision.state.revision - self.state.revision in range(3)
+        self.state = decision.state
+
+    @rule()
+    def process(self) -> None:
+        """A client asks for a run."""
+        before = self.state
+        try:
+            self.follow(decide_process(self.state, self.now))
+        except RunActiveError:
+            assert before.is_run_active
+        else:
+            assert not before.is_run_active
+            assert (self.state.run, self.state.attempt) == (before.run + 1, before.attempt + 1)
+
+    @rule(
+        make=st.sampled_from(MAKERS),
+        attempt=st.integers(-1, 1),
+        dispatch=st.integers(-1, 1),
+        delivery=st.integers(-1, 2),
+        processor=st.sampled_from(["processor-1", "processor-2"]),
+        unknown=st.booleans(),
+    )
+    def report(
+        self,
+        make: Any,
+        attempt: int,
+        dispatch: int,
+        delivery: int,
+        processor: str,
+        unknown: bool,
+    ) -> None:
+        """A report whose fence is near the task's, or just it."""
+        numbers = {
+            "delivery": max(1, self.state.delivery + delivery),
+            "attempt": max(1, self.state.attempt + attempt),
+            "dispatch": max(1, self.state.dispatch + dispatch),
+        }
+        options = {"reason": "unknown_kind"} if make is given_back and unknown else {}
+        report: RunReport = make(**numbers, **options)
+        before = self.state
+        hearing = Hearing(processor, self.now, RULES)
+        decision = decide_report(before, report, hearing)
+        self.follow(decision)
+        if decision.state is not before:
+            assert before.is_run_active
+            assert (report.attempt, report.dispatch) == (before.attempt, before.dispatch)
+            assert report.delivery >= before.delivery
+        # A replay of whatever was applied is a no-op; a heartbeat only says the same again.
+        assert decide_report(self.state, report, hearing).events == () or make is progressed
+
+    @rule(status=st.sampled_from(list(TaskStatus)))
+    def set_status(self, status: TaskStatus) -> None:
+        """A client sets the status by hand."""
+        before = self.state
+        request = UpdateTask(id=TASK_ID, changes={"status": status.value})
+        try:
+            self.follow(decide_update(self.state, request, self.now))
+        except RunActiveError:
+            assert before.is_run_active
+        except IllegalTransitionError:
+            assert status not in {TaskStatus.PENDING, TaskStatus.IN_PROGRESS, TaskStatus.COMPLETED} or (
+                before.status is TaskStatus.FAILED
+            )
+        else:
+            assert self.state.status is status
+
+    @rule(title=st.sampled_from(["a", "b"]))
+    def set_title(self, title: str) -> None:
+        """A client edits what may be edited at any time."""
+        before = self.state
+        self.follow(decide_update(self.state, UpdateTask(id=TASK_ID, changes={"title": title}), self.now))
+        assert self.state.revision == before.revision + (before.title != title)
+
+    @rule(seconds=st.integers(0, 10))
+    def wait(self, seconds: int) -> None:
+        """Time passes, and the store looks for what is due."""
+        self.now += timedelta(seconds=seconds)
+        self.follow(decide_due(self.state, self.now))
+
+    @invariant()
+    def versions_have_no_gap(self) -> None:
+        """The events are numbered 1 to the task's version."""
+        assert self.folded.version == self.state.version
+
+    @invariant()
+    def the_row_is_the_fold_of_its_events(self) -> None:
+        """Who knows only the events knows the task."""
+        folded = self.folded.fields
+        for name in ("status", "revision", "run", "attempt", "title", "kind", "queue", "priority"):
+            assert folded[name] == getattr(self.state, name), name
+        for name in ("dispatch", "delivery", "processor_id"):
+            assert folded.get(name, getattr(self.state, name)) == getattr(self.state, name), name
+        for name in ("started_at", "finished_at", "run_at"):
+            expected = getattr(self.state, name)
+            assert (folded.get(name) is None) == (expected is None), name
+            assert expected is None or datetime.fromisoformat(folded[name]) == expected, name
+        for name in ("payload", "result", "progress", "error"):
+            assert folded.get(name) == orjson.loads(getattr(self.state, name) or "null"), name
+
+    @invariant()
+    def a_run_is_active_just_in_its_statuses(self) -> None:
+        """Queued and scheduled are within a run; an ended run holds no lease."""
+        if self.state.is_run_active:
+            assert self.state.status in RUN_STATUSES
+        else:
+            assert self.state.status not in {TaskStatus.QUEUED, TaskStatus.SCHEDULED}
+            assert self.state.lease_until is None
+
+    @invariant()
+    def waiting_says_what_for(self) -> None:
+        """A scheduled task has a due time, one in progress within a run a lease, others have neither."""
+        assert (self.state.run_at is not None) == (self.state.status is TaskStatus.SCHEDULED)
+        assert (self.state.lease_until is not None) == (
+            self.state.is_run_active and self.state.status is TaskStatus.IN_PROGRESS
+        )
+
+    @invariant()
+    def each_run_has_its_attempt(self) -> None:
+        """Attempts are written down without a gap, and end before the next begins."""
+        assert set(self.attempts) == set(range(1, self.state.attempt + 1))
+        for attempt in list(self.attempts.values())[:-1]:
+            assert attempt.outcome is not None, "a new run began before the last attempt ended"
+        if self.state.is_run_active:
+            assert self.attempts[self.state.attempt].outcome is None
+
+
+TestLifecycle = Lifecycle.TestCase
+TestLifecycle.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+
+
+def test_the_machine_speaks_of_every_report() -> None:
+    """Whatever the table lets a processor say is among what the machine may do."""
+    fenced = {way.by for way in TRANSITIONS if isinstance(way.fence, FenceRule)}
+    names = {maker.__name__ for maker in MAKERS} | {Cause.UNKNOWN_KIND.value}
+    assert {cause.value for cause in fenced} == names
