@@ -1,0 +1,19 @@
+"""What users of Taskmill import to write handlers.
+
+    from taskmill.sdk import Context, TaskApp
+
+    app = TaskApp("reports")
+
+    @app.task("make-report")
+    async def make_report(payload, ctx: Context):
+        ctx.progress(0.5, "half way")
+        return {"pages": 3}
+
+A processor runs it with `python -m taskmill.processor --app my_module:app`.
+"""
+
+from taskmill.sdk.app import Handler, TaskApp
+from taskmill.sdk.context import Context
+from taskmill.sdk.errors import InvalidPayloadError, TaskFailedError
+
+__all__ = ["Context", "Handler", "InvalidPayloadError", "TaskApp", "TaskFailedError"]

@@ -1,0 +1,97 @@
+"""What a handler is given beside the payload."""
+
+import math
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from uuid import UUID
+
+import structlog
+from structlog.typing import FilteringBoundLogger
+
+from taskmill.contracts.limits import MAX_PROGRESS_MESSAGE_CHARS
+from taskmill.contracts.status import Priority
+from taskmill.contracts.tasks import Progress
+from taskmill.contracts.work import WorkItem
+from taskmill.sdk.text import storable_text
+
+
+class Context:
+    """What a handler may know of its task, and how it says how far it is.
+
+    Args:
+        work_item: The message that asked for this attempt.
+        on_progress: Takes what `progress` was called with; called in the thread of the handler.
+    """
+
+    def __init__(self, work_item: WorkItem, on_progress: Callable[[Progress], None]) -> None:
+        self._work_item = work_item
+        self._on_progress = on_progress
+
+    @property
+    def task_id(self) -> UUID:
+        """The id of the task."""
+        return self._work_item.task_id
+
+    @property
+    def run(self) -> int:
+        """How often processing of the task was asked for, this time included."""
+        return self._work_item.run
+
+    @property
+    def attempt(self) -> int:
+        """The number of this attempt, over all runs."""
+        return self._work_item.attempt
+
+    @property
+    def kind(self) -> str:
+        """The kind that the handler was chosen by."""
+        return self._work_item.kind
+
+    @property
+    def queue(self) -> str:
+        """The queue that the task waited in."""
+        return self._work_item.queue
+
+    @property
+    def priority(self) -> Priority:
+        """The priority that the task waited with."""
+        return self._work_item.priority
+
+    @property
+    def title(self) -> str:
+        """The title of the task when it was queued."""
+        return self._work_item.title
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """The labels of the task when it was queued."""
+        return self._work_item.labels
+
+    @property
+    def idempotency_token(self) -> str:
+        """`<task id>:<run>`: the same in every execution of a run, so that a side effect can be made to happen once."""
+        return f"{self._work_item.task_id}:{self._work_item.run}"
+
+    @cached_property
+    def log(self) -> FilteringBoundLogger:
+        """A structlog logger that names the task, the kind and the attempt in every line."""
+        logger: FilteringBoundLogger = structlog.get_logger("taskmill.handler")
+        return logger.bind(task_id=str(self.task_id), kind=self.kind, attempt=self.attempt)
+
+    def progress(self, fraction: float, message: str | None = None) -> None:
+        """Say how far the work is.
+
+        It only notes the newest value, so it is cheap, never waits, and may be called from any thread. At most one
+        value a second is told to the world; the last one before the handler returns may not be.
+
+        Args:
+            fraction: Share of the work that is done, 0 to 1.
+            message: What is being done, for people. Cut at 200 characters.
+
+        Raises:
+            ValueError: `fraction` is not between 0 and 1.
+        """
+        if not (math.isfinite(fraction) and 0 <= fraction <= 1):
+            raise ValueError("the fraction of the work that is done is a number between 0 and 1")
+        text = None if message is None else storable_text(message, MAX_PROGRESS_MESSAGE_CHARS)
+        self._on_progress(Progress(fraction=fraction, message=text))

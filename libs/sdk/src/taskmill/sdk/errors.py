@@ -1,0 +1,86 @@
+"""The errors of the SDK. They stay within one process, so they are no part of the tree in contracts.
+
+SdkError
+├── RegistrationError        a handler cannot be registered
+│   ├── InvalidKindError
+│   ├── InvalidHandlerError
+│   └── DuplicateKindError
+├── AppNotFoundError         `module:attribute` names no TaskApp
+└── TaskFailedError          raised by a handler: the attempt failed, with a code of the handler's own
+    └── InvalidPayloadError  code invalid_payload
+"""
+
+import re
+
+_CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
+
+
+class SdkError(Exception):
+    """Root of the errors of the SDK."""
+
+
+class RegistrationError(SdkError):
+    """A handler cannot be registered."""
+
+
+class InvalidKindError(RegistrationError):
+    """A kind is no token of a subject."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(
+            f"{kind!r} is no kind: use 1 to 64 of a-z, 0-9, '-' and '_', and begin with a letter or a digit."
+        )
+        self.kind = kind
+
+
+class InvalidHandlerError(RegistrationError):
+    """What is to be registered cannot be called with a payload and a context."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(f"The handler of {kind!r} must be a function that takes two arguments: payload and context.")
+        self.kind = kind
+
+
+class DuplicateKindError(RegistrationError):
+    """Two handlers want the same kind."""
+
+    def __init__(self, kind: str, first_app: str, second_app: str) -> None:
+        super().__init__(
+            f"Two handlers are registered for {kind!r}: one in app {first_app!r}, one in app {second_app!r}."
+        )
+        self.kind = kind
+
+
+class AppNotFoundError(SdkError):
+    """`module:attribute` does not lead to a TaskApp."""
+
+    def __init__(self, location: str, reason: str) -> None:
+        super().__init__(f"No app at {location!r}: {reason}.")
+        self.location = location
+
+
+class TaskFailedError(SdkError):
+    """Raise it in a handler to fail the attempt with a code that callers may branch on.
+
+    Any other exception fails the attempt as well, with the code `handler_error`.
+
+    Args:
+        code: Stable name of the cause: `[a-z][a-z0-9_]*`, up to 64 characters.
+        message: What happened, for people. Everybody who may see the task sees it; it is cut at 2,000 characters.
+
+    Raises:
+        ValueError: `code` does not look as above.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        if not _CODE.fullmatch(code):
+            raise ValueError("the code of a failure is 1 to 64 of a-z, 0-9 and '_', beginning with a letter")
+        super().__init__(message)
+        self.code = code
+
+
+class InvalidPayloadError(TaskFailedError):
+    """Raise it in a handler when the payload is not what the handler takes."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("invalid_payload", message)

@@ -1,0 +1,9 @@
+"""The processor: it runs handlers.
+
+Owns: nothing that must survive it; no database.
+Consumes: `TASK_WORK`, through the consumers of its queues, shared with all processors of these queues.
+Publishes: `TASK_REPORTS`, one bundle for everything that happened since the last.
+
+A work item is acknowledged only after the report of its end is stored; until then, heartbeats keep it. Whatever
+happens to a processor, the work item comes to another one, and the store tells by the fence whose reports count.
+"""

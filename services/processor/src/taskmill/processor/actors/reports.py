@@ -1,0 +1,219 @@
+"""Tells the store what happens to the attempts, and acknowledges work once its end is stored."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+import structlog
+
+from taskmill.contracts import subjects
+from taskmill.contracts.errors import TaskmillError
+from taskmill.contracts.reports import Hello
+from taskmill.contracts.streams import MESSAGE_ID_HEADER
+from taskmill.contracts.tasks import Progress
+from taskmill.processor.domain.announcements import Announcements
+from taskmill.processor.domain.attempt import Attempt
+from taskmill.processor.domain.held_work import HeldWork
+from taskmill.processor.domain.report_queue import QueuedReport, ReportQueue
+from taskmill.processor.domain.report_text import bundle_text, hello_text, progressed_text, started_text
+from taskmill.processor.errors import UnstorableError
+from taskmill.runtime.actor import Actor
+from taskmill.runtime.backoff import Backoff
+from taskmill.runtime.nats_session import NatsSession
+from taskmill.runtime.outbound import OutboundMessage
+from taskmill.runtime.publisher import Publisher
+
+_log = structlog.get_logger(__name__)
+
+TICK_SECONDS = 0.02
+
+TRIES_IN_DRAIN = 3
+
+MAX_UNSENT_REPORTS = 5_000
+MAX_UNSENT_BYTES = 32 * 1024 * 1024
+"""No new work is fetched while more than this waits to be stored."""
+
+
+class Reports(Actor):
+    """Sends everything that happened since the last bundle as one, again and again until it is stored.
+
+    While NATS is away, or the stream of reports is full, reports wait here in memory, and `has_room` becomes false.
+
+    Args:
+        session: Where acks of work items are written.
+        publisher: Publishes bundles.
+        held: What is released once its end is stored.
+        hello: What this processor serves; told at the start and after each reconnect.
+        processor_id: Signs the bundles.
+        boot_id: Differs for every start of every processor: message ids are made from it.
+    """
+
+    name = "reports"
+
+    def __init__(
+        self,
+        session: NatsSession,
+        publisher: Publisher,
+        held: HeldWork,
+        hello: Hello,
+        *,
+        processor_id: str,
+        boot_id: str,
+    ) -> None:
+        self._session = session
+        self._publisher = publisher
+        self._held = held
+        self._hello = hello
+        self._processor_id = processor_id
+        self._boot_id = boot_id
+        self._queue = ReportQueue()
+        self._announcements = Announcements()
+        self._unstored: list[QueuedReport] = []
+        self._bundle_count = 0
+        self._is_tick_due = False
+        self._is_stopping = False
+        self._wake = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._listeners: list[Callable[[], None]] = []
+        session.on_reconnect(self._greet)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether so little waits to be stored that new work may be fetched."""
+        return len(self._queue) < MAX_UNSENT_REPORTS and self._queue.size_bytes < MAX_UNSENT_BYTES
+
+    def on_stored(self, listener: Callable[[], None]) -> None:
+        """Have a function called whenever a bundle was stored."""
+        self._listeners.append(listener)
+
+    def begin(self, attempt: Attempt) -> None:
+        """Announce an attempt soon, unless its end comes first."""
+        self._announcements.begin(attempt, asyncio.get_running_loop().time())
+        self._arm_tick()
+
+    def announce(self, attempt: Attempt) -> None:
+        """Report at once that an attempt has started, if it has; `on_start_stored` is called when that is stored."""
+        if attempt.started_at is not None:
+            text = started_text(attempt.fence, attempt.started_at)
+            self._put((attempt, "started"), QueuedReport(text, on_stored=attempt.on_start_stored))
+
+    def note_progress(self, attempt: Attempt, progress: Progress) -> None:
+        """Take the newest progress of an attempt; what becomes outdated before it is told is dropped. Thread-safe."""
+        if attempt.is_ended or self._loop is None:
+            return
+        attempt.progress = progress
+        if not attempt.is_progress_noted:
+            attempt.is_progress_noted = True
+            # The loop may be closed when a thread outlives the process's drain.
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._expect_progress, attempt)
+
+    def end(self, attempt: Attempt, text: bytes) -> None:
+        """Report the end of an attempt; the work item is acknowledged once the report is stored.
+
+        Args:
+            attempt: What ended. Any further end or progress of it is ignored.
+            text: The report.
+        """
+        if attempt.is_ended:
+            return
+        attempt.is_ended = True
+        self._announcements.forget(attempt)
+        # The end stands for the start too; but progress counts for nothing without a start before it.
+        if attempt.told_progress is None:
+            self._queue.discard((attempt, "started"))
+        self._put((attempt, "ended"), QueuedReport(text, ended_attempt=attempt))
+
+    def stop(self) -> None:
+        """Let `run` return as soon as everything is stored, or cannot be for too long."""
+        self._is_stopping = True
+        self._wake.set()
+
+    async def run(self, started: Callable[[], None]) -> None:
+        """Store what is reported until stopped."""
+        self._loop = asyncio.get_running_loop()
+        self._greet()
+        started()
+        try:
+            while True:
+                while self._unstored or len(self._queue):
+                    await self._store_bundle()
+                if self._is_stopping:
+                    return
+                await self._wake.wait()
+                self._wake.clear()
+        except UnstorableError:
+            # Their work items are not acknowledged, so they are executed again elsewhere.
+            _log.error("reports.lost", count=len(self._unstored) + len(self._queue))
+
+    def _greet(self) -> None:
+        self._put("hello", QueuedReport(hello_text(self._hello)))
+
+    def _put(self, key: object, report: QueuedReport) -> None:
+        self._queue.put(key, report)
+        self._wake.set()
+
+    async def _store_bundle(self) -> None:
+        # After a crash of this actor the bundle is still here, and goes out under the same message id.
+        if not self._unstored:
+            self._unstored = self._queue.cut()
+            self._bundle_count += 1
+        message = OutboundMessage(
+            subject=subjects.report(self._processor_id),
+            payload=bundle_text(self._processor_id, (report.text for report in self._unstored)),
+            headers={MESSAGE_ID_HEADER: f"{self._boot_id}:{self._bundle_count}"},
+        )
+        await self._until_done(lambda: self._publisher.publish(message))
+        ended = [report.ended_attempt for report in self._unstored if report.ended_attempt is not None]
+        if ended:
+            await self._until_done(lambda: self._acknowledge(ended))
+        stored, self._unstored = self._unstored, []
+        for report in stored:
+            if report.on_stored is not None:
+                report.on_stored()
+        for listener in self._listeners:
+            listener()
+
+    async def _acknowledge(self, ended: list[Attempt]) -> None:
+        self._session.write_acks([attempt.reply for attempt in ended])
+        self._held.release(ended)
+
+    def _expect_progress(self, attempt: Attempt) -> None:
+        if not attempt.is_ended:
+            self._announcements.expect_progress(attempt)
+            self._arm_tick()
+
+    def _arm_tick(self) -> None:
+        if not self._is_tick_due:
+            self._is_tick_due = True
+            asyncio.get_running_loop().call_later(TICK_SECONDS, self._tick)
+
+    def _tick(self) -> None:
+        self._is_tick_due = False
+        now = asyncio.get_running_loop().time()
+        for attempt in self._announcements.due_starts(now):
+            self.announce(attempt)
+        for attempt, progress in self._announcements.due_progress(now):
+            self._put((attempt, "progressed"), QueuedReport(progressed_text(attempt.fence, progress)))
+        if self._announcements:
+            self._arm_tick()
+
+    async def _until_done(self, action: Callable[[], Awaitable[object]]) -> None:
+        """Try until it succeeds: for ever, but in the drain only a few times."""
+        backoff = Backoff(base_seconds=0.05, factor=2, cap_seconds=1)
+        failures = failures_in_drain = 0
+        while True:
+            try:
+                await action()
+            except TaskmillError as error:
+                failures += 1
+                failures_in_drain += self._is_stopping
+                if failures_in_drain > TRIES_IN_DRAIN:
+                    raise UnstorableError from error
+                if failures == 1:
+                    _log.warning("reports.delayed", code=error.code)
+                await asyncio.sleep(backoff.next())
+            else:
+                if failures:
+                    _log.info("reports.resumed", failures=failures)
+                return

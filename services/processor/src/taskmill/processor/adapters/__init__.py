@@ -1,0 +1,1 @@
+"""The outside of a processor, beside NATS: HTTP servers, and threads."""

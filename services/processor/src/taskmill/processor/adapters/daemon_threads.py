@@ -1,0 +1,61 @@
+"""Threads for sync handlers, which cannot be interrupted and must not keep the process from ending."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from queue import SimpleQueue
+from typing import Any, ParamSpec, TypeVar
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+_Call = tuple[Future[Any], Callable[[], Any]]
+
+
+class DaemonThreads(Executor):
+    """An executor whose threads are daemons: Python waits for the threads of its own executors before it ends.
+
+    Threads are started when none is idle, and stay for the next call. Who submits bounds their number.
+
+    Args:
+        name: Begins the threads' names.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._calls: SimpleQueue[_Call] = SimpleQueue()
+        self._idle = threading.Semaphore(0)
+        self._count = 0
+
+    def submit(self, function: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
+        """Call a function in a thread. To be called from one thread only."""
+        future: Future[_T] = Future()
+        self._calls.put((future, lambda: function(*args, **kwargs)))
+        if not self._idle.acquire(blocking=False):
+            self._count += 1
+            threading.Thread(target=self._serve, name=f"{self._name}-{self._count}", daemon=True).start()
+        return future
+
+    def _serve(self) -> None:
+        while True:
+            self._make(*self._calls.get())
+
+    def _make(self, future: Future[Any], call: Callable[[], Any]) -> None:
+        if not future.set_running_or_notify_cancel():
+            self._idle.release()
+            return
+        result: Any = None
+        error: BaseException | None = None
+        try:
+            result = call()
+        except StopIteration as stop:
+            # It cannot travel through an asyncio future: who waits for it would wait for ever.
+            error = RuntimeError(f"the function raised {type(stop).__name__}")
+        except BaseException as raised:
+            error = raised
+        # Idle before the end is told: the next call, which may come at once, needs no new thread.
+        self._idle.release()
+        if error is None:
+            future.set_result(result)
+        else:
+            future.set_exception(error)

@@ -1,0 +1,95 @@
+"""Where the parts of a processor meet."""
+
+import logging
+import uuid
+from collections.abc import Sequence
+from importlib.metadata import version
+
+from taskmill.contracts.limits import MAX_KINDS_PER_PROCESSOR
+from taskmill.contracts.reports import Hello
+from taskmill.contracts.streams import HEARTBEATS_PER_ACK_WAIT
+from taskmill.processor.actors.execution import CANCEL_SECONDS, Execution
+from taskmill.processor.actors.heartbeats import Heartbeats
+from taskmill.processor.actors.reports import Reports
+from taskmill.processor.actors.work_intake import WorkIntake
+from taskmill.processor.adapters.guarded_http import GuardedHttp, is_public_address
+from taskmill.processor.domain.held_work import HeldWork
+from taskmill.processor.handlers.builtin import builtin_app
+from taskmill.processor.settings import ProcessorSettings
+from taskmill.runtime.actor import Actor
+from taskmill.runtime.health import HealthFile
+from taskmill.runtime.nats_session import NatsSession
+from taskmill.runtime.publisher import Publisher
+from taskmill.runtime.supervisor import StartError, Supervisor
+from taskmill.sdk import Handler, TaskApp
+from taskmill.sdk.app import merge_handlers
+from taskmill.sdk.errors import SdkError
+from taskmill.sdk.loading import load_app
+
+DRAIN_MARGIN_SECONDS = 3
+"""What the drain may take beyond the grace of the handlers."""
+
+
+async def build(settings: ProcessorSettings) -> Supervisor:
+    """Put a processor together from its settings.
+
+    Raises:
+        StartError: An app cannot be found, or two have the same kind.
+    """
+    # httpx logs each URL, and a URL may hold a secret.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    try:
+        apps = [load_app(location) for location in settings.apps]
+        return build_processor(settings, apps)
+    except SdkError as error:
+        raise StartError(str(error)) from error
+
+
+def build_processor(
+    settings: ProcessorSettings, apps: Sequence[TaskApp] = (), *, session_class: type[NatsSession] = NatsSession
+) -> Supervisor:
+    """Put a processor together from its settings and apps. To be called inside an event loop.
+
+    Args:
+        settings: What it serves, and how.
+        apps: Handlers beside the built-in kinds.
+        session_class: Makes the main connection; tests let one lose what it should send.
+
+    Raises:
+        DuplicateKindError: Two apps, or an app and the built-in kinds, have a handler for the same kind.
+    """
+    http = GuardedHttp(None if settings.http_allow_private else is_public_address)
+    handlers = merge_handlers([builtin_app(http), *apps])
+    held = HeldWork()
+    session = session_class(settings, client_name=f"processor-{settings.processor_id}")
+    heartbeats = Heartbeats(
+        settings,
+        held,
+        processor_id=settings.processor_id,
+        interval_seconds=settings.work_ack_wait_seconds / HEARTBEATS_PER_ACK_WAIT,
+    )
+    reports = Reports(
+        session,
+        Publisher(session, timeout_seconds=settings.request_timeout_seconds),
+        held,
+        _hello(settings, handlers),
+        processor_id=settings.processor_id,
+        boot_id=uuid.uuid4().hex,
+    )
+    execution = Execution(handlers, reports, held, slots=settings.slots, grace_seconds=settings.grace_seconds)
+    intake = WorkIntake(session, execution, reports, held, settings.queues)
+    actors: list[Actor] = [session, heartbeats, reports, execution, intake]
+    if settings.health_file is not None:
+        actors.append(HealthFile(settings.health_file, lambda: session.is_connected))
+    return Supervisor(actors, drain_timeout_seconds=settings.grace_seconds + CANCEL_SECONDS + DRAIN_MARGIN_SECONDS)
+
+
+def _hello(settings: ProcessorSettings, handlers: dict[str, Handler]) -> Hello:
+    if len(handlers) > MAX_KINDS_PER_PROCESSOR:
+        raise StartError(f"A processor has handlers for at most {MAX_KINDS_PER_PROCESSOR} kinds.")
+    return Hello(
+        queues=settings.queues,
+        kinds=sorted(handlers),
+        slots=settings.slots,
+        software_version=version("taskmill-processor"),
+    )

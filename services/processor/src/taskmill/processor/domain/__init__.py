@@ -1,0 +1,1 @@
+"""Pure rules: nothing here waits, reads a clock or talks to anything."""

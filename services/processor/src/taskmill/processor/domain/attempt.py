@@ -1,0 +1,65 @@
+"""An attempt that this processor holds."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from taskmill.contracts.tasks import Progress
+from taskmill.contracts.work import WorkItem
+
+
+class AttemptKey(NamedTuple):
+    """Tells one dispatch of an attempt from every other."""
+
+    task_id: UUID
+    attempt: int
+    dispatch: int
+
+
+class Fence(NamedTuple):
+    """What every report of an attempt carries, so that the store can tell whether it is still the current one."""
+
+    task_id: UUID
+    attempt: int
+    dispatch: int
+    delivery: int
+
+
+@dataclass(slots=True, eq=False)
+class Attempt:
+    """A work item that was fetched, on its way from the fetch to the ack.
+
+    Attributes:
+        key: Which dispatch it is.
+        work_item: What was asked for.
+        delivery: The delivery count under which everything is reported.
+        newest_delivery: The highest delivery count that was seen of it.
+        reply: The subject of its newest delivery, which heartbeats and the ack go to.
+        started_at: When the handler was about to be called; None: it has not been.
+        on_start_stored: Called once the report of its start is stored.
+        progress: The newest progress that the handler told.
+        told_progress: The newest progress that was reported.
+        told_progress_at: When that was, in seconds of the event loop's clock.
+        is_progress_noted: Whether the reporter knows that there is a newer progress.
+        is_ended: Whether its end was reported; whatever comes after it is void.
+    """
+
+    key: AttemptKey
+    work_item: WorkItem
+    delivery: int
+    newest_delivery: int
+    reply: str
+    started_at: datetime | None = None
+    on_start_stored: Callable[[], None] | None = None
+    progress: Progress | None = None
+    told_progress: Progress | None = None
+    told_progress_at: float = float("-inf")
+    is_progress_noted: bool = False
+    is_ended: bool = False
+
+    @property
+    def fence(self) -> Fence:
+        """What its reports carry."""
+        return Fence(*self.key, self.delivery)

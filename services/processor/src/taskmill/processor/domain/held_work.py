@@ -1,0 +1,68 @@
+"""Everything that was fetched and not yet acknowledged: what heartbeats keep."""
+
+from collections.abc import Iterable
+from threading import Lock
+
+from taskmill.processor.domain.attempt import Attempt, AttemptKey, Fence
+
+
+class HeldWork:
+    """The work items that this processor holds. Thread-safe: heartbeats read it from a thread of their own."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._arrived: set[str] = set()
+        self._attempts: dict[AttemptKey, Attempt] = {}
+
+    def arrive(self, reply: str) -> None:
+        """Note a delivery at its fetch, before it is read."""
+        with self._lock:
+            self._arrived.add(reply)
+
+    def leave(self, reply: str) -> None:
+        """Forget a delivery that was not begun."""
+        with self._lock:
+            self._arrived.discard(reply)
+
+    def begin(self, attempt: Attempt) -> None:
+        """Make an attempt of a delivery that arrived."""
+        with self._lock:
+            self._arrived.discard(attempt.reply)
+            self._attempts[attempt.key] = attempt
+
+    def adopt(self, key: AttemptKey, delivery: int, reply: str) -> Attempt | None:
+        """Take a redelivery of what is held already as a new sign of the old: heartbeats and the ack go to it.
+
+        JetStream redelivers what it has not heard of for too long, so after an outage of NATS a processor may be sent
+        what it is working on. When the deliveries before it all came here, nobody else reports under a higher count,
+        and the attempt keeps its own. Otherwise it takes over the count of this delivery.
+
+        Returns:
+            The attempt, or None when none with this key is held.
+        """
+        with self._lock:
+            attempt = self._attempts.get(key)
+            if attempt is None:
+                return None
+            self._arrived.discard(reply)
+            attempt.reply = reply
+            if delivery > attempt.newest_delivery + 1:
+                attempt.delivery = delivery
+            attempt.newest_delivery = max(attempt.newest_delivery, delivery)
+            return attempt
+
+    def release(self, attempts: Iterable[Attempt]) -> None:
+        """Forget attempts whose end is stored."""
+        with self._lock:
+            for attempt in attempts:
+                self._attempts.pop(attempt.key, None)
+
+    def replies(self) -> list[str]:
+        """Where to say that the work is in progress: one subject for each held delivery."""
+        with self._lock:
+            return [*self._arrived, *(attempt.reply for attempt in self._attempts.values())]
+
+    def started_fences(self) -> list[Fence]:
+        """The fences of all attempts whose handler was called."""
+        with self._lock:
+            return [attempt.fence for attempt in self._attempts.values() if attempt.started_at is not None]

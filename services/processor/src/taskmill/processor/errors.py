@@ -1,0 +1,30 @@
+"""The errors of the processor. None of them leaves it: what is told to the store is a report.
+
+ProcessorError
+├── BadResultError         what a handler returned cannot be kept
+├── UndecodableWorkError   a message on the work stream is no work item
+└── UnstorableError        the processor drains, and its last reports cannot be stored
+"""
+
+
+class ProcessorError(Exception):
+    """Root of the processor's own errors."""
+
+
+class BadResultError(ProcessorError):
+    """What a handler returned cannot be kept as the task's result."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"The handler's result cannot be kept. {reason}")
+
+
+class UndecodableWorkError(ProcessorError):
+    """A message on the work stream is no work item; delivering it again would not help."""
+
+    def __init__(self, problem_count: int) -> None:
+        super().__init__(f"The message is no work item ({problem_count} problems).")
+        self.problem_count = problem_count
+
+
+class UnstorableError(ProcessorError):
+    """The processor drains, and its last reports cannot be stored."""

@@ -1,0 +1,1 @@
+"""The built-in kinds, registered with the same `TaskApp` that users register theirs with."""

@@ -1,0 +1,81 @@
+"""The settings of a processor."""
+
+import os
+import re
+import secrets
+import socket
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+from pydantic_settings import NoDecode
+
+from taskmill.contracts.limits import MAX_QUEUES_PER_PROCESSOR
+from taskmill.contracts.tasks import DEFAULT_QUEUE, ProcessorId, Queue
+from taskmill.runtime.settings import HealthSettings, LogSettings, NatsSettings
+
+
+def _split(value: Any) -> Any:
+    """Read `a, b` as the list of a and b."""
+    if isinstance(value, str):
+        return [part for part in (part.strip() for part in value.split(",")) if part]
+    return value
+
+
+def _without_repetition(value: Any) -> Any:
+    return list(dict.fromkeys(value)) if isinstance(value, list) else value
+
+
+def new_processor_id() -> str:
+    """`<host>-<process id>-<random>`, as far as a processor id may have it.
+
+    Containers often have the same process id, and a process id comes again: hence the random part.
+    """
+    host = re.sub(r"[^a-z0-9-]+", "-", socket.gethostname().lower())[:40].strip("-") or "host"
+    return f"{host}-{os.getpid()}-{secrets.token_hex(2)}"
+
+
+class ProcessorSettings(NatsSettings, LogSettings, HealthSettings):
+    """What a processor serves, and how."""
+
+    processor_id: Annotated[
+        ProcessorId, Field(description="Names this process, unique among all; unset: made from host and process id.")
+    ] = Field(default_factory=new_processor_id)
+    queues: Annotated[
+        list[Queue],
+        NoDecode,
+        BeforeValidator(_without_repetition),
+        BeforeValidator(_split),
+        Field(
+            min_length=1,
+            max_length=MAX_QUEUES_PER_PROCESSOR,
+            description="The queues that are served, separated by commas.",
+        ),
+    ] = [DEFAULT_QUEUE]
+    slots: Annotated[int, Field(ge=1, le=10_000, description="How many handlers run at once.")] = 100
+    apps: Annotated[
+        list[str],
+        NoDecode,
+        BeforeValidator(_split),
+        Field(description="Apps with handlers, as `module:attribute`, separated by commas, beside the built-in kinds."),
+    ] = []
+    grace_seconds: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=3_600,
+            description="How long handlers may go on after SIGTERM; then their tasks are given back.",
+        ),
+    ] = 5
+    work_ack_wait_seconds: Annotated[
+        float,
+        Field(
+            ge=1,
+            le=3_600,
+            description="After this long without a heartbeat a task is given to another processor; "
+            "the same for the task store and all processors.",
+        ),
+    ] = 30
+    http_allow_private: Annotated[
+        bool,
+        Field(description="Whether `http-request` may connect to private, loopback and link-local addresses."),
+    ] = False

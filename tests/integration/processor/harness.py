@@ -1,0 +1,287 @@
+"""A task store's side of the wire, so that a processor can be tested alone."""
+
+import asyncio
+import os
+import sys
+import uuid
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import JsonValue
+
+from taskmill.contracts import streams, subjects
+from taskmill.contracts.reports import AttemptReport, Hello, ReportBundle
+from taskmill.contracts.status import Priority
+from taskmill.contracts.work import WorkItem
+from taskmill.processor.bootstrap import build_processor
+from taskmill.processor.settings import ProcessorSettings
+from taskmill.runtime.jetstream_api import jetstream_request
+from taskmill.runtime.nats_session import NatsSession
+from taskmill.runtime.outbound import OutboundMessage
+from taskmill.runtime.provisioning import ensure_consumer, ensure_stream
+from taskmill.runtime.publisher import Publisher
+from taskmill.runtime.pull import ContinuousPull, Delivery, PullConsumer
+from taskmill.runtime.settings import NatsSettings
+from taskmill.runtime.supervisor import RunState, Supervisor
+from taskmill.sdk import TaskApp
+from tests.support.eventually import eventually
+
+ReportT = TypeVar("ReportT", bound=AttemptReport)
+
+REPORTS_MAX_BYTES = 64 * 1024 * 1024
+SMALL_REPORTS_MAX_BYTES = 8 * 1024
+
+
+class StoreSide:
+    """Dispatches work items and collects reports, as the task store does.
+
+    Attributes:
+        session: A connection of its own.
+        reports: Every report of an attempt that was stored, in order.
+        hellos: Every hello, in order.
+        bundles: The reports of each bundle, in order.
+    """
+
+    def __init__(self, nats_url: str) -> None:
+        settings = NatsSettings(nats_url=nats_url)
+        self.session = NatsSession(settings, client_name="store-side")
+        self._publisher = Publisher(self.session, timeout_seconds=2)
+        self.reports: list[AttemptReport] = []
+        self.hellos: list[Hello] = []
+        self.bundles: list[ReportBundle] = []
+        self.bundle_sizes: list[int] = []
+        self._collector = ContinuousPull(
+            self.session,
+            stream=streams.REPORTS_STREAM,
+            consumer=streams.REPORTS_CONSUMER,
+            deliver=self._collect,
+            credit=100,
+        )
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def collect(self) -> None:
+        """Begin to collect reports."""
+        self._tasks.append(asyncio.create_task(self._collector.run(_nothing)))
+
+    async def open(self, *, is_provisioned: bool, is_collecting: bool, **provisioning: Any) -> None:
+        """Connect and, if wanted, create streams and consumers and collect reports."""
+        self._tasks.append(asyncio.create_task(self.session.run(_nothing)))
+        await eventually(lambda: self.session.is_connected)
+        if is_provisioned:
+            await self.provision(**provisioning)
+        if is_collecting:
+            self.collect()
+
+    async def provision(
+        self,
+        *,
+        queues: Iterable[str] = ("default",),
+        ack_wait_seconds: float = 30,
+        reports_max_bytes: int = REPORTS_MAX_BYTES,
+    ) -> None:
+        """Create the streams and the consumers."""
+        await ensure_stream(self.session, streams.work_stream())
+        await ensure_stream(self.session, streams.reports_stream(reports_max_bytes))
+        await ensure_consumer(self.session, streams.reports_consumer(30))
+        for queue in queues:
+            for priority in Priority:
+                await ensure_consumer(self.session, streams.work_consumer(queue, priority, ack_wait_seconds))
+
+    async def close(self) -> None:
+        """Disconnect."""
+        self._collector.stop()
+        self.session.stop()
+        async with asyncio.timeout(5):
+            await asyncio.gather(*self._tasks)
+
+    async def dispatch(
+        self,
+        kind: str,
+        payload: JsonValue = None,
+        *,
+        priority: Priority = Priority.MEDIUM,
+        queue: str = "default",
+        count: int = 1,
+    ) -> list[WorkItem]:
+        """Publish work items and return them once they are stored."""
+        items = [
+            WorkItem(
+                task_id=uuid.uuid4(),
+                run=1,
+                attempt=1,
+                dispatch=1,
+                title="A task",
+                kind=kind,
+                queue=queue,
+                priority=priority,
+                payload=payload,
+            )
+            for _ in range(count)
+        ]
+        await self._publisher.publish_all([work_message(item) for item in items])
+        return items
+
+    async def publish(self, message: OutboundMessage) -> None:
+        """Publish a message that need not be what it should."""
+        await self._publisher.publish(message)
+
+    def of(self, item: WorkItem, report_type: type[ReportT]) -> list[ReportT]:
+        """The reports of one type about one task."""
+        return [report for report in self.reports if report.task_id == item.task_id and isinstance(report, report_type)]
+
+    async def report_of(self, item: WorkItem, report_type: type[ReportT], *, within_seconds: float = 10) -> ReportT:
+        """Wait for a report of one type about one task, and return the first."""
+        return (await eventually(lambda: self.of(item, report_type), within_seconds=within_seconds))[0]
+
+    def types_of(self, item: WorkItem) -> list[str]:
+        """What was reported about one task, in order, without heartbeats."""
+        types = [str(getattr(report, "type", "")) for report in self.reports if report.task_id == item.task_id]
+        return [report_type for report_type in types if report_type != "heartbeat"]
+
+    async def return_next(self, priority: Priority = Priority.MEDIUM) -> None:
+        """Fetch the next work item and give it back at once, so that its next delivery is its second."""
+        fetched: asyncio.Future[Delivery] = asyncio.get_running_loop().create_future()
+        consumer = PullConsumer(
+            self.session,
+            stream=streams.WORK_STREAM,
+            consumer=streams.work_consumer_name("default", priority),
+            deliver=fetched.set_result,
+        )
+        running = asyncio.create_task(consumer.run(_nothing))
+        await asyncio.sleep(0)
+        consumer.pull(1)
+        self.session.write_acks([(await fetched).reply], b"-NAK")
+        consumer.stop()
+        await running
+
+    async def purge_reports(self) -> None:
+        """Make room in the stream of reports."""
+        await jetstream_request(self.session, f"STREAM.PURGE.{streams.REPORTS_STREAM}")
+
+    async def redelivered(self, priority: Priority = Priority.MEDIUM) -> None:
+        """Wait until a work item is delivered for the second time, and not acknowledged."""
+
+        async def is_redelivered() -> bool:
+            return int((await self._consumer_info(priority))["num_redelivered"]) > 0
+
+        await eventually(is_redelivered)
+
+    async def given_back(self, priority: Priority) -> None:
+        """Wait until a work item was delivered, and waits to be delivered again."""
+
+        async def waits_again() -> bool:
+            info = await self._consumer_info(priority)
+            return bool(info["delivered"]["consumer_seq"] > 0 and info["num_waiting"] == 0)
+
+        await eventually(waits_again)
+
+    async def held(self, count: int, priority: Priority = Priority.MEDIUM) -> None:
+        """Wait until so many work items are delivered and not acknowledged."""
+
+        async def is_held() -> bool:
+            return int((await self._consumer_info(priority))["num_ack_pending"]) == count
+
+        await eventually(is_held)
+
+    async def _consumer_info(self, priority: Priority) -> dict[str, Any]:
+        name = streams.work_consumer_name("default", priority)
+        return await jetstream_request(self.session, f"CONSUMER.INFO.{streams.WORK_STREAM}.{name}")
+
+    async def fill_reports(self) -> None:
+        """Fill the stream of reports, made with `SMALL_REPORTS_MAX_BYTES`, so that nothing more is stored."""
+        await self.publish(OutboundMessage(subjects.report("filler"), b"x" * (SMALL_REPORTS_MAX_BYTES - 200), {}))
+
+    async def work_left(self) -> int:
+        """How many work items are not acknowledged."""
+        reply = await jetstream_request(self.session, f"STREAM.INFO.{streams.WORK_STREAM}")
+        return int(reply["state"]["messages"])
+
+    async def all_acknowledged(self) -> None:
+        """Wait until every work item is acknowledged."""
+
+        async def is_empty() -> bool:
+            return await self.work_left() == 0
+
+        await eventually(is_empty)
+
+    def _collect(self, delivery: Delivery) -> None:
+        bundle = ReportBundle.model_validate_json(delivery.data)
+        self.bundles.append(bundle)
+        self.bundle_sizes.append(len(delivery.data))
+        for report in bundle.reports:
+            if isinstance(report, Hello):
+                self.hellos.append(report)
+            else:
+                self.reports.append(report)
+        self.session.write_acks([delivery.reply])
+
+
+def work_message(item: WorkItem) -> OutboundMessage:
+    """The message that asks for an attempt."""
+    return OutboundMessage(
+        subject=subjects.work(item.queue, item.priority, item.kind, item.task_id),
+        payload=item.model_dump_json().encode(),
+        headers={streams.MESSAGE_ID_HEADER: f"{item.task_id}:{item.attempt}:{item.dispatch}"},
+    )
+
+
+@asynccontextmanager
+async def store_side(
+    nats_url: str, *, is_provisioned: bool = True, is_collecting: bool = True, **provisioning: Any
+) -> AsyncIterator[StoreSide]:
+    """Yield a connected `StoreSide`; `provisioning` as in `StoreSide.provision`."""
+    side = StoreSide(nats_url)
+    await side.open(is_provisioned=is_provisioned, is_collecting=is_collecting, **provisioning)
+    try:
+        yield side
+    finally:
+        await side.close()
+
+
+@asynccontextmanager
+async def running_processor(
+    nats_url: str,
+    *apps: TaskApp,
+    session_class: type[NatsSession] = NatsSession,
+    **settings: Any,
+) -> AsyncIterator[Supervisor]:
+    """Yield a processor that serves in this process; it is drained at the end."""
+    settings.setdefault("grace_seconds", 0)
+    supervisor = build_processor(ProcessorSettings(nats_url=nats_url, **settings), apps, session_class=session_class)
+    running = asyncio.create_task(supervisor.run())
+    await eventually(lambda: running.done() or set(supervisor.states().values()) == {RunState.RUNNING})
+    try:
+        yield supervisor
+    finally:
+        supervisor.stop()
+        async with asyncio.timeout(20):
+            await running
+
+
+@asynccontextmanager
+async def processor_process(
+    nats_url: str, directory: Path, *arguments: str, **environment: str
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Yield a processor that runs in a process of its own, in `directory`; it is killed at the end."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "taskmill.processor",
+        *arguments,
+        cwd=directory,
+        env={**os.environ, "TASKMILL_NATS_URL": nats_url, "TASKMILL_LOG_FORMAT": "json", **environment},
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        # The pipe has to be read to its end before the process counts as gone.
+        await process.communicate()
+
+
+def _nothing() -> None:
+    pass

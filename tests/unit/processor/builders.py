@@ -1,0 +1,22 @@
+"""Attempts for tests."""
+
+from uuid import UUID
+
+from taskmill.contracts.status import Priority
+from taskmill.contracts.work import WorkItem
+from taskmill.processor.domain.attempt import Attempt, AttemptKey
+
+
+def new_attempt(number: int = 1, *, delivery: int = 1) -> Attempt:
+    """An attempt of the task with this number."""
+    item = WorkItem(
+        task_id=UUID(int=number),
+        run=1,
+        attempt=1,
+        dispatch=1,
+        title="A task",
+        kind="k",
+        queue="q",
+        priority=Priority.LOW,
+    )
+    return Attempt(AttemptKey(item.task_id, 1, 1), item, delivery, delivery, f"reply.{number}.{delivery}")

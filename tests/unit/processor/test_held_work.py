@@ -1,0 +1,61 @@
+"""What is held is known, from the fetch to the ack."""
+
+from datetime import UTC, datetime
+
+from taskmill.processor.domain.held_work import HeldWork
+from tests.unit.processor.builders import new_attempt
+
+
+def test_a_delivery_is_held_from_its_fetch_to_its_release() -> None:
+    """It is kept by one reply subject all the way."""
+    held, attempt = HeldWork(), new_attempt()
+    held.arrive(attempt.reply)
+    assert held.replies() == [attempt.reply]
+    held.begin(attempt)
+    assert held.replies() == [attempt.reply]
+    held.release([attempt])
+    assert held.replies() == []
+
+
+def test_a_delivery_that_is_given_back_is_held_no_longer() -> None:
+    """It leaves as it came."""
+    held = HeldWork()
+    held.arrive("reply")
+    held.leave("reply")
+    assert held.replies() == []
+
+
+def test_only_started_attempts_have_a_lease() -> None:
+    """The store is told of attempts whose handler was called."""
+    held, waiting, started = HeldWork(), new_attempt(1), new_attempt(2)
+    started.started_at = datetime.now(UTC)
+    held.begin(waiting)
+    held.begin(started)
+    assert held.started_fences() == [started.fence]
+
+
+def test_a_redelivery_is_adopted() -> None:
+    """The next delivery of what is held goes on as the first, to be acknowledged by the newest reply."""
+    held, attempt = HeldWork(), new_attempt(delivery=1)
+    held.begin(attempt)
+    held.arrive("newer")
+    assert held.adopt(attempt.key, 2, "newer") is attempt
+    assert held.replies() == ["newer"]
+    assert attempt.delivery == 1
+
+
+def test_a_redelivery_after_one_elsewhere_raises_the_fence() -> None:
+    """When a delivery in between went to somebody else, the attempt takes over the count of the newest."""
+    held, attempt = HeldWork(), new_attempt(delivery=1)
+    held.begin(attempt)
+    held.adopt(attempt.key, 2, "second")
+    held.adopt(attempt.key, 4, "fourth")
+    assert attempt.fence.delivery == 4
+
+
+def test_what_is_not_held_is_not_adopted() -> None:
+    """Another task, or another dispatch of the same, is new work."""
+    held, attempt = HeldWork(), new_attempt(1)
+    held.begin(attempt)
+    assert held.adopt(new_attempt(2).key, 2, "reply") is None
+    assert held.adopt(attempt.key._replace(dispatch=2), 1, "reply") is None

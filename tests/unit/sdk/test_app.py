@@ -1,0 +1,109 @@
+"""Handlers are registered by kind, and nothing is registered twice."""
+
+import functools
+from typing import Any
+
+import pytest
+
+from taskmill.sdk import Context, TaskApp
+from taskmill.sdk.app import merge_handlers
+from taskmill.sdk.errors import DuplicateKindError, InvalidHandlerError, InvalidKindError
+
+
+async def handle(payload: Any, _context: Context) -> Any:
+    """A handler."""
+    return payload
+
+
+def handle_in_thread(payload: Any, _context: Context) -> Any:
+    """A sync handler."""
+    return payload
+
+
+class CallableHandler:
+    """A handler that is an object."""
+
+    async def __call__(self, payload: Any, _context: Context) -> Any:
+        """Return the payload."""
+        return payload
+
+
+def test_the_decorator_registers_and_returns_the_function() -> None:
+    """A decorated function is still itself, and found by its kind."""
+    app = TaskApp("mine")
+    assert app.task("make-report")(handle) is handle
+    handler = app.handlers["make-report"]
+    assert (handler.kind, handler.function, handler.app_name) == ("make-report", handle, "mine")
+
+
+@pytest.mark.parametrize(
+    ("function", "is_async"),
+    [
+        (handle, True),
+        (handle_in_thread, False),
+        (functools.partial(handle), True),
+        (CallableHandler(), True),
+        (lambda payload, context: (payload, context), False),
+        (lambda *arguments: arguments, False),
+    ],
+)
+def test_async_functions_are_told_from_others(function: Any, is_async: bool) -> None:
+    """Whatever is called like an async function is awaited."""
+    app = TaskApp("mine")
+    app.task("k")(function)
+    assert app.handlers["k"].is_async is is_async
+
+
+@pytest.mark.parametrize("kind", ["", "Upper", "a.b", "a b", "-a", "_a", "a" * 65, "ä", "a\n"])
+def test_a_bad_kind_is_refused(kind: str) -> None:
+    """A kind that is no token of a subject is refused at once, and named."""
+    with pytest.raises(InvalidKindError, match="is no kind"):
+        TaskApp("mine").task(kind)
+
+
+@pytest.mark.parametrize("kind", ["a", "0", "a-b_c", "a" * 64])
+def test_a_good_kind_is_taken(kind: str) -> None:
+    """All of the allowed characters may be used."""
+    app = TaskApp("mine")
+    app.task(kind)(handle)
+    assert list(app.handlers) == [kind]
+
+
+@pytest.mark.parametrize("function", [lambda: None, lambda payload: payload, lambda a, b, c: (a, b, c), "text", None])
+def test_what_cannot_be_called_with_two_arguments_is_refused(function: Any) -> None:
+    """A handler with the wrong signature is refused at registration, not at its first task."""
+    with pytest.raises(InvalidHandlerError, match="two arguments"):
+        TaskApp("mine").task("k")(function)
+
+
+def test_a_kind_is_registered_once() -> None:
+    """The second handler of a kind is refused, and the first stays."""
+    app = TaskApp("mine")
+    app.task("k")(handle)
+    with pytest.raises(DuplicateKindError, match="'mine'"):
+        app.task("k")(handle_in_thread)
+    assert app.handlers["k"].function is handle
+
+
+def test_handlers_cannot_be_changed_from_outside() -> None:
+    """The view of the handlers is read-only."""
+    app = TaskApp("mine")
+    with pytest.raises(TypeError):
+        app.handlers["k"] = None  # type: ignore[index]
+
+
+def test_apps_are_merged() -> None:
+    """The handlers of several apps are served together."""
+    first, second = TaskApp("first"), TaskApp("second")
+    first.task("a")(handle)
+    second.task("b")(handle_in_thread)
+    assert list(merge_handlers([first, second])) == ["a", "b"]
+
+
+def test_a_clash_of_apps_names_both() -> None:
+    """Two apps with the same kind cannot be served together."""
+    first, second = TaskApp("first"), TaskApp("second")
+    first.task("a")(handle)
+    second.task("a")(handle)
+    with pytest.raises(DuplicateKindError, match=r"'first'.*'second'"):
+        merge_handlers([first, second])

@@ -1,0 +1,81 @@
+"""What a handler learns from its context, and tells by it."""
+
+from uuid import UUID
+
+import pytest
+
+from taskmill.contracts.status import Priority
+from taskmill.contracts.tasks import Progress
+from taskmill.contracts.work import WorkItem
+from taskmill.sdk import Context, InvalidPayloadError, TaskFailedError
+from taskmill.sdk.text import storable_text
+
+TASK_ID = UUID("01890a5d-ac96-774b-bcce-b302099a8057")
+
+
+def new_context(told: list[Progress]) -> Context:
+    """A context whose progress is added to `told`."""
+    item = WorkItem(
+        task_id=TASK_ID,
+        run=2,
+        attempt=3,
+        dispatch=4,
+        title="A title",
+        kind="k",
+        queue="q",
+        priority=Priority.LOW,
+        labels={"a": "b"},
+    )
+    return Context(item, told.append)
+
+
+def test_a_context_knows_its_task() -> None:
+    """Everything about the task but the payload, which the handler is given beside it."""
+    context = new_context([])
+    assert (context.task_id, context.run, context.attempt) == (TASK_ID, 2, 3)
+    assert (context.kind, context.queue, context.priority) == ("k", "q", Priority.LOW)
+    assert (context.title, context.labels) == ("A title", {"a": "b"})
+
+
+def test_the_idempotency_token_names_task_and_run() -> None:
+    """It is the same in all attempts of a run."""
+    assert new_context([]).idempotency_token == f"{TASK_ID}:2"
+
+
+def test_progress_is_handed_on() -> None:
+    """The fraction and a message that can be stored."""
+    told: list[Progress] = []
+    new_context(told).progress(0.5, "a\x00" + "b" * 300)
+    assert told[0].fraction == 0.5
+    assert told[0].message == "a\ufffd" + "b" * 197 + "…"
+
+
+@pytest.mark.parametrize("fraction", [-0.1, 1.1, float("nan"), float("inf")])
+def test_progress_out_of_bounds_is_refused(fraction: float) -> None:
+    """A fraction is between 0 and 1."""
+    told: list[Progress] = []
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        new_context(told).progress(fraction)
+    assert told == []
+
+
+def test_the_log_names_the_task() -> None:
+    """Every line of a handler's logger says which task it is about."""
+    assert new_context([]).log._context["task_id"] == str(TASK_ID)
+
+
+def test_a_failure_has_a_code() -> None:
+    """A code that is no token is a programmer's mistake."""
+    assert TaskFailedError("quota_exceeded", "Too much.").code == "quota_exceeded"
+    assert InvalidPayloadError("No.").code == "invalid_payload"
+    with pytest.raises(ValueError, match="code of a failure"):
+        TaskFailedError("Quota exceeded", "Too much.")
+
+
+@pytest.mark.parametrize(
+    ("text", "stored"),
+    [("plain", "plain"), ("12345678", "12345678"), ("123456789", "1234567…"), ("a\x00", "a\ufffd"), ("\ud800", "?")],
+)
+def test_text_is_made_storable(text: str, stored: str) -> None:
+    """It is cut, and what cannot be stored is replaced."""
+    assert storable_text(text, 8) == stored
