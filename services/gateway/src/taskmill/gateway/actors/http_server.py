@@ -1,0 +1,84 @@
+"""The actor that answers HTTP."""
+
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from taskmill.runtime.actor import Actor
+
+DRAIN_SECONDS = 6
+"""How long requests in hand may take once the drain has begun; a little more than any request may take at all."""
+
+KEEP_ALIVE_SECONDS = 60
+BACKLOG = 2_048
+
+
+class HttpServer(Actor):
+    """Serves an ASGI application.
+
+    Args:
+        app: The application.
+        listener: A bound socket, on copies of which the actor listens while it runs; the drain closes it.
+    """
+
+    name = "http-server"
+
+    def __init__(self, app: ASGIApp, listener: socket.socket) -> None:
+        self._listener = listener
+        self._config = uvicorn.Config(
+            app,
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            backlog=BACKLOG,
+            access_log=False,
+            log_config=None,  # the logs of the service are set up already
+            server_header=False,
+            headers=[("X-Content-Type-Options", "nosniff")],
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=DRAIN_SECONDS,
+        )
+        self._server: _Server | None = None
+        self._is_stopped = False
+
+    async def run(self, started: Callable[[], None]) -> None:
+        """Serve until drained: connections that are idle are closed, requests in hand are answered."""
+        if self._is_stopped:
+            return
+        self._server = _Server(self._config, started)
+        try:
+            await self._server.serve(sockets=[self._listener.dup()])
+        finally:
+            self._server.close()
+
+    def stop(self) -> None:
+        """Accept no more connections, and finish."""
+        self._is_stopped = True
+        # While any copy of it is open, the system accepts connections that nobody would answer.
+        self._listener.close()
+        if self._server is not None:
+            self._server.should_exit = True
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, under our supervisor: it tells when it serves, and leaves signals alone."""
+
+    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_started = started
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_started()
+
+    def close(self) -> None:
+        """Stop listening: what uvicorn does in its own shutdown, but not when it is cancelled or crashes."""
+        for server in self.servers if self.started else []:
+            server.close()

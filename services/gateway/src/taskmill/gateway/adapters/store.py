@@ -1,0 +1,67 @@
+"""The task store, as the gateway sees it: commands over NATS, replies passed on as they came."""
+
+from typing import Protocol
+
+from pydantic import BaseModel
+
+from taskmill.contracts.errors import OverloadedError, PayloadTooLargeError
+from taskmill.contracts.limits import MAX_MESSAGE_BYTES
+from taskmill.contracts.registry import Command
+
+MAX_COMMAND_BYTES = MAX_MESSAGE_BYTES - 16 * 1024
+"""A command as JSON: a message, less room for its headers."""
+
+MAX_COMMANDS_IN_FLIGHT = 2_000
+
+
+class Requester(Protocol):
+    """Sends a request and waits for its reply; `taskmill.runtime.requests.RequestClient` is one."""
+
+    async def request(self, subject: str, body: bytes, *, timeout_seconds: float | None = None) -> bytes:
+        """Send `body` and return the reply; `timeout_seconds` None: the requester's own.
+
+        Raises:
+            UnavailableError: Nobody answered in time.
+            RemoteError: The answer is an error.
+        """
+
+
+class Store:
+    """Sends commands to the task store.
+
+    Args:
+        requester: Carries them.
+    """
+
+    def __init__(self, requester: Requester) -> None:
+        self._requester = requester
+        self._in_flight = 0
+
+    async def ask(self, command: Command, request: BaseModel, *, timeout_seconds: float | None = None) -> bytes:
+        """Send a command.
+
+        Args:
+            command: Which one.
+            request: An instance of the command's request model. Fields that were never set are left to the store.
+            timeout_seconds: How long it may take; None: as long as any command.
+
+        Returns:
+            The JSON of the command's reply model.
+
+        Raises:
+            PayloadTooLargeError: The command does not fit a message, though the HTTP body fitted its limit: numbers
+                such as `1e15` take more room when they are written out.
+            OverloadedError: Too many commands wait for their reply.
+            UnavailableError: Nobody answered in time.
+            RemoteError: The store answered with an error.
+        """
+        body = request.__pydantic_serializer__.to_json(request, exclude_unset=True)
+        if len(body) > MAX_COMMAND_BYTES:
+            raise PayloadTooLargeError("request, written as compact JSON,", MAX_COMMAND_BYTES)
+        if self._in_flight >= MAX_COMMANDS_IN_FLIGHT:
+            raise OverloadedError
+        self._in_flight += 1
+        try:
+            return await self._requester.request(command.subject, body, timeout_seconds=timeout_seconds)
+        finally:
+            self._in_flight -= 1

@@ -1,0 +1,79 @@
+"""The gateway's application: every route of the REST interface, and its OpenAPI document."""
+
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Any
+from uuid import UUID
+
+from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.types import ASGIApp
+from uuid_utils.compat import uuid7
+
+from taskmill.gateway.adapters.store import Store
+from taskmill.gateway.api.documentation import DocumentationEndpoints
+from taskmill.gateway.api.health_endpoints import HealthEndpoints
+from taskmill.gateway.api.list_endpoints import ListEndpoints
+from taskmill.gateway.api.problems import ProblemDocument, install_problem_handlers
+from taskmill.gateway.api.routes import documentation_routes, health_routes, list_routes, task_routes
+from taskmill.gateway.api.task_endpoints import TaskEndpoints
+
+
+class Gateway(FastAPI):
+    """FastAPI, with the schema of problems in its OpenAPI document, and without the middleware that nothing here uses.
+
+    Every operation of the document refers to the schema.
+    """
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Starlette's stack, which handles exceptions. FastAPI's further layers cost each request a tenth of its CPU."""
+        return Starlette.build_middleware_stack(self)
+
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI document; made once."""
+        document = super().openapi()
+        schemas = document["components"]["schemas"]
+        if ProblemDocument.__name__ not in schemas:
+            schema = ProblemDocument.model_json_schema(
+                mode="serialization", ref_template="#/components/schemas/{model}"
+            )
+            schemas |= schema.pop("$defs")
+            schemas[ProblemDocument.__name__] = schema
+        return document
+
+
+def create_app(
+    store: Store, *, is_bus_connected: Callable[[], bool], new_task_id: Callable[[], UUID] = uuid7
+) -> FastAPI:
+    """Build the application.
+
+    Args:
+        store: The task store.
+        is_bus_connected: Whether NATS answers.
+        new_task_id: Makes the id of a new task, a UUID of version 7.
+    """
+    app = Gateway(
+        title="Taskmill",
+        version=version("taskmill-gateway"),
+        summary="A task service: post a task, have it processed in the background, and see what becomes of it.",
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        openapi_tags=[
+            {"name": "tasks", "description": "Make, read, change, process and delete tasks."},
+            {"name": "history", "description": "What was done for a task, and what happened to it."},
+            {"name": "health", "description": "How Taskmill is."},
+            {"name": "documentation", "description": "What the answers mean."},
+        ],
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        # Nothing here sets OpenTelemetry up, and asking it costs each request a tenth of its CPU.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+        routes=[
+            *task_routes(TaskEndpoints(store, new_task_id)),
+            *list_routes(ListEndpoints(store)),
+            *health_routes(HealthEndpoints(store, is_bus_connected)),
+            *documentation_routes(DocumentationEndpoints()),
+        ],
+    )
+    install_problem_handlers(app)
+    return app

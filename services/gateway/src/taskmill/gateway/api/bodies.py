@@ -1,0 +1,99 @@
+"""The bodies that clients send, where they are not just what the task store takes."""
+
+from typing import Annotated, Any
+
+from pydantic import Field, JsonValue
+
+from taskmill.contracts.limits import MAX_BATCH_TASKS, MAX_LABELS
+from taskmill.contracts.requests import EditableTask, NewTask, Request, ServerFields
+from taskmill.contracts.status import Priority, TaskStatus
+from taskmill.contracts.tasks import Description, Kind, LabelKey, Labels, LabelValue, Payload, Queue, Title
+
+
+class NewTasks(Request):
+    """Tasks that a client wants to exist: all of them, or none."""
+
+    tasks: Annotated[list[NewTask], Field(min_length=1, max_length=MAX_BATCH_TASKS, description="1 to 1,000 tasks.")]
+
+
+def _left_out() -> Any:
+    """The default of a field that is never read unless the client gave it, and so has no default to show."""
+    return None
+
+
+Status = Annotated[
+    TaskStatus,
+    Field(description="Where the task stands. `pending`, `in_progress` and `completed` may be set by hand."),
+]
+
+
+class TaskDocument(ServerFields):
+    """A task as GET gave it, with changes. Fields that are left out keep their value."""
+
+    title: Title = Field(default_factory=_left_out)
+    description: Description = Field(default_factory=_left_out)
+    priority: Annotated[Priority, Field(description="Served first to last: critical, high, medium, low.")] = Field(
+        default_factory=_left_out
+    )
+    kind: Kind = Field(default_factory=_left_out)
+    payload: Payload = Field(default_factory=_left_out)
+    queue: Queue = Field(default_factory=_left_out)
+    labels: Labels = Field(default_factory=_left_out)
+    status: Status = Field(default_factory=_left_out)
+
+    def changes(self) -> dict[str, JsonValue]:
+        """The editable fields that the client gave, as JSON values."""
+        return self.model_dump(mode="json", include=set(EditableTask.model_fields), exclude_unset=True)
+
+    def unchanged(self) -> ServerFields:
+        """The fields that only Taskmill sets, as far as the client gave them."""
+        given = self.model_fields_set & ServerFields.model_fields.keys()
+        return ServerFields.model_construct(given, **{name: getattr(self, name) for name in given})
+
+
+class TaskPatch(Request):
+    """Changes of a task (RFC 7396): objects merge, null clears, fields that are left out keep their value.
+
+    A cleared field has the value that it has when a task is created without it.
+    """
+
+    title: Title = Field(default_factory=_left_out)
+    description: Description = Field(default_factory=_left_out)
+    priority: Annotated[
+        Priority | None, Field(description="Served first to last: critical, high, medium, low. Cleared: medium.")
+    ] = Field(default_factory=_left_out)
+    kind: Annotated[Kind | None, Field(description="Names the handler that does the work. Cleared: echo.")] = Field(
+        default_factory=_left_out
+    )
+    payload: Annotated[
+        JsonValue,
+        Field(
+            description="The input of the handler. An object is merged into the one that is there. The outcome: any "
+            "JSON value of up to 256 KiB (262,144 bytes as compact JSON)."
+        ),
+    ] = Field(default_factory=_left_out)
+    queue: Annotated[
+        Queue | None, Field(description="The pool that the task waits in and processors serve. Cleared: default.")
+    ] = Field(default_factory=_left_out)
+    labels: Annotated[
+        Annotated[
+            dict[LabelKey, LabelValue | None],
+            Field(max_length=MAX_LABELS, json_schema_extra={"additionalProperties": False}),
+        ]
+        | None,
+        Field(
+            description="Labels to add or change; null removes one. Up to 32; a value has up to 200 characters.",
+        ),
+    ] = Field(default_factory=_left_out)
+    status: Status = Field(default_factory=_left_out)
+
+    def changes(self) -> dict[str, JsonValue]:
+        """The fields that the client gave, as JSON values."""
+        return self.model_dump(mode="json", exclude_unset=True)
+
+
+class ProcessOptions(Request):
+    """Nothing can be chosen yet: an empty object, or no body at all."""
+
+
+NO_OPTIONS = ProcessOptions()

@@ -1,0 +1,113 @@
+"""Examples for the OpenAPI document. A test holds each against its model."""
+
+from typing import Any
+
+TASK_ID = "01920f3e-8c2b-7c4e-9d51-3b1f0c6a7d42"
+
+NEW_TASK = {
+    "title": "Fetch the front page",
+    "kind": "http-request",
+    "payload": {"method": "GET", "url": "https://example.org/"},
+    "labels": {"team": "web"},
+    "process": True,
+}
+NEW_TASKS = {"tasks": [{"title": "First", "payload": 1, "process": True}, {"title": "Second", "priority": "high"}]}
+CHANGED_TASK = {"id": TASK_ID, "title": "Fetch the front page again", "priority": "high", "version": 1}
+TASK_PATCH = {"description": None, "labels": {"team": None, "owner": "ada"}}
+
+TASK = {
+    "id": TASK_ID,
+    "title": "Fetch the front page",
+    "description": None,
+    "kind": "http-request",
+    "queue": "default",
+    "priority": "medium",
+    "labels": {"team": "web"},
+    "status": "queued",
+    "is_run_active": True,
+    "version": 2,
+    "revision": 1,
+    "run": 1,
+    "attempt": 1,
+    "run_at": None,
+    "processor_id": None,
+    "progress": None,
+    "error": None,
+    "created_at": "2026-11-24T12:00:00.000000Z",
+    "updated_at": "2026-11-24T12:00:00.000000Z",
+    "queued_at": "2026-11-24T12:00:00.000000Z",
+    "started_at": None,
+    "finished_at": None,
+    "payload": {"method": "GET", "url": "https://example.org/"},
+    "result": None,
+}
+RECEIPTS = {
+    "items": [
+        {
+            "id": TASK_ID,
+            "title": "First",
+            "kind": "echo",
+            "queue": "default",
+            "priority": "medium",
+            "status": "queued",
+            "version": 2,
+            "revision": 1,
+            "created_at": "2026-11-24T12:00:00.000000Z",
+        }
+    ]
+}
+TASK_PAGE = {
+    "items": [{name: value for name, value in TASK.items() if name not in {"payload", "result"}}],
+    "next_cursor": None,
+}
+ATTEMPT_PAGE = {
+    "items": [
+        {
+            "attempt": 1,
+            "run": 1,
+            "processor_id": "processor-1",
+            "delivery": 1,
+            "queued_at": "2026-11-24T12:00:00.000000Z",
+            "started_at": "2026-11-24T12:00:00.010000Z",
+            "finished_at": "2026-11-24T12:00:00.310000Z",
+            "outcome": "completed",
+            "error": None,
+        }
+    ],
+    "next_cursor": None,
+}
+EVENT_PAGE = {
+    "items": [
+        {
+            "specversion": "1.0",
+            "id": f"{TASK_ID}.2",
+            "source": "/taskmill/task-store",
+            "type": "taskmill.task.queued.v1",
+            "subject": TASK_ID,
+            "time": "2026-11-24T12:00:00.000000Z",
+            "datacontenttype": "application/json",
+            "sequence": 2,
+            "data": {
+                "kind": "http-request",
+                "queue": "default",
+                "status": "queued",
+                "revision": 1,
+                "run": 1,
+                "attempt": 1,
+                "dispatch": 1,
+                "reason": "process",
+            },
+        }
+    ],
+    "next_cursor": None,
+}
+
+
+def body(value: Any) -> dict[str, Any]:
+    """The only example of a request's body, as OpenAPI wants it."""
+    return {"example": {"value": value}}
+
+
+def answer(value: Any) -> dict[str, Any]:
+    """The example of a successful answer, as OpenAPI wants it."""
+    return {"content": {"application/json": {"example": value}}}

@@ -1,0 +1,111 @@
+"""Endpoints for those who run Taskmill, and for load balancers."""
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Annotated
+
+from fastapi import Response
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from taskmill.contracts import registry
+from taskmill.contracts.errors import (
+    BusUnavailableError,
+    DatabaseUnavailableError,
+    StoreUnavailableError,
+    TaskmillError,
+)
+from taskmill.contracts.requests import CheckHealth, ComponentState, StoreHealth
+from taskmill.gateway.adapters.store import Store
+
+CHECK_SECONDS = 1.0
+"""How long the task store may take to say how it is."""
+
+_STORE_HEALTH = TypeAdapter(StoreHealth)
+
+
+class HealthStatus(StrEnum):
+    """Whether everything can be used."""
+
+    OK = "ok"
+    DEGRADED = "degraded"
+
+
+class Components(BaseModel):
+    """The state of each part."""
+
+    model_config = ConfigDict(frozen=True)
+
+    nats: Annotated[ComponentState, Field(description="The message bus.")]
+    store: Annotated[ComponentState, Field(description="Whether a task store answers.")]
+    postgresql: Annotated[ComponentState, Field(description="The database, as that task store sees it.")]
+
+
+class Health(BaseModel):
+    """How Taskmill is."""
+
+    model_config = ConfigDict(frozen=True)
+
+    status: Annotated[HealthStatus, Field(description="`ok`: every component is up.")]
+    components: Annotated[Components, Field(description="The state of each part.")]
+
+
+class Liveness(BaseModel):
+    """The process answers."""
+
+    status: Annotated[HealthStatus, Field(description="Always `ok`.")] = HealthStatus.OK
+
+
+class HealthEndpoints:
+    """How Taskmill is.
+
+    Args:
+        store: The task store.
+        is_bus_connected: Whether NATS answers.
+    """
+
+    def __init__(self, store: Store, is_bus_connected: Callable[[], bool]) -> None:
+        self._store = store
+        self._is_bus_connected = is_bus_connected
+
+    async def health(self) -> Response:
+        """Tell the state of PostgreSQL, NATS and the task store. 503 if any of them is down."""
+        components = await self._components()
+        if _missing(components) is None:
+            return _json_response(Health(status=HealthStatus.OK, components=components), 200)
+        response = _json_response(Health(status=HealthStatus.DEGRADED, components=components), 503)
+        response.headers["Retry-After"] = "1"
+        return response
+
+    async def livez(self) -> Response:
+        """Tell that the process answers, whatever the state of the rest. Restart it if it does not."""
+        return _json_response(Liveness(), 200)
+
+    async def readyz(self) -> Response:
+        """Tell whether requests can be served. Send none while this answers 503."""
+        missing = _missing(await self._components())
+        if missing is not None:
+            raise missing
+        return _json_response(Liveness(), 200)
+
+    async def _components(self) -> Components:
+        down, up = ComponentState.DOWN, ComponentState.UP
+        if not self._is_bus_connected():
+            return Components(nats=down, store=down, postgresql=down)
+        try:
+            reply = await self._store.ask(registry.HEALTH, CheckHealth(), timeout_seconds=CHECK_SECONDS)
+        except TaskmillError:
+            return Components(nats=up, store=down, postgresql=down)
+        return Components(nats=up, store=up, postgresql=_STORE_HEALTH.validate_json(reply).postgresql)
+
+
+def _missing(components: Components) -> TaskmillError | None:
+    """What is down, as an error; when several are, the one that explains the others."""
+    if components.nats is ComponentState.DOWN:
+        return BusUnavailableError()
+    if components.store is ComponentState.DOWN:
+        return StoreUnavailableError()
+    return DatabaseUnavailableError() if components.postgresql is ComponentState.DOWN else None
+
+
+def _json_response(model: BaseModel, status: int) -> Response:
+    return Response(model.model_dump_json(), status, media_type="application/json")

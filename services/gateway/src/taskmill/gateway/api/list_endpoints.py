@@ -1,0 +1,67 @@
+"""Endpoints that answer with a page of a list."""
+
+from typing import Annotated
+from urllib.parse import parse_qsl, urlencode
+
+from fastapi import Query, Request, Response
+from pydantic import BaseModel, TypeAdapter
+
+from taskmill.contracts import registry
+from taskmill.contracts.requests import ListAttempts, ListEvents
+from taskmill.gateway.adapters.store import Store
+from taskmill.gateway.api.queries import PageQuery, TaskQuery
+from taskmill.gateway.api.task_endpoints import TaskId
+
+
+class _Page(BaseModel):
+    """The one field of a page that the gateway reads."""
+
+    next_cursor: str | None = None
+
+
+_PAGE = TypeAdapter(_Page)
+
+
+class ListEndpoints:
+    """Lists of tasks, and the history of one.
+
+    Args:
+        store: The task store.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def tasks(self, request: Request, query: Annotated[TaskQuery, Query()]) -> Response:
+        """Read a page of the tasks that meet every condition given, without payload and result.
+
+        Follow `next_cursor`, or the header `Link`, with the same conditions. A page may hold fewer tasks than `limit`
+        and still have a next one.
+        """
+        return _page_response(request, await self._store.ask(registry.LIST, query.command()))
+
+    async def attempts(self, request: Request, task_id: TaskId, query: Annotated[PageQuery, Query()]) -> Response:
+        """Read a page of the attempts at a task, oldest first."""
+        command = ListAttempts(task_id=task_id, limit=query.limit, cursor=query.cursor)
+        return _page_response(request, await self._store.ask(registry.ATTEMPTS, command))
+
+    async def events(self, request: Request, task_id: TaskId, query: Annotated[PageQuery, Query()]) -> Response:
+        """Read a page of what happened to a task, oldest first: the CloudEvents, byte for byte as published.
+
+        The history outlives its task.
+        """
+        command = ListEvents(task_id=task_id, limit=query.limit, cursor=query.cursor)
+        return _page_response(request, await self._store.ask(registry.EVENTS, command))
+
+
+def _page_response(request: Request, reply: bytes) -> Response:
+    response = Response(reply, media_type="application/json")
+    cursor = _PAGE.validate_json(reply).next_cursor
+    if cursor is not None:
+        response.headers["Link"] = f'<{_next_page(request, cursor)}>; rel="next"'
+    return response
+
+
+def _next_page(request: Request, cursor: str) -> str:
+    parameters = [pair for pair in parse_qsl(request.url.query, keep_blank_values=True) if pair[0] != "cursor"]
+    return f"{request.url.path}?{urlencode([*parameters, ('cursor', cursor)])}"

@@ -1,0 +1,108 @@
+"""Every error as an RFC 9457 problem document."""
+
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.routing import BaseRoute, Match
+
+from taskmill.contracts.errors import FieldProblem, InternalError, Problem, TaskmillError
+from taskmill.gateway.errors import MethodNotAllowedError, PathNotFoundError, http_error
+
+PROBLEM_CONTENT_TYPE = "application/problem+json"
+
+
+class ProblemDocument(BaseModel):
+    """An error (RFC 9457). Programs branch on `code`; the texts are for people, and may change."""
+
+    model_config = ConfigDict(frozen=True)
+
+    type: Annotated[str, Field(description="Path of a document that explains this kind of error: `/problems/<code>`.")]
+    title: Annotated[str, Field(description="What every error of this kind is called.")]
+    status: Annotated[int, Field(ge=400, le=599, description="The HTTP status code.")]
+    detail: Annotated[str, Field(description="What went wrong this time, in a sentence. Never repeats a value.")]
+    code: Annotated[str, Field(pattern=r"^[a-z_]{1,64}$", description="Stable name of this kind of error.")]
+    errors: Annotated[list[FieldProblem], Field(description="The offending parts of the request. Up to 20.")] = []
+
+
+def problem_document(problem: Problem) -> ProblemDocument:
+    """Complete a problem with what only HTTP knows."""
+    http = http_error(problem.code)
+    return ProblemDocument(
+        type=f"/problems/{problem.code}",
+        title=http.title,
+        status=http.status,
+        detail=problem.detail,
+        code=problem.code,
+        errors=problem.errors,
+    )
+
+
+def problem_response(problem: Problem, headers: dict[str, str] | None = None) -> Response:
+    """Answer with a problem."""
+    document = problem_document(problem)
+    all_headers = dict(headers or {})
+    if problem.retry_after_seconds is not None:
+        all_headers["Retry-After"] = str(problem.retry_after_seconds)
+    return Response(document.model_dump_json(), document.status, headers=all_headers, media_type=PROBLEM_CONTENT_TYPE)
+
+
+def problem_responses(errors: Iterable[type[TaskmillError]]) -> dict[int | str, dict[str, Any]]:
+    """The OpenAPI answers of an operation that may fail with these errors: one answer for each status."""
+    responses: dict[int | str, dict[str, Any]] = {}
+    for error in sorted(errors, key=lambda error: error.code):
+        http = http_error(error.code)
+        answer = responses.setdefault(http.status, {"description": ""})
+        answer["description"] = ", or ".join(filter(None, [answer["description"], f"{http.title} (`{error.code}`)"]))
+        content = answer.setdefault("content", {PROBLEM_CONTENT_TYPE: {"schema": PROBLEM_SCHEMA, "examples": {}}})
+        content[PROBLEM_CONTENT_TYPE]["examples"][error.code] = {"value": _example(error)}
+    return responses
+
+
+PROBLEM_SCHEMA = {"$ref": f"#/components/schemas/{ProblemDocument.__name__}"}
+
+
+def _example(error: type[TaskmillError]) -> dict[str, Any]:
+    # Some details are made of what happened; an example shows what the class always says, or else its first line.
+    detail = error.__dict__.get("detail") or (error.__doc__ or "").partition("\n")[0]
+    return problem_document(Problem(code=error.code, detail=detail)).model_dump(mode="json")
+
+
+def install_problem_handlers(app: FastAPI) -> None:
+    """Make the application answer every error, also those of the framework, with a problem."""
+    app.add_exception_handler(TaskmillError, _on_taskmill_error)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(ClientDisconnect, _on_disconnect)
+    app.add_exception_handler(Exception, _on_unexpected)
+
+
+async def _on_taskmill_error(_request: Request, error: Exception) -> Response:
+    problem = error.problem() if isinstance(error, TaskmillError) else InternalError().problem()
+    return problem_response(problem)
+
+
+async def _on_http_exception(request: Request, error: Exception) -> Response:
+    # The framework itself raises only these two: no route has the path, or none that has it has the method.
+    if isinstance(error, HTTPException) and error.status_code == 405:
+        allowed = ", ".join(sorted(_allowed_methods(request.app.routes, request)))
+        return problem_response(MethodNotAllowedError().problem(), {"Allow": allowed})
+    return problem_response(PathNotFoundError().problem())
+
+
+async def _on_disconnect(_request: Request, _error: Exception) -> Response:
+    return Response(status_code=400)  # nobody is there to read it
+
+
+async def _on_unexpected(_request: Request, _error: Exception) -> Response:
+    # The framework raises it again after this answer, and the server logs it with its traceback.
+    return problem_response(InternalError().problem())
+
+
+def _allowed_methods(routes: Sequence[BaseRoute], request: Request) -> set[str]:
+    matching = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+    # A mount has no methods of its own: the only one serves files.
+    methods = {method for route in matching for method in getattr(route, "methods", None) or ["GET"]}
+    return methods | {"HEAD"} if "GET" in methods else methods

@@ -1,0 +1,108 @@
+"""The query parameters of the lists."""
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, StringConstraints
+from pydantic.json_schema import SkipJsonSchema
+from pydantic_core import PydanticCustomError
+
+from taskmill.contracts.limits import DEFAULT_PAGE_ITEMS, MAX_LABEL_CONDITIONS, MAX_TITLE_CHARS
+from taskmill.contracts.requests import (
+    Cursor,
+    ListTasks,
+    PageLimit,
+    Request,
+    TaskFilter,
+    TaskSort,
+)
+from taskmill.contracts.status import Priority, TaskStatus
+from taskmill.contracts.tasks import Kind, Queue, Text
+
+_RFC3339 = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?([Zz]|[+-]\d{2}:\d{2})")
+
+
+def _is_rfc3339(text: object) -> object:
+    # Left alone, pydantic would also take a number of seconds.
+    if not (isinstance(text, str) and _RFC3339.fullmatch(text)):
+        raise PydanticCustomError("datetime_parsing", "Input should be an instant such as 2026-11-24T12:00:00Z")
+    return text
+
+
+def _to_utc(instant: datetime) -> datetime:
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError as error:
+        raise PydanticCustomError("datetime_parsing", "Input is out of the range of UTC") from error
+
+
+Instant = Annotated[AwareDatetime, BeforeValidator(_is_rfc3339), AfterValidator(_to_utc)]
+
+LabelCondition = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^[a-zA-Z0-9]([a-zA-Z0-9._/-]{0,62}[a-zA-Z0-9])?(:[^\x00]{0,200})?$",
+    ),
+]
+
+
+def _one_condition_a_key(conditions: list[str]) -> list[str]:
+    keys = [condition.partition(":")[0] for condition in conditions]
+    if len(set(keys)) < len(keys):
+        raise PydanticCustomError("repeated_label", "A label's key should be given once")
+    return conditions
+
+
+class PageQuery(Request):
+    """Which page of a list."""
+
+    limit: PageLimit = DEFAULT_PAGE_ITEMS
+    cursor: Annotated[
+        Cursor | SkipJsonSchema[None], Field(description="Where the page starts, as the last page told it. Opaque.")
+    ] = None
+
+
+class TaskQuery(PageQuery):
+    """Which tasks, in which order. A task meets every condition that is given."""
+
+    status: Annotated[
+        list[TaskStatus], Field(max_length=len(TaskStatus), description="Its status; repeatable: any of these.")
+    ] = []
+    title: Annotated[
+        Annotated[Text, StringConstraints(min_length=1, max_length=MAX_TITLE_CHARS)] | SkipJsonSchema[None],
+        Field(description="A part of its title, in any case. 1 to 200 characters."),
+    ] = None
+    kind: Annotated[Kind | SkipJsonSchema[None], Field(description="Its kind.")] = None
+    queue: Annotated[Queue | SkipJsonSchema[None], Field(description="Its queue.")] = None
+    priority: Annotated[Priority | SkipJsonSchema[None], Field(description="Its priority.")] = None
+    label: Annotated[
+        list[LabelCondition],
+        Field(
+            max_length=MAX_LABEL_CONDITIONS,
+            description="A label that it has: `key:value`, or `key` for any value. Repeatable, up to 8: all of these.",
+            examples=[["team:web"]],
+        ),
+        AfterValidator(_one_condition_a_key),
+    ] = []
+    created_after: Annotated[
+        Instant | SkipJsonSchema[None], Field(description="Created at or after this instant (RFC 3339, with offset).")
+    ] = None
+    created_before: Annotated[
+        Instant | SkipJsonSchema[None], Field(description="Created before this instant (RFC 3339, with offset).")
+    ] = None
+    sort: Annotated[TaskSort, Field(description="Newest first (`-created_at`) or oldest first (`created_at`).")] = (
+        TaskSort.NEWEST_FIRST
+    )
+
+    def command(self) -> ListTasks:
+        """What the task store is asked."""
+        pairs = (condition.partition(":") for condition in self.label)
+        labels = {key: value if separator else None for key, separator, value in pairs}
+        conditions = TaskFilter(
+            **self.model_dump(include={"status", "title", "kind", "queue", "priority"}, exclude_unset=True),
+            labels=labels,
+            created_after=self.created_after,
+            created_before=self.created_before,
+        )
+        return ListTasks(filter=conditions, sort=self.sort, limit=self.limit, cursor=self.cursor)

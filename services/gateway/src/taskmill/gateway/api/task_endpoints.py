@@ -1,0 +1,163 @@
+"""Endpoints that make and change single tasks, and the batch."""
+
+from collections.abc import Callable
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Body, Header, Path, Response
+from pydantic import BaseModel, Field, TypeAdapter
+from pydantic.json_schema import SkipJsonSchema
+
+from taskmill.contracts import registry
+from taskmill.contracts.requests import (
+    CreateTask,
+    CreateTasks,
+    DeleteTask,
+    GetTask,
+    NewTask,
+    ProcessTask,
+    UpdateTask,
+)
+from taskmill.gateway.adapters.store import Store
+from taskmill.gateway.api import examples
+from taskmill.gateway.api.bodies import NO_OPTIONS, NewTasks, ProcessOptions, TaskDocument, TaskPatch
+from taskmill.gateway.api.conditional import etag, expected_revision, is_unmodified
+
+TaskId = Annotated[UUID, Path(description="The task's id, a UUID.")]
+IfMatch = Annotated[
+    str | SkipJsonSchema[None],
+    Header(description="Make the change only if the task still has this ETag, or one of these; else 412."),
+]
+IfNoneMatch = Annotated[
+    str | SkipJsonSchema[None],
+    Header(description="Answer 304 if the task still has this ETag, or one of these."),
+]
+
+MERGE_PATCH = "application/merge-patch+json"
+
+
+class _Revised(BaseModel):
+    """The one field of a task that the gateway reads."""
+
+    revision: Annotated[int, Field(ge=1)]
+
+
+_REVISED = TypeAdapter(_Revised)
+
+
+class TaskEndpoints:
+    """What can be done with a task.
+
+    Args:
+        store: The task store.
+        new_task_id: Makes the id of a new task, a UUID of version 7.
+    """
+
+    def __init__(self, store: Store, new_task_id: Callable[[], UUID]) -> None:
+        self._store = store
+        self._new_task_id = new_task_id
+
+    async def create(
+        self, body: Annotated[NewTask, Body(openapi_examples=examples.body(examples.NEW_TASK))]
+    ) -> Response:
+        """Create a task, and start processing it if `process` is true. The answer means that it is stored."""
+        command = self._create_task(body)
+        reply = await self._store.ask(registry.CREATE, command)
+        # Whatever creation does, for clients it is one change: the first revision.
+        return _task_response(reply, 201, {"Location": _path(command.id), "ETag": etag(1)})
+
+    async def create_many(
+        self, body: Annotated[NewTasks, Body(openapi_examples=examples.body(examples.NEW_TASKS))]
+    ) -> Response:
+        """Create many tasks, all or none. The answer has them in the order of the request."""
+        command = CreateTasks.model_construct(tasks=[self._create_task(task) for task in body.tasks])
+        return _task_response(await self._store.ask(registry.CREATE_MANY, command), 201)
+
+    async def get(self, task_id: TaskId, if_none_match: IfNoneMatch = None) -> Response:
+        """Read a task, whole. The ETag changes with its status and its editable fields, not with its progress."""
+        reply = await self._store.ask(registry.GET, GetTask(id=task_id))
+        revision = _revision(reply)
+        if is_unmodified(if_none_match, revision):
+            return Response(status_code=304, headers={"ETag": etag(revision)})
+        return _task_response(reply, 200, {"ETag": etag(revision)})
+
+    async def replace(
+        self,
+        task_id: TaskId,
+        body: Annotated[TaskDocument, Body(openapi_examples=examples.body(examples.CHANGED_TASK))],
+        if_match: IfMatch = None,
+    ) -> Response:
+        """Change a task by sending it back as GET gave it, with changes.
+
+        Fields that are left out keep their value. Fields that only Taskmill sets may be there, unchanged. While a run
+        is active, only title, description and labels may change.
+        """
+        command = UpdateTask(
+            id=task_id,
+            changes=body.changes(),
+            unchanged=body.unchanged(),
+            expected_revision=await self._expected_revision(task_id, if_match),
+        )
+        return await self._update(command)
+
+    async def patch(
+        self,
+        task_id: TaskId,
+        body: Annotated[TaskPatch, Body(media_type=MERGE_PATCH, openapi_examples=examples.body(examples.TASK_PATCH))],
+        if_match: IfMatch = None,
+    ) -> Response:
+        """Change a task by a merge patch (RFC 7396). The body may also be sent as `application/json`.
+
+        Objects merge, null clears. While a run is active, only title, description and labels may change.
+        """
+        command = UpdateTask(
+            id=task_id,
+            changes=body.changes(),
+            is_merge_patch=True,
+            expected_revision=await self._expected_revision(task_id, if_match),
+        )
+        return await self._update(command)
+
+    async def delete(self, task_id: TaskId, if_match: IfMatch = None) -> Response:
+        """Delete a task. Its events stay. Impossible while a run is active."""
+        revision = await self._expected_revision(task_id, if_match)
+        await self._store.ask(registry.DELETE, DeleteTask(id=task_id, expected_revision=revision))
+        return Response(status_code=204)
+
+    async def process(
+        self,
+        task_id: TaskId,
+        body: Annotated[ProcessOptions, Body(openapi_examples=examples.body({}))] = NO_OPTIONS,  # noqa: ARG002 (holds nothing)
+        if_match: IfMatch = None,
+    ) -> Response:
+        """Start a run of the task: it is queued, and a processor will execute it. Impossible while a run is active."""
+        revision = await self._expected_revision(task_id, if_match)
+        reply = await self._store.ask(registry.PROCESS, ProcessTask(id=task_id, expected_revision=revision))
+        return _task_response(reply, 202, {"Location": _path(task_id), "ETag": etag(_revision(reply))})
+
+    def _create_task(self, task: NewTask) -> CreateTask:
+        # Constructed, not validated: it was validated as a NewTask, and the payload alone may be 256 KiB.
+        given = {*task.model_fields_set, "id"}
+        return CreateTask.model_construct(given, id=self._new_task_id(), **vars(task))
+
+    async def _update(self, command: UpdateTask) -> Response:
+        reply = await self._store.ask(registry.UPDATE, command)
+        return _task_response(reply, 200, {"ETag": etag(_revision(reply))})
+
+    async def _expected_revision(self, task_id: TaskId, if_match: str | None) -> int | None:
+        async def read_revision() -> int:
+            return _revision(await self._store.ask(registry.GET, GetTask(id=task_id)))
+
+        return await expected_revision(if_match, read_revision)
+
+
+def _task_response(reply: bytes, status: int, headers: dict[str, str] | None = None) -> Response:
+    return Response(reply, status, headers=headers, media_type="application/json")
+
+
+def _path(task_id: UUID) -> str:
+    return f"/tasks/{task_id}"
+
+
+def _revision(reply: bytes) -> int:
+    return _REVISED.validate_json(reply).revision

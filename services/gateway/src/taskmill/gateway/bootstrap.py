@@ -1,0 +1,36 @@
+"""Where the gateway's parts meet."""
+
+import socket
+
+from taskmill.gateway.actors.http_server import HttpServer
+from taskmill.gateway.adapters.store import Store
+from taskmill.gateway.api.app import create_app
+from taskmill.gateway.settings import GatewaySettings
+from taskmill.runtime.nats_session import NatsSession
+from taskmill.runtime.requests import RequestClient
+from taskmill.runtime.supervisor import StartError, Supervisor
+
+
+async def build(settings: GatewaySettings) -> Supervisor:
+    """Build the gateway.
+
+    Raises:
+        StartError: The address cannot be listened on.
+    """
+    session = NatsSession(settings, client_name="gateway")
+    store = Store(RequestClient(session, timeout_seconds=settings.request_timeout_seconds))
+    app = create_app(store, is_bus_connected=lambda: session.is_connected)
+    return Supervisor([session, HttpServer(app, _bind(settings.host, settings.port))])
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    # A port whose last connections are still fading away can be had again.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        reason = f"cannot listen on {host}, port {port} (TASKMILL_HOST, TASKMILL_PORT): {error.strerror}"
+        raise StartError(reason) from error
+    return listener

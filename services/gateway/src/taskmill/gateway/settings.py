@@ -1,0 +1,16 @@
+"""What an operator may set."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from taskmill.runtime.settings import LogSettings, NatsSettings
+
+
+class GatewaySettings(LogSettings, NatsSettings):
+    """Settings of the gateway."""
+
+    host: Annotated[str, Field(min_length=1, description="The address to listen on, an IPv4 or IPv6 address.")] = (
+        "127.0.0.1"
+    )
+    port: Annotated[int, Field(ge=1, le=65_535, description="The TCP port to listen on.")] = 8_000

@@ -1,0 +1,129 @@
+"""The actor that serves HTTP: its start, its restart and its drain."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+
+import httpx
+import pytest
+from starlette.types import Receive, Scope, Send
+
+from taskmill.cli.embedded.ports import free_port
+from taskmill.gateway.actors.http_server import HttpServer
+from taskmill.gateway.bootstrap import build
+from taskmill.gateway.settings import GatewaySettings
+from taskmill.runtime.supervisor import StartError
+from tests.support.eventually import eventually
+
+
+class SlowApp:
+    """An application that answers when it is told to."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.may_answer = asyncio.Event()
+
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        self.asked.set()
+        await self.may_answer.wait()
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+
+def _listener() -> tuple[socket.socket, str]:
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    return listener, f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+async def _serve(server: HttpServer) -> "asyncio.Task[None]":
+    started = asyncio.Event()
+    task = asyncio.create_task(server.run(started.set))
+    await asyncio.wait_for(started.wait(), 5)
+    return task
+
+
+async def test_the_drain_answers_what_is_in_hand() -> None:
+    """A request that waits when the drain begins is answered; no new connection is accepted."""
+    app = SlowApp()
+    listener, url = _listener()
+    server = HttpServer(app, listener)
+    serving = await _serve(server)
+    async with httpx.AsyncClient(trust_env=False) as client:
+        request = asyncio.create_task(client.get(url))
+        await app.asked.wait()
+        server.stop()
+
+        async def is_closed() -> bool:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", httpx.URL(url).port)
+            except ConnectionError:
+                return True
+            writer.close()
+            return False
+
+        await eventually(is_closed)
+        app.may_answer.set()
+        assert (await request).status_code == 204
+    await asyncio.wait_for(serving, 5)
+
+
+async def test_it_can_be_started_again() -> None:
+    """After a crash the supervisor runs the actor again, on the same port."""
+    app = SlowApp()
+    app.may_answer.set()
+    listener, url = _listener()
+    server = HttpServer(app, listener)
+    crashed = await _serve(server)
+    crashed.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await crashed
+    serving = await _serve(server)
+    async with httpx.AsyncClient(trust_env=False) as client:
+        assert (await client.get(url)).status_code == 204
+    server.stop()
+    await asyncio.wait_for(serving, 5)
+
+
+async def test_it_may_be_stopped_before_it_runs() -> None:
+    """Then it returns at once."""
+    listener, _ = _listener()
+    server = HttpServer(SlowApp(), listener)
+    server.stop()
+    server.stop()
+    await asyncio.wait_for(server.run(lambda: None), 1)
+
+
+async def test_a_port_in_use_is_told_by_its_setting() -> None:
+    """The operator learns which variables to change."""
+    taken, url = _listener()
+    taken.listen()
+    with pytest.raises(StartError, match="TASKMILL_PORT"):
+        await build(GatewaySettings(port=httpx.URL(url).port or 0))
+    taken.close()
+
+
+async def test_a_signal_ends_the_process_with_0(nats_url: str) -> None:
+    """`python -m taskmill.gateway` serves, and drains on SIGTERM."""
+    port = free_port()
+    environment = {**os.environ, "TASKMILL_NATS_URL": nats_url, "TASKMILL_PORT": str(port)}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "taskmill.gateway"),
+        env=environment,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+
+        async def is_alive() -> bool:
+            try:
+                return (await client.get("/livez")).status_code == 200
+            except httpx.TransportError:
+                return False
+
+        await eventually(is_alive, within_seconds=20)
+        process.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(process.wait(), 10) == 0
