@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 MEMBERS := libs/contracts libs/runtime libs/sdk libs/cli services/gateway services/task-store services/processor
-SOURCES := libs services tests
+SOURCES := libs services tests benchmarks
 
 .PHONY: help
 help: ## List the targets
@@ -41,12 +41,14 @@ imports: $(VENV)/.installed-dev ## Check that imports go one way only
 	$(BIN)/lint-imports
 
 .PHONY: generate
-generate: $(VENV)/.installed-dev ## Write what is generated: JSON Schemas, docs/messages.md
+generate: $(VENV)/.installed-dev ## Write what is generated: JSON Schemas, docs/messages.md, .env.example
 	$(BIN)/python -m taskmill.contracts.generate
+	$(BIN)/python -m taskmill.cli.env_example
 
 .PHONY: drift
 drift: $(VENV)/.installed-dev ## Check that what is generated is up to date
 	$(BIN)/python -m taskmill.contracts.generate --check
+	$(BIN)/python -m taskmill.cli.env_example --check
 
 .PHONY: lock
 lock: ## Resolve every version anew (needs uv)

@@ -8,7 +8,6 @@ from typing import Any
 
 import httpx
 from pydantic import SecretStr
-from tests.support.eventually import eventually
 
 from taskmill.cli.embedded.ports import free_port
 from taskmill.gateway.bootstrap import build as build_gateway
@@ -19,6 +18,7 @@ from taskmill.runtime.supervisor import RunState, Supervisor
 from taskmill.sdk import TaskApp
 from taskmill.task_store.bootstrap import build as build_task_store
 from taskmill.task_store.settings import TaskStoreSettings
+from tests.support.eventually import eventually
 
 
 @asynccontextmanager

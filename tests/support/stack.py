@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypedDict
 
-from tests.support.eventually import eventually
-
 from taskmill.cli.embedded.ports import free_port
+from tests.support.eventually import eventually
 
 _MAIN = "from taskmill.cli.main import app; app()"
 

@@ -3,14 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+import asyncpg
 import orjson
 import uuid_utils
 from pydantic import SecretStr
-from tests.support.actors import running
-from tests.support.eventually import eventually
 
 from taskmill.contracts import registry, subjects
 from taskmill.contracts.errors import RemoteError
@@ -22,6 +20,8 @@ from taskmill.runtime.settings import NatsSettings
 from taskmill.runtime.supervisor import RunState, Supervisor
 from taskmill.task_store.bootstrap import build
 from taskmill.task_store.settings import TaskStoreSettings
+from tests.support.actors import running
+from tests.support.eventually import eventually
 
 Document = dict[str, Any]
 
@@ -112,21 +112,14 @@ class StoreClient:
         """What happened to a task, in order."""
         return [event["type"].split(".")[2] for event in await self.events(task_id)]
 
-    async def report(
-        self, *reports: Document, processor_id: str = "processor-1", message_id: str | None = None
-    ) -> None:
+    async def report(self, *reports: Document, processor_id: str = "processor-1") -> None:
         """Publish a bundle, and return when the store has taken it in."""
-        await self.publish_report(
-            orjson.dumps({"processor_id": processor_id, "reports": reports}), processor_id, message_id
-        )
+        await self.publish_report(orjson.dumps({"processor_id": processor_id, "reports": reports}), processor_id)
         await self.reports_settled()
 
-    async def publish_report(
-        self, data: bytes, processor_id: str = "processor-1", message_id: str | None = None
-    ) -> None:
+    async def publish_report(self, data: bytes, processor_id: str = "processor-1") -> None:
         """Publish what may be a bundle."""
-        headers = {MESSAGE_ID_HEADER: message_id} if message_id else None
-        await self.session.client.jetstream().publish(subjects.report(processor_id), data, headers=headers)
+        await self.session.client.jetstream().publish(subjects.report(processor_id), data)
 
     async def reports_settled(self) -> None:
         """Return when no report waits any more."""
@@ -149,7 +142,7 @@ class StoreClient:
         for sequence in range(max(1, state.first_seq), state.last_seq + 1):
             try:
                 message = await jetstream.get_msg(stream, sequence)
-            except Exception as error:  # noqa: BLE001
+            except Exception as error:
                 if getattr(error, "err_code", None) != 10037:  # a message that is gone
                     raise
                 continue
@@ -190,14 +183,21 @@ async def store_with_client(database_url: str, nats_url: str, **settings: Any) -
         yield await stack.enter_async_context(store_client(nats_url))
 
 
+async def run_sql(database_url: str, *statements: str) -> list[asyncpg.Record]:
+    """Run statements beside the store; return the rows of the last."""
+    connection = await asyncpg.connect(database_url)
+    try:
+        rows: list[asyncpg.Record] = []
+        for statement in statements:
+            rows = await connection.fetch(statement)
+        return rows
+    finally:
+        await connection.close()
+
+
 def new_id() -> str:
     """An id as gateways make them."""
     return str(uuid_utils.uuid7())
-
-
-def now() -> datetime:
-    """The present moment."""
-    return datetime.now(UTC)
 
 
 def report(

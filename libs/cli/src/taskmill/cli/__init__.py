@@ -1,0 +1,1 @@
+"""The `taskmill` command: it starts the whole stack on one machine and keeps it running."""

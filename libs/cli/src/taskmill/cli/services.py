@@ -1,0 +1,77 @@
+"""Which services run, in which order, and what each is told."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from taskmill.cli.service_process import ServiceProcess
+from taskmill.cli.settings import StackSettings
+
+_DATABASE_VARIABLES = ("DATABASE_URL", "TASKMILL_DATABASE_URL")
+_NATS_VARIABLES = ("NATS_URL", "TASKMILL_NATS_URL")
+
+# How long each may drain; with the servers' 2 s that is less than the 10 s in which `taskmill up` has to end.
+_PROCESSOR_STOP_SECONDS = 4.5
+_GATEWAY_STOP_SECONDS = 1.5
+_STORE_STOP_SECONDS = 1.5
+# A part of the first of them: the rest is for giving tasks back.
+_HANDLER_GRACE_SECONDS = 2
+
+
+class Services:
+    """The three services of one stack, and the migration that goes before them."""
+
+    def __init__(self, settings: StackSettings, data_dir: Path, *, database_url: str, nats_url: str) -> None:
+        """Describe them; nothing runs yet.
+
+        Args:
+            settings: The stack's settings.
+            data_dir: The stack's directory, which has `logs` and `run`.
+            database_url: Where PostgreSQL is; only the store is told.
+            nats_url: Where NATS is.
+        """
+        environment = _base_environment(nats_url)
+        store_environment = {**environment, **dict.fromkeys(_DATABASE_VARIABLES, database_url)}
+        self.migration = ServiceProcess(
+            "migration",
+            "taskmill.task_store",
+            "migrate",
+            data_dir=data_dir,
+            environment=store_environment,
+            stop_within_seconds=_STORE_STOP_SECONDS,
+        )
+        self.store = ServiceProcess(
+            "task-store",
+            "taskmill.task_store",
+            data_dir=data_dir,
+            environment=store_environment,
+            stop_within_seconds=_STORE_STOP_SECONDS,
+        )
+        self.processors = [
+            ServiceProcess(
+                f"processor-{number}",
+                "taskmill.processor",
+                data_dir=data_dir,
+                environment={
+                    **environment,
+                    "TASKMILL_PROCESSOR_ID": f"processor-{number}",
+                    "TASKMILL_GRACE_SECONDS": str(_HANDLER_GRACE_SECONDS),
+                },
+                stop_within_seconds=_PROCESSOR_STOP_SECONDS,
+            )
+            for number in range(1, settings.processors + 1)
+        ]
+        self.gateway = ServiceProcess(
+            "gateway",
+            "taskmill.gateway",
+            data_dir=data_dir,
+            environment={**environment, "TASKMILL_HOST": settings.host, "TASKMILL_PORT": str(settings.port)},
+            stop_within_seconds=_GATEWAY_STOP_SECONDS,
+            url=settings.url,
+        )
+
+
+def _base_environment(nats_url: str) -> Mapping[str, str]:
+    """Return this process' environment with this stack's NATS, and without anybody's database."""
+    inherited = {name: value for name, value in os.environ.items() if name not in _DATABASE_VARIABLES}
+    return {**inherited, **dict.fromkeys(_NATS_VARIABLES, nats_url)}

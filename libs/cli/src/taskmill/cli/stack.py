@@ -1,0 +1,114 @@
+"""The embedded stack: two servers and three services, started, kept running and stopped in order."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from taskmill.cli.embedded.nats import NatsServer
+from taskmill.cli.embedded.postgres import PostgresServer
+from taskmill.cli.errors import ServiceStartError
+from taskmill.cli.readiness import is_ready
+from taskmill.cli.service_process import ServiceProcess
+from taskmill.cli.services import Services
+from taskmill.cli.settings import StackSettings
+from taskmill.cli.stack_file import StackFile
+from taskmill.cli.supervision import Supervised, describe_end, keep_running
+
+# Where NATS clients look by themselves; and not where a machine's own PostgreSQL may be.
+_NATS_PORT = 4_222
+_POSTGRES_PORT = 15_432
+
+_READY_WITHIN_SECONDS = 60.0
+_READY_POLL_SECONDS = 0.05
+
+
+class Stack:
+    """Everything that `taskmill up` runs."""
+
+    def __init__(self, settings: StackSettings, data_dir: Path, warn: Callable[[str], None]) -> None:
+        """Describe the stack; nothing runs yet.
+
+        Args:
+            settings: Where to listen and how many processors to run.
+            data_dir: The directory that keeps everything, with `logs` and `run` in it; held by this process alone.
+            warn: Gets lines for people when a process ended.
+        """
+        self._settings = settings
+        self._data_dir = data_dir
+        self._warn = warn
+        self._processes: list[Supervised] = []
+        self._stack_file = StackFile(data_dir / "stack.json", self._processes)
+
+    async def run(self, ready: Callable[[], None]) -> None:
+        """Start everything, call `ready`, and keep it running until cancelled; then drain and stop everything.
+
+        Processors stop first, so that their last reports are heard; then the gateway, the store and the servers.
+
+        Raises:
+            StackError: It could not be started; what ran was stopped.
+        """
+        async with contextlib.AsyncExitStack() as running:
+            running.callback(self._stack_file.remove)
+            nats = NatsServer(self._data_dir / "nats", _NATS_PORT)
+            postgres = PostgresServer(self._data_dir / "postgres", _POSTGRES_PORT)
+            self._processes += [nats, postgres]
+            running.push_async_callback(_stop_all, [nats, postgres])
+            await self._start(nats, postgres)
+
+            services = Services(self._settings, self._data_dir, database_url=postgres.url, nats_url=nats.url)
+            self._processes += [services.store, *services.processors, services.gateway]
+            for group in ([services.store], [services.gateway], services.processors):
+                running.push_async_callback(_stop_all, group)
+            # Only the store has to wait for the migration: the others spend that time on their imports.
+            await self._start(services.gateway, *services.processors)
+            await _run_to_the_end(services.migration)
+            await self._start(services.store)
+            await self._wait_until_ready()
+            ready()
+            async with asyncio.TaskGroup() as supervision:
+                for process in self._processes:
+                    supervision.create_task(keep_running(process, self._stack_file, self._warn))
+
+    def abandon(self) -> None:
+        """Have everything end, and do not wait for it."""
+        for process in reversed(self._processes):
+            process.abandon()
+
+    async def _start(self, *processes: Supervised) -> None:
+        await asyncio.gather(*(process.start() for process in processes))
+        self._stack_file.write()
+
+    async def _wait_until_ready(self) -> None:
+        """Return when the gateway says that it is ready and everything runs.
+
+        Nobody is started again before that: what fails at the first try is a mistake to show, not to repeat.
+        """
+        try:
+            async with asyncio.timeout(_READY_WITHIN_SECONDS):
+                while not await is_ready(self._settings.reachable_host, self._settings.port):
+                    await self._check_all_run()
+                    await asyncio.sleep(_READY_POLL_SECONDS)
+                await self._check_all_run()
+        except TimeoutError:
+            reason = f"was not ready within {_READY_WITHIN_SECONDS:g} s"
+            raise ServiceStartError("the gateway", reason, self._processes[-1].log_tail()) from None
+
+    async def _check_all_run(self) -> None:
+        for process in self._processes:
+            if process.pid is None:
+                raise ServiceStartError(process.name, describe_end(await process.wait()), process.log_tail())
+
+
+async def _run_to_the_end(process: ServiceProcess) -> None:
+    await process.start()
+    try:
+        status = await process.wait()
+    finally:
+        await process.stop()
+    if status != 0:
+        raise ServiceStartError(process.name, describe_end(status), process.log_tail())
+
+
+async def _stop_all(processes: Sequence[Supervised]) -> None:
+    await asyncio.gather(*(process.stop() for process in processes))

@@ -1,0 +1,95 @@
+"""`taskmill up`: the whole stack on one machine, in one terminal."""
+
+import asyncio
+import contextlib
+import errno
+import os
+import signal
+from pathlib import Path
+
+import typer
+
+from taskmill.cli.directory_lock import directory_lock
+from taskmill.cli.embedded.ports import bind_once
+from taskmill.cli.errors import CannotListenError
+from taskmill.cli.pid_file import PidFile
+from taskmill.cli.settings import StackSettings
+from taskmill.cli.stack import Stack
+
+_ORPHAN_ENDS_WITHIN_SECONDS = 3.0
+_PORT_POLLS = 20
+_PORT_POLL_SECONDS = 0.1
+
+_READY = """\
+taskmill ready at {url}
+
+Post a task, and it is done in the background:
+  curl -s {url}/tasks -H 'Content-Type: application/json' \
+-d '{{"title": "Say hello", "kind": "echo", "payload": {{"hello": "world"}}, "process": true}}'
+The data and the logs are in {data_dir}. Ctrl-C stops everything.
+"""
+
+
+async def up(settings: StackSettings) -> None:
+    """Run the stack until SIGINT or SIGTERM, which drains and stops it; a second signal ends it at once.
+
+    Raises:
+        StackError: It could not be started; the message says why.
+    """
+    data_dir = settings.data.resolve()
+    stack = Stack(settings, data_dir, _warn)
+    running = asyncio.create_task(_run_alone(stack, settings, data_dir))
+    _stop_on_signals(running, stack)
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+
+
+async def _run_alone(stack: Stack, settings: StackSettings, data_dir: Path) -> None:
+    with directory_lock(data_dir):
+        await _end_orphans(data_dir / "run")
+        await _check_address(settings.host, settings.port)
+        await stack.run(ready=lambda: typer.echo(_READY.format(url=settings.url, data_dir=data_dir), nl=False))
+
+
+async def _end_orphans(run_dir: Path) -> None:
+    """End the services that a killed launcher left running, as it may where children outlive their parent."""
+    await asyncio.gather(
+        *(orphan.end_orphan(signal.SIGTERM, _ORPHAN_ENDS_WITHIN_SECONDS) for orphan in PidFile.all_in(run_dir))
+    )
+
+
+async def _check_address(host: str, port: int) -> None:
+    """Refuse an address on which the gateway could not listen.
+
+    It is given 2 s to become free: when a launcher is killed, the system ends its gateway a moment later.
+    """
+    for polls_left in reversed(range(_PORT_POLLS)):
+        try:
+            bind_once(host, port)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or polls_left == 0:
+                raise CannotListenError(host, port, error.strerror or "unusable") from error
+            await asyncio.sleep(_PORT_POLL_SECONDS)
+        else:
+            return
+
+
+def _stop_on_signals(running: asyncio.Task[None], stack: Stack) -> None:
+    has_signal = False
+
+    def stop(number: signal.Signals) -> None:
+        nonlocal has_signal
+        if has_signal:
+            stack.abandon()
+            # Past every deadline and every `finally`: that is what the second signal asks for.
+            os._exit(128 + number)
+        has_signal = True
+        typer.echo("stopping (once more to end at once)", err=True)
+        running.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop, number)
+
+
+def _warn(line: str) -> None:
+    typer.echo(line, err=True)

@@ -1,0 +1,200 @@
+"""`taskmill up`, from the first start to a crash of each of its processes."""
+
+import asyncio
+import os
+import shlex
+import shutil
+import signal
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from tests.support.eventually import eventually
+from tests.support.processes import is_alive
+from tests.support.servers import server_directory
+from tests.support.stack import TaskmillUp
+
+NAMES = ["nats-server", "postgres", "task-store", "processor-1", "processor-2", "gateway"]
+
+
+# One stack for the module: a test that ends it leaves its data to the next one, which starts it again.
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def any_stack() -> AsyncIterator[TaskmillUp]:
+    """The stack of all tests here, which may run or not."""
+    with server_directory() as path:
+        stack = TaskmillUp(path / "data", processors=2)
+        yield stack
+        await stack.end()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def stack(any_stack: TaskmillUp) -> TaskmillUp:
+    """The stack, ready."""
+    if not any_stack.is_running:
+        await any_stack.start()
+    return any_stack
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def idle_stack(any_stack: TaskmillUp) -> TaskmillUp:
+    """The stack, not running."""
+    await any_stack.end()
+    return any_stack
+
+
+async def run_task(stack: TaskmillUp) -> dict[str, Any]:
+    """Post a task and return it when it is completed, whatever is restarted meanwhile."""
+    body = {"title": "Echo", "kind": "echo", "payload": {"n": 1}, "process": True}
+    async with httpx.AsyncClient(base_url=stack.url) as client:
+
+        async def accepted() -> str:
+            try:
+                answer = await client.post("/tasks", json=body)
+            except httpx.TransportError as error:
+                raise AssertionError("no answer") from error
+            assert answer.status_code == httpx.codes.CREATED
+            return str(answer.json()["id"])
+
+        return await completed(stack, await eventually(accepted, within_seconds=20))
+
+
+async def completed(stack: TaskmillUp, task_id: str) -> dict[str, Any]:
+    """Return a task once it is completed."""
+    async with httpx.AsyncClient(base_url=stack.url) as client:
+
+        async def task() -> dict[str, Any]:
+            try:
+                answer: dict[str, Any] = (await client.get(f"/tasks/{task_id}")).json()
+            except httpx.TransportError as error:
+                raise AssertionError("no answer") from error
+            assert answer.get("status") == "completed"
+            return answer
+
+        return await eventually(task, within_seconds=45)
+
+
+async def test_what_it_prints_works_when_pasted(stack: TaskmillUp) -> None:
+    """The curl line creates a task, which is then done in the background."""
+    [line] = [line.strip() for line in stack.output if line.strip().startswith("curl ")]
+    assert stack.output[0] == f"taskmill ready at {stack.url}"
+    _, _, url, _, content_type, _, body = shlex.split(line)
+    name, value = content_type.split(": ")
+    async with httpx.AsyncClient() as client:
+        answer = await client.post(url, headers={name: value}, content=body)
+    assert answer.status_code == httpx.codes.CREATED
+    assert (await completed(stack, answer.json()["id"]))["result"] == {"hello": "world"}
+
+
+async def test_stack_json_names_every_process(stack: TaskmillUp) -> None:
+    """Each of them runs, and the three that listen have their URL."""
+    entries = stack.entries()
+    assert list(entries) == NAMES
+    assert all(is_alive(entry["pid"]) for entry in entries.values())
+    assert (entries["nats-server"]["url"] or "").startswith("nats://127.0.0.1:")
+    assert (entries["postgres"]["url"] or "").startswith("postgresql://taskmill@127.0.0.1:")
+    assert [name for name in NAMES if entries[name]["url"] is None] == ["task-store", "processor-1", "processor-2"]
+    assert entries["gateway"]["url"] == stack.url
+
+
+async def test_a_second_launcher_on_the_same_data_is_refused(stack: TaskmillUp) -> None:
+    """It says who holds the directory, and the first one goes on."""
+    second = TaskmillUp(stack.data_dir)
+    await second.launch()
+    assert await second.wait() == 1
+    assert "already runs on" in second.output[0]
+    await run_task(stack)
+
+
+async def test_whatever_crashes_is_started_again(stack: TaskmillUp) -> None:
+    """After SIGKILL of each process in turn, stack.json has its new pid and a task is done as before."""
+    for name in NAMES:
+        old_pid = stack.entries()[name]["pid"]
+        os.kill(old_pid, signal.SIGKILL)
+
+        def is_restarted(name: str = name, old_pid: int = old_pid) -> bool:
+            return stack.entries().get(name, {"pid": old_pid})["pid"] != old_pid
+
+        await eventually(is_restarted)
+        assert any(line.startswith(f"{name} was ended by SIGKILL") for line in stack.output)
+        await run_task(stack)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_signal_stops_everything_in_good_order(stack: TaskmillUp, number: signal.Signals) -> None:
+    """With a task at work it ends with status 0 within 10 s, and the next start soon has the tasks."""
+    task_id = (await run_task(stack))["id"]
+    async with httpx.AsyncClient(base_url=stack.url) as client:
+        body = {"title": "Sleep", "kind": "sleep", "payload": {"seconds": 600}, "process": True}
+        sleeper = (await client.post("/tasks", json=body)).json()["id"]
+
+        async def sleeps() -> bool:
+            return bool((await client.get(f"/tasks/{sleeper}")).json()["status"] == "in_progress")
+
+        await eventually(sleeps)
+    pids = [entry["pid"] for entry in stack.entries().values()]
+
+    assert await stack.end(number, within_seconds=10) == 0
+    assert not any(is_alive(pid) for pid in pids)
+    assert not stack.data_dir.joinpath("stack.json").exists()
+    assert stack.output[-1].startswith("stopping")
+
+    # 3 s on two idle cores; the rest is for a machine that has other things to do.
+    await stack.start(within_seconds=15)
+    await completed(stack, task_id)
+
+
+async def test_a_killed_launcher_leaves_nothing_in_the_way(stack: TaskmillUp) -> None:
+    """After SIGKILL the same directory and port serve again at once, with every task."""
+    task_id = (await run_task(stack))["id"]
+    pids = [entry["pid"] for entry in stack.entries().values()]
+    await stack.end(signal.SIGKILL)
+    await stack.start()
+    assert not any(is_alive(pid) for pid in pids)
+    await completed(stack, task_id)
+    await run_task(stack)
+
+
+async def test_children_that_outlive_a_killed_launcher_are_ended_by_the_next(
+    idle_stack: TaskmillUp, tmp_path: Path
+) -> None:
+    """So it is where the system does not end them by itself: here, on a PATH without setpriv."""
+    for program in ("unshare", "true"):
+        tmp_path.joinpath(program).symlink_to(shutil.which(program) or "/nowhere")
+    idle_stack.environment["PATH"] = str(tmp_path)
+    await idle_stack.start()
+    pids = [entry["pid"] for entry in idle_stack.entries().values()]
+    await idle_stack.end(signal.SIGKILL)
+    assert all(is_alive(pid) for pid in pids)
+    del idle_stack.environment["PATH"]
+    await idle_stack.start()
+    assert not any(is_alive(pid) for pid in pids)
+    await run_task(idle_stack)
+
+
+async def test_a_second_signal_ends_it_at_once(stack: TaskmillUp) -> None:
+    """Who presses Ctrl-C twice does not wait for the drain, and nothing is left behind."""
+    pids = [entry["pid"] for entry in stack.entries().values()]
+    # A stopped processor makes the drain last.
+    os.kill(stack.entries()["processor-1"]["pid"], signal.SIGSTOP)
+    waiting = asyncio.create_task(stack.end(signal.SIGINT))
+    await eventually(lambda: stack.output[-1].startswith("stopping"))
+    assert await stack.end(signal.SIGINT, within_seconds=1) == 128 + signal.SIGINT
+    await waiting
+    await eventually(lambda: not any(is_alive(pid) for pid in pids))
+
+
+async def test_a_taken_port_is_refused_by_name(idle_stack: TaskmillUp) -> None:
+    """The gateway's port is the user's choice: it does not move on by itself."""
+    with socket.create_server(("127.0.0.1", idle_stack.port)):
+        await idle_stack.launch()
+        assert await idle_stack.wait() == 1
+    assert f"cannot listen on 127.0.0.1 port {idle_stack.port}" in idle_stack.output[0]
+    assert "TASKMILL_PORT" in idle_stack.output[0]

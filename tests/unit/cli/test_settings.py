@@ -1,0 +1,29 @@
+"""The settings of `taskmill up`."""
+
+import pytest
+from typer.testing import CliRunner
+
+from taskmill.cli.main import app
+from taskmill.cli.settings import StackSettings
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8000"),
+        ("0.0.0.0", "http://127.0.0.1:8000"),  # noqa: S104
+        ("::1", "http://[::1]:8000"),
+        ("::", "http://[::1]:8000"),
+    ],
+)
+def test_the_url_is_one_that_a_client_here_can_use(host: str, url: str) -> None:
+    """A wildcard address is for listening; the URL names an address to connect to."""
+    assert StackSettings(host=host).url == url
+
+
+@pytest.mark.parametrize("variable", ["TASKMILL_PORT", "TASKMILL_PROCESSORS"])
+def test_a_wrong_setting_is_named(variable: str) -> None:
+    """The command ends with status 2 before anything starts, and says which variable to mend."""
+    result = CliRunner().invoke(app, ["up"], env={variable: "many"})
+    assert result.exit_code == 2
+    assert variable in result.output
