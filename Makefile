@@ -9,7 +9,7 @@ SOURCES := libs services tests benchmarks
 
 .PHONY: help
 help: ## List the targets
-	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 .PHONY: run
 run: $(VENV)/.installed ## Start everything on this machine: NATS, PostgreSQL and the three services
@@ -19,8 +19,12 @@ run: $(VENV)/.installed ## Start everything on this machine: NATS, PostgreSQL an
 test: $(VENV)/.installed-dev ## Run every test on real servers
 	$(BIN)/python -m pytest
 
+.PHONY: test-docker
+test-docker: $(VENV)/.installed-dev ## Run the integration tests once more, on servers in Docker
+	TASKMILL_TEST_SERVERS=docker $(BIN)/python -m pytest tests/integration
+
 .PHONY: check
-check: lint types imports drift test ## Run exactly what CI runs
+check: lint types imports drift test $(if $(filter 1,$(DOCKER_OK)),test-docker) ## Run exactly what CI runs
 
 .PHONY: fmt
 fmt: $(VENV)/.installed-dev ## Format the code and mend what can be mended
@@ -54,6 +58,9 @@ drift: $(VENV)/.installed-dev ## Check that what is generated is up to date
 lock: ## Resolve every version anew (needs uv)
 	uv pip compile $(LOCK_OPTIONS) pyproject.toml -o requirements.lock
 	uv pip compile $(LOCK_OPTIONS) --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+	for service in gateway task-store processor; do uv pip compile $(LOCK_OPTIONS) -c requirements.lock \
+		services/$$service/pyproject.toml -o docker/locks/$$service.lock || exit; done
+	echo hatchling | uv pip compile $(LOCK_OPTIONS) -c requirements.lock - -o docker/locks/build.lock
 
 LOCK_OPTIONS := --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate -p 3.11 \
 	$(foreach member,$(MEMBERS),--no-emit-package taskmill-$(notdir $(member)))

@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
+
+from taskmill.cli.embedded.nats import NatsServer
 from tests.support.databases import migrated_template, new_database
 from tests.support.docker_engine import is_docker_available, require_docker
 from tests.support.servers import delete_streams, running_nats, running_postgres, shared_nats
-
-from taskmill.cli.embedded.nats import NatsServer
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

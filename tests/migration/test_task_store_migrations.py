@@ -71,7 +71,7 @@ async def migrate_process(database_url: str) -> int:
 async def test_two_may_migrate_at_once(postgres_url: str) -> None:
     """Of two stores that are deployed together, one migrates, and the other finds it done."""
     async with new_database(postgres_url) as url:
-        assert await asyncio.gather(migrate_process(url), migrate_process(url)) == [0, 0]
+        assert not any(await asyncio.gather(migrate_process(url), migrate_process(url)))
         connection = await asyncpg.connect(url)
         try:
             assert await connection.fetchval("SELECT version_num FROM alembic_version") == newest_revision()

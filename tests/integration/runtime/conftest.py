@@ -3,11 +3,11 @@
 from collections.abc import AsyncIterator
 
 import pytest_asyncio
-from tests.support.actors import running
 
 from taskmill.cli.embedded.nats import NatsServer
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.settings import NatsSettings
+from tests.support.actors import running
 
 
 @pytest_asyncio.fixture

@@ -3,7 +3,6 @@ import time
 
 import pytest
 from structlog.testing import capture_logs
-from tests.support.eventually import eventually
 
 from taskmill.cli.embedded.nats import NatsServer
 from taskmill.contracts.errors import BusUnavailableError, PayloadTooLargeError
@@ -13,6 +12,7 @@ from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.outbound import OutboundMessage
 from taskmill.runtime.provisioning import ensure_stream
 from taskmill.runtime.publisher import Publisher
+from tests.support.eventually import eventually
 
 STREAM = StreamSpec(name="S", subjects=("s.>",), retention=Retention.LIMITS, allow_batched=True, allow_direct=True)
 FULL = StreamSpec(

@@ -4,8 +4,6 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 from structlog.testing import capture_logs
-from tests.support.actors import running
-from tests.support.eventually import eventually
 
 from taskmill.cli.embedded.nats import NatsServer
 from taskmill.contracts.streams import ConsumerSpec, Retention, StreamSpec
@@ -15,6 +13,8 @@ from taskmill.runtime.outbound import OutboundMessage
 from taskmill.runtime.provisioning import ensure_consumer, ensure_stream
 from taskmill.runtime.publisher import Publisher
 from taskmill.runtime.pull import ContinuousPull, Delivery, PullConsumer
+from tests.support.actors import running
+from tests.support.eventually import eventually
 
 STREAM = StreamSpec(name="S", subjects=("s.>",), retention=Retention.WORK_QUEUE, allow_batched=True)
 CONSUMER = ConsumerSpec(stream="S", name="c", filter_subject="s.>", ack_wait_seconds=30, max_ack_pending=10_000)

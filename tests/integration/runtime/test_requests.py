@@ -5,8 +5,6 @@ from collections.abc import Awaitable, Callable
 import nats
 import pytest
 from structlog.testing import capture_logs
-from tests.support.actors import running
-from tests.support.eventually import eventually
 
 from taskmill.cli.embedded.nats import NatsServer
 from taskmill.contracts.errors import (
@@ -22,6 +20,8 @@ from taskmill.contracts.errors import (
 )
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.requests import RequestClient, RequestServer
+from tests.support.actors import running
+from tests.support.eventually import eventually
 
 Handler = Callable[[bytes], Awaitable[bytes]]
 

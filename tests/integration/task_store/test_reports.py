@@ -176,7 +176,7 @@ async def test_one_bad_report_does_not_spoil_its_bundle(store: StoreClient) -> N
     first, second = await store.create(process=True), await store.create(process=True)
     await store.report(
         report("completed", first["id"]),
-        report("completed", first["id"], delivery="x"),
+        report("completed", first["id"], delivery=0),
         report("completed", second["id"]),
     )
     assert [(await store.get(task["id"]))["status"] for task in (first, second)] == ["completed"] * 2

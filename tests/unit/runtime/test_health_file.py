@@ -1,10 +1,9 @@
 import os
 from pathlib import Path
 
+from taskmill.runtime.health import HealthFile
 from tests.support.actors import running
 from tests.support.eventually import eventually
-
-from taskmill.runtime.health import HealthFile
 
 
 async def test_the_file_exists_only_while_the_process_is_well(tmp_path: Path) -> None:

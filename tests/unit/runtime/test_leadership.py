@@ -1,9 +1,8 @@
 import asyncio
 
+from taskmill.runtime.leadership import Leadership
 from tests.support.actors import running
 from tests.support.eventually import eventually
-
-from taskmill.runtime.leadership import Leadership
 
 TTL_SECONDS = 0.15
 

@@ -2,8 +2,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
-from tests.support.actors import running
-from tests.support.eventually import eventually
 
 from taskmill.contracts.errors import (
     DatabaseUnavailableError,
@@ -14,6 +12,8 @@ from taskmill.contracts.errors import (
     TaskNotFoundError,
 )
 from taskmill.runtime.mailbox import BatchingMailbox, BatchRefusedError
+from tests.support.actors import running
+from tests.support.eventually import eventually
 
 Handle = Callable[[Sequence[int]], Awaitable[Sequence[int | TaskmillError]]]
 

@@ -2,10 +2,10 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
-from tests.support.eventually import eventually
 
 from taskmill.runtime.actor import Actor
 from taskmill.runtime.supervisor import RunState, StartError, Supervisor
+from tests.support.eventually import eventually
 
 
 class Recorder(Actor):

@@ -1,0 +1,66 @@
+"""Error codes are part of the contract: clients branch on them."""
+
+import inspect
+from collections.abc import Callable
+from uuid import UUID
+
+import pytest
+
+from taskmill.contracts import errors
+from taskmill.contracts.errors import Problem, RemoteError, TaskmillError, UnavailableError, error_codes
+
+CODES = {
+    "bus_unavailable",
+    "database_unavailable",
+    "field_not_editable",
+    "illegal_transition",
+    "internal_error",
+    "invalid_json",
+    "invalid_request",
+    "overloaded",
+    "payload_too_large",
+    "revision_mismatch",
+    "run_active",
+    "store_unavailable",
+    "task_exists",
+    "task_not_found",
+    "too_many_queues",
+}
+
+ARGUMENTS: dict[str, tuple[object, ...]] = {
+    "illegal_transition": ("pending", "failed"),
+    "payload_too_large": ("payload", 5),
+    "task_exists": (UUID(int=1),),
+    "too_many_queues": (64,),
+}
+
+
+def test_the_codes_are_these() -> None:
+    """One is never renamed or given another meaning; a new one is added here."""
+    assert error_codes().keys() == CODES
+
+
+def test_the_tree_in_the_module_is_the_tree_of_the_classes() -> None:
+    """Its documentation has every error with its code, and no other."""
+    tree = inspect.getdoc(errors) or ""
+    for code, error in error_codes().items():
+        [line] = [line for line in tree.splitlines() if f" {error.__name__} " in line]
+        assert line.split(error.__name__)[1].split(";")[0].strip() == code
+
+
+@pytest.mark.parametrize("code", sorted(CODES))
+def test_an_error_survives_the_way_over_the_bus(code: str) -> None:
+    """Code, detail, parts and the time to wait arrive as they were sent."""
+    make: Callable[..., TaskmillError] = error_codes()[code]
+    sent = make(*ARGUMENTS.get(code, ())).problem()
+    received = RemoteError(Problem.model_validate_json(sent.model_dump_json())).problem()
+    assert received == sent
+    assert received.code == code
+    assert received.detail
+
+
+@pytest.mark.parametrize("code", sorted(CODES))
+def test_only_what_may_succeed_later_says_when(code: str) -> None:
+    """A time to wait is told for what is nobody's fault, and for nothing else."""
+    error = error_codes()[code]
+    assert (error.retry_after_seconds is not None) == issubclass(error, UnavailableError)

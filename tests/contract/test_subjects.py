@@ -1,0 +1,67 @@
+"""Subjects: built in one place, and never two for one thing."""
+
+from uuid import UUID
+
+import pytest
+
+from taskmill.contracts import streams, subjects
+from taskmill.contracts.events import EventType
+from taskmill.contracts.registry import COMMANDS
+from taskmill.contracts.status import Priority
+
+TASK_ID = UUID("01920f3e-8c2b-7c4e-9d51-3b1f0c6a7d42")
+
+
+def test_the_subjects_are_these() -> None:
+    """Other processes, and users' subscriptions, rely on them: they change only with a new version."""
+    assert subjects.command("create") == "tasks.v1.cmd.create"
+    assert subjects.work("default", Priority.HIGH, "echo", TASK_ID) == f"tasks.v1.work.default.high.echo.{TASK_ID}"
+    assert subjects.work_filter("default", Priority.HIGH) == "tasks.v1.work.default.high.>"
+    assert subjects.report("host-1-ab") == "tasks.v1.report.host-1-ab"
+    assert subjects.event(EventType.COMPLETED, "echo", TASK_ID) == f"tasks.v1.event.completed.echo.{TASK_ID}"
+    assert subjects.RELAY_WAKE_SUBJECT == "tasks.v1.ctl.relay"
+    verbs = ["create", "create_many", "get", "list", "update", "delete", "process", "attempts", "events", "health"]
+    assert [command.subject for command in COMMANDS] == [f"tasks.v1.cmd.{verb}" for verb in verbs]
+
+
+def test_an_events_subject_is_taken_apart() -> None:
+    """What was put together comes back."""
+    for event_type in EventType:
+        subject = subjects.event(event_type, "http-request", TASK_ID)
+        assert subjects.parse_event(subject) == (event_type, "http-request", TASK_ID)
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "",
+        "tasks.v1.event.",
+        f"tasks.v1.event.completed.{TASK_ID}",
+        f"tasks.v1.event.exploded.echo.{TASK_ID}",
+        f"tasks.v2.event.completed.echo.{TASK_ID}",
+        "tasks.v1.event.completed.echo.x",
+        f"tasks.v1.work.default.high.echo.{TASK_ID}",
+    ],
+)
+def test_another_subject_is_no_event(subject: str) -> None:
+    """It is refused, not guessed at."""
+    with pytest.raises(ValueError, match=r"."):
+        subjects.parse_event(subject)
+
+
+def test_each_stream_has_its_own_subjects() -> None:
+    """No message is stored twice: the streams' subjects do not overlap, and commands are in none."""
+    specs = [streams.work_stream(), streams.reports_stream(1), streams.events_stream(1, 1)]
+    stored = [subject.removesuffix(">") for spec in specs for subject in spec.subjects]
+    assert len(set(stored)) == len(stored) == 3
+    assert not any(command.subject.startswith(tuple(stored)) for command in COMMANDS)
+
+
+def test_a_consumer_gets_the_work_of_its_queue_and_priority() -> None:
+    """And of no other, also if a queue's name begins like another's."""
+    spec = streams.work_consumer("web", Priority.LOW, 30)
+    prefix = spec.filter_subject.removesuffix(">")
+    assert subjects.work("web", Priority.LOW, "echo", TASK_ID).startswith(prefix)
+    assert not subjects.work("web", Priority.HIGH, "echo", TASK_ID).startswith(prefix)
+    assert not subjects.work("web-2", Priority.LOW, "echo", TASK_ID).startswith(prefix)
+    assert spec.name == "work-web-low"
