@@ -73,6 +73,24 @@ async def test_subscriptions_and_publishing_survive_a_killed_server(
     assert reconnects == [True]
 
 
+async def test_a_session_that_is_not_awaited_starts_without_a_server() -> None:
+    """It has started at once, refuses what it is given, and connects when a server comes."""
+    with server_directory() as directory:
+        server = NatsServer(directory / "nats")
+        await server.start()
+        await server.stop()
+        session = NatsSession(NatsSettings(nats_url=server.url), client_name="early", is_awaited=False)
+        async with running(session):
+            assert not session.is_connected
+            with pytest.raises(BusUnavailableError):
+                session.publish("a.b", b"hello")
+            await server.start()
+            try:
+                await eventually(lambda: session.is_connected)
+            finally:
+                await server.stop()
+
+
 async def test_what_is_published_while_disconnected_fails_and_is_not_kept(
     nats_server: NatsServer, own_session: NatsSession
 ) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from uuid import UUID
 
 import pytest
+from tests.support.eventually import eventually
 
 from taskmill.contracts import registry
 from taskmill.contracts.errors import OverloadedError, PayloadTooLargeError
@@ -55,8 +56,7 @@ async def test_no_more_commands_wait_than_there_is_room_for() -> None:
     requester = SilentRequester()
     store = Store(requester)
     waiting = [asyncio.create_task(store.ask(registry.GET, GetTask(id=TASK_ID))) for _ in range(MAX_COMMANDS_IN_FLIGHT)]
-    while len(requester.asked) < MAX_COMMANDS_IN_FLIGHT:
-        await asyncio.sleep(0)
+    await eventually(lambda: len(requester.asked) == MAX_COMMANDS_IN_FLIGHT, every_seconds=0)
     with pytest.raises(OverloadedError):
         await store.ask(registry.GET, GetTask(id=TASK_ID))
     requester.may_answer.set()

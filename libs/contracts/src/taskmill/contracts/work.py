@@ -3,10 +3,10 @@
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from taskmill.contracts.status import Priority
-from taskmill.contracts.tasks import Kind, Labels, Payload, Queue, Title, WireModel
+from taskmill.contracts.tasks import Kind, Labels, Queue, Title, WireModel
 
 
 class WorkItem(WireModel):
@@ -25,4 +25,5 @@ class WorkItem(WireModel):
     queue: Queue
     priority: Priority
     labels: Labels = {}
-    payload: Payload = None
+    # The store checked it when the task was created; to check it again for every delivery would double the reading.
+    payload: Annotated[JsonValue, Field(description="The input of the handler.")] = None

@@ -49,6 +49,8 @@ class NatsSession(Actor):
     Args:
         settings: Where NATS is.
         client_name: Names the connection on the server, and its inboxes: `_INBOX.<client name>.>`.
+        is_awaited: Whether it has started only once it is connected. A service that can tell its callers of an outage
+            starts without.
         probe_interval_seconds: The pause between two round trips.
         probe_timeout_seconds: How long a round trip may take; the third in a row that fails ends the connection.
     """
@@ -58,12 +60,14 @@ class NatsSession(Actor):
         settings: NatsSettings,
         *,
         client_name: str,
+        is_awaited: bool = True,
         probe_interval_seconds: float = 5,
         probe_timeout_seconds: float = 2,
     ) -> None:
         self.name = "nats-session"
         self._settings = settings
         self._client_name = client_name
+        self._is_awaited = is_awaited
         self._probe_interval_seconds = probe_interval_seconds
         self._probe_timeout_seconds = probe_timeout_seconds
         self._inbox_prefix = f"_INBOX.{client_name}"
@@ -206,7 +210,9 @@ class NatsSession(Actor):
         self._stop_requested.set()
 
     async def run(self, started: Callable[[], None]) -> None:
-        """Stay connected until stopped; serves once it was connected for the first time."""
+        """Stay connected until stopped."""
+        if not self._is_awaited:
+            started()
         backoff = Backoff(base_seconds=0.1, factor=2, cap_seconds=2, jitter=0.3)
         while not self._stop_requested.is_set():
             client = await self._connect()
@@ -216,7 +222,8 @@ class NatsSession(Actor):
             backoff.reset()
             try:
                 self._attach(client)
-                started()
+                if not self._was_connected:
+                    started()
                 if self._was_connected:
                     self._tell(self._on_reconnect)
                 self._was_connected = True
