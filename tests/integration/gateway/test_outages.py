@@ -8,9 +8,12 @@ import httpx
 import nats
 
 from taskmill.cli.embedded.nats import NatsServer
+from taskmill.cli.embedded.postgres import PostgresServer
 from taskmill.contracts import subjects
+from taskmill.task_store.migrations import upgrade
 from tests.support.eventually import eventually
 from tests.support.gateway import assert_problem
+from tests.support.servers import server_directory
 from tests.support.services import running, running_gateway, running_services, task_store
 
 TASK = "/tasks/01920f3e-8c2b-7c4e-9d51-3b1f0c6a7d42"
@@ -89,6 +92,40 @@ async def test_without_nats_every_answer_is_503(database_url: str, nats_server: 
         assert (await client.post("/tasks", json={"title": "after"})).status_code == 201
         tasks = (await client.get("/tasks")).json()["items"]
         assert [task["title"] for task in tasks] == ["after", "before"]
+
+
+async def test_a_gateway_that_starts_before_nats_answers_503(nats_server: NatsServer) -> None:
+    """It serves at once, says what is away, and finds NATS when it comes."""
+    await nats_server.stop()
+    async with running_gateway(nats_server.url) as client:
+        assert await _answers(client) == {"bus_unavailable"}
+        assert (await _components(client))["nats"] == "down"
+        await nats_server.start()
+
+        async def nats_is_up() -> bool:
+            return (await _components(client))["nats"] == "up"
+
+        await eventually(nats_is_up)
+
+
+async def test_without_postgresql_every_answer_is_503(nats_url: str) -> None:
+    """The store answers that the database is away, and everything recovers with it."""
+    with server_directory() as directory:
+        server = PostgresServer(directory / "postgres")
+        await server.start()
+        await asyncio.to_thread(upgrade, server.url)
+        try:
+            async with running_services(server.url, nats_url, processors=0) as services:
+                client = services.client
+                assert (await client.post("/tasks", json={"title": "before"})).status_code == 201
+                await server.stop()
+                assert await _answers(client) <= {"database_unavailable", "store_unavailable"}
+                assert await _components(client) == {"nats": "up", "store": "up", "postgresql": "down"}
+                await server.start()
+                await eventually(lambda: _is_ready(client), within_seconds=20)
+                assert (await client.post("/tasks", json={"title": "after"})).status_code == 201
+        finally:
+            await server.stop()
 
 
 async def test_a_nats_that_hangs_is_given_up(database_url: str, nats_server: NatsServer) -> None:

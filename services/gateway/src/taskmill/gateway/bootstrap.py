@@ -17,7 +17,7 @@ async def build(settings: GatewaySettings) -> Supervisor:
     Raises:
         StartError: The address cannot be listened on.
     """
-    session = NatsSession(settings, client_name="gateway")
+    session = NatsSession(settings, client_name="gateway", is_awaited=False)
     store = Store(RequestClient(session, timeout_seconds=settings.request_timeout_seconds))
     app = create_app(store, is_bus_connected=lambda: session.is_connected)
     return Supervisor([session, HttpServer(app, _bind(settings.host, settings.port))])

@@ -26,7 +26,7 @@ class Gateway(FastAPI):
     """
 
     def build_middleware_stack(self) -> ASGIApp:
-        """Starlette's stack, which handles exceptions. FastAPI's further layers cost each request a tenth of its CPU."""
+        """Starlette's stack, which handles exceptions: FastAPI's further layers cost a tenth of a request's CPU."""
         return Starlette.build_middleware_stack(self)
 
     def openapi(self) -> dict[str, Any]:

@@ -28,6 +28,9 @@ class ProblemDocument(BaseModel):
     errors: Annotated[list[FieldProblem], Field(description="The offending parts of the request. Up to 20.")] = []
 
 
+_SCHEMA = {"$ref": f"#/components/schemas/{ProblemDocument.__name__}"}
+
+
 def problem_document(problem: Problem) -> ProblemDocument:
     """Complete a problem with what only HTTP knows."""
     http = http_error(problem.code)
@@ -57,12 +60,9 @@ def problem_responses(errors: Iterable[type[TaskmillError]]) -> dict[int | str, 
         http = http_error(error.code)
         answer = responses.setdefault(http.status, {"description": ""})
         answer["description"] = ", or ".join(filter(None, [answer["description"], f"{http.title} (`{error.code}`)"]))
-        content = answer.setdefault("content", {PROBLEM_CONTENT_TYPE: {"schema": PROBLEM_SCHEMA, "examples": {}}})
+        content = answer.setdefault("content", {PROBLEM_CONTENT_TYPE: {"schema": _SCHEMA, "examples": {}}})
         content[PROBLEM_CONTENT_TYPE]["examples"][error.code] = {"value": _example(error)}
     return responses
-
-
-PROBLEM_SCHEMA = {"$ref": f"#/components/schemas/{ProblemDocument.__name__}"}
 
 
 def _example(error: type[TaskmillError]) -> dict[str, Any]:
