@@ -3,38 +3,76 @@
     make run                                     # in one terminal
     .venv/bin/python benchmarks/measure.py       # in another
 
-Prints one line for each figure. Nothing is asserted: machines differ, and are noisy.
+Prints one line for each figure. Nothing is asserted: machines differ, and are noisy. The client is http.client on one
+thread a connection, since a comfortable client would cost more than what is measured.
 """
 
 import argparse
-import asyncio
+import http.client
+import json
 import statistics
 import time
-from collections.abc import Awaitable, Callable
-
-import httpx
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from urllib.parse import quote, urlsplit
 
 BURST_TASKS = 2_000
 BURST_CONNECTIONS = 32
 IDLE_TASKS = 300
-UNFINISHED = ["pending", "scheduled", "queued", "in_progress", "failed"]
+UNFINISHED = "&".join(f"status={status}" for status in ("pending", "scheduled", "queued", "in_progress", "failed"))
 DEADLINE_SECONDS = 60.0
 POLL_SECONDS = 0.001
 
 
-async def measure_burst(client: httpx.AsyncClient) -> str:
+class Client:
+    """One connection to the gateway.
+
+    Args:
+        url: Where the gateway listens.
+    """
+
+    def __init__(self, url: str) -> None:
+        address = urlsplit(url)
+        self._connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=DEADLINE_SECONDS)
+
+    def post(self, task: dict[str, Any]) -> str:
+        """Create a task that is processed at once; return its id."""
+        return str(self._ask("POST", "/tasks", json.dumps({"process": True, **task}))["id"])
+
+    def is_completed(self, task_id: str) -> bool:
+        """Tell whether a task is completed."""
+        return bool(self._ask("GET", f"/tasks/{task_id}")["status"] == "completed")
+
+    def are_all_completed(self, label: str) -> bool:
+        """Tell whether every task with a label is completed."""
+        return not self._ask("GET", f"/tasks?label={quote(label)}&{UNFINISHED}&limit=1")["items"]
+
+    def _ask(self, method: str, path: str, body: str | None = None) -> dict[str, Any]:
+        self._connection.request(method, path, body, {"Content-Type": "application/json"} if body else {})
+        response = self._connection.getresponse()
+        answer: dict[str, Any] = json.loads(response.read())
+        if response.status >= http.client.BAD_REQUEST:
+            raise RuntimeError(f"{method} {path}: {answer}")
+        return answer
+
+
+def measure_burst(url: str) -> str:
     """Post tasks on many connections at once, and wait until all are completed."""
-    label = f"burst-{time.time_ns()}"
-    waiting = iter(range(BURST_TASKS))
+    burst = str(time.time_ns())
+
+    def post_share(share: range) -> None:
+        client = Client(url)
+        for number in share:
+            client.post({"title": f"Burst {number}", "payload": number, "labels": {"burst": burst}})
+
     started = time.perf_counter()
-
-    async def post_until_none_waits() -> None:
-        for number in waiting:
-            await post(client, {"title": f"Burst {number}", "payload": number, "labels": {"burst": label}})
-
-    await asyncio.gather(*(post_until_none_waits() for _ in range(BURST_CONNECTIONS)))
+    with ThreadPoolExecutor(BURST_CONNECTIONS) as threads:
+        shares = [range(first, BURST_TASKS, BURST_CONNECTIONS) for first in range(BURST_CONNECTIONS)]
+        list(threads.map(post_share, shares))
     accepted = time.perf_counter() - started
-    await until(lambda: all_completed(client, label))
+    client = Client(url)
+    until(lambda: client.are_all_completed(f"burst:{burst}"))
     completed = time.perf_counter() - started
     return (
         f"{BURST_TASKS} tasks on {BURST_CONNECTIONS} connections: accepted after {accepted:.2f} s, "
@@ -42,56 +80,35 @@ async def measure_burst(client: httpx.AsyncClient) -> str:
     )
 
 
-async def measure_idle(client: httpx.AsyncClient) -> str:
+def measure_idle(url: str) -> str:
     """Post tasks one by one; each is over when a read sees it completed."""
+    client = Client(url)
     milliseconds = []
     for number in range(IDLE_TASKS):
         started = time.perf_counter()
-        task_id = await post(client, {"title": f"Idle {number}"})
-        await until(lambda task_id=task_id: is_completed(client, task_id))  # type: ignore[misc]
+        task_id = client.post({"title": f"Idle {number}"})
+        until(lambda task_id=task_id: client.is_completed(task_id))  # type: ignore[misc]
         milliseconds.append((time.perf_counter() - started) * 1000)
     p50, p99 = statistics.median(milliseconds), statistics.quantiles(milliseconds, n=100)[98]
     return f"{IDLE_TASKS} single tasks, POST to completed by polling: p50 {p50:.1f} ms, p99 {p99:.1f} ms"
 
 
-async def post(client: httpx.AsyncClient, task: dict[str, object]) -> str:
-    """Create a task that is processed at once; return its id."""
-    response = await client.post("/tasks", json={"process": True, **task})
-    response.raise_for_status()
-    return str(response.json()["id"])
-
-
-async def is_completed(client: httpx.AsyncClient, task_id: str) -> bool:
-    """Tell whether a task is completed."""
-    return bool((await client.get(f"/tasks/{task_id}")).json()["status"] == "completed")
-
-
-async def all_completed(client: httpx.AsyncClient, label: str) -> bool:
-    """Tell whether no task of a burst is anything but completed."""
-    response = await client.get("/tasks", params={"label": f"burst:{label}", "status": UNFINISHED, "limit": 1})
-    return not response.json()["items"]
-
-
-async def until(check: Callable[[], Awaitable[bool]]) -> None:
+def until(check: Callable[[], bool]) -> None:
     """Poll until `check` says yes.
 
     Raises:
         TimeoutError: It did not within `DEADLINE_SECONDS`.
     """
-    async with asyncio.timeout(DEADLINE_SECONDS):
-        while not await check():  # noqa: ASYNC110 - polling is what is measured
-            await asyncio.sleep(POLL_SECONDS)
-
-
-async def main(url: str) -> None:
-    """Print every figure."""
-    limits = httpx.Limits(max_connections=BURST_CONNECTIONS)
-    async with httpx.AsyncClient(base_url=url, limits=limits, timeout=DEADLINE_SECONDS, trust_env=False) as client:
-        print(await measure_idle(client))  # noqa: T201
-        print(await measure_burst(client))  # noqa: T201
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not check():
+        if time.monotonic() > deadline:
+            raise TimeoutError
+        time.sleep(POLL_SECONDS)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--url", default="http://127.0.0.1:8000", help="where the gateway listens")
-    asyncio.run(main(parser.parse_args().url))
+    gateway_url = parser.parse_args().url
+    print(measure_idle(gateway_url))  # noqa: T201
+    print(measure_burst(gateway_url))  # noqa: T201
