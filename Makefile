@@ -42,7 +42,7 @@ types: $(VENV)/.installed-dev ## Check the types, strictly
 
 .PHONY: imports
 imports: $(VENV)/.installed-dev ## Check that imports go one way only
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-cache
 
 .PHONY: generate
 generate: $(VENV)/.installed-dev ## Write what is generated: JSON Schemas, docs/messages.md, .env.example

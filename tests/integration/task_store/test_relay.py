@@ -5,7 +5,7 @@ import orjson
 
 from taskmill.cli.embedded.nats import NatsServer
 from taskmill.contracts import registry, subjects
-from taskmill.contracts.errors import TaskmillError
+from taskmill.contracts.errors import RemoteError, TaskmillError
 from taskmill.contracts.streams import EVENTS_STREAM, WORK_STREAM
 from tests.support.eventually import eventually
 from tests.support.task_store import (
@@ -116,6 +116,41 @@ async def test_two_stores_share_the_work_and_one_relays(database_url: str, nats_
             assert await store.event_types(task["id"]) == ["created", "queued", "updated", "started", "completed"]
 
 
+async def test_two_stores_change_one_task_one_after_another(database_url: str, nats_url: str) -> None:
+    """What one store has read and the other changes is read again: no change is lost, none is told twice."""
+    async with (
+        running_store(database_url, nats_url),
+        running_store(database_url, nats_url),
+        store_client(nats_url) as store,
+    ):
+        task = await store.create(payload={})
+        patches = [
+            store.ask(registry.UPDATE, id=task["id"], changes={"payload": {f"{n}": n}}, is_merge_patch=True)
+            for n in range(100)
+        ]
+        answers = await asyncio.gather(*patches)
+        assert sorted(answer["version"] for answer in answers) == list(range(2, 102))
+        assert (await store.get(task["id"]))["payload"] == {f"{n}": n for n in range(100)}
+        assert [event["sequence"] for event in await store.events(task["id"])] == list(range(1, 102))
+
+
+async def test_of_two_creations_of_one_id_one_succeeds(database_url: str, nats_url: str) -> None:
+    """However many stores are asked at once, a task is created once."""
+    async with (
+        running_store(database_url, nats_url),
+        running_store(database_url, nats_url),
+        store_client(nats_url) as store,
+    ):
+        await store.create()
+        for _ in range(10):
+            task_id = new_id()
+            attempts = [store.create(id=task_id, title=f"{number}") for number in range(4)]
+            outcomes = await asyncio.gather(*attempts, return_exceptions=True)
+            errors = [outcome for outcome in outcomes if isinstance(outcome, RemoteError)]
+            assert [error.problem().code for error in errors] == ["task_exists"] * 3
+            assert await store.event_types(task_id) == ["created"]
+
+
 async def test_another_store_relays_when_the_leader_is_gone(database_url: str, nats_url: str) -> None:
     """The lease is given back at the drain, and the other store goes on where the first had stopped."""
     async with store_client(nats_url) as store:
@@ -171,7 +206,8 @@ async def test_nats_away_and_back(database_url: str, nats_server: NatsServer) ->
             return True
 
         await eventually(is_answered, within_seconds=20)
-        assert told(await store.published(3)) == await logged(database_url)
+        await store.report(report("completed", task["id"]))
+        assert told(await store.published(5)) == await logged(database_url)
 
 
 async def test_a_long_backlog_is_published_in_order(store: StoreClient, database_url: str) -> None:

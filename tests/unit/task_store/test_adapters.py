@@ -11,18 +11,18 @@ from sqlalchemy.dialects import postgresql
 from taskmill.contracts.errors import InvalidRequestError
 from taskmill.contracts.reports import ReportBundle
 from taskmill.contracts.requests import ListTasks
-from taskmill.task_store.adapters.cursors import (
+from taskmill.task_store.adapters.database_url import plain_database_url
+from taskmill.task_store.adapters.models import AttemptRow, EventRow, TaskRow
+from taskmill.task_store.adapters.report_bundles import read_bundle
+from taskmill.task_store.adapters.statements import ATTEMPT_COLUMNS, EVENT_COLUMNS, TASK_COLUMNS
+from taskmill.task_store.adapters.task_lists import task_query
+from taskmill.task_store.domain.cursors import (
     ListPosition,
     list_cursor,
     number_cursor,
     parse_list_cursor,
     parse_number_cursor,
 )
-from taskmill.task_store.adapters.database_url import plain_database_url
-from taskmill.task_store.adapters.models import AttemptRow, EventRow, TaskRow
-from taskmill.task_store.adapters.report_bundles import read_bundle
-from taskmill.task_store.adapters.statements import ATTEMPT_COLUMNS, EVENT_COLUMNS, TASK_COLUMNS
-from taskmill.task_store.adapters.task_lists import task_query
 from taskmill.task_store.domain.events import LoggedEvent
 from taskmill.task_store.domain.state import AttemptState, TaskState
 from taskmill.task_store.settings import TaskStoreSettings

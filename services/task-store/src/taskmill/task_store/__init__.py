@@ -10,6 +10,6 @@ Publishes, by the relay of the one store that leads:
     Work items to `TASK_WORK`, one for each dispatch of a task.
     Events to `TASK_EVENTS`: every change of a task, in the order of the log, with the task's next version.
 
-Everything that changes a task goes through one mailbox, and each of its batches is one transaction: lock, load, decide,
-write. An answer means committed.
+Everything that changes a task goes through one mailbox, and each of its batches is read, decided and written as one:
+all of it or none. An answer means committed.
 """

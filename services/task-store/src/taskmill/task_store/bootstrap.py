@@ -59,7 +59,9 @@ async def build(settings: TaskStoreSettings, *, now: Clock = utc_now) -> Supervi
         StartError: PostgreSQL cannot be reached, or its schema is too old.
     """
     url = settings.database_url.get_secret_value()
-    writer_lane, relay_lane, lease_lane = Lane(url, "writer"), Lane(url, "relay"), Lane(url, "lease")
+    writer_lane = Lane(url, "writer")
+    # To forget how far the relay was, or who led, costs nothing: it is published again, and found to be there.
+    relay_lane, lease_lane = (Lane(url, name, is_commit_awaited=False) for name in ("relay", "lease"))
     await wait_for_schema(url)
     pool = await asyncpg.create_pool(
         url,
@@ -95,7 +97,7 @@ async def build(settings: TaskStoreSettings, *, now: Clock = utc_now) -> Supervi
         max_batch=MAX_OPERATIONS_IN_A_BATCH,
         deadline_seconds=WRITE_DEADLINE_SECONDS,
     )
-    store = Store(writes=writes, reader=reader, lists=TaskLists(engine))
+    store = Store(writes=writes, reads=reader, lists=TaskLists(engine))
     actors: list[Actor] = [
         Connections([pool.close, engine.dispose, writer_lane.close, relay_lane.close, lease_lane.close]),
         session,

@@ -6,7 +6,6 @@ All raise `TaskmillError`s only; those of the form of a request (`InvalidJsonErr
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from pydantic import TypeAdapter
 
@@ -26,16 +25,13 @@ from taskmill.contracts.requests import (
     StoreHealth,
     UpdateTask,
 )
-from taskmill.task_store.adapters.cursors import (
+from taskmill.task_store.domain.cursors import (
     ListPosition,
     list_cursor,
     number_cursor,
     parse_list_cursor,
     parse_number_cursor,
 )
-from taskmill.task_store.adapters.task_lists import TaskLists
-from taskmill.task_store.adapters.task_reader import TaskReader
-from taskmill.task_store.domain.batch import Answer, Operation
 from taskmill.task_store.domain.documents import (
     attempt_document,
     fitting,
@@ -44,6 +40,7 @@ from taskmill.task_store.domain.documents import (
     summary_document,
     task_document,
 )
+from taskmill.task_store.ports import Lists, Reads, Writes
 
 # A bulk request weighs as much as a thousand others: so many at most stand in one batch.
 MAX_BULK_REQUESTS_AT_ONCE = 4
@@ -60,20 +57,13 @@ _EVENTS = TypeAdapter(ListEvents)
 _HEALTH = TypeAdapter(CheckHealth)
 
 
-class Writes(Protocol):
-    """Where operations go that change tasks."""
-
-    async def ask(self, message: Operation) -> Answer:
-        """Apply an operation; return, once it is committed, the tasks that it changed."""
-
-
 @dataclass(frozen=True, slots=True)
 class Store:
     """What the use cases work on."""
 
     writes: Writes
-    reader: TaskReader
-    lists: TaskLists
+    reads: Reads
+    lists: Lists
     bulk: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_BULK_REQUESTS_AT_ONCE))
 
 
@@ -93,7 +83,7 @@ async def create_tasks(store: Store, body: bytes) -> bytes:
 async def get_task(store: Store, body: bytes) -> bytes:
     """`GetTask` → `Task`. Raises `TaskNotFoundError`."""
     request = read_json(_GET, body)
-    return task_document(await store.reader.task(request.id))
+    return task_document(await store.reads.task(request.id))
 
 
 async def list_tasks(store: Store, body: bytes) -> bytes:
@@ -133,7 +123,7 @@ async def list_attempts(store: Store, body: bytes) -> bytes:
     found = await store.lists.attempts(request.task_id, after_attempt=after_attempt, limit=request.limit + 1)
     if not found:
         # A task that was never processed has no attempts; one that does not exist is an error.
-        await store.reader.task(request.task_id)
+        await store.reads.task(request.task_id)
     items = fitting(map(attempt_document, found[: request.limit]))
     is_last = len(items) == len(found)
     return page_document(items, None if is_last else number_cursor(found[len(items) - 1].attempt))
@@ -143,12 +133,12 @@ async def list_events(store: Store, body: bytes) -> bytes:
     """`ListEvents` → `EventPage`, also of a deleted task. Raises `TaskNotFoundError`."""
     request = read_json(_EVENTS, body)
     after_version = parse_number_cursor(request.cursor)
-    found = await store.reader.events(request.task_id, after_version=after_version, limit=request.limit)
+    found = await store.reads.events(request.task_id, after_version=after_version, limit=request.limit)
     return page_document(found.documents, number_cursor(found.last_version) if found.has_more else None)
 
 
 async def check_health(store: Store, body: bytes) -> bytes:
     """`CheckHealth` → `StoreHealth`."""
     read_json(_HEALTH, body)
-    postgresql = ComponentState.UP if await store.reader.is_reachable() else ComponentState.DOWN
+    postgresql = ComponentState.UP if await store.reads.is_reachable() else ComponentState.DOWN
     return StoreHealth(postgresql=postgresql).model_dump_json().encode()

@@ -8,9 +8,8 @@ import structlog
 from taskmill.contracts.errors import UnavailableError
 from taskmill.runtime.actor import Actor, stopped_within
 from taskmill.runtime.clock import Clock
-from taskmill.task_store.adapters.task_reader import TaskReader
 from taskmill.task_store.domain.batch import MakeDue
-from taskmill.task_store.use_cases import Writes
+from taskmill.task_store.ports import Reads, Writes
 
 _log = structlog.get_logger(__name__)
 
@@ -24,15 +23,15 @@ class DueTasks(Actor):
     """Sleeps until the next task is due. Every store does: whoever comes second finds nothing left to change.
 
     Args:
-        reader: Finds the tasks.
+        reads: Finds the tasks.
         writes: Where the change is asked for.
         now: The clock.
     """
 
     name = "due-tasks"
 
-    def __init__(self, reader: TaskReader, writes: Writes, *, now: Clock) -> None:
-        self._reader = reader
+    def __init__(self, reads: Reads, writes: Writes, *, now: Clock) -> None:
+        self._reads = reads
         self._writes = writes
         self._now = now
         self._stop_requested = asyncio.Event()
@@ -54,7 +53,7 @@ class DueTasks(Actor):
 
     async def _queue_due(self) -> float:
         """Queue what is due, and return in how many seconds to look again."""
-        scheduled = await self._reader.next_due(MAX_AT_ONCE)
+        scheduled = await self._reads.next_due(MAX_AT_ONCE)
         now = self._now()
         due = tuple(task.task_id for task in scheduled if task.run_at <= now)
         if due:

@@ -28,6 +28,9 @@ MAX_BYTES_AT_ONCE = 8 * 1024 * 1024
 POLL_INTERVAL_SECONDS = 1
 """A commit wakes the relay; this is for the wake-up that got lost."""
 
+SAVE_INTERVAL_SECONDS = 0.2
+"""How often the cursor is saved while there is always more: what lies behind it is published again after a crash."""
+
 
 class Relay(Actor):
     """The one publisher of events and of work, in the store that leads.
@@ -63,6 +66,8 @@ class Relay(Actor):
         self._publisher = publisher
         self._consumers = consumers
         self._position: int | None = None
+        self._saved_position: int | None = None
+        self._saved_at = 0.0
         self._woken = asyncio.Event()
         self._stop_requested = asyncio.Event()
 
@@ -84,7 +89,7 @@ class Relay(Actor):
 
     async def run(self, started: Callable[[], None]) -> None:
         """Publish whenever leading, until stopped and nothing is left."""
-        self._position = None
+        self._position = self._saved_position = None
         subscription = self._session.subscribe(subjects.RELAY_WAKE_SUBJECT, lambda *_: self._woken.set())
         started()
         try:
@@ -98,7 +103,9 @@ class Relay(Actor):
             is_stopping = self._stop_requested.is_set()
             self._woken.clear()
             try:
-                has_published = await self._publish_next()
+                has_more = await self._publish_next()
+                if not (has_more or self._woken.is_set()) or self._is_save_due():
+                    await self._save_position()
                 backoff.reset()
             except (UnavailableError, JetStreamError) as error:
                 _log.warning("relay.postponed", error=str(error))
@@ -106,7 +113,7 @@ class Relay(Actor):
                     return
                 await asyncio.sleep(backoff.next())
                 continue
-            if has_published:
+            if has_more:
                 continue
             if is_stopping:
                 return
@@ -129,22 +136,33 @@ class Relay(Actor):
                 end.cancel()
 
     async def _publish_next(self) -> bool:
-        """Publish what comes next in the log; False: there is nothing, or somebody else leads."""
+        """Publish what comes next in the log; return whether more may follow."""
         if not self._leadership.is_leader:
-            self._position = None
+            self._position = self._saved_position = None
             return False
         if self._position is None:
-            self._position = await self._log.position(self._owner)
+            self._position = self._saved_position = await self._log.position(self._owner)
             if self._position is None:
                 return False
-        events = await self._log.unpublished(self._position, limit=MAX_EVENTS_AT_ONCE, max_bytes=MAX_BYTES_AT_ONCE)
-        if not events:
-            return False
-        await self._publish_work(events)
-        await self._publisher.publish_all([_event_message(event) for event in events])
-        position = events[-1].position
-        self._position = position if await self._log.advance(self._owner, position) else None
-        return True
+        events, has_more = await self._log.unpublished(
+            self._position, limit=MAX_EVENTS_AT_ONCE, max_bytes=MAX_BYTES_AT_ONCE
+        )
+        if events:
+            await self._publish_work(events)
+            await self._publisher.publish_all([_event_message(event) for event in events])
+            self._position = events[-1].position
+        return has_more
+
+    def _is_save_due(self) -> bool:
+        return asyncio.get_running_loop().time() >= self._saved_at + SAVE_INTERVAL_SECONDS
+
+    async def _save_position(self) -> None:
+        """Move the cursor to where JetStream has confirmed everything."""
+        if self._position is None or self._position == self._saved_position:
+            return
+        is_leader = await self._log.advance(self._owner, self._position)
+        self._position = self._saved_position = self._position if is_leader else None
+        self._saved_at = asyncio.get_running_loop().time()
 
     async def _publish_work(self, events: Sequence[UnpublishedEvent]) -> None:
         waiting = [(event, event.work) for event in events if event.work is not None]

@@ -43,7 +43,8 @@ async def translated_errors() -> AsyncIterator[None]:
         # Anything else ends with time: PostgreSQL starts or stops, is full or too slow, or its schema is being changed.
         _log.warning("database.unavailable", sqlstate=error.sqlstate)
         raise DatabaseUnavailableError from error
-    except (OSError, asyncpg.InterfaceError, TimeoutError) as error:
+    except (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError, TimeoutError) as error:
+        # The third is what asyncpg raises on a connection that PostgreSQL has just ended.
         _log.warning("database.unavailable", error_type=type(error).__name__)
         raise DatabaseUnavailableError from error
 
@@ -54,11 +55,18 @@ class Lane:
     Args:
         database_url: As asyncpg takes it.
         name: Appears in `pg_stat_activity`.
+        is_commit_awaited: Whether a commit waits until it is safe on disk. Without it PostgreSQL may forget the last
+            commits in a crash, in return for not waiting.
     """
 
-    def __init__(self, database_url: str, name: str) -> None:
+    def __init__(self, database_url: str, name: str, *, is_commit_awaited: bool = True) -> None:
         self._database_url = database_url
-        self._name = name
+        self._server_settings = {
+            "application_name": f"taskmill {name}",
+            "synchronous_commit": "on" if is_commit_awaited else "off",
+            **_BY_KEY,
+            **_BOUNDED,
+        }
         self._connection: Connection[Record] | None = None
 
     @asynccontextmanager
@@ -91,6 +99,6 @@ class Lane:
                 self._database_url,
                 timeout=CONNECT_TIMEOUT_SECONDS,
                 command_timeout=COMMAND_TIMEOUT_SECONDS,
-                server_settings={"application_name": f"taskmill {self._name}", **_BY_KEY, **_BOUNDED},
+                server_settings=self._server_settings,
             )
         return self._connection

@@ -42,6 +42,14 @@ class UnpublishedEvent(NamedTuple):
     work: WaitingWork | None
 
 
+class LogSlice(NamedTuple):
+    """Some of the log, in order."""
+
+    events: list[UnpublishedEvent]
+    has_more: bool
+    """Whether more may follow."""
+
+
 class RelayLog:
     """The relay's view of PostgreSQL. It is the `LeaseStore` of the relay's leadership, too.
 
@@ -70,10 +78,12 @@ class RelayLog:
             position: int | None = await connection.fetchval(statements.RELAY_POSITION, owner)
         return position
 
-    async def unpublished(self, position: int, *, limit: int, max_bytes: int) -> list[UnpublishedEvent]:
+    async def unpublished(self, position: int, *, limit: int, max_bytes: int) -> LogSlice:
         """The events behind a position, in order: at most `limit`, and `max_bytes` of documents and payloads."""
         async with self._lane.connection() as connection:
-            return [_event(row) for row in await connection.fetch(statements.UNPUBLISHED, position, limit, max_bytes)]
+            rows = await connection.fetch(statements.UNPUBLISHED, position, limit, max_bytes)
+        candidates = rows[0]["candidates"] if rows else 0
+        return LogSlice([_event(row) for row in rows], has_more=candidates == limit or candidates > len(rows))
 
     async def advance(self, owner: str, position: int) -> bool:
         """Write down that the log is published up to a position; False: `owner` no longer leads."""
@@ -82,7 +92,7 @@ class RelayLog:
 
 
 def _event(row: Record) -> UnpublishedEvent:
-    position, task_id, version, event_type, kind, document, run, attempt, *rest = row
+    _, position, task_id, version, event_type, kind, document, run, attempt, *rest = row
     work = None
     if run is not None:
         dispatch, title, queue, priority, labels, payload = rest

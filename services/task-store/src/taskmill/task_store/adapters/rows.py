@@ -1,6 +1,6 @@
-"""Rows of PostgreSQL as states, and states as the JSON that statements take."""
+"""Rows of PostgreSQL as states, and states as statements take them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import orjson
@@ -26,3 +26,8 @@ def json_rows(rows: Iterable[dict[str, Any]]) -> str:
     """Rows as the one JSON array that a statement takes."""
     # The driver's own UUIDs are unknown to orjson.
     return orjson.dumps(list(rows), default=str).decode()
+
+
+def arrays(rows: Sequence[tuple[Any, ...]], width: int) -> list[tuple[Any, ...]]:
+    """Rows as one array for each of their `width` columns; no rows: empty arrays."""
+    return list(zip(*rows, strict=True)) if rows else [()] * width

@@ -13,7 +13,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from taskmill.contracts.errors import DatabaseUnavailableError
 from taskmill.contracts.requests import ListTasks, TaskFilter, TaskSort
-from taskmill.task_store.adapters.cursors import ListPosition
 from taskmill.task_store.adapters.database import (
     COMMAND_TIMEOUT_SECONDS,
     CONNECT_TIMEOUT_SECONDS,
@@ -21,6 +20,7 @@ from taskmill.task_store.adapters.database import (
 )
 from taskmill.task_store.adapters.models import AttemptRow, TaskRow
 from taskmill.task_store.adapters.rows import task_state
+from taskmill.task_store.domain.cursors import ListPosition
 from taskmill.task_store.domain.state import AttemptState, TaskState
 
 # A filter that finds next to nothing in millions of tasks must not keep a connection busy for long.
@@ -57,7 +57,7 @@ def list_engine(database_url: str) -> AsyncEngine:
 
 
 class TaskLists:
-    """Reads pages.
+    """The `Lists` of PostgreSQL.
 
     Args:
         engine: See `list_engine`.

@@ -1,8 +1,5 @@
 """Reads single tasks and their events, with fixed SQL over a pool of connections."""
 
-from collections.abc import Sequence
-from datetime import datetime
-from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -13,25 +10,11 @@ from taskmill.task_store.adapters import statements
 from taskmill.task_store.adapters.database import CONNECT_TIMEOUT_SECONDS, translated_errors
 from taskmill.task_store.adapters.rows import task_state
 from taskmill.task_store.domain.state import TaskState
-
-
-class EventSlice(NamedTuple):
-    """Some of a task's events, oldest first, as they were published."""
-
-    documents: Sequence[bytes]
-    last_version: int
-    has_more: bool
-
-
-class DueTime(NamedTuple):
-    """A scheduled task and when it is due."""
-
-    task_id: UUID
-    run_at: datetime
+from taskmill.task_store.ports import DueTime, EventSlice
 
 
 class TaskReader:
-    """Reads what is committed.
+    """The `Reads` of PostgreSQL.
 
     Args:
         pool: Connections; reading never uses the writer's.

@@ -1,17 +1,22 @@
-"""Applies batches of operations: lock, load, decide, write."""
+"""Applies batches of operations: load, decide, write.
+
+Writers of events take one lock, so that the order of their commits is the order of the log. The statement that writes
+takes it by itself, and undoes itself when what was read is no longer so. Only then is the batch applied the long way:
+lock, load, decide, write, commit.
+"""
 
 from collections.abc import Callable, Sequence
+from uuid import UUID
 
 import structlog
-from asyncpg import Connection, Record, UniqueViolationError
+from asyncpg import Connection, DivisionByZeroError, IntegrityConstraintViolationError, Record
 
 from taskmill.contracts.errors import DatabaseUnavailableError, RequestError
-from taskmill.contracts.requests import CreateTask, CreateTasks
 from taskmill.runtime.clock import Clock
 from taskmill.runtime.mailbox import BatchRefusedError
 from taskmill.task_store.adapters import statements
 from taskmill.task_store.adapters.database import Lane
-from taskmill.task_store.adapters.rows import json_rows, task_state
+from taskmill.task_store.adapters.rows import arrays, json_rows, task_state
 from taskmill.task_store.domain.batch import (
     Answer,
     Batch,
@@ -25,6 +30,13 @@ from taskmill.task_store.domain.queues import QueueBook
 from taskmill.task_store.domain.runs import RunRules
 
 _log = structlog.get_logger(__name__)
+
+
+class StaleStateError(Exception):
+    """A task was no longer as it was read; nothing was written."""
+
+
+_CONFLICTS = (StaleStateError, IntegrityConstraintViolationError)
 
 
 class TaskWriter:
@@ -54,7 +66,7 @@ class TaskWriter:
         return name in self._known_queues
 
     async def apply(self, operations: Sequence[Operation]) -> list[Answer | RequestError]:
-        """Apply operations in their order, in one transaction.
+        """Apply operations in their order, all or none.
 
         Returns:
             What each request is answered: the tasks that it changed, or why it is refused.
@@ -64,85 +76,81 @@ class TaskWriter:
             DatabaseUnavailableError: Nothing was applied, or, if the connection broke during the commit, all.
         """
         async with self._lane.connection() as connection:
-            answers = await self._create_only(connection, operations)
-            return await self._transact(connection, operations) if answers is None else answers
+            if self._knows_queues_of(operations):
+                try:
+                    return await self._apply_at_once(connection, operations)
+                except _CONFLICTS:
+                    _log.debug("writes.conflict", operations=len(operations))
+            return await self._apply_locked(connection, operations)
 
-    async def _create_only(
+    async def _apply_at_once(
         self, connection: "Connection[Record]", operations: Sequence[Operation]
-    ) -> list[Answer | RequestError] | None:
-        """The fast path: new tasks need nothing read, and are written by one statement that commits by itself.
+    ) -> list[Answer | RequestError]:
+        """The usual way: nobody else changes these tasks between the reading and the one statement that writes.
 
-        Returns:
-            None, with nothing written, when there is more to it: other operations, a new queue, an id in use.
+        That statement takes the lock, and undoes itself when a task is no longer as it was read, or an id is in use.
         """
-        for operation in operations:
-            if not isinstance(operation, CreateTask | CreateTasks):
-                return None
-            if not self._known_queues.issuperset(named_queues(operation)):
-                return None
-        batch = Batch((), (), QueueBook(self._known_queues, self._max_queues), self._rules, self._now())
+        batch = await self._load(connection, operations, used_ids=())
         answers = _decide(batch, operations)
-        try:
-            await self._write(connection, batch)
-        except UniqueViolationError:
-            return None
+        await _write(connection, batch)
         self._committed(batch)
         return answers
 
-    async def _transact(
+    async def _apply_locked(
         self, connection: "Connection[Record]", operations: Sequence[Operation]
     ) -> list[Answer | RequestError]:
+        """The certain way: with the lock held, what is read is still so when it is written."""
         await connection.execute(statements.BEGIN_UNDER_LOCK)
-        batch = await self._load(connection, operations)
+        new_ids = [task.id for operation in operations for task in new_tasks(operation)]
+        used = await connection.fetch(statements.USED_IDS, new_ids)
+        self._known_queues.update(row["name"] for row in await connection.fetch(statements.QUEUE_NAMES))
+        batch = await self._load(connection, operations, used_ids=[row["task_id"] for row in used])
         answers = _decide(batch, operations)
-        await self._write(connection, batch)
+        try:
+            await _write(connection, batch)
+        except StaleStateError as error:
+            raise DatabaseUnavailableError("A task was changed outside of Taskmill at the same moment.") from error
         await connection.execute("COMMIT")
         self._committed(batch)
         return answers
 
-    async def _load(self, connection: "Connection[Record]", operations: Sequence[Operation]) -> Batch:
-        """Everything that the operations need to know, which nobody else can change before the commit."""
+    async def _load(
+        self, connection: "Connection[Record]", operations: Sequence[Operation], *, used_ids: Sequence[UUID]
+    ) -> Batch:
         task_ids = {task_id for operation in operations for task_id in named_tasks(operation)}
-        edited = filter(wants_documents, operations)
-        whole_ids = {task_id for operation in edited for task_id in named_tasks(operation)}
-        new_ids = [task.id for operation in operations for task in new_tasks(operation)]
+        edits = filter(wants_documents, operations)
+        whole_ids = {task_id for operation in edits for task_id in named_tasks(operation)}
         rows = await connection.fetch(statements.LOAD, task_ids, whole_ids) if task_ids else []
-        used = await connection.fetch(statements.USED_IDS, new_ids) if new_ids else []
-        queues = await self._queue_names(connection, operations)
-        return Batch(
-            map(task_state, rows),
-            (row["task_id"] for row in used),
-            QueueBook(queues, self._max_queues),
-            self._rules,
-            self._now(),
-        )
+        queues = QueueBook(self._known_queues, self._max_queues)
+        return Batch(map(task_state, rows), used_ids, queues, self._rules, self._now())
 
-    async def _queue_names(self, connection: "Connection[Record]", operations: Sequence[Operation]) -> set[str]:
-        named = {queue for operation in operations for queue in named_queues(operation)}
-        if not named <= self._known_queues:
-            self._known_queues.update(row["name"] for row in await connection.fetch(statements.QUEUE_NAMES))
-        return self._known_queues
-
-    async def _write(self, connection: "Connection[Record]", batch: Batch) -> None:
-        changed, deleted = batch.changed, batch.deleted
-        if not (batch.events or changed or batch.queues.added):
-            return
-        written = await connection.fetchval(
-            statements.WRITE,
-            json_rows(state._asdict() for state in batch.created),
-            json_rows({**state._asdict(), "read_version": version} for version, state in changed),
-            json_rows({"id": task_id, "read_version": version} for version, task_id in deleted),
-            json_rows(attempt._asdict() for attempt in batch.attempts),
-            json_rows({**event._asdict(), "ordinal": ordinal} for ordinal, event in enumerate(batch.events)),
-            batch.queues.added,
-        )
-        if written != len(changed) + len(deleted):
-            raise DatabaseUnavailableError("A task was changed outside of Taskmill at the same moment.")
+    def _knows_queues_of(self, operations: Sequence[Operation]) -> bool:
+        """Whether no new queue is named: how many there are may be asked under the lock only."""
+        return all(self._known_queues.issuperset(named_queues(operation)) for operation in operations)
 
     def _committed(self, batch: Batch) -> None:
         self._known_queues.update(batch.queues.added)
         if batch.events:
             self._on_commit()
+
+
+async def _write(connection: "Connection[Record]", batch: Batch) -> None:
+    changed, deleted = batch.changed, batch.deleted
+    if not (batch.events or changed or batch.queues.added):
+        return
+    try:
+        await connection.execute(
+            statements.WRITE,
+            json_rows(state._asdict() for state in batch.created),
+            json_rows({**state._asdict(), "read_version": version} for version, state in changed),
+            json_rows({"id": task_id, "read_version": version} for version, task_id in deleted),
+            json_rows(attempt._asdict() for attempt in batch.attempts),
+            batch.queues.added,
+            len(changed) + len(deleted),
+            *arrays(batch.events, len(statements.EVENT_COLUMNS)),
+        )
+    except DivisionByZeroError as error:
+        raise StaleStateError from error
 
 
 def _decide(batch: Batch, operations: Sequence[Operation]) -> list[Answer | RequestError]:

@@ -1,7 +1,7 @@
 """A batch: operations meet states, one after another.
 
-The states are read once, under the lock that admits one writer at a time. Each operation is decided in turn on what
-those before it left, so that several on one task see each other; what comes out is written in one statement.
+The states are read once. Each operation is decided in turn on what those before it left, so that several on one task
+see each other; what comes out is written in one statement, which holds only if the states are still as they were read.
 """
 
 from collections.abc import Iterable

@@ -34,6 +34,7 @@ def decide_create(request: CreateTask, now: datetime) -> Decision:
     )
     if not request.process:
         return Decision(state, (created,))
+    # The revision that being queued adds is the task's first.
     queued = decide_process(state._replace(revision=0), now)
     return Decision(queued.state, (created, *queued.events), queued.attempt)
 

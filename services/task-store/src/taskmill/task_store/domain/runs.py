@@ -1,8 +1,10 @@
 """How a task is processed: asked for by a client, told by a processor's reports, continued when it is due."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal, NamedTuple
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
 
 import orjson
 
@@ -45,15 +47,15 @@ def decide_process(state: TaskState, now: datetime) -> Decision:
     """
     if transition(state.status, is_run_active=state.is_run_active, by=Cause.PROCESS) is None:
         raise RunActiveError
-    fresh = state._replace(
-        is_run_active=True,
-        run=state.run + 1,
-        attempt=state.attempt + 1,
-        error=None,
-        finished_at=None,
-        result=JSON_NULL,
-    )
-    return _queue(fresh, "process", now)
+    new_run: dict[str, Any] = {
+        "is_run_active": True,
+        "run": state.run + 1,
+        "attempt": state.attempt + 1,
+        "error": None,
+        "finished_at": None,
+        "result": JSON_NULL,
+    }
+    return _queue(state, "process", now, new_run)
 
 
 def decide_due(state: TaskState, now: datetime) -> Decision:
@@ -107,7 +109,12 @@ def _cause(report: RunReport) -> Cause:
     return _CAUSES[type(report)]
 
 
-def _queue(state: TaskState, reason: Literal["process", "given_back", "due"], now: datetime) -> Decision:
+def _queue(
+    state: TaskState,
+    reason: Literal["process", "given_back", "due"],
+    now: datetime,
+    new_run: Mapping[str, Any] = MappingProxyType({}),
+) -> Decision:
     """Under a new dispatch, at which no delivery has started: reports of the one before no longer count."""
     queued = state._replace(
         status=TaskStatus.QUEUED,
@@ -122,6 +129,7 @@ def _queue(state: TaskState, reason: Literal["process", "given_back", "due"], no
         updated_at=now,
         queued_at=now,
         started_at=None,
+        **new_run,
     )
     event = compose_event(EventType.QUEUED, queued, now, {"dispatch": queued.dispatch, "reason": reason})
     return Decision(queued, (event,), newest_attempt(queued))
@@ -181,7 +189,7 @@ def _progress(state: TaskState, report: Progressed, hearing: Hearing) -> Decisio
 def _complete(state: TaskState, report: Completed, hearing: Hearing) -> Decision:
     result = JSON_NULL if report.result is None else orjson.dumps(report.result).decode()
     state, earlier_events = _started_first(state, report, hearing)
-    completed = _ended(state, TaskStatus.COMPLETED, report.finished_at, hearing.now)._replace(result=result)
+    completed = _ended(state, TaskStatus.COMPLETED, report.finished_at, hearing.now, result=result)
     details = {"finished_at": report.finished_at, "result": orjson.Fragment(result)}
     event = compose_event(EventType.COMPLETED, completed, hearing.now, details)
     return Decision(completed, (*earlier_events, event), newest_attempt(completed))
@@ -190,7 +198,7 @@ def _complete(state: TaskState, report: Completed, hearing: Hearing) -> Decision
 def _fail(state: TaskState, report: Failed, hearing: Hearing) -> Decision:
     error = report.error.model_dump_json()
     state, earlier_events = _started_first(state, report, hearing)
-    failed = _ended(state, TaskStatus.FAILED, report.finished_at, hearing.now)._replace(error=error)
+    failed = _ended(state, TaskStatus.FAILED, report.finished_at, hearing.now, error=error)
     details = {"finished_at": report.finished_at, "error": orjson.Fragment(error)}
     event = compose_event(EventType.FAILED, failed, hearing.now, details)
     return Decision(failed, (*earlier_events, event), newest_attempt(failed))
@@ -206,7 +214,7 @@ def _started_first(
     return started, (event,)
 
 
-def _ended(state: TaskState, status: TaskStatus, finished_at: datetime, now: datetime) -> TaskState:
+def _ended(state: TaskState, status: TaskStatus, finished_at: datetime, now: datetime, **outcome: Any) -> TaskState:
     return state._replace(
         status=status,
         is_run_active=False,
@@ -215,6 +223,7 @@ def _ended(state: TaskState, status: TaskStatus, finished_at: datetime, now: dat
         lease_until=None,
         updated_at=now,
         finished_at=finished_at,
+        **outcome,
     )
 
 

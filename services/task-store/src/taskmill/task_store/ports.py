@@ -1,0 +1,72 @@
+"""What the use cases need of the world. The mailbox of all writes and the adapters provide it."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple, Protocol
+from uuid import UUID
+
+from taskmill.contracts.requests import ListTasks
+from taskmill.task_store.domain.batch import Answer, Operation
+from taskmill.task_store.domain.cursors import ListPosition
+from taskmill.task_store.domain.state import AttemptState, TaskState
+
+
+class EventSlice(NamedTuple):
+    """Some of a task's events, oldest first, as they were published."""
+
+    documents: Sequence[bytes]
+    last_version: int
+    has_more: bool
+
+
+class DueTime(NamedTuple):
+    """A scheduled task and when it is due."""
+
+    task_id: UUID
+    run_at: datetime
+
+
+class Writes(Protocol):
+    """Where operations go that change tasks."""
+
+    async def ask(self, message: Operation) -> Answer:
+        """Apply an operation; return, once it is committed, the tasks that it changed.
+
+        Raises:
+            RequestError: It is refused.
+            UnavailableError: The database is away, or too much waits; it may have been applied all the same.
+        """
+
+
+class Reads(Protocol):
+    """Reads what is committed. All but `is_reachable` raise `DatabaseUnavailableError` when PostgreSQL is away."""
+
+    async def task(self, task_id: UUID) -> TaskState:
+        """A task, whole.
+
+        Raises:
+            TaskNotFoundError: There is none with this id.
+        """
+
+    async def events(self, task_id: UUID, *, after_version: int, limit: int) -> EventSlice:
+        """A task's events behind a version: at most `limit`, and no more than fit a message. Also of a deleted task.
+
+        Raises:
+            TaskNotFoundError: There never was a task with this id.
+        """
+
+    async def next_due(self, limit: int) -> list[DueTime]:
+        """The scheduled tasks that are due first, in that order."""
+
+    async def is_reachable(self) -> bool:
+        """Whether PostgreSQL answers."""
+
+
+class Lists(Protocol):
+    """Reads pages. Raises `DatabaseUnavailableError` when PostgreSQL is away, or takes too long to find anything."""
+
+    async def tasks(self, request: ListTasks, after: ListPosition | None) -> list[TaskState]:
+        """Tasks behind a position, without payload and result: one more than `request.limit` when there are more."""
+
+    async def attempts(self, task_id: UUID, *, after_attempt: int, limit: int) -> list[AttemptState]:
+        """A task's attempts behind a number, oldest first, at most `limit`."""
