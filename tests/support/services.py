@@ -46,14 +46,22 @@ def task_store(database_url: str, nats_url: str, **settings: Any) -> Any:
 
 
 @asynccontextmanager
-async def running_gateway(nats_url: str, **settings: Any) -> AsyncIterator[httpx.AsyncClient]:
-    """Run a gateway; yield a client of it."""
+async def running_gateway(
+    nats_url: str, *, is_nats_there: bool = True, **settings: Any
+) -> AsyncIterator[httpx.AsyncClient]:
+    """Run a gateway; yield a client of it, once it has found NATS if that is there."""
     port = free_port()
     supervisor = await build_gateway(GatewaySettings(nats_url=nats_url, port=port, **settings))
     async with (
         running(supervisor),
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10, trust_env=False) as client,
     ):
+
+        async def has_found_nats() -> bool:
+            return bool((await client.get("/health")).json()["components"]["nats"] == "up")
+
+        if is_nats_there:
+            await eventually(has_found_nats)
         yield client
 
 

@@ -97,7 +97,7 @@ async def test_without_nats_every_answer_is_503(database_url: str, nats_server: 
 async def test_a_gateway_that_starts_before_nats_answers_503(nats_server: NatsServer) -> None:
     """It serves at once, says what is away, and finds NATS when it comes."""
     await nats_server.stop()
-    async with running_gateway(nats_server.url) as client:
+    async with running_gateway(nats_server.url, is_nats_there=False) as client:
         assert await _answers(client) == {"bus_unavailable"}
         assert (await _components(client))["nats"] == "down"
         await nats_server.start()
