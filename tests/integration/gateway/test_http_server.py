@@ -1,6 +1,7 @@
 """The actor that serves HTTP: its start, its restart and its drain."""
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -16,6 +17,7 @@ from taskmill.gateway.bootstrap import build
 from taskmill.gateway.settings import GatewaySettings
 from taskmill.runtime.supervisor import StartError
 from tests.support.eventually import eventually
+from tests.support.services import running_gateway
 
 
 class SlowApp:
@@ -127,3 +129,27 @@ async def test_a_signal_ends_the_process_with_0(nats_url: str) -> None:
         await eventually(is_alive, within_seconds=20)
         process.send_signal(signal.SIGTERM)
         assert await asyncio.wait_for(process.wait(), 10) == 0
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"get /livez HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"FOO /tasks HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /tasks\x00 HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"POST /tasks HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+        b"POST /tasks HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"hello\r\n\r\n",
+    ],
+)
+async def test_what_is_no_http_is_answered_with_a_problem(nats_url: str, request_bytes: bytes) -> None:
+    """The server itself answers there, and in the same form as the application."""
+    async with running_gateway(nats_url) as client:
+        reader, writer = await asyncio.open_connection("127.0.0.1", client.base_url.port)
+        writer.write(request_bytes)
+        async with asyncio.timeout(10):
+            head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+        writer.close()
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"content-type: application/problem+json" in head.lower()
+    assert json.loads(body)["code"] == "malformed_http"

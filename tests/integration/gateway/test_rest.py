@@ -296,6 +296,12 @@ async def test_an_unknown_task_is_not_found(client: httpx.AsyncClient) -> None:
         assert_problem(await client.request(method, path, json=body), 404, "task_not_found")
 
 
+async def test_an_id_ends_where_it_ends(client: httpx.AsyncClient) -> None:
+    """A line feed behind it makes another path, at which there is nothing."""
+    task_id = (await client.post("/tasks", json={"title": "t"})).json()["id"]
+    assert_problem(await client.get(f"/tasks/{task_id}%0a"), 404, "not_found")
+
+
 async def test_head_has_no_body(client: httpx.AsyncClient) -> None:
     """HEAD answers what GET would, without the body."""
     path = f"/tasks/{(await _create(client))['id']}"

@@ -84,6 +84,23 @@ class UnreadableError(Exception):
         raise ValueError
 
 
+class OddError(BaseException):
+    """An exception that is none of the usual."""
+
+
+class CodelessError(TaskFailedError):
+    """One that forgets what its base class has to do."""
+
+    def __init__(self, message: str) -> None:
+        Exception.__init__(self, message)
+
+
+def _with_code(code: str) -> TaskFailedError:
+    error = TaskFailedError("quota_exceeded", "Too much.")
+    error.code = code
+    return error
+
+
 @pytest.mark.parametrize(
     ("handler", "code", "error_type", "message"),
     [
@@ -91,6 +108,12 @@ class UnreadableError(Exception):
         (_raise_in_thread(KeyError("x")), "handler_error", "KeyError", "'x'"),
         (_raise(SystemExit(3)), "handler_error", "SystemExit", "3"),
         (_raise_in_thread(SystemExit(3)), "handler_error", "SystemExit", "3"),
+        (_raise(KeyboardInterrupt()), "handler_error", "KeyboardInterrupt", ""),
+        (_raise_in_thread(KeyboardInterrupt()), "handler_error", "KeyboardInterrupt", ""),
+        (_raise(GeneratorExit()), "handler_error", "GeneratorExit", ""),
+        (_raise(OddError()), "handler_error", None, ""),
+        (_raise(CodelessError("x")), "handler_error", None, "x"),
+        (_raise(_with_code("Bad Code")), "handler_error", None, "Too much."),
         (_raise(asyncio.CancelledError()), "handler_error", "asyncio.exceptions.CancelledError", ""),
         (
             _raise_in_thread(StopIteration()),

@@ -189,6 +189,7 @@ async def test_a_character_at_the_cut_is_left_out() -> None:
         (b"caf\xe9", "text/plain; charset=latin-1", "café"),
         (b"caf\xe9", "text/plain; charset=no-such", "caf\ufffd"),
         (b"abc", "text/plain; charset=zlib", "abc"),
+        (b"abc-123", "text/plain; charset=punycode", "abc-123"),
         (b"a\x00\x01\nb", "application/octet-stream", "a\ufffd\ufffd\nb"),
     ],
 )

@@ -1,4 +1,5 @@
 import orjson
+import pytest
 
 from taskmill.contracts import registry
 from taskmill.contracts.streams import REPORTS_STREAM, WORK_STREAM
@@ -201,6 +202,15 @@ async def test_a_row_that_postgresql_refuses_fails_alone(store: StoreClient, dat
     assert statuses == ["completed", "queued", "completed"]
     assert await store.refusal(registry.CREATE, id=new_id(), title="worse") == "internal_error"
     assert (await store.create(title="fine"))["title"] == "fine"
+
+
+@pytest.mark.parametrize("instant", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "1969-12-31T00:00:00Z"])
+async def test_a_time_that_cannot_be_is_not_stored(store: StoreClient, instant: str) -> None:
+    """Such a report is left out: PostgreSQL would keep an instant that Python cannot read back."""
+    task = await store.create(process=True)
+    await store.report(report("started", task["id"], started_at=instant), report("completed", task["id"], delivery=2))
+    assert (await store.get(task["id"]))["status"] == "completed"
+    assert await store.refusal(registry.LIST, filter={"created_after": instant}) == "invalid_request"
 
 
 async def test_the_largest_bundle_is_taken_in(store: StoreClient) -> None:

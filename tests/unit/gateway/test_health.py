@@ -10,8 +10,8 @@ from tests.support.gateway import RememberingStore, assert_problem
 STATES = [
     (True, {"postgresql": "up"}, ("up", "up", "up"), None),
     (True, {"postgresql": "down"}, ("up", "up", "down"), "database_unavailable"),
-    (True, StoreUnavailableError(), ("up", "down", "down"), "store_unavailable"),
-    (False, {"postgresql": "up"}, ("down", "down", "down"), "bus_unavailable"),
+    (True, StoreUnavailableError(), ("up", "down", "unknown"), "store_unavailable"),
+    (False, {"postgresql": "up"}, ("down", "unknown", "unknown"), "bus_unavailable"),
 ]
 
 

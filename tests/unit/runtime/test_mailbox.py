@@ -186,6 +186,22 @@ async def test_a_fault_of_the_handler_tells_nothing(fault: Exception) -> None:
         assert await box.ask(1) == 1
 
 
+async def test_a_fault_of_one_message_harms_no_other() -> None:
+    """What waited together with it is handled all the same."""
+    may_begin = asyncio.Event()
+
+    async def handle(messages: Sequence[int]) -> Sequence[int | TaskmillError]:
+        await may_begin.wait()
+        return [10 // message for message in messages]
+
+    async with running(mailbox(handle)) as box:
+        asked = [asyncio.create_task(box.ask(message)) for message in (1, 2, 0, 5)]
+        may_begin.set()
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+    assert [answers[0], answers[1], answers[3]] == [10, 5, 2]
+    assert isinstance(answers[2], InternalError)
+
+
 async def test_a_wrong_number_of_answers_is_a_fault() -> None:
     """No sender gets the answer of another, and none waits for ever."""
 

@@ -17,6 +17,10 @@ try:
     1 / 0
 except ZeroDivisionError:
     log.exception("three")
+try:
+    raise ValueError("x" * 1_000_000)
+except ValueError:
+    log.exception("four")
 """
 
 
@@ -26,12 +30,13 @@ def test_every_logger_writes_json_lines() -> None:
     result = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)  # noqa: S603 (our own)
     lines = [json.loads(line) for line in result.stderr.splitlines()]
     assert result.stdout == ""
-    assert [line["event"] for line in lines] == ["one", "two words", "three"]
+    assert [line["event"] for line in lines] == ["one", "two words", "three", "four"]
     assert all(line["service"] == "example" and line["task_id"] == "t1" and line["timestamp"] for line in lines)
-    assert [line["level"] for line in lines] == ["info", "warning", "error"]
-    assert [line["logger"] for line in lines] == ["ours", "theirs", "ours"]
+    assert [line["level"] for line in lines] == ["info", "warning", "error", "error"]
+    assert [line["logger"] for line in lines] == ["ours", "theirs", "ours", "ours"]
     assert lines[0]["answer"] == 42
     assert "ZeroDivisionError" in lines[2]["exception"]
+    assert len(lines[3]["exception"]) < 25_000
 
 
 def test_configuring_is_no_import_effect() -> None:

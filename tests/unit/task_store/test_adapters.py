@@ -1,6 +1,6 @@
 """What the adapters do without a server."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import orjson
@@ -63,7 +63,16 @@ def test_cursors_come_back_as_they_went() -> None:
     assert parse_number_cursor(None) == 0
 
 
-@pytest.mark.parametrize("cursor", ["x", "AAAA", "W10", "WyIyMDI2Il0", number_cursor(3), "WyJ4IiwgInkiXQ"])
+FAR_AWAY = [
+    ListPosition(datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14))), TASK_ID),
+    ListPosition(datetime(9999, 12, 31, tzinfo=timezone(-timedelta(hours=14))), TASK_ID),
+]
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    ["x", "AAAA", "W10", "WyIyMDI2Il0", number_cursor(3), "WyJ4IiwgInkiXQ", *map(list_cursor, FAR_AWAY)],
+)
 def test_a_made_up_list_cursor_is_refused(cursor: str) -> None:
     """What no page ended with is the caller's mistake."""
     with pytest.raises(InvalidRequestError):
@@ -71,7 +80,7 @@ def test_a_made_up_list_cursor_is_refused(cursor: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "cursor", ["x", "AAAA", "W10", "Wy0xXQ", "WzEuNV0", "Wzk5OTk5OTk5OTk5OTld", list_cursor(POSITION)]
+    "cursor", ["x", "AAAA", "W10", "Wy0xXQ", "WzEuNV0", "Wzk5OTk5OTk5OTk5OTld", "W3RydWVd", list_cursor(POSITION)]
 )
 def test_a_made_up_number_cursor_is_refused(cursor: str) -> None:
     """Neither text, nor a fraction, nor a number that no version can have."""

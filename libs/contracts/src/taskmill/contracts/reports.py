@@ -7,10 +7,10 @@ which the store tells a report of the current execution from one of an execution
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from taskmill.contracts.limits import MAX_KINDS_PER_PROCESSOR, MAX_QUEUES_PER_PROCESSOR
-from taskmill.contracts.tasks import Kind, ProcessorId, Progress, Queue, Result, TaskError, WireModel
+from taskmill.contracts.tasks import GivenInstant, Kind, ProcessorId, Progress, Queue, Result, TaskError, WireModel
 
 
 class AttemptReport(WireModel):
@@ -26,7 +26,7 @@ class Started(AttemptReport):
     """The handler is about to be called."""
 
     type: Literal["started"] = "started"
-    started_at: AwareDatetime
+    started_at: GivenInstant
 
 
 class Heartbeat(AttemptReport):
@@ -46,8 +46,8 @@ class Completed(AttemptReport):
     """The handler returned. It stands for `started` too: a quick task is told in one report."""
 
     type: Literal["completed"] = "completed"
-    started_at: AwareDatetime
-    finished_at: AwareDatetime
+    started_at: GivenInstant
+    finished_at: GivenInstant
     result: Result = None
 
 
@@ -55,8 +55,8 @@ class Failed(AttemptReport):
     """The handler raised, or its result cannot be kept. Stands for `started` too."""
 
     type: Literal["failed"] = "failed"
-    started_at: AwareDatetime
-    finished_at: AwareDatetime
+    started_at: GivenInstant
+    finished_at: GivenInstant
     error: TaskError
 
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
 from taskmill.contracts.limits import (
     DEFAULT_PAGE_ITEMS,
@@ -24,6 +24,7 @@ from taskmill.contracts.tasks import (
     DEFAULT_QUEUE,
     Attempt,
     Description,
+    GivenInstant,
     Kind,
     LabelKey,
     Labels,
@@ -119,8 +120,8 @@ class TaskFilter(Request):
         dict[LabelKey, LabelValue | None],
         Field(max_length=MAX_LABEL_CONDITIONS, description="Labels that the task has; null: with any value."),
     ] = {}
-    created_after: Annotated[AwareDatetime | None, Field(description="Created at or after this instant.")] = None
-    created_before: Annotated[AwareDatetime | None, Field(description="Created before this instant.")] = None
+    created_after: Annotated[GivenInstant | None, Field(description="Created at or after this instant.")] = None
+    created_before: Annotated[GivenInstant | None, Field(description="Created before this instant.")] = None
 
 
 class ListTasks(Request):
@@ -161,16 +162,16 @@ class ServerFields(Request):
     revision: Annotated[int | None, Field(description="The ETag's number.")] = None
     run: Annotated[int | None, Field(description="How often processing was asked for.")] = None
     attempt: Annotated[int | None, Field(description="Number of the newest attempt, over all runs.")] = None
-    run_at: Annotated[AwareDatetime | None, Field(description="When a scheduled task is due.")] = None
+    run_at: Annotated[GivenInstant | None, Field(description="When a scheduled task is due.")] = None
     processor_id: Annotated[str | None, Field(description="The processor that has, or had, the newest attempt.")] = None
     progress: Annotated[Progress | None, Field(description="How far the newest attempt says it is.")] = None
     result: Result = None
     error: Annotated[TaskError | None, Field(description="Why the newest attempt failed.")] = None
-    created_at: Annotated[AwareDatetime | None, Field(description="When the task was created.")] = None
-    updated_at: Annotated[AwareDatetime | None, Field(description="When the task last changed.")] = None
-    queued_at: Annotated[AwareDatetime | None, Field(description="When the task was last queued.")] = None
-    started_at: Annotated[AwareDatetime | None, Field(description="When the newest attempt started.")] = None
-    finished_at: Annotated[AwareDatetime | None, Field(description="When the newest run ended.")] = None
+    created_at: Annotated[GivenInstant | None, Field(description="When the task was created.")] = None
+    updated_at: Annotated[GivenInstant | None, Field(description="When the task last changed.")] = None
+    queued_at: Annotated[GivenInstant | None, Field(description="When the task was last queued.")] = None
+    started_at: Annotated[GivenInstant | None, Field(description="When the newest attempt started.")] = None
+    finished_at: Annotated[GivenInstant | None, Field(description="When the newest run ended.")] = None
 
 
 class UpdateTask(Request):
@@ -243,6 +244,8 @@ class ComponentState(StrEnum):
 
     UP = "up"
     DOWN = "down"
+    UNKNOWN = "unknown"
+    """Whoever could tell is away."""
 
 
 class StoreHealth(WireModel):

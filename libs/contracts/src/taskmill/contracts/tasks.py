@@ -1,6 +1,6 @@
 """A task as clients see it, and the types of its fields."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
@@ -106,6 +106,12 @@ ProcessorId = Annotated[
     StringConstraints(pattern=NAME_PATTERN, max_length=MAX_PROCESSOR_ID_CHARS),
     Field(description="Names one processor process."),
 ]
+EARLIEST_INSTANT = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST_INSTANT = datetime(9999, 1, 1, tzinfo=UTC)
+
+GivenInstant = Annotated[AwareDatetime, Field(ge=EARLIEST_INSTANT, lt=LATEST_INSTANT)]
+"""An instant that comes from outside: one that every time zone, PostgreSQL and Python can tell."""
+
 Instant = Annotated[AwareDatetime, Field(description="An instant, ISO 8601 in UTC.")]
 
 

@@ -147,23 +147,24 @@ class BatchingMailbox(Actor, Generic[M, R]):
                 answers = await self._handle([entry.message for entry in entries])
             answered = list(zip(entries, answers, strict=True))
         except BatchRefusedError as refusal:
-            await self._apply_halves(entries, refusal)
+            await self._apply_halves(entries, refusal.reason)
         except TimeoutError:
             _log.error("mailbox.handling_timed_out", mailbox=self.name, messages=len(entries))
             _answer_all(entries, OverloadedError())
         except TaskmillError as error:
             _answer_all(entries, error)
         except Exception:
+            # A fault of ours may be of one message, too: its neighbours shall not pay for it.
             _log.exception("mailbox.handler_failed", mailbox=self.name, messages=len(entries))
-            _answer_all(entries, InternalError())
+            await self._apply_halves(entries, InternalError())
         else:
             for entry, answer in answered:
                 _answer(entry, answer)
 
-    async def _apply_halves(self, entries: list[_Entry[M, R]], refusal: BatchRefusedError) -> None:
+    async def _apply_halves(self, entries: list[_Entry[M, R]], reason: TaskmillError) -> None:
         if len(entries) == 1:
-            _log.warning("mailbox.message_refused", mailbox=self.name, code=refusal.reason.code)
-            _answer(entries[0], refusal.reason)
+            _log.warning("mailbox.message_refused", mailbox=self.name, code=reason.code)
+            _answer(entries[0], reason)
             return
         middle = len(entries) // 2
         await self._apply(entries[:middle])

@@ -8,6 +8,9 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from taskmill.runtime.settings import LogSettings
 
+MAX_TRACEBACK_CHARS = 20_000
+"""An exception's message may be of any size; a line of the log may not."""
+
 
 def configure_logging(service: str, settings: LogSettings) -> None:
     """Set up structlog and the standard library's loggers of this process to log in one way.
@@ -53,4 +56,12 @@ def _rendering(settings: LogSettings) -> list[Processor]:
     if wants_console:
         # Not the default, which prints the values of local variables: secrets among them.
         return [remove_meta, structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
-    return [remove_meta, structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    return [remove_meta, structlog.processors.format_exc_info, _shorten_traceback, structlog.processors.JSONRenderer()]
+
+
+def _shorten_traceback(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    traceback = event.get("exception", "")
+    if len(traceback) > MAX_TRACEBACK_CHARS:
+        half = MAX_TRACEBACK_CHARS // 2
+        event["exception"] = f"{traceback[:half]}\n…\n{traceback[-half:]}"
+    return event

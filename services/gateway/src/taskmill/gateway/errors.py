@@ -2,6 +2,7 @@
 
 RequestError
 ├── PathNotFoundError          not_found
+├── MalformedHttpError         malformed_http
 ├── MethodNotAllowedError      method_not_allowed
 ├── RequestTimeoutError        request_timeout
 └── UnsupportedMediaTypeError  unsupported_media_type
@@ -18,6 +19,13 @@ class PathNotFoundError(RequestError):
 
     code = "not_found"
     detail = "There is nothing at this path."
+
+
+class MalformedHttpError(RequestError):
+    """What came in is no HTTP request."""
+
+    code = "malformed_http"
+    detail = "This is not an HTTP/1.1 request that can be read."
 
 
 class MethodNotAllowedError(RequestError):
@@ -44,6 +52,7 @@ class UnsupportedMediaTypeError(RequestError):
 
 
 HTTP_ONLY_ERRORS: tuple[type[RequestError], ...] = (
+    MalformedHttpError,
     PathNotFoundError,
     MethodNotAllowedError,
     RequestTimeoutError,
@@ -67,6 +76,7 @@ class HttpError:
 
 HTTP_ERRORS = {
     "invalid_json": HttpError(400, "The body is no JSON that can be kept"),
+    "malformed_http": HttpError(400, "No HTTP request"),
     "not_found": HttpError(404, "Nothing at this path"),
     "task_not_found": HttpError(404, "No such task"),
     "method_not_allowed": HttpError(405, "Method not allowed"),

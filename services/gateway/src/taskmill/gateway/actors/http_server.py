@@ -6,7 +6,10 @@ from contextlib import contextmanager
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from taskmill.gateway.api.problems import problem_response
+from taskmill.gateway.errors import MalformedHttpError
 from taskmill.runtime.actor import Actor
 
 DRAIN_SECONDS = 6
@@ -30,7 +33,7 @@ class HttpServer(Actor):
         self._listener = listener
         self._config = uvicorn.Config(
             app,
-            http="httptools",
+            http=_Protocol,
             ws="none",
             lifespan="off",
             backlog=BACKLOG,
@@ -61,6 +64,16 @@ class HttpServer(Actor):
         self._listener.close()
         if self._server is not None:
             self._server.should_exit = True
+
+
+class _Protocol(HttpToolsProtocol):
+    """uvicorn's HTTP/1.1, with an answer of ours to what is no HTTP at all, and so never reaches the application."""
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's words, which are no document
+        answer = problem_response(MalformedHttpError().problem(), {"Connection": "close"})
+        lines = [b"HTTP/1.1 400 Bad Request", *(b"%b: %b" % header for header in answer.raw_headers)]
+        self.transport.write(b"\r\n".join([*lines, b"", bytes(answer.body)]))
+        self.transport.close()
 
 
 class _Server(uvicorn.Server):

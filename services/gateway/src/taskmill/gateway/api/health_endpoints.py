@@ -88,13 +88,13 @@ class HealthEndpoints:
         return _json_response(Liveness(), 200)
 
     async def _components(self) -> Components:
-        down, up = ComponentState.DOWN, ComponentState.UP
+        down, up, unknown = ComponentState.DOWN, ComponentState.UP, ComponentState.UNKNOWN
         if not self._is_bus_connected():
-            return Components(nats=down, store=down, postgresql=down)
+            return Components(nats=down, store=unknown, postgresql=unknown)
         try:
             reply = await self._store.ask(registry.HEALTH, CheckHealth(), timeout_seconds=CHECK_SECONDS)
         except TaskmillError:
-            return Components(nats=up, store=down, postgresql=down)
+            return Components(nats=up, store=down, postgresql=unknown)
         return Components(nats=up, store=up, postgresql=_STORE_HEALTH.validate_json(reply).postgresql)
 
 

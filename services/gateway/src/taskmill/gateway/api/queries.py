@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
@@ -18,8 +18,9 @@ from taskmill.contracts.requests import (
     TaskSort,
 )
 from taskmill.contracts.status import Priority, TaskStatus
-from taskmill.contracts.tasks import Kind, Queue, Text
+from taskmill.contracts.tasks import GivenInstant, Kind, Queue, Text
 
+_DECIMAL = re.compile(r"[1-9][0-9]{0,5}|0", re.ASCII)
 _RFC3339 = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?([Zz]|[+-]\d{2}:\d{2})")
 
 
@@ -31,13 +32,17 @@ def _is_rfc3339(text: object) -> object:
 
 
 def _to_utc(instant: datetime) -> datetime:
-    try:
-        return instant.astimezone(UTC)
-    except OverflowError as error:
-        raise PydanticCustomError("datetime_parsing", "Input is out of the range of UTC") from error
+    return instant.astimezone(UTC)
 
 
-Instant = Annotated[AwareDatetime, BeforeValidator(_is_rfc3339), AfterValidator(_to_utc)]
+def _is_decimal(text: object) -> object:
+    # Left alone, pydantic would also take `1_0`, `+5` and ` 5`.
+    if isinstance(text, str) and not _DECIMAL.fullmatch(text):
+        raise PydanticCustomError("int_parsing", "Input should be a whole number such as 50")
+    return text
+
+
+Instant = Annotated[GivenInstant, BeforeValidator(_is_rfc3339), AfterValidator(_to_utc)]
 
 LabelCondition = Annotated[
     str,
@@ -57,7 +62,7 @@ def _one_condition_a_key(conditions: list[str]) -> list[str]:
 class PageQuery(Request):
     """Which page of a list."""
 
-    limit: PageLimit = DEFAULT_PAGE_ITEMS
+    limit: Annotated[PageLimit, BeforeValidator(_is_decimal)] = DEFAULT_PAGE_ITEMS
     cursor: Annotated[
         Cursor | SkipJsonSchema[None], Field(description="Where the page starts, as the last page told it. Opaque.")
     ] = None

@@ -49,6 +49,9 @@ class StrictRoute(APIRoute):
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Match as any route does, with HEAD taken for GET: the server leaves out the body of what answers it."""
+        if "\n" in scope["path"]:
+            # A path's pattern would match before a line feed at its end, too.
+            return Match.NONE, {}
         if scope.get("method") == "HEAD":
             return super().matches({**scope, "method": "GET"})
         return super().matches(scope)

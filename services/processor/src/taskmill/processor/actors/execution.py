@@ -156,7 +156,7 @@ class Execution(Actor):
                 return given_back_text(attempt.fence, "draining")
             # The handler cancelled itself, or awaited what was cancelled: a failure like any other.
             return self._failure(attempt, started_at, error)
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             return self._failure(attempt, started_at, error)
         return completed_text(attempt.fence, started_at, self._clock(), result)
 

@@ -1,7 +1,9 @@
 """What a handler returned or raised, in the words of the wire."""
 
+from contextlib import suppress
 from typing import Any
 
+from pydantic import ValidationError
 from pydantic_core import to_json
 
 from taskmill.contracts.errors import InvalidJsonError
@@ -30,7 +32,7 @@ def result_json(result: Any) -> bytes:
         text = to_json(result, inf_nan_mode="constants")
         check_json(text, max_depth=MAX_JSON_DEPTH)
     except InvalidJsonError as error:
-        raise BadResultError(str(error)) from error
+        raise BadResultError(f"The result cannot be kept exactly as JSON. {error}") from error
     except Exception as error:  # a result may be any object, whose own code may raise anything when it is written
         raise BadResultError("It cannot be written as JSON.") from error
     if len(text) > MAX_RESULT_BYTES:
@@ -44,14 +46,15 @@ def task_error(error: BaseException) -> TaskError:
         return TaskError(code="bad_result", message=str(error))
     message = storable_text(_message(error), MAX_ERROR_MESSAGE_CHARS)
     if isinstance(error, TaskFailedError):
-        return TaskError(code=error.code, message=message)
+        with suppress(AttributeError, ValidationError):  # a subclass may have broken what its base class promises
+            return TaskError(code=error.code, message=message)
     return TaskError(code="handler_error", type=_type_name(type(error)), message=message)
 
 
 def _message(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception:  # __str__ is the user's code
+    except BaseException:
         return "The exception has no readable message."
 
 

@@ -9,6 +9,7 @@ from uuid import UUID
 import orjson
 
 from taskmill.contracts.errors import FieldProblem, InvalidRequestError
+from taskmill.contracts.tasks import EARLIEST_INSTANT, LATEST_INSTANT
 
 
 class ListPosition(NamedTuple):
@@ -32,7 +33,7 @@ def parse_number_cursor(cursor: str | None) -> int:
     if cursor is None:
         return 0
     match _decode(cursor):
-        case [int(number)] if 0 <= number < 2**31:
+        case [int(number)] if not isinstance(number, bool) and 0 <= number < 2**31:
             return number
     raise _invalid_cursor()
 
@@ -54,9 +55,13 @@ def parse_list_cursor(cursor: str) -> ListPosition:
                 position = ListPosition(datetime.fromisoformat(created_at), UUID(task_id))
             except ValueError:
                 raise _invalid_cursor() from None
-            if position.created_at.tzinfo is not None:
+            if position.created_at.tzinfo is not None and _is_storable(position.created_at):
                 return position
     raise _invalid_cursor()
+
+
+def _is_storable(instant: datetime) -> bool:
+    return EARLIEST_INSTANT <= instant < LATEST_INSTANT
 
 
 def _encode(parts: Sequence[int | str]) -> str:
