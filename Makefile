@@ -77,6 +77,7 @@ PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 MANIFESTS := pyproject.toml $(addsuffix /pyproject.toml,$(MEMBERS))
 
 $(VENV)/.installed: requirements.lock $(MANIFESTS) | $(VENV)/bin/python
+	@echo "Installing into $(VENV); this is done once."
 	$(PIP_INSTALL) --require-hashes -r requirements.lock
 	$(PIP_INSTALL) --no-deps --no-build-isolation $(foreach member,$(MEMBERS),-e $(member))
 	@touch $@

@@ -48,6 +48,7 @@ class ChildProcess:
         self._stop_signal = stop_signal
         self._death_signal = death_signal
         self._stop_within_seconds = stop_within_seconds
+        self._log_start = 0
         self._process: asyncio.subprocess.Process | None = None
 
     @property
@@ -81,6 +82,7 @@ class ChildProcess:
             file.parent.mkdir(parents=True, exist_ok=True)
         self._rotate_log()
         with self.log_file.open("ab") as log:
+            self._log_start = log.tell()
             self._process = await asyncio.create_subprocess_exec(
                 *prefix,
                 *die_with_parent(self._death_signal),
@@ -125,11 +127,11 @@ class ChildProcess:
         self._signal(self._death_signal)
 
     def log_tail(self) -> str:
-        """Return the last 10 lines of its log, 4 KiB at most; empty when it logged nothing."""
+        """Return the last 10 lines that it logged since it was started, 4 KiB at most."""
         try:
             with self.log_file.open("rb") as log:
                 size = log.seek(0, 2)
-                log.seek(max(0, size - _TAIL_BYTES))
+                log.seek(max(self._log_start, size - _TAIL_BYTES))
                 lines = log.read().decode(errors="replace").splitlines()
         except FileNotFoundError:
             return ""

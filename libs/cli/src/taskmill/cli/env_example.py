@@ -10,7 +10,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from pydantic import SecretStr
+from pydantic import AliasChoices, SecretStr
 from pydantic.fields import FieldInfo
 
 from taskmill.cli.settings import StackSettings
@@ -45,9 +45,15 @@ def env_example() -> str:
 
 
 def _entry(variable: str, field: FieldInfo) -> str:
-    description = textwrap.fill(field.description or "", 118, initial_indent="# ", subsequent_indent="# ")
+    description = textwrap.fill(_description(variable, field), 118, initial_indent="# ", subsequent_indent="# ")
     default = None if field.default_factory is not None else field.default
     return f"\n{description}\n# {variable}={_text(default)}"
+
+
+def _description(variable: str, field: FieldInfo) -> str:
+    alias = field.validation_alias
+    others = [str(name) for name in alias.choices if name != variable] if isinstance(alias, AliasChoices) else []
+    return " ".join([field.description or "", *(f"{name} is understood, too; {variable} beats it." for name in others)])
 
 
 def _text(value: Any) -> str:

@@ -40,8 +40,8 @@ class Stack:
         self._processes: list[Supervised] = []
         self._stack_file = StackFile(data_dir / "stack.json", self._processes)
 
-    async def run(self, ready: Callable[[], None]) -> None:
-        """Start everything, call `ready`, and keep it running until cancelled; then drain and stop everything.
+    async def run(self, ready: Callable[[str], None]) -> None:
+        """Start everything, call `ready` with the URL of NATS, and keep it running; when cancelled, drain and stop it all.
 
         Processors stop first, so that their last reports are heard; then the gateway, the store and the servers.
 
@@ -65,7 +65,7 @@ class Stack:
             await _run_to_the_end(services.migration)
             await self._start(services.store)
             await self._wait_until_ready()
-            ready()
+            ready(nats.url)
             async with asyncio.TaskGroup() as supervision:
                 for process in self._processes:
                     supervision.create_task(keep_running(process, self._stack_file, self._warn))

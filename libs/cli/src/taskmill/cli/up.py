@@ -26,6 +26,8 @@ taskmill ready at {url}
 Post a task, and it is done in the background:
   curl -s {url}/tasks -H 'Content-Type: application/json' \
 -d '{{"title": "Say hello", "kind": "echo", "payload": {{"hello": "world"}}, "process": true}}'
+Every operation: {url}/docs
+Events for subscribers: {nats_url}, subjects tasks.v1.event.>
 The data and the logs are in {data_dir}. Ctrl-C stops everything.
 """
 
@@ -48,7 +50,9 @@ async def _run_alone(stack: Stack, settings: StackSettings, data_dir: Path) -> N
     with directory_lock(data_dir):
         await _end_orphans(data_dir / "run")
         await _check_address(settings.host, settings.port)
-        await stack.run(ready=lambda: typer.echo(_READY.format(url=settings.url, data_dir=data_dir), nl=False))
+        await stack.run(
+            lambda nats_url: typer.echo(_READY.format(url=settings.url, nats_url=nats_url, data_dir=data_dir), nl=False)
+        )
 
 
 async def _end_orphans(run_dir: Path) -> None:

@@ -63,7 +63,8 @@ class ProcessorSettings(NatsSettings, LogSettings, HealthSettings):
         Field(
             ge=0,
             le=3_600,
-            description="How long handlers may go on after SIGTERM; then their tasks are given back.",
+            description="How long handlers may go on after SIGTERM; then their tasks are given back. "
+            "Under `taskmill up` it is 2, for all has to end within 10 s.",
         ),
     ] = 5
     work_ack_wait_seconds: Annotated[
