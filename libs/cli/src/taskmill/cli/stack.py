@@ -41,7 +41,7 @@ class Stack:
         self._stack_file = StackFile(data_dir / "stack.json", self._processes)
 
     async def run(self, ready: Callable[[str], None]) -> None:
-        """Start everything, call `ready` with the URL of NATS, and keep it running; when cancelled, drain and stop it all.
+        """Start everything, call `ready` with the URL of NATS, and keep it running; drain and stop it when cancelled.
 
         Processors stop first, so that their last reports are heard; then the gateway, the store and the servers.
 
