@@ -7,18 +7,28 @@ from uuid import UUID
 import pytest
 
 from taskmill.contracts import errors
-from taskmill.contracts.errors import Problem, RemoteError, TaskmillError, UnavailableError, error_codes
+from taskmill.contracts.errors import (
+    Problem,
+    QueueFullError,
+    RemoteError,
+    TaskmillError,
+    UnavailableError,
+    error_codes,
+)
 
 CODES = {
+    "already_finished",
     "bus_unavailable",
     "database_unavailable",
     "field_not_editable",
+    "idempotency_key_reused",
     "illegal_transition",
     "internal_error",
     "invalid_json",
     "invalid_request",
     "overloaded",
     "payload_too_large",
+    "queue_full",
     "revision_mismatch",
     "run_active",
     "store_unavailable",
@@ -30,6 +40,7 @@ CODES = {
 ARGUMENTS: dict[str, tuple[object, ...]] = {
     "illegal_transition": ("pending", "failed"),
     "payload_too_large": ("payload", 5),
+    "queue_full": ("default", 5),
     "task_exists": (UUID(int=1),),
     "too_many_queues": (64,),
 }
@@ -61,6 +72,7 @@ def test_an_error_survives_the_way_over_the_bus(code: str) -> None:
 
 @pytest.mark.parametrize("code", sorted(CODES))
 def test_only_what_may_succeed_later_says_when(code: str) -> None:
-    """A time to wait is told for what is nobody's fault, and for nothing else."""
+    """A time to wait is told for what is nobody's fault, and for a queue that has no room now."""
     error = error_codes()[code]
-    assert (error.retry_after_seconds is not None) == issubclass(error, UnavailableError)
+    may_succeed_later = issubclass(error, UnavailableError | QueueFullError)
+    assert (error.retry_after_seconds is not None) == may_succeed_later

@@ -19,8 +19,10 @@ def test_the_subjects_are_these() -> None:
     assert subjects.work_filter("default", Priority.HIGH) == "tasks.v1.work.default.high.>"
     assert subjects.report("host-1-ab") == "tasks.v1.report.host-1-ab"
     assert subjects.event(EventType.COMPLETED, "echo", TASK_ID) == f"tasks.v1.event.completed.echo.{TASK_ID}"
+    assert subjects.cancel(TASK_ID) == f"tasks.v1.ctl.cancel.{TASK_ID}"
     assert subjects.RELAY_WAKE_SUBJECT == "tasks.v1.ctl.relay"
-    verbs = ["create", "create_many", "get", "list", "update", "delete", "process", "attempts", "events", "health"]
+    verbs = ["create", "create_many", "get", "list", "update", "delete", "process", "cancel"]
+    verbs += ["attempts", "events", "health"]
     assert [command.subject for command in COMMANDS] == [f"tasks.v1.cmd.{verb}" for verb in verbs]
 
 

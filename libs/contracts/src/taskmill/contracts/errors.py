@@ -11,9 +11,12 @@ TaskmillError
 │   ├── TaskNotFoundError        task_not_found
 │   ├── TaskExistsError          task_exists
 │   ├── RunActiveError           run_active
+│   ├── AlreadyFinishedError     already_finished
 │   ├── IllegalTransitionError   illegal_transition
 │   ├── RevisionMismatchError    revision_mismatch
+│   ├── IdempotencyKeyReusedError idempotency_key_reused
 │   ├── FieldNotEditableError    field_not_editable
+│   ├── QueueFullError           queue_full
 │   └── TooManyQueuesError       too_many_queues
 ├── UnavailableError             nobody's fault; the same request may succeed later
 │   ├── StoreUnavailableError    store_unavailable
@@ -131,6 +134,30 @@ class IllegalTransitionError(RequestError):
 
     def __init__(self, status: str, wanted: str) -> None:
         super().__init__(f"A task that is {status} cannot be set to {wanted}.")
+
+
+class AlreadyFinishedError(RequestError):
+    """A task that is not in a run was asked to be cancelled: it is too late, or too early."""
+
+    code = "already_finished"
+    detail = "The task is not being processed; there is nothing to cancel."
+
+
+class IdempotencyKeyReusedError(RequestError):
+    """Another request was made under this key."""
+
+    code = "idempotency_key_reused"
+    detail = "Another request was made under this Idempotency-Key."
+
+
+class QueueFullError(RequestError):
+    """As many tasks wait in a queue as the operator allows."""
+
+    code = "queue_full"
+    retry_after_seconds = 5
+
+    def __init__(self, queue: str, limit: int) -> None:
+        super().__init__(f"{limit} tasks wait in the queue {queue} already (TASKMILL_MAX_QUEUED_TASKS).")
 
 
 class RevisionMismatchError(RequestError):

@@ -13,7 +13,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, Field, JsonValue
 
 from taskmill.contracts.status import Priority, TaskStatus
-from taskmill.contracts.tasks import NextCursor, Progress, TaskError, WireModel
+from taskmill.contracts.tasks import Cancellation, NextCursor, Progress, RetryBackoff, TaskError, WireModel
 
 EVENT_SOURCE = "/taskmill/task-store"
 EVENT_CONTENT_TYPE = "application/cloudevents+json"
@@ -30,6 +30,8 @@ class EventType(StrEnum):
     PROGRESSED = "progressed"
     COMPLETED = "completed"
     FAILED = "failed"
+    CANCEL_REQUESTED = "cancel_requested"
+    CANCELLED = "cancelled"
     DELETED = "deleted"
 
     @property
@@ -56,6 +58,9 @@ class TaskCreatedData(EventData):
     description: str | None = None
     priority: Priority
     labels: dict[str, str]
+    max_attempts: int | None = None
+    backoff: RetryBackoff | None = None
+    timeout_seconds: float | None = None
     payload: JsonValue = None
 
 
@@ -70,16 +75,25 @@ class TaskQueuedData(EventData):
 
     dispatch: Annotated[int, Field(description="Number of the work item that is published for it.")]
     reason: Annotated[
-        Literal["process", "given_back", "due"],
-        Field(description="A client asked for processing; a processor gave the work back; its time has come."),
+        Literal["process", "given_back", "due", "lost"],
+        Field(
+            description="A client asked for processing; a processor gave the work back; its time has come; the work "
+            "item was lost, and is published again."
+        ),
     ]
+    attempt_limit: int = 0
 
 
 class TaskScheduledData(EventData):
     """The task waits for a point in time."""
 
     run_at: datetime
-    reason: Annotated[Literal["unknown_kind"], Field(description="The processor that had it knows no such kind.")]
+    reason: Annotated[
+        Literal["run_at", "retry", "unknown_kind"],
+        Field(description="A client gave the time; the attempt before failed; no handler for the kind where it was."),
+    ]
+    attempt_limit: int = 0
+    error: Annotated[TaskError | None, Field(description="Why the attempt before failed, for `retry`.")] = None
 
 
 class TaskStartedData(EventData):
@@ -97,11 +111,17 @@ class TaskProgressedData(EventData):
     progress: Progress
 
 
+EndedAllTheSame = Annotated[
+    Literal["too_late"] | None, Field(description="A cancellation had been asked for, but the attempt ended before it.")
+]
+
+
 class TaskCompletedData(EventData):
     """The work is done."""
 
     finished_at: datetime
     result: JsonValue = None
+    cancellation: EndedAllTheSame = None
 
 
 class TaskFailedData(EventData):
@@ -109,6 +129,26 @@ class TaskFailedData(EventData):
 
     finished_at: datetime
     error: TaskError
+    cancellation: EndedAllTheSame = None
+
+
+class TaskCancelRequestedData(EventData):
+    """A client wants the attempt in progress to be stopped."""
+
+    cancel_requested_at: datetime
+
+
+class TaskCancelledData(EventData):
+    """The task was cancelled."""
+
+    finished_at: datetime
+    cancellation: Annotated[
+        Cancellation,
+        Field(
+            description="before_start: it had not been started; confirmed: its processor stopped it; expired: its "
+            "processor did not answer."
+        ),
+    ]
 
 
 class TaskDeletedData(EventData):
@@ -124,6 +164,8 @@ EVENT_DATA: dict[EventType, type[EventData]] = {
     EventType.PROGRESSED: TaskProgressedData,
     EventType.COMPLETED: TaskCompletedData,
     EventType.FAILED: TaskFailedData,
+    EventType.CANCEL_REQUESTED: TaskCancelRequestedData,
+    EventType.CANCELLED: TaskCancelledData,
     EventType.DELETED: TaskDeletedData,
 }
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel
 
 from taskmill.contracts import requests, subjects
+from taskmill.contracts.control import CancelAttempt
 from taskmill.contracts.errors import Problem
 from taskmill.contracts.events import EVENT_DATA, EventPage, TaskEvent
 from taskmill.contracts.reports import ReportBundle
@@ -33,11 +34,12 @@ LIST = Command("list", requests.ListTasks, requests.TaskPage)
 UPDATE = Command("update", requests.UpdateTask, Task)
 DELETE = Command("delete", requests.DeleteTask, requests.DeleteTaskReply)
 PROCESS = Command("process", requests.ProcessTask, Task)
+CANCEL = Command("cancel", requests.CancelTask, Task)
 ATTEMPTS = Command("attempts", requests.ListAttempts, requests.AttemptPage)
 EVENTS = Command("events", requests.ListEvents, EventPage)
 HEALTH = Command("health", requests.CheckHealth, requests.StoreHealth)
 
-COMMANDS = (CREATE, CREATE_MANY, GET, LIST, UPDATE, DELETE, PROCESS, ATTEMPTS, EVENTS, HEALTH)
+COMMANDS = (CREATE, CREATE_MANY, GET, LIST, UPDATE, DELETE, PROCESS, CANCEL, ATTEMPTS, EVENTS, HEALTH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class Message:
 
 MESSAGES = (
     Message(f"{subjects.PREFIX}.work.<queue>.<priority>.<kind>.<task_id>", WorkItem, "task-store", "processor"),
+    Message(f"{subjects.PREFIX}.ctl.cancel.<task_id>", CancelAttempt, "task-store", "processor"),
     Message(f"{subjects.PREFIX}.report.<processor_id>", ReportBundle, "processor", "task-store"),
     Message(f"{subjects.PREFIX}.event.<type>.<kind>.<task_id>", TaskEvent, "task-store", "anyone"),
 )

@@ -7,10 +7,16 @@ which the store tells a report of the current execution from one of an execution
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
-from taskmill.contracts.limits import MAX_KINDS_PER_PROCESSOR, MAX_QUEUES_PER_PROCESSOR
-from taskmill.contracts.tasks import GivenInstant, Kind, ProcessorId, Progress, Queue, Result, TaskError, WireModel
+from taskmill.contracts.instants import BoundedInstant
+from taskmill.contracts.limits import (
+    MAX_BACKOFF_SECONDS,
+    MAX_KINDS_PER_PROCESSOR,
+    MAX_QUEUES_PER_PROCESSOR,
+    MAX_TRACEBACK_CHARS,
+)
+from taskmill.contracts.tasks import Kind, KindDefaults, ProcessorId, Progress, Queue, Result, TaskError, WireModel
 
 
 class AttemptReport(WireModel):
@@ -26,7 +32,7 @@ class Started(AttemptReport):
     """The handler is about to be called."""
 
     type: Literal["started"] = "started"
-    started_at: GivenInstant
+    started_at: BoundedInstant
 
 
 class Heartbeat(AttemptReport):
@@ -46,8 +52,8 @@ class Completed(AttemptReport):
     """The handler returned. It stands for `started` too: a quick task is told in one report."""
 
     type: Literal["completed"] = "completed"
-    started_at: GivenInstant
-    finished_at: GivenInstant
+    started_at: BoundedInstant
+    finished_at: BoundedInstant
     result: Result = None
 
 
@@ -55,9 +61,23 @@ class Failed(AttemptReport):
     """The handler raised, or its result cannot be kept. Stands for `started` too."""
 
     type: Literal["failed"] = "failed"
-    started_at: GivenInstant
-    finished_at: GivenInstant
+    started_at: BoundedInstant
+    finished_at: BoundedInstant
     error: TaskError
+    traceback: Annotated[str | None, StringConstraints(max_length=MAX_TRACEBACK_CHARS)] = None
+    is_final: Annotated[bool, Field(description="The handler says that another attempt is of no use.")] = False
+    retry_after_seconds: Annotated[
+        float | None,
+        Field(ge=0, le=MAX_BACKOFF_SECONDS, description="The wait that the handler asks for; null: the backoff."),
+    ] = None
+
+
+class Cancelled(AttemptReport):
+    """The handler was stopped because a client had asked for it."""
+
+    type: Literal["cancelled"] = "cancelled"
+    started_at: BoundedInstant
+    finished_at: BoundedInstant
 
 
 class GivenBack(AttemptReport):
@@ -71,17 +91,24 @@ class GivenBack(AttemptReport):
 
 
 class Hello(WireModel):
-    """A processor tells what it serves, at its start and after each reconnect: the store makes the consumers exist."""
+    """A processor tells what it serves, at its start, after each reconnect, and every few seconds.
+
+    The store makes the queues' consumers exist, and knows which processors there are.
+    """
 
     type: Literal["hello"] = "hello"
     queues: Annotated[list[Queue], Field(min_length=1, max_length=MAX_QUEUES_PER_PROCESSOR)]
     kinds: Annotated[list[Kind], Field(max_length=MAX_KINDS_PER_PROCESSOR)]
+    kind_defaults: Annotated[
+        dict[Kind, KindDefaults],
+        Field(max_length=MAX_KINDS_PER_PROCESSOR, description="What the handlers of those kinds declare."),
+    ] = {}
     slots: Annotated[int, Field(ge=1, description="Handlers that it executes at once.")]
     software_version: str
 
 
 Report = Annotated[
-    Started | Heartbeat | Progressed | Completed | Failed | GivenBack | Hello,
+    Started | Heartbeat | Progressed | Completed | Failed | Cancelled | GivenBack | Hello,
     Field(discriminator="type"),
 ]
 

@@ -11,9 +11,11 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
+from taskmill.contracts.instants import GivenInstant
 from taskmill.contracts.limits import (
     DEFAULT_PAGE_ITEMS,
     MAX_BATCH_TASKS,
+    MAX_IDEMPOTENCY_KEY_CHARS,
     MAX_LABEL_CONDITIONS,
     MAX_PAGE_ITEMS,
     MAX_TITLE_CHARS,
@@ -23,12 +25,13 @@ from taskmill.contracts.tasks import (
     DEFAULT_KIND,
     DEFAULT_QUEUE,
     Attempt,
+    Backoff,
     Description,
-    GivenInstant,
     Kind,
     LabelKey,
     Labels,
     LabelValue,
+    MaxAttempts,
     NextCursor,
     Payload,
     Progress,
@@ -38,9 +41,13 @@ from taskmill.contracts.tasks import (
     TaskReceipt,
     TaskSummary,
     Text,
+    TimeoutSeconds,
     Title,
     WireModel,
 )
+
+REPLAYED_HEADER = "Taskmill-Replayed"
+"""On a reply that was given before, to the first request under the same idempotency key; its value is `true`."""
 
 Cursor = Annotated[
     str,
@@ -59,6 +66,29 @@ class Request(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class IdempotencyKey(Request):
+    """By which the store recognises a request that is made again: it is answered as the first one was.
+
+    A key belongs to what is asked of which task: the same one may be used for another command.
+    """
+
+    key: Annotated[
+        str,
+        StringConstraints(pattern=r"^[\x21-\x7e]+$", max_length=MAX_IDEMPOTENCY_KEY_CHARS),
+        Field(description="What the client chose: 1 to 255 visible ASCII characters."),
+    ]
+    fingerprint: Annotated[
+        str,
+        StringConstraints(pattern=r"^[0-9a-f]{64}$"),
+        Field(description="SHA-256 of the request's content, by which another request under the same key is noticed."),
+    ]
+
+
+Idempotency = Annotated[
+    IdempotencyKey | None, Field(description="Under which the request may be repeated without being done twice.")
+]
+
+
 class NewTask(Request):
     """A task that a client wants to exist."""
 
@@ -71,19 +101,27 @@ class NewTask(Request):
     payload: Payload = None
     queue: Queue = DEFAULT_QUEUE
     labels: Labels = {}
+    max_attempts: MaxAttempts = None
+    backoff: Backoff = None
+    timeout_seconds: TimeoutSeconds = None
     process: Annotated[bool, Field(description="Whether to start processing at once.")] = False
+    run_at: Annotated[
+        GivenInstant | None, Field(description="When to start processing; one that has passed means at once.")
+    ] = None
 
 
 class CreateTask(NewTask):
     """Create one task. Replied to with `Task`."""
 
     id: Annotated[UUID, Field(description="The new task's id: a UUID, version 7, made by the caller.")]
+    idempotency: Idempotency = None
 
 
 class CreateTasks(Request):
     """Create many tasks, all or none. Replied to with `CreateTasksReply`."""
 
     tasks: Annotated[list[CreateTask], Field(min_length=1, max_length=MAX_BATCH_TASKS)]
+    idempotency: Idempotency = None
 
 
 class CreateTasksReply(WireModel):
@@ -150,6 +188,9 @@ class EditableTask(Request):
     payload: Payload = None
     queue: Queue = DEFAULT_QUEUE
     labels: Labels = {}
+    max_attempts: MaxAttempts = None
+    backoff: Backoff = None
+    timeout_seconds: TimeoutSeconds = None
     status: TaskStatus
 
 
@@ -162,7 +203,13 @@ class ServerFields(Request):
     revision: Annotated[int | None, Field(description="The ETag's number.")] = None
     run: Annotated[int | None, Field(description="How often processing was asked for.")] = None
     attempt: Annotated[int | None, Field(description="Number of the newest attempt, over all runs.")] = None
+    attempt_limit: Annotated[
+        int | None, Field(description="The number of the last attempt that the newest run may come to.")
+    ] = None
     run_at: Annotated[GivenInstant | None, Field(description="When a scheduled task is due.")] = None
+    cancel_requested_at: Annotated[
+        GivenInstant | None, Field(description="When it was asked to cancel the attempt that is in progress.")
+    ] = None
     processor_id: Annotated[str | None, Field(description="The processor that has, or had, the newest attempt.")] = None
     progress: Annotated[Progress | None, Field(description="How far the newest attempt says it is.")] = None
     result: Result = None
@@ -195,6 +242,7 @@ class DeleteTask(Request):
     """Delete one task; its events stay. Replied to with `DeleteTaskReply`."""
 
     id: UUID
+    force: Annotated[bool, Field(description="Cancel an active run first, and do not wait for its processor.")] = False
     expected_revision: ExpectedRevision = None
 
 
@@ -210,6 +258,15 @@ class ProcessTask(Request):
 
     id: UUID
     expected_revision: ExpectedRevision = None
+    idempotency: Idempotency = None
+
+
+class CancelTask(Request):
+    """Cancel a task's run. Replied to with `Task`: `cancelled`, or in progress with `cancel_requested_at`."""
+
+    id: UUID
+    expected_revision: ExpectedRevision = None
+    idempotency: Idempotency = None
 
 
 class ListAttempts(Request):

@@ -9,6 +9,9 @@ from taskmill.contracts.status import Priority
 MESSAGE_ID_HEADER = "Nats-Msg-Id"
 """JetStream drops a message whose id it has seen within the stream's duplicate window."""
 
+EXPECTED_LAST_SEQUENCE_HEADER = "Nats-Expected-Last-Sequence"
+"""JetStream refuses a message unless the stream's newest one has this sequence."""
+
 POSITION_HEADER = "Taskmill-Position"
 """On events: the position in the store's log."""
 

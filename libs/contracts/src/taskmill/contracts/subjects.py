@@ -12,6 +12,9 @@ WORK_SUBJECTS = f"{PREFIX}.work.>"
 REPORT_SUBJECTS = f"{PREFIX}.report.>"
 EVENT_SUBJECTS = f"{PREFIX}.event.>"
 
+CANCEL_SUBJECTS = f"{PREFIX}.ctl.cancel.*"
+"""Every processor listens: whoever has the task stops it."""
+
 RELAY_WAKE_SUBJECT = f"{PREFIX}.ctl.relay"
 """A store that does not lead tells the leader that it has committed events. A hint: losing it costs a poll's delay."""
 
@@ -36,9 +39,34 @@ def report(processor_id: str) -> str:
     return f"{PREFIX}.report.{processor_id}"
 
 
+def cancel(task_id: UUID) -> str:
+    """Tells the processor that has a task to stop its handler; the body is `CancelAttempt`.
+
+    Core NATS: it may be lost, and is repeated.
+    """
+    return f"{PREFIX}.ctl.cancel.{task_id}"
+
+
+def task_work(task_id: UUID) -> str:
+    """What selects the work item of a task, whatever queue, priority and kind it was published for."""
+    return f"{PREFIX}.work.*.*.*.{task_id}"
+
+
 def event(event_type: EventType, kind: str, task_id: UUID) -> str:
     """The subject of an event, such as `tasks.v1.event.completed.http-request.<task id>`."""
     return f"{PREFIX}.event.{event_type.value}.{kind}.{task_id}"
+
+
+def parse_cancel(subject: str) -> UUID:
+    """The task that a subject of `cancel` names.
+
+    Raises:
+        ValueError: It is no such subject.
+    """
+    prefix, _, task_id = subject.rpartition(".")
+    if prefix != f"{PREFIX}.ctl.cancel":
+        raise ValueError("not the subject of a cancellation")
+    return UUID(task_id)
 
 
 class EventSubject(NamedTuple):

@@ -1,6 +1,6 @@
 """A task as clients see it, and the types of its fields."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
@@ -10,6 +10,9 @@ from pydantic_core import PydanticCustomError
 
 from taskmill.contracts.json_text import is_nested_within, json_size
 from taskmill.contracts.limits import (
+    MAX_ATTEMPTS,
+    MAX_BACKOFF_FACTOR,
+    MAX_BACKOFF_SECONDS,
     MAX_DESCRIPTION_CHARS,
     MAX_ERROR_MESSAGE_CHARS,
     MAX_JSON_DEPTH,
@@ -19,6 +22,7 @@ from taskmill.contracts.limits import (
     MAX_PROCESSOR_ID_CHARS,
     MAX_PROGRESS_MESSAGE_CHARS,
     MAX_RESULT_BYTES,
+    MAX_TIMEOUT_SECONDS,
     MAX_TITLE_CHARS,
 )
 from taskmill.contracts.status import Priority, TaskStatus
@@ -106,12 +110,6 @@ ProcessorId = Annotated[
     StringConstraints(pattern=NAME_PATTERN, max_length=MAX_PROCESSOR_ID_CHARS),
     Field(description="Names one processor process."),
 ]
-EARLIEST_INSTANT = datetime(1970, 1, 1, tzinfo=UTC)
-LATEST_INSTANT = datetime(9999, 1, 1, tzinfo=UTC)
-
-GivenInstant = Annotated[AwareDatetime, Field(ge=EARLIEST_INSTANT, lt=LATEST_INSTANT)]
-"""An instant that comes from outside: one that every time zone, PostgreSQL and Python can tell."""
-
 Instant = Annotated[AwareDatetime, Field(description="An instant, ISO 8601 in UTC.")]
 
 
@@ -122,6 +120,85 @@ class WireModel(BaseModel):
     """Base of what Taskmill writes: immutable; a reader ignores fields that a newer writer added."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", serialize_by_alias=True)
+
+
+class RetryBackoff(WireModel):
+    """How long a task waits for its next attempt: `base_seconds`, times `factor` for each retry before, up to a cap."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    base_seconds: Annotated[
+        float, Field(ge=0, le=MAX_BACKOFF_SECONDS, description="The wait before the first retry, in seconds.")
+    ] = 2.0
+    factor: Annotated[
+        float, Field(ge=1, le=MAX_BACKOFF_FACTOR, description="By what each wait is longer than the one before.")
+    ] = 2.0
+    cap_seconds: Annotated[float, Field(ge=0, le=MAX_BACKOFF_SECONDS, description="The longest wait, in seconds.")] = (
+        300.0
+    )
+    jitter: Annotated[
+        float,
+        Field(ge=0, le=1, description="Share of each wait that is random, so that tasks do not come back all at once."),
+    ] = 0.1
+
+
+MaxAttempts = Annotated[
+    Annotated[int, Field(ge=1, le=MAX_ATTEMPTS)] | None,
+    Field(description="Attempts in a run at most, 1 to 100; null: what the kind says, or else 1."),
+]
+Backoff = Annotated[
+    RetryBackoff | None, Field(description="The wait between attempts; null: what the kind says, or else 2 s, doubled.")
+]
+TimeoutSeconds = Annotated[
+    Annotated[float, Field(gt=0, le=MAX_TIMEOUT_SECONDS)] | None,
+    Field(description="How long an attempt may take, in seconds; null: what the kind says, or else for ever."),
+]
+
+
+class KindDefaults(WireModel):
+    """What holds for tasks of a kind that do not say otherwise. Its handler declares it."""
+
+    max_attempts: MaxAttempts = None
+    backoff: Backoff = None
+    timeout_seconds: TimeoutSeconds = None
+
+
+class WaitReason(StrEnum):
+    """What a waiting task waits for."""
+
+    DUE_TIME = "due_time"
+    SLOT = "slot"
+    PROCESSOR = "processor"
+    KIND = "kind"
+
+
+class WaitingFor(WireModel):
+    """Why a task does not move: told for every task that is scheduled or queued."""
+
+    reason: Annotated[
+        WaitReason,
+        Field(
+            description="due_time: its `run_at`. slot: a processor that serves its queue and kind to be free. "
+            "processor: any that serves its queue. kind: one in its queue that has a handler for its kind."
+        ),
+    ]
+    until: Annotated[datetime | None, Field(description="When it is due, for `due_time`.")] = None
+
+
+class Cancellation(StrEnum):
+    """What became of a request to cancel."""
+
+    BEFORE_START = "before_start"
+    """The task had not been started."""
+
+    CONFIRMED = "confirmed"
+    """The processor stopped the handler."""
+
+    EXPIRED = "expired"
+    """The processor did not answer until the lease ran out; whatever it still reports changes nothing."""
+
+    TOO_LATE = "too_late"
+    """The attempt had ended before the request reached it."""
 
 
 class Progress(WireModel):
@@ -170,13 +247,27 @@ class TaskSummary(WireModel):
     revision: Annotated[int, Field(ge=1, description="Rises when the status or an editable field changes: the ETag.")]
     run: Annotated[int, Field(ge=0, description="How often processing was asked for.")]
     attempt: Annotated[int, Field(ge=0, description="Number of the newest attempt, over all runs.")]
+    attempt_limit: Annotated[
+        int, Field(ge=0, description="The number of the last attempt that the newest run may come to.")
+    ] = 0
+    max_attempts: MaxAttempts = None
+    backoff: Backoff = None
+    timeout_seconds: TimeoutSeconds = None
     run_at: Annotated[datetime | None, Field(description="When a scheduled task is due.")] = None
+    cancel_requested_at: Annotated[
+        datetime | None, Field(description="When it was asked to cancel the attempt that is in progress.")
+    ] = None
+    waiting_for: Annotated[
+        WaitingFor | None, Field(description="What a scheduled or queued task waits for, when it was read.")
+    ] = None
     processor_id: Annotated[str | None, Field(description="The processor that has, or had, the newest attempt.")] = None
     progress: Annotated[Progress | None, Field(description="How far the newest attempt says it is.")] = None
     error: Annotated[TaskError | None, Field(description="Why the newest attempt failed.")] = None
     created_at: Instant
     updated_at: Instant
-    queued_at: Annotated[datetime | None, Field(description="When the task was last queued.")] = None
+    queued_at: Annotated[
+        datetime | None, Field(description="When the newest attempt was last queued; null: it has not been.")
+    ] = None
     started_at: Annotated[datetime | None, Field(description="When the newest attempt started.")] = None
     finished_at: Annotated[datetime | None, Field(description="When the newest run ended.")] = None
 
@@ -207,6 +298,7 @@ class AttemptOutcome(StrEnum):
 
     COMPLETED = "completed"
     FAILED = "failed"
+    CANCELLED = "cancelled"
 
 
 class Attempt(WireModel):
@@ -221,3 +313,4 @@ class Attempt(WireModel):
     finished_at: Annotated[datetime | None, Field(description="When it ended; null: it has not.")] = None
     outcome: Annotated[AttemptOutcome | None, Field(description="How it ended; null: it has not.")] = None
     error: Annotated[TaskError | None, Field(description="Why it failed.")] = None
+    traceback: Annotated[str | None, Field(description="The end of the handler's traceback, for its developer.")] = None

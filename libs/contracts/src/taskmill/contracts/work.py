@@ -6,7 +6,7 @@ from uuid import UUID
 from pydantic import Field, JsonValue
 
 from taskmill.contracts.status import Priority
-from taskmill.contracts.tasks import Kind, Labels, Queue, Title, WireModel
+from taskmill.contracts.tasks import Kind, Labels, Queue, TimeoutSeconds, Title, WireModel
 
 
 class WorkItem(WireModel):
@@ -20,6 +20,8 @@ class WorkItem(WireModel):
     run: Annotated[int, Field(ge=1)]
     attempt: Annotated[int, Field(ge=1)]
     dispatch: Annotated[int, Field(ge=1, description="Number of this publication of the task's work.")]
+    attempt_limit: Annotated[int, Field(ge=1, description="The last attempt that the run may come to.")] = 1
+    timeout_seconds: TimeoutSeconds = None
     title: Title
     kind: Kind
     queue: Queue
