@@ -19,7 +19,7 @@ from taskmill.contracts.errors import (
     TaskNotFoundError,
 )
 from taskmill.runtime.nats_session import NatsSession
-from taskmill.runtime.requests import RequestClient, RequestServer
+from taskmill.runtime.requests import Reply, RequestClient, RequestServer
 from tests.support.actors import running
 from tests.support.eventually import eventually
 
@@ -48,7 +48,8 @@ async def test_each_request_gets_its_own_reply(session: NatsSession) -> None:
     async with running(server(session, echo, max_in_flight=1_000)):
         requests = client(session)
         bodies = [str(number).encode() for number in range(1_000)]
-        assert await asyncio.gather(*[requests.request("svc.do", body) for body in bodies]) == bodies
+        replies = await asyncio.gather(*[requests.request("svc.do", body) for body in bodies])
+        assert replies == [Reply(body) for body in bodies]
     assert not session.requests._waiting
 
 
@@ -66,7 +67,7 @@ async def test_a_reply_that_does_not_come_in_time(session: NatsSession) -> None:
             await client(session).request("svc.do", b"", timeout_seconds=0.1)
         assert 0.1 <= time.monotonic() - began < 1
         may_answer.set()
-        assert await client(session).request("svc.do", b"next") == b"next"
+        assert (await client(session).request("svc.do", b"next")).body == b"next"
     assert not session.requests._waiting
 
 
@@ -128,7 +129,7 @@ async def test_requests_are_served_again_after_a_killed_server(
         await eventually(lambda: not own_session.is_connected)
         await nats_server.start()
         await eventually(lambda: own_session.is_connected)
-        assert await client(own_session).request("svc.do", b"again") == b"again"
+        assert (await client(own_session).request("svc.do", b"again")).body == b"again"
 
 
 async def test_an_error_keeps_its_code_and_details(session: NatsSession) -> None:
@@ -171,7 +172,7 @@ async def test_a_fault_is_logged_and_not_told(session: NatsSession) -> None:
     async with running(server(session, fail)):
         with capture_logs() as logs, pytest.raises(RemoteError) as caught:
             await client(session).request("svc.do", b"x")
-        assert await client(session).request("svc.do", b"") == b"fine"
+        assert (await client(session).request("svc.do", b"")).body == b"fine"
     assert caught.value.problem() == InternalError().problem()
     assert [(entry["event"], entry["exc_info"]) for entry in logs] == [("request.failed", True)]
 
@@ -182,7 +183,7 @@ async def test_garbage_harms_nobody(session: NatsSession) -> None:
         session.publish("svc.do", b"\xff\x00 no reply")
         session.publish(f"{session.requests._prefix}999999", b"nobody waits")
         session.publish(f"{session.requests._prefix}\xe9", b"no token", headers={"A": "\xff"})
-        assert await client(session).request("svc.do", b"\xff\x00") == b"\xff\x00"
+        assert (await client(session).request("svc.do", b"\xff\x00")).body == b"\xff\x00"
 
 
 @pytest.mark.parametrize(
@@ -216,8 +217,8 @@ async def test_beyond_its_limit_a_server_refuses_at_once(session: NatsSession) -
             await client(session).request("svc.do", b"")
         assert caught.value.problem() == OverloadedError().problem()
         may_answer.set()
-        assert await asyncio.gather(*served) == [b"a"] * 3
-        assert await client(session).request("svc.do", b"b") == b"b"
+        assert await asyncio.gather(*served) == [Reply(b"a")] * 3
+        assert (await client(session).request("svc.do", b"b")).body == b"b"
 
 
 async def test_a_handler_that_hangs_is_ended(session: NatsSession) -> None:
@@ -251,7 +252,7 @@ async def test_a_drain_finishes_what_is_in_flight(session: NatsSession) -> None:
         with pytest.raises(StoreUnavailableError):
             await client(session).request("svc.do", b"")
         may_answer.set()
-        assert await task == b"a"
+        assert await task == Reply(b"a")
 
 
 @pytest.mark.parametrize("reply_bytes", [512 * 1024, 512 * 1024 + 1, 20 * 1024 * 1024])
@@ -263,7 +264,19 @@ async def test_large_replies_arrive_whole(session: NatsSession, reply_bytes: int
 
     async with running(server(session, large)):
         reply = await client(session).request("svc.do", b"")
-    assert reply == await large(b"")
+    assert reply == Reply(await large(b""))
+
+
+@pytest.mark.parametrize("reply_bytes", [0, 5, 512 * 1024 + 1])
+async def test_a_reply_may_have_headers(session: NatsSession, reply_bytes: int) -> None:
+    """They arrive with the body, whether or not that was deflated on the way; how it travelled is not told."""
+    told = Reply(b"x" * reply_bytes, {"Taskmill-Replayed": "true", "A": "b: c"})
+
+    async def handle(_: bytes) -> Reply:
+        return told
+
+    async with running(RequestServer(session, "svc", {"svc.do": handle}, group="svc", max_in_flight=1)):
+        assert await client(session).request("svc.do", b"") == told
 
 
 async def test_a_reply_that_cannot_be_sent_is_a_fault(session: NatsSession) -> None:

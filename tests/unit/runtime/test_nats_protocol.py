@@ -1,6 +1,6 @@
 import pytest
 
-from taskmill.runtime.nats_protocol import encode_headers, encode_publish, header_value, status_of
+from taskmill.runtime.nats_protocol import decode_headers, encode_headers, encode_publish, header_value, status_of
 
 
 def test_publish_without_reply_and_headers() -> None:
@@ -56,3 +56,11 @@ def test_header_value() -> None:
     assert header_value(headers, "Last") == "z"
     assert header_value(headers, "Missing") is None
     assert header_value(None, "Last") is None
+
+
+def test_headers_are_read_as_they_were_written() -> None:
+    """Every header comes back; what is no header, or no UTF-8, harms nobody."""
+    headers = {"A": "b", "Taskmill-Replayed": "true", "C": "d: e"}
+    assert decode_headers(encode_headers(headers)) == headers
+    assert decode_headers(b"NATS/1.0 503\r\n\r\n") == {}
+    assert decode_headers(b"NATS/1.0\r\nnonsense\r\nA:b\r\nE: \xff\r\n\r\n") == {"A": "b", "E": "\ufffd"}

@@ -92,3 +92,14 @@ def header_value(headers: bytes | None, name: str) -> str | None:
         return None
     start += len(name) + 3
     return headers[start : headers.index(b"\r\n", start)].strip().decode(errors="replace")
+
+
+def decode_headers(headers: bytes) -> dict[str, str]:
+    """All headers of a header block. Of a name that comes twice, the last value; lines that are no header are left out.
+
+    Args:
+        headers: The block, with its first line, as the server sent it.
+    """
+    lines = headers.decode(errors="replace").split("\r\n")[1:]
+    pairs = (line.partition(":") for line in lines)
+    return {name: value.strip() for name, colon, value in pairs if colon}

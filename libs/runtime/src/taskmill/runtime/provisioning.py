@@ -16,10 +16,13 @@ UNLIMITED = -1
 NANOSECONDS = 1_000_000_000
 
 
-async def ensure_stream(session: NatsSession, spec: StreamSpec) -> None:
+async def ensure_stream(session: NatsSession, spec: StreamSpec) -> str:
     """Create a stream, or bring the one that exists in line with its spec.
 
     What a spec does not mention stays as it is: an operator may raise `num_replicas`, for one.
+
+    Returns:
+        When the stream was created, as the server writes it: another text is another stream.
 
     Raises:
         BusUnavailableError: JetStream cannot be reached.
@@ -29,17 +32,19 @@ async def ensure_stream(session: NatsSession, spec: StreamSpec) -> None:
     existing = await _existing_stream(session, spec.name)
     if existing is None:
         try:
-            await jetstream_request(session, f"STREAM.CREATE.{spec.name}", wanted)
+            created = await jetstream_request(session, f"STREAM.CREATE.{spec.name}", wanted)
         except JetStreamError as error:
             # Somebody else was faster, with another version of the spec.
             if error.error_code != STREAM_NAME_TAKEN:
                 raise
-            existing = await _existing_stream(session, spec.name)
+            existing = await jetstream_request(session, f"STREAM.INFO.{spec.name}")
         else:
             _log.info("stream.created", stream=spec.name)
-    if existing is not None and not _agrees(existing, wanted):
-        await jetstream_request(session, f"STREAM.UPDATE.{spec.name}", {**existing, **wanted})
+            return str(created["created"])
+    if not _agrees(existing["config"], wanted):
+        await jetstream_request(session, f"STREAM.UPDATE.{spec.name}", {**existing["config"], **wanted})
         _log.info("stream.updated", stream=spec.name)
+    return str(existing["created"])
 
 
 async def ensure_consumer(session: NatsSession, spec: ConsumerSpec) -> None:
@@ -59,13 +64,11 @@ async def ensure_consumer(session: NatsSession, spec: ConsumerSpec) -> None:
 
 async def _existing_stream(session: NatsSession, name: str) -> dict[str, Any] | None:
     try:
-        reply = await jetstream_request(session, f"STREAM.INFO.{name}")
+        return await jetstream_request(session, f"STREAM.INFO.{name}")
     except JetStreamError as error:
         if error.error_code == NO_SUCH_STREAM:
             return None
         raise
-    config: dict[str, Any] = reply["config"]
-    return config
 
 
 def _agrees(existing: dict[str, Any], wanted: dict[str, Any]) -> bool:

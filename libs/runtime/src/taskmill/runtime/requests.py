@@ -9,6 +9,8 @@ import zlib
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from functools import partial
+from types import MappingProxyType
+from typing import NamedTuple
 
 import structlog
 from pydantic import ValidationError
@@ -24,14 +26,12 @@ from taskmill.contracts.errors import (
     TaskmillError,
 )
 from taskmill.runtime.actor import Actor, stopped_within
-from taskmill.runtime.nats_protocol import header_value
+from taskmill.runtime.failpoint import failpoint
+from taskmill.runtime.nats_protocol import decode_headers
 from taskmill.runtime.nats_session import NatsSession
-from taskmill.runtime.request_mux import Answer, NoRespondersError
+from taskmill.runtime.request_mux import NoRespondersError
 
 _log = structlog.get_logger(__name__)
-
-Handler = Callable[[bytes], Awaitable[bytes]]
-"""Takes the body of a request and returns the body of its reply; a `TaskmillError` becomes an error reply."""
 
 DEFLATE_ABOVE_BYTES = 512 * 1024
 MAX_INFLATED_BYTES = 64 * 1024 * 1024
@@ -39,7 +39,24 @@ MAX_INFLATED_BYTES = 64 * 1024 * 1024
 _ERROR_HEADER = "Nats-Service-Error"
 _ERROR_CODE_HEADER = "Nats-Service-Error-Code"
 _ENCODING_HEADER = "Content-Encoding"
-_DEFLATED = {_ENCODING_HEADER: "deflate"}
+_DEFLATE = "deflate"
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+
+
+class Reply(NamedTuple):
+    """What a request is answered with.
+
+    Attributes:
+        body: What it says.
+        headers: What else is to be known of it, by name. `Content-Encoding` is not for handlers to set.
+    """
+
+    body: bytes
+    headers: Mapping[str, str] = _NO_HEADERS
+
+
+Handler = Callable[[bytes], Awaitable[bytes | Reply]]
+"""Takes the body of a request and returns its reply, or just its body; a `TaskmillError` becomes an error reply."""
 
 
 class RequestClient:
@@ -54,8 +71,8 @@ class RequestClient:
         self._requests = session.requests
         self._timeout_seconds = timeout_seconds
 
-    async def request(self, subject: str, body: bytes, *, timeout_seconds: float | None = None) -> bytes:
-        """Send a request and return the body of its reply.
+    async def request(self, subject: str, body: bytes, *, timeout_seconds: float | None = None) -> Reply:
+        """Send a request and return its reply.
 
         A request that ends in an `UnavailableError` may have been carried out all the same.
 
@@ -76,13 +93,14 @@ class RequestClient:
             answer = await self._requests.request(subject, body, timeout_seconds=timeout_seconds)
         except (NoRespondersError, TimeoutError):
             raise StoreUnavailableError from None
-        return answer.body if answer.headers is None else _read(answer)
+        return Reply(answer.body) if answer.headers is None else _read(answer.body, decode_headers(answer.headers))
 
 
-def _read(answer: Answer) -> bytes:
-    body = _inflate(answer.body) if header_value(answer.headers, _ENCODING_HEADER) == "deflate" else answer.body
-    if header_value(answer.headers, _ERROR_CODE_HEADER) is None:
-        return body
+def _read(body: bytes, headers: dict[str, str]) -> Reply:
+    if headers.pop(_ENCODING_HEADER, None) == _DEFLATE:
+        body = _inflate(body)
+    if _ERROR_CODE_HEADER not in headers:
+        return Reply(body, headers)
     try:
         problem = Problem.model_validate_json(body)
     except ValidationError:
@@ -182,12 +200,12 @@ class RequestServer(Actor):
             _log.exception("request.failed", server=self.name)
             self._answer_error(reply, InternalError())
         else:
-            self._answer_body(reply, answer)
+            failpoint("store.before_reply")
+            self._answer_with(reply, *(answer if isinstance(answer, Reply) else Reply(answer)))
 
-    def _answer_body(self, reply: str, body: bytes) -> None:
-        headers = None
+    def _answer_with(self, reply: str, body: bytes, headers: Mapping[str, str]) -> None:
         if len(body) > DEFLATE_ABOVE_BYTES:
-            body, headers = zlib.compress(body, 1), _DEFLATED
+            body, headers = zlib.compress(body, 1), {**headers, _ENCODING_HEADER: _DEFLATE}
         try:
             self._session.publish(reply, body, headers=headers)
         except PayloadTooLargeError:
