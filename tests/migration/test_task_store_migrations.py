@@ -1,6 +1,7 @@
 import asyncio
 import os
 import sys
+import uuid
 
 import asyncpg
 from alembic.autogenerate import compare_metadata
@@ -12,6 +13,13 @@ from sqlalchemy.pool import NullPool
 from taskmill.task_store.adapters.models import Base
 from taskmill.task_store.migrations import downgrade, newest_revision, upgrade
 from tests.support.databases import new_database
+
+OLD_TASK = """
+INSERT INTO tasks (id, title, kind, queue, priority, labels, status, is_run_active, version, revision, run, attempt,
+    dispatch, delivery, created_at, updated_at, payload, result)
+VALUES ($1, 'old', 'echo', 'default', 'medium', '{}', $2, $3, 1, 1, 1, $4, 1, 0, now(), now(), 'null', 'null')
+"""
+"""How a store of the first schema writes a task."""
 
 
 def differences(connection: Connection) -> list[object]:
@@ -92,3 +100,27 @@ async def test_migrating_without_a_database_is_a_clear_failure() -> None:
     assert b"cannot be reached" in errors
     assert b"secret" not in errors
     assert b"Traceback" not in errors
+
+
+async def test_tasks_of_the_first_schema_are_taken_over(postgres_url: str) -> None:
+    """What waits is counted, and a run that goes on has the one attempt that it was begun with."""
+    async with new_database(postgres_url) as url:
+        await asyncio.to_thread(upgrade, url, "0001")
+        connection = await asyncpg.connect(url)
+        try:
+            await connection.execute("INSERT INTO queues VALUES ('default', now()), ('web', now())")
+            for status, is_run_active, attempt in (
+                ("queued", True, 3),
+                ("scheduled", True, 1),
+                ("completed", False, 1),
+            ):
+                await connection.execute(OLD_TASK, uuid.uuid4(), status, is_run_active, attempt)
+            await asyncio.to_thread(upgrade, url)
+            # A store of the release before still writes.
+            await connection.execute(OLD_TASK, uuid.uuid4(), "pending", False, 0)
+            waiting = await connection.fetch("SELECT name, waiting FROM queues ORDER BY name")
+            assert [tuple(row) for row in waiting] == [("default", 2), ("web", 0)]
+            limits = await connection.fetch("SELECT status, attempt_limit FROM tasks ORDER BY status")
+            assert [tuple(row) for row in limits] == [("completed", 0), ("pending", 0), ("queued", 3), ("scheduled", 1)]
+        finally:
+            await connection.close()

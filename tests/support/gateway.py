@@ -11,9 +11,11 @@ from fastapi import FastAPI
 
 from taskmill.contracts.errors import StoreUnavailableError
 from taskmill.contracts.registry import Command
+from taskmill.contracts.requests import REPLAYED_HEADER
 from taskmill.gateway.adapters.store import Store
 from taskmill.gateway.api import examples
 from taskmill.gateway.api.app import create_app
+from taskmill.runtime.requests import Reply
 
 NEW_TASK_ID = UUID("01920f3e-8c2b-7c4e-9d51-3b1f0c6a7d42")
 TASK = {**examples.TASK, "revision": 7}
@@ -34,13 +36,15 @@ class RememberingStore:
         """Become like new."""
         self.asked: list[tuple[str, Any]] = []
         self.is_bus_connected = True
-        self._answers: dict[str, bytes | Exception] = {}
+        self._answers: dict[str, Reply | Exception] = {}
 
-    def answers(self, command: Command, answer: Any) -> None:
+    def answers(self, command: Command, answer: Any, *, is_replayed: bool = False) -> None:
         """Answer a command with a JSON value from now on, or raise, if `answer` is an exception."""
-        self._answers[command.subject] = answer if isinstance(answer, Exception) else json.dumps(answer).encode()
+        headers = {REPLAYED_HEADER: "true"} if is_replayed else {}
+        is_error = isinstance(answer, Exception)
+        self._answers[command.subject] = answer if is_error else Reply(json.dumps(answer).encode(), headers)
 
-    async def request(self, subject: str, body: bytes, *, timeout_seconds: float | None = None) -> bytes:  # noqa: ARG002
+    async def request(self, subject: str, body: bytes, *, timeout_seconds: float | None = None) -> Reply:  # noqa: ARG002
         """Remember and answer."""
         self.asked.append((subject, json.loads(body)))
         answer = self._answers.get(subject, StoreUnavailableError())

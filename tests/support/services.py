@@ -76,11 +76,11 @@ class Services:
     client: httpx.AsyncClient
 
     async def ended(self, task_id: str) -> dict[str, Any]:
-        """Wait until a task has completed or failed, and return it."""
+        """Wait until a task has completed, failed or been cancelled, and return it."""
 
         async def read() -> dict[str, Any] | None:
             task: dict[str, Any] = (await self.client.get(f"/tasks/{task_id}")).json()
-            return task if task["status"] in {"completed", "failed"} else None
+            return task if task["status"] in {"completed", "failed", "cancelled"} else None
 
         task: dict[str, Any] | None = await eventually(read, within_seconds=20)
         assert task is not None
@@ -95,7 +95,13 @@ class Services:
 
 @asynccontextmanager
 async def running_services(
-    database_url: str, nats_url: str, *, stores: int = 1, processors: int = 1, apps: Sequence[TaskApp] = ()
+    database_url: str,
+    nats_url: str,
+    *,
+    stores: int = 1,
+    processors: int = 1,
+    apps: Sequence[TaskApp] = (),
+    **store_settings: Any,
 ) -> AsyncIterator[Services]:
     """Run task stores, processors and a gateway on the given servers.
 
@@ -105,12 +111,19 @@ async def running_services(
         stores: How many task stores.
         processors: How many processors; each serves the default queue.
         apps: Handlers beside the built-in kinds.
+        store_settings: What each task store is told, beside where the servers are.
     """
     async with AsyncExitStack() as stack:
         for _ in range(stores):
-            await stack.enter_async_context(running(await task_store(database_url, nats_url)))
+            await stack.enter_async_context(running(await task_store(database_url, nats_url, **store_settings)))
         for _ in range(processors):
             processor = build_processor(ProcessorSettings(nats_url=nats_url), apps)
             await stack.enter_async_context(running(processor))
         client = await stack.enter_async_context(running_gateway(nats_url))
+
+        async def is_ready() -> bool:
+            return (await client.get("/readyz")).status_code == 200
+
+        # A gateway serves before it has found NATS.
+        await eventually(is_ready)
         yield Services(client)

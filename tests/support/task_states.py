@@ -4,11 +4,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from taskmill.contracts.reports import Completed, Failed, GivenBack, Heartbeat, Progressed, Started
+from taskmill.contracts.reports import Cancelled, Completed, Failed, GivenBack, Heartbeat, Progressed, Started
 from taskmill.contracts.requests import CreateTask
 from taskmill.contracts.tasks import Progress, TaskError
 from taskmill.task_store.domain.creation import decide_create
-from taskmill.task_store.domain.runs import Hearing, RunReport, RunRules, decide_report
+from taskmill.task_store.domain.endings import decide_cancel
+from taskmill.task_store.domain.policies import NO_DEFAULTS
+from taskmill.task_store.domain.reports import Hearing, RunReport, decide_report
+from taskmill.task_store.domain.runs import RunRules
 from taskmill.task_store.domain.state import TaskState
 
 TASK_ID = UUID("01a20000-0000-7000-8000-000000000001")
@@ -16,7 +19,14 @@ NOW = datetime(2026, 11, 24, 12, 0, 0, 123456, tzinfo=UTC)
 STARTED_AT = NOW + timedelta(seconds=1)
 FINISHED_AT = NOW + timedelta(seconds=2)
 RULES = RunRules(lease=timedelta(seconds=30), unknown_kind_backoff=timedelta(seconds=5))
-HEARING = Hearing("processor-1", NOW, RULES)
+
+
+def no_jitter() -> float:
+    """What stands in for chance: waits are as long as they can be."""
+    return 0
+
+
+HEARING = Hearing("processor-1", NOW, RULES, NO_DEFAULTS, no_jitter)
 
 
 def create_request(**fields: Any) -> CreateTask:
@@ -26,12 +36,17 @@ def create_request(**fields: Any) -> CreateTask:
 
 def pending_task(**fields: Any) -> TaskState:
     """A task that nobody has asked to be processed."""
-    return decide_create(create_request(**fields), NOW).state
+    return decide_create(create_request(**fields), NO_DEFAULTS, NOW).state
 
 
 def queued_task(**fields: Any) -> TaskState:
     """A task in its first run, at attempt 1 and dispatch 1."""
-    return decide_create(create_request(process=True, **fields), NOW).state
+    return decide_create(create_request(process=True, **fields), NO_DEFAULTS, NOW).state
+
+
+def cancelling_task(**fields: Any) -> TaskState:
+    """A task in progress whose cancellation a client has asked for."""
+    return decide_cancel(after(queued_task(**fields), started()), NOW).state
 
 
 def after(state: TaskState, *reports: RunReport) -> TaskState:
@@ -67,10 +82,16 @@ def completed(delivery: int = 1, *, attempt: int = 1, dispatch: int = 1, result:
     )
 
 
-def failed(delivery: int = 1, *, attempt: int = 1, dispatch: int = 1) -> Failed:
+def failed(delivery: int = 1, *, attempt: int = 1, dispatch: int = 1, **fields: Any) -> Failed:
     """The handler raised."""
     error = TaskError(code="handler_error", type="ValueError", message="no such page")
-    return Failed(**_fence(delivery, attempt, dispatch), started_at=STARTED_AT, finished_at=FINISHED_AT, error=error)
+    times = {"started_at": STARTED_AT, "finished_at": FINISHED_AT}
+    return Failed.model_validate({**_fence(delivery, attempt, dispatch), **times, "error": error, **fields})
+
+
+def cancelled(delivery: int = 1, *, attempt: int = 1, dispatch: int = 1) -> Cancelled:
+    """The handler was stopped."""
+    return Cancelled(**_fence(delivery, attempt, dispatch), started_at=STARTED_AT, finished_at=FINISHED_AT)
 
 
 def given_back(delivery: int = 1, *, attempt: int = 1, dispatch: int = 1, reason: str = "draining") -> GivenBack:

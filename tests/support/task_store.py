@@ -64,7 +64,7 @@ class StoreClient:
 
     async def ask_raw(self, command: Command, body: bytes) -> bytes:
         """Send a request as it is."""
-        return await self._requests.request(command.subject, body)
+        return (await self._requests.request(command.subject, body)).body
 
     async def ask(self, command: Command, **fields: Any) -> Document:
         """Send a request and return its reply, which must fit the registry's model."""

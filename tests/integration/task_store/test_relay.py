@@ -78,7 +78,7 @@ async def test_what_was_committed_before_a_crash_is_published_after_it(database_
         jetstream = client.session.client.jetstream()
         await jetstream.delete_stream(WORK_STREAM)
         await jetstream.delete_stream(EVENTS_STREAM)
-    await run_sql(database_url, "UPDATE relay_cursor SET position = 0")
+    await run_sql(database_url, "UPDATE relay_cursor SET position = 0, work_position = 0")
     async with store_with_client(database_url, nats_url) as store:
         assert told(await store.published(6)) == await logged(database_url)
         assert [item["task_id"] for item in await store.work_items()] == [waiting["id"]]

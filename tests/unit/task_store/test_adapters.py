@@ -12,9 +12,9 @@ from taskmill.contracts.errors import InvalidRequestError
 from taskmill.contracts.reports import ReportBundle
 from taskmill.contracts.requests import ListTasks
 from taskmill.task_store.adapters.database_url import plain_database_url
-from taskmill.task_store.adapters.models import AttemptRow, EventRow, TaskRow
+from taskmill.task_store.adapters.models import AttemptRow, EventRow, IdempotencyKeyRow, TaskRow
 from taskmill.task_store.adapters.report_bundles import read_bundle
-from taskmill.task_store.adapters.statements import ATTEMPT_COLUMNS, EVENT_COLUMNS, TASK_COLUMNS
+from taskmill.task_store.adapters.statements import ATTEMPT_COLUMNS, EVENT_COLUMNS, KEY_COLUMNS, TASK_COLUMNS
 from taskmill.task_store.adapters.task_lists import task_query
 from taskmill.task_store.domain.cursors import (
     ListPosition,
@@ -24,6 +24,7 @@ from taskmill.task_store.domain.cursors import (
     parse_number_cursor,
 )
 from taskmill.task_store.domain.events import LoggedEvent
+from taskmill.task_store.domain.idempotency import KeyedAnswer
 from taskmill.task_store.domain.state import AttemptState, TaskState
 from taskmill.task_store.settings import TaskStoreSettings
 from tests.support.task_states import TASK_ID, completed, progressed, started
@@ -31,7 +32,7 @@ from tests.support.task_states import TASK_ID, completed, progressed, started
 POSITION = ListPosition(datetime(2026, 11, 24, 12, 0, 0, 1, tzinfo=UTC), TASK_ID)
 
 
-def model_columns(model: type[TaskRow | AttemptRow | EventRow]) -> dict[str, str]:
+def model_columns(model: type[TaskRow | AttemptRow | EventRow | IdempotencyKeyRow]) -> dict[str, str]:
     """A model's columns in order, with the names of their types in PostgreSQL."""
     dialect = postgresql.asyncpg.dialect()  # type: ignore[no-untyped-call]
     names = {"TIMESTAMP WITH TIME ZONE": "timestamptz"}
@@ -45,6 +46,7 @@ def model_columns(model: type[TaskRow | AttemptRow | EventRow]) -> dict[str, str
         (TaskRow, TASK_COLUMNS, TaskState, set()),
         (AttemptRow, ATTEMPT_COLUMNS, AttemptState, set()),
         (EventRow, EVENT_COLUMNS, LoggedEvent, {"position"}),
+        (IdempotencyKeyRow, KEY_COLUMNS, KeyedAnswer, set()),
     ],
 )
 def test_states_statements_and_models_have_the_same_columns(

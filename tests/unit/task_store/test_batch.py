@@ -1,9 +1,13 @@
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from types import MappingProxyType
 from uuid import UUID
 
 import pytest
 
 from taskmill.contracts.errors import (
+    IdempotencyKeyReusedError,
+    QueueFullError,
     RevisionMismatchError,
     RunActiveError,
     TaskExistsError,
@@ -11,32 +15,72 @@ from taskmill.contracts.errors import (
     TooManyQueuesError,
 )
 from taskmill.contracts.reports import Hello, ReportBundle
-from taskmill.contracts.requests import CreateTask, CreateTasks, DeleteTask, ProcessTask, UpdateTask
+from taskmill.contracts.requests import (
+    CancelTask,
+    CreateTask,
+    CreateTasks,
+    DeleteTask,
+    IdempotencyKey,
+    ProcessTask,
+    UpdateTask,
+)
 from taskmill.contracts.status import TaskStatus
-from taskmill.task_store.domain.batch import Batch, MakeDue, named_queues
-from taskmill.task_store.domain.queues import QueueBook
-from taskmill.task_store.domain.runs import RunReport
+from taskmill.contracts.tasks import KindDefaults
+from taskmill.task_store.domain.batch import Batch
+from taskmill.task_store.domain.idempotency import KeyBook, KeyedAnswer
+from taskmill.task_store.domain.kinds import KindBook
+from taskmill.task_store.domain.operations import (
+    Answer,
+    ExpireCancellations,
+    KeyedReply,
+    MakeDue,
+    Redispatch,
+    named_queues,
+)
+from taskmill.task_store.domain.queues import QueueBook, QueueChange
+from taskmill.task_store.domain.reports import RunReport
 from taskmill.task_store.domain.state import TaskState
 from tests.support.task_states import (
     NOW,
     RULES,
     TASK_ID,
     after,
+    cancelling_task,
     completed,
     create_request,
+    failed,
+    no_jitter,
     pending_task,
     queued_task,
     started,
 )
 
 OTHER_ID = UUID("01a20000-0000-7000-8000-000000000002")
+THIRD_ID = UUID("01a20000-0000-7000-8000-000000000003")
 
 
 def batch(
-    *states: TaskState, used_ids: Iterable[UUID] = (), queues: Iterable[str] = ("default",), limit: int = 3
+    *states: TaskState,
+    used_ids: Iterable[UUID] = (),
+    queues: Mapping[str, int] | Iterable[str] = ("default",),
+    limit: int = 3,
+    max_waiting: int = 10,
+    kinds: Mapping[str, KindDefaults] = MappingProxyType({}),
+    keys: Iterable[KeyedAnswer] = (),
+    now: datetime = NOW,
 ) -> Batch:
     """A batch that has read these states."""
-    return Batch(states, used_ids, QueueBook(queues, limit), RULES, NOW)
+    waiting = queues if isinstance(queues, Mapping) else dict.fromkeys(queues, 0)
+    return Batch(
+        states,
+        used_ids,
+        queues=QueueBook(waiting, limit, max_waiting),
+        kinds=KindBook(kinds),
+        keys=KeyBook(keys),
+        rules=RULES,
+        now=now,
+        random=no_jitter,
+    )
 
 
 def bundle(*reports: RunReport | Hello) -> ReportBundle:
@@ -138,7 +182,7 @@ def test_created_and_deleted_in_one_batch_leaves_only_history() -> None:
 def test_reports_of_unknown_tasks_are_ignored() -> None:
     """A report of a task that was deleted changes nothing, and its bundle is done."""
     of = batch()
-    assert of.decide(bundle(completed(), started())) == ()
+    assert of.decide(bundle(completed(), started())) == Answer()
     assert of.events == []
 
 
@@ -156,14 +200,14 @@ def test_a_hello_brings_its_queues_as_far_as_there_is_room() -> None:
     """A processor's queues exist from its hello on; beyond the limit they do not, and nothing fails."""
     of = batch(queues=["default"], limit=2)
     hello = Hello(queues=["default", "a", "b"], kinds=[], slots=1, software_version="1")
-    assert of.decide(bundle(hello)) == ()
+    assert of.decide(bundle(hello)) == Answer()
     assert of.queues.added == ["a"]
 
 
 def test_due_tasks_are_looked_at_again() -> None:
     """Of the tasks that were found due, those that no longer wait are left alone."""
     of = batch(queued_task())
-    assert of.decide(MakeDue((TASK_ID, OTHER_ID))) == ()
+    assert of.decide(MakeDue((TASK_ID, OTHER_ID))) == Answer()
     assert of.events == []
 
 
@@ -175,3 +219,143 @@ def test_every_queue_that_may_come_into_being_is_named() -> None:
     assert named_queues(UpdateTask(id=TASK_ID, changes={"queue": 5})) == []
     assert named_queues(UpdateTask(id=TASK_ID, changes={"title": "x"})) == []
     assert named_queues(CreateTasks(tasks=[create_request(queue="c"), other_task()])) == ["c", "default"]
+
+
+def key(fingerprint: str = "a" * 64) -> IdempotencyKey:
+    """A client's key."""
+    return IdempotencyKey(key="order-7", fingerprint=fingerprint)
+
+
+def test_a_request_under_a_key_is_done_once() -> None:
+    """In the same batch or in a later one, the second is answered as the first was, and does nothing."""
+    of = batch(pending_task())
+    request = ProcessTask(id=TASK_ID, expected_revision=1, idempotency=key())
+    first, second = of.decide(request).keyed, of.decide(request).keyed
+    assert first is not None
+    assert second == KeyedReply(first.document, is_replayed=True)
+    assert (len(of.events), len(of.keys.added)) == (1, 1)
+    later = batch(queued_task(), keys=of.keys.added)
+    assert later.decide(request).keyed == second
+    assert (later.events, later.keys.added) == ([], [])
+
+
+def test_a_key_belongs_to_a_command_and_a_task() -> None:
+    """The same key under another command, or for another task, is another key."""
+    of = batch(pending_task())
+    for request in (
+        other_task(idempotency=key()),
+        ProcessTask(id=TASK_ID, idempotency=key()),
+        ProcessTask(id=OTHER_ID, idempotency=key()),
+        CancelTask(id=TASK_ID, idempotency=key()),
+        CreateTasks(tasks=[other_task(id=THIRD_ID)], idempotency=key()),
+    ):
+        keyed = of.decide(request).keyed
+        assert keyed is not None
+        assert not keyed.is_replayed
+    assert len({answer.scope for answer in of.keys.added}) == 5
+
+
+def test_another_request_under_a_key_is_refused() -> None:
+    """A key that was used for something else does not hide a mistake."""
+    of = batch()
+    of.decide(create_request(idempotency=key()))
+    with pytest.raises(IdempotencyKeyReusedError):
+        of.decide(other_task(idempotency=key("b" * 64)))
+    assert len(of.created) == 1
+
+
+def test_a_refusal_is_not_kept() -> None:
+    """A refused request stores nothing: it may succeed when it is made again."""
+    of = batch(queued_task())
+    request = ProcessTask(id=TASK_ID, idempotency=key())
+    with pytest.raises(RunActiveError):
+        of.decide(request)
+    of.decide(bundle(completed()))
+    keyed = of.decide(request).keyed
+    assert keyed is not None
+    assert not keyed.is_replayed
+
+
+def test_a_queue_takes_as_many_as_may_wait() -> None:
+    """Beyond the limit creations and runs are refused as a whole; room is made as tasks leave the queue."""
+    of = batch(queued_task(), queues={"default": 9}, max_waiting=10)
+    with pytest.raises(QueueFullError):
+        of.decide(CreateTasks(tasks=[other_task(process=True), other_task(id=THIRD_ID, process=True)]))
+    of.decide(other_task())
+    of.decide(ProcessTask(id=OTHER_ID))
+    third = other_task(id=THIRD_ID, run_at=NOW + timedelta(hours=1))
+    with pytest.raises(QueueFullError):
+        of.decide(third)
+    of.decide(bundle(started()))
+    of.decide(third)
+    (change,) = of.queues.changes
+    assert change == QueueChange("default", delta=1, most_waiting=9)
+
+
+def test_what_the_store_does_itself_always_has_room() -> None:
+    """A retry comes back to a queue that is full; it is counted, and asks for nothing."""
+    running = after(queued_task(max_attempts=2), started())
+    of = batch(running, queues={"default": 10}, max_waiting=10)
+    of.decide(bundle(failed()))
+    assert of.queues.changes == [QueueChange("default", delta=1, most_waiting=None)]
+
+
+def test_a_task_that_waits_and_goes_in_one_batch_needs_room_meanwhile() -> None:
+    """The limit holds at every moment of the batch, so the queue is looked at though its number stays."""
+    of = batch(pending_task())
+    of.decide(ProcessTask(id=TASK_ID))
+    of.decide(CancelTask(id=TASK_ID))
+    assert of.queues.changes == [QueueChange("default", delta=0, most_waiting=9)]
+
+
+def test_a_new_queue_is_added_with_what_waits_in_it() -> None:
+    """Once it exists, its number is written like that of any other."""
+    of = batch()
+    of.decide(other_task(queue="web", process=True))
+    assert (of.queues.added, of.queues.changes) == (["web"], [QueueChange("web", delta=1, most_waiting=9)])
+
+
+def test_a_hello_declares_what_holds_for_its_kinds() -> None:
+    """From then on, in the same batch already; what is the same as before is not written."""
+    declared = {"echo": KindDefaults(max_attempts=4)}
+    hello = Hello(queues=["default"], kinds=["echo", "sum"], kind_defaults=declared, slots=1, software_version="1")
+    of = batch()
+    of.decide(bundle(hello))
+    of.decide(create_request(process=True))
+    assert of.created[0].attempt_limit == 4
+    assert of.kinds.changed == declared
+    again = batch(kinds=declared)
+    again.decide(bundle(hello))
+    assert again.kinds.changed == {}
+    again.decide(bundle(hello.model_copy(update={"kind_defaults": {}})))
+    assert again.kinds.changed == {"echo": KindDefaults()}
+
+
+def test_the_store_carries_on_what_is_lost_or_expired() -> None:
+    """Each task is decided on as it stands; those that are gone are passed over."""
+    of = batch(queued_task())
+    assert of.decide(Redispatch({TASK_ID: 1, OTHER_ID: 1})) == Answer()
+    assert of.decide(Redispatch({TASK_ID: 1})) == Answer()
+    assert [state.dispatch for _, state in of.changed] == [2]
+    of = batch(cancelling_task(), now=NOW + RULES.lease)
+    of.decide(ExpireCancellations((TASK_ID, OTHER_ID)))
+    assert [state.status for _, state in of.changed] == [TaskStatus.CANCELLED]
+
+
+def test_a_batch_knows_what_is_due_first() -> None:
+    """Whoever queues what is due is told when to look."""
+    of = batch()
+    assert of.next_run_at is None
+    of.decide(create_request(run_at=NOW + timedelta(seconds=9)))
+    of.decide(other_task(run_at=NOW + timedelta(seconds=3)))
+    assert of.next_run_at == NOW + timedelta(seconds=3)
+
+
+def test_deleting_by_force_cancels_first() -> None:
+    """Both are told; without force an active run forbids it."""
+    of = batch(after(queued_task(), started()))
+    with pytest.raises(RunActiveError):
+        of.decide(DeleteTask(id=TASK_ID))
+    of.decide(DeleteTask(id=TASK_ID, force=True))
+    assert [event.type.value for event in of.events] == ["cancelled", "deleted"]
+    assert of.deleted == [(3, TASK_ID)]

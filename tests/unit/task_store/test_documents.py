@@ -21,14 +21,17 @@ from taskmill.task_store.domain.documents import (
     task_document,
 )
 from taskmill.task_store.domain.editing import decide_delete, decide_update
+from taskmill.task_store.domain.endings import decide_cancel
 from taskmill.task_store.domain.events import LoggedEvent
-from taskmill.task_store.domain.runs import decide_report
+from taskmill.task_store.domain.policies import NO_DEFAULTS
+from taskmill.task_store.domain.reports import decide_report
 from taskmill.task_store.domain.state import TaskState, newest_attempt
 from tests.support.task_states import (
     HEARING,
     NOW,
     TASK_ID,
     after,
+    cancelling_task,
     completed,
     create_request,
     failed,
@@ -46,6 +49,9 @@ RICH = {
     "priority": "critical",
     "kind": "http-request",
     "queue": "web",
+    "max_attempts": 3,
+    "backoff": {"base_seconds": 1.5, "factor": 2.0, "cap_seconds": 60.0, "jitter": 0.0},
+    "timeout_seconds": 30.5,
 }
 
 
@@ -54,12 +60,14 @@ def one_event_of_each_type() -> dict[EventType, LoggedEvent]:
     queued = queued_task(**RICH)
     running = after(queued, started())
     decisions = [
-        decide_create(create_request(process=True, **RICH), NOW),
+        decide_create(create_request(process=True, **RICH), NO_DEFAULTS, NOW),
         decide_update(pending_task(), UpdateTask(id=TASK_ID, changes={"title": "new", "payload": {"a": 1}}), NOW),
         decide_report(queued, given_back(reason="unknown_kind"), HEARING),
         decide_report(running, progressed(), HEARING),
         decide_report(queued, completed(result=[{"a": "b"}]), HEARING),
-        decide_report(queued, failed(), HEARING),
+        decide_report(queued, failed(is_final=True), HEARING),
+        decide_cancel(running, NOW),
+        decide_cancel(queued, NOW),
         decide_delete(pending_task(), NOW),
     ]
     return {event.type: event for decision in decisions for event in decision.events}
@@ -108,7 +116,9 @@ TASKS = {
     "in progress": after(queued_task(**RICH), started(), progressed()),
     "scheduled": after(queued_task(**RICH), given_back(reason="unknown_kind")),
     "completed": after(queued_task(**RICH), completed(result={"status": 200})),
-    "failed": after(queued_task(**RICH), failed()),
+    "failed": after(queued_task(**RICH), failed(is_final=True)),
+    "to be retried": after(queued_task(**RICH), failed()),
+    "to be cancelled": cancelling_task(**RICH),
 }
 
 
@@ -144,7 +154,9 @@ def test_receipts_fit_their_model() -> None:
 @pytest.mark.parametrize("name", ["in progress", "completed", "failed"])
 def test_an_attempt_fits_its_model(name: str) -> None:
     """An attempt's document is what its model would write."""
-    text = attempt_document(newest_attempt(TASKS[name]))
+    attempt = newest_attempt(TASKS[name])
+    assert attempt is not None
+    text = attempt_document(attempt._replace(traceback="Traceback: …"))
     assert orjson.loads(text) == as_told(Attempt.model_validate_json(text, strict=True))
 
 

@@ -8,38 +8,42 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from taskmill.contracts.errors import IllegalTransitionError, RunActiveError
+from taskmill.contracts.errors import AlreadyFinishedError, IllegalTransitionError, RunActiveError
 from taskmill.contracts.requests import UpdateTask
 from taskmill.contracts.status import TaskStatus
 from taskmill.task_store.domain.creation import decide_create
 from taskmill.task_store.domain.decision import Decision
 from taskmill.task_store.domain.editing import decide_update
+from taskmill.task_store.domain.endings import cancel_at_once, decide_cancel, decide_expiry
 from taskmill.task_store.domain.events import LoggedEvent
 from taskmill.task_store.domain.fence import FenceRule
 from taskmill.task_store.domain.lifecycle import TRANSITIONS, Cause
-from taskmill.task_store.domain.runs import Hearing, RunReport, decide_due, decide_process, decide_report
+from taskmill.task_store.domain.policies import NO_DEFAULTS
+from taskmill.task_store.domain.reports import MAX_CRASHES, Hearing, RunReport, decide_report
+from taskmill.task_store.domain.runs import decide_due, decide_lost, decide_process
 from taskmill.task_store.domain.state import AttemptState, TaskState
 from tests.support.task_states import (
     NOW,
     RULES,
     TASK_ID,
+    cancelled,
     completed,
     create_request,
     failed,
     given_back,
     heartbeat,
+    no_jitter,
     progressed,
     started,
 )
 
 RUN_STATUSES = {TaskStatus.QUEUED, TaskStatus.SCHEDULED, TaskStatus.IN_PROGRESS}
-ENDINGS = {TaskStatus.COMPLETED, TaskStatus.FAILED}
-ENDINGS = {TaskStatus.COMPLETED, TaskStatus.FAILED}
+ENDINGS = {TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED}
 
 # Mostly the number itself: three numbers must be right for a report to count.
 NEAR = st.sampled_from([0, 0, 0, 0, 0, -1, 1])
 
-MAKERS = (started, heartbeat, progressed, completed, failed, given_back)
+MAKERS = (started, heartbeat, progressed, completed, failed, cancelled, given_back)
 
 
 class FoldedTask:
@@ -61,19 +65,34 @@ class FoldedTask:
         if event_type == "updated":
             self.fields.update(data["changes"])
         elif event_type == "queued":
-            is_new_run = data["reason"] == "process"
+            is_new_run = data.pop("reason") == "process"
             assert data["dispatch"] == self.fields.get("dispatch", 0) + 1, "a dispatch is not new"
             cleared = {"started_at": None, "progress": None, "processor_id": None, "run_at": None}
-            self.fields.update(cleared, dispatch=data["dispatch"], delivery=0)
+            self.fields.update(cleared, **data, delivery=0)
             if is_new_run:
                 self.fields.update(error=None, result=None, finished_at=None)
         elif event_type == "scheduled":
-            cleared = {"started_at": None, "progress": None, "processor_id": None}
-            self.fields.update(cleared, run_at=data["run_at"])
+            self._take_scheduled(data)
         elif event_type == "started":
             self.fields.update(data, progress=None)
+        elif event_type in {"completed", "failed", "cancelled"}:
+            assert (data.pop("cancellation") == "too_late") == (
+                event_type != "cancelled" and self.fields.get("cancel_requested_at") is not None
+            )
+            if event_type == "completed":
+                self.fields.update(error=None)
+            self.fields.update(data, cancel_requested_at=None, run_at=None)
         else:
             self.fields.update(data)
+
+    def _take_scheduled(self, data: dict[str, Any]) -> None:
+        reason, error = data.pop("reason"), data.pop("error")
+        self.fields.update(data, started_at=None, progress=None, processor_id=None)
+        assert (error is not None) == (reason == "retry")
+        if reason == "retry":
+            self.fields.update(error=error)
+        elif reason == "run_at":
+            self.fields.update(error=None, result=None, finished_at=None)
 
 
 class Lifecycle(RuleBasedStateMachine):
@@ -82,13 +101,20 @@ class Lifecycle(RuleBasedStateMachine):
     state: TaskState
     now: datetime
 
-    @initialize(process=st.booleans(), title=st.text(min_size=1, max_size=5).filter(lambda text: "\x00" not in text))
-    def create(self, process: bool, title: str) -> None:
+    @initialize(
+        process=st.booleans(),
+        title=st.text(min_size=1, max_size=5).filter(lambda text: "\x00" not in text),
+        max_attempts=st.sampled_from([None, 1, 2, 3]),
+        seconds_ahead=st.sampled_from([None, -1, 0, 5]),
+    )
+    def create(self, process: bool, title: str, max_attempts: int | None, seconds_ahead: int | None) -> None:
         """A client creates it."""
         self.now = NOW
         self.folded = FoldedTask()
         self.attempts: dict[int, AttemptState] = {}
-        decision = decide_create(create_request(process=process, title=title), self.now)
+        run_at = None if seconds_ahead is None else self.now + timedelta(seconds=seconds_ahead)
+        request = create_request(process=process, title=title, max_attempts=max_attempts, run_at=run_at)
+        decision = decide_create(request, NO_DEFAULTS, self.now)
         assert decision.state.revision == 1
         self.state = decision.state
         self.follow(decision)
@@ -98,7 +124,8 @@ class Lifecycle(RuleBasedStateMachine):
         for event in decision.events:
             self.folded.take(event)
         if decision.attempt is not None:
-            assert decision.attempt.attempt == decision.state.attempt
+            is_retried = decision.attempt.outcome is not None and decision.state.is_run_active
+            assert decision.attempt.attempt == decision.state.attempt - is_retried
             self.attempts[decision.attempt.attempt] = decision.attempt
         assert decision.state.revision - self.state.revision in range(3)
         self.state = decision.state
@@ -108,12 +135,43 @@ class Lifecycle(RuleBasedStateMachine):
         """A client asks for a run."""
         before = self.state
         try:
-            self.follow(decide_process(self.state, self.now))
+            self.follow(decide_process(self.state, NO_DEFAULTS, self.now))
         except RunActiveError:
             assert before.is_run_active
         else:
             assert not before.is_run_active
             assert (self.state.run, self.state.attempt) == (before.run + 1, before.attempt + 1)
+
+    @rule()
+    def cancel(self) -> None:
+        """A client wants it not to be done."""
+        before = self.state
+        try:
+            self.follow(decide_cancel(before, self.now))
+        except AlreadyFinishedError:
+            assert not before.is_run_active
+            assert before.status is not TaskStatus.PENDING
+        else:
+            is_asked = before.status is TaskStatus.IN_PROGRESS
+            assert self.state.status is (TaskStatus.IN_PROGRESS if is_asked else TaskStatus.CANCELLED)
+            assert (self.state.cancel_requested_at is not None) == is_asked
+
+    @rule()
+    def cancel_at_once(self) -> None:
+        """A client deletes it by force, which cancels first."""
+        if self.state.is_run_active:
+            self.follow(cancel_at_once(self.state, self.now))
+
+    @rule(dispatch=NEAR)
+    def lose(self, dispatch: int) -> None:
+        """A work item near the newest is nowhere."""
+        before = self.state
+        decision = decide_lost(before, before.dispatch + dispatch, self.now)
+        self.follow(decision)
+        if decision.state is not before:
+            assert dispatch == 0
+            assert before.lease_until is None or before.lease_until <= self.now
+            assert self.state.attempt == before.attempt
 
     @rule(
         make=st.sampled_from(MAKERS),
@@ -141,15 +199,17 @@ class Lifecycle(RuleBasedStateMachine):
         options = {"reason": "unknown_kind"} if make is given_back and unknown else {}
         report: RunReport = make(**numbers, **options)
         before = self.state
-        hearing = Hearing(processor, self.now, RULES)
+        hearing = Hearing(processor, self.now, RULES, NO_DEFAULTS, no_jitter)
         decision = decide_report(before, report, hearing)
         self.follow(decision)
         if decision.state is not before:
             assert before.is_run_active
             assert (report.attempt, report.dispatch) == (before.attempt, before.dispatch)
             assert report.delivery >= before.delivery
-            if self.state.status in ENDINGS:
+            if self.state.status in ENDINGS and make in {completed, failed, cancelled}:
                 assert self.state.delivery == report.delivery
+            if before.cancel_requested_at is not None and make not in {started, progressed}:
+                assert self.state.status in ENDINGS, "what is to be cancelled goes on"
         # A replay of whatever was applied is a no-op; a heartbeat only says the same again.
         assert decide_report(self.state, report, hearing).events == () or make is progressed
 
@@ -164,7 +224,7 @@ class Lifecycle(RuleBasedStateMachine):
             assert before.is_run_active
         except IllegalTransitionError:
             assert status not in {TaskStatus.PENDING, TaskStatus.IN_PROGRESS, TaskStatus.COMPLETED} or (
-                before.status is TaskStatus.FAILED
+                before.status in {TaskStatus.FAILED, TaskStatus.CANCELLED}
             )
         else:
             assert self.state.status is status
@@ -176,11 +236,15 @@ class Lifecycle(RuleBasedStateMachine):
         self.follow(decide_update(self.state, UpdateTask(id=TASK_ID, changes={"title": title}), self.now))
         assert self.state.revision == before.revision + (before.title != title)
 
-    @rule(seconds=st.integers(0, 10))
+    @rule(seconds=st.sampled_from([0, 1, 5, 30]))
     def wait(self, seconds: int) -> None:
         """Time passes, and the store looks for what is due."""
         self.now += timedelta(seconds=seconds)
         self.follow(decide_due(self.state, self.now))
+        self.follow(decide_expiry(self.state, self.now))
+        if self.state.cancel_requested_at is not None:
+            assert self.state.lease_until is not None
+            assert self.state.lease_until > self.now, "a cancellation outlives the lease"
 
     @invariant()
     def versions_have_no_gap(self) -> None:
@@ -191,11 +255,11 @@ class Lifecycle(RuleBasedStateMachine):
     def the_row_is_the_fold_of_its_events(self) -> None:
         """Who knows only the events knows the task."""
         folded = self.folded.fields
-        for name in ("status", "revision", "run", "attempt", "title", "kind", "queue", "priority"):
+        for name in ("status", "revision", "run", "attempt", "title", "kind", "queue", "priority", "max_attempts"):
             assert folded[name] == getattr(self.state, name), name
-        for name in ("dispatch", "delivery", "processor_id"):
+        for name in ("dispatch", "delivery", "processor_id", "attempt_limit"):
             assert folded.get(name, getattr(self.state, name)) == getattr(self.state, name), name
-        for name in ("started_at", "finished_at", "run_at"):
+        for name in ("started_at", "finished_at", "run_at", "cancel_requested_at"):
             expected = getattr(self.state, name)
             assert (folded.get(name) is None) == (expected is None), name
             assert expected is None or datetime.fromisoformat(folded[name]) == expected, name
@@ -220,12 +284,21 @@ class Lifecycle(RuleBasedStateMachine):
         )
 
     @invariant()
+    def attempts_and_crashes_are_limited(self) -> None:
+        """A run has no more attempts than it may, and none goes on after too many crashes."""
+        assert not self.state.is_run_active or self.state.attempt <= self.state.attempt_limit
+        assert self.state.crashes < MAX_CRASHES
+
+    @invariant()
     def each_run_has_its_attempt(self) -> None:
-        """Attempts are written down without a gap, and end before the next begins."""
-        assert set(self.attempts) == set(range(1, self.state.attempt + 1))
+        """Attempts are written down when they are queued, and end before the next begins."""
+        never_queued = {self.state.attempt} if self.state.queued_at is None else set()
+        assert set(self.attempts) - never_queued <= set(range(1, self.state.attempt + 1))
+        if self.state.is_run_active:
+            assert (self.state.attempt in self.attempts) == (self.state.queued_at is not None)
         for attempt in list(self.attempts.values())[:-1]:
             assert attempt.outcome is not None, "a new run began before the last attempt ended"
-        if self.state.is_run_active:
+        if self.state.is_run_active and self.state.queued_at is not None:
             assert self.attempts[self.state.attempt].outcome is None
 
 

@@ -8,7 +8,9 @@ from taskmill.contracts.events import EventType
 from taskmill.contracts.status import TaskStatus
 from taskmill.contracts.tasks import AttemptOutcome
 from taskmill.task_store.domain.decision import Decision
-from taskmill.task_store.domain.runs import RunReport, decide_due, decide_process, decide_report
+from taskmill.task_store.domain.policies import NO_DEFAULTS
+from taskmill.task_store.domain.reports import RunReport, decide_report
+from taskmill.task_store.domain.runs import decide_due, decide_process
 from taskmill.task_store.domain.state import TaskState
 from tests.support.task_states import (
     FINISHED_AT,
@@ -17,6 +19,7 @@ from tests.support.task_states import (
     RULES,
     STARTED_AT,
     after,
+    cancelled,
     completed,
     failed,
     given_back,
@@ -44,7 +47,7 @@ def assert_ignored(state: TaskState, report: RunReport) -> None:
 
 def test_processing_begins_a_run() -> None:
     """Run, attempt and dispatch rise, the task is queued, and the attempt is written down."""
-    decision = decide_process(pending_task(), NOW)
+    decision = decide_process(pending_task(), NO_DEFAULTS, NOW)
     assert decision.state.status is TaskStatus.QUEUED
     assert (decision.state.run, decision.state.attempt, decision.state.dispatch, decision.state.delivery) == (
         1,
@@ -61,7 +64,7 @@ def test_processing_begins_a_run() -> None:
 def test_processing_again_clears_what_the_last_run_left() -> None:
     """A new run starts without result, error, progress and times; numbers go on."""
     ended = after(queued_task(), started(), progressed(), failed())
-    again = decide_process(ended, NOW).state
+    again = decide_process(ended, NO_DEFAULTS, NOW).state
     assert (again.run, again.attempt, again.dispatch, again.delivery) == (2, 2, 2, 0)
     assert (again.error, again.progress, again.started_at, again.finished_at, again.processor_id) == (None,) * 5
     assert again.result == "null"
@@ -71,7 +74,7 @@ def test_processing_again_clears_what_the_last_run_left() -> None:
 def test_a_run_must_end_before_the_next(state: TaskState) -> None:
     """Process is refused while a run is active."""
     with pytest.raises(RunActiveError):
-        decide_process(state, NOW)
+        decide_process(state, NO_DEFAULTS, NOW)
 
 
 def test_started_takes_the_attempt() -> None:
@@ -98,14 +101,14 @@ def test_started_needs_a_newer_delivery(report: RunReport) -> None:
     assert_ignored(after(queued_task(), started(2)), report)
 
 
-@pytest.mark.parametrize("make", [started, heartbeat, progressed, completed, failed, given_back])
+@pytest.mark.parametrize("make", [started, heartbeat, progressed, completed, failed, cancelled, given_back])
 @pytest.mark.parametrize("fence", [{"attempt": 2}, {"dispatch": 2}], ids=["attempt", "dispatch"])
 def test_reports_of_another_execution_are_ignored(make: ReportMaker, fence: dict[str, int]) -> None:
     """Attempt and dispatch must be the row's, whatever the delivery."""
     assert_ignored(after(queued_task(), started(1)), make(2, **fence))
 
 
-@pytest.mark.parametrize("make", [started, heartbeat, progressed, completed, failed, given_back])
+@pytest.mark.parametrize("make", [started, heartbeat, progressed, completed, failed, cancelled, given_back])
 def test_reports_after_the_end_are_ignored(make: ReportMaker) -> None:
     """A run that ended takes no report, not even of a later delivery."""
     ended = after(queued_task(), completed(1))
@@ -158,6 +161,27 @@ def test_an_ending_of_a_later_delivery_counts() -> None:
     decision = decide_report(after(queued_task(), started(1)), failed(2), HEARING)
     assert types(decision) == [EventType.STARTED, EventType.FAILED]
     assert (decision.state.delivery, decision.state.status) == (2, TaskStatus.FAILED)
+
+
+ELSEWHERE = HEARING._replace(processor_id="elsewhere")
+
+
+def test_the_same_delivery_at_another_processor_takes_over() -> None:
+    """A killed NATS may count from one again; whoever started last holds the attempt, and nobody is charged a crash."""
+    state = after(queued_task(), started())
+    decision = decide_report(state, started(), ELSEWHERE)
+    assert types(decision) == [EventType.STARTED]
+    assert (decision.state.processor_id, decision.state.crashes) == ("elsewhere", 0)
+    for report in (progressed(), heartbeat()):
+        assert_ignored(decision.state, report)
+
+
+def test_an_ending_at_another_processor_tells_its_own_start() -> None:
+    """So that the history says which execution the result is of."""
+    state = after(queued_task(), started())
+    decision = decide_report(state, completed(), ELSEWHERE)
+    assert types(decision) == [EventType.STARTED, EventType.COMPLETED]
+    assert decision.state.processor_id == "elsewhere"
 
 
 def test_an_ending_of_an_earlier_delivery_does_not_count() -> None:

@@ -1,13 +1,14 @@
 """The composition root: where the task store's parts meet."""
 
 import asyncio
+import random
 import uuid
 from datetime import timedelta
 
 import asyncpg
 
 from taskmill.contracts.errors import DatabaseUnavailableError
-from taskmill.contracts.streams import events_stream, reports_consumer, reports_stream, work_stream
+from taskmill.contracts.streams import WORK_STREAM, events_stream, reports_consumer, reports_stream, work_stream
 from taskmill.runtime.actor import Actor
 from taskmill.runtime.backoff import Backoff
 from taskmill.runtime.clock import Clock, utc_now
@@ -19,18 +20,26 @@ from taskmill.runtime.publisher import Publisher
 from taskmill.runtime.supervisor import RunState, StartError, Supervisor
 from taskmill.task_store.actors.commands import commands
 from taskmill.task_store.actors.connections import Connections
-from taskmill.task_store.actors.due_tasks import DueTasks
+from taskmill.task_store.actors.due_tasks import Alarm, DueTasks
+from taskmill.task_store.actors.expired_keys import ExpiredKeys
+from taskmill.task_store.actors.reconciler import Reconciler
+from taskmill.task_store.actors.registrations import Registrations
 from taskmill.task_store.actors.relay import Relay
 from taskmill.task_store.actors.status_reports import StatusReports
 from taskmill.task_store.actors.streams import Streams
 from taskmill.task_store.adapters.database import COMMAND_TIMEOUT_SECONDS, CONNECT_TIMEOUT_SECONDS, Lane
+from taskmill.task_store.adapters.event_stream import EventStream
+from taskmill.task_store.adapters.expired_rows import ExpiredRows
+from taskmill.task_store.adapters.processor_rows import ProcessorRows
 from taskmill.task_store.adapters.relay_log import RelayLog
 from taskmill.task_store.adapters.schema import schema_revision
+from taskmill.task_store.adapters.stalled_tasks import StalledTasks
 from taskmill.task_store.adapters.task_lists import TaskLists, list_engine
 from taskmill.task_store.adapters.task_reader import TaskReader
 from taskmill.task_store.adapters.task_writer import TaskWriter
 from taskmill.task_store.adapters.work_consumers import WorkConsumers
-from taskmill.task_store.domain.batch import Answer, Operation
+from taskmill.task_store.adapters.work_stream import WorkStream
+from taskmill.task_store.domain.operations import Answer, Operation
 from taskmill.task_store.domain.runs import RunRules
 from taskmill.task_store.errors import SchemaTooOldError
 from taskmill.task_store.migrations import newest_revision
@@ -60,8 +69,11 @@ async def build(settings: TaskStoreSettings, *, now: Clock = utc_now) -> Supervi
     """
     url = settings.database_url.get_secret_value()
     writer_lane = Lane(url, "writer")
-    # To forget how far the relay was, or who led, costs nothing: it is published again, and found to be there.
-    relay_lane, lease_lane = (Lane(url, name, is_commit_awaited=False) for name in ("relay", "lease"))
+    # To forget how far the relay was, who led, or what has expired costs nothing: it is done again.
+    relay_lane, lease_lane, expiry_lane = (
+        Lane(url, name, is_commit_awaited=False) for name in ("relay", "lease", "expiry")
+    )
+    lanes = (writer_lane, relay_lane, lease_lane, expiry_lane)
     await wait_for_schema(url)
     pool = await asyncpg.create_pool(
         url,
@@ -79,16 +91,28 @@ async def build(settings: TaskStoreSettings, *, now: Clock = utc_now) -> Supervi
     relay_log = RelayLog(relay_lane, lease_lane)
     leadership = Leadership("relay-leadership", relay_log, owner, ttl_seconds=RELAY_LEASE_SECONDS)
     consumers = WorkConsumers(session, ack_wait_seconds=settings.work_ack_wait_seconds)
+    publisher = Publisher(session, timeout_seconds=settings.request_timeout_seconds)
+    work = WorkStream(session, publisher, consumers)
     relay = Relay(
         session,
         log=relay_log,
         leadership=leadership,
         owner=owner,
-        publisher=Publisher(session, timeout_seconds=settings.request_timeout_seconds),
-        consumers=consumers,
+        events=EventStream(session, publisher),
+        work=work,
+        kept_for=timedelta(seconds=settings.events_max_age_seconds),
+        now=now,
     )
+    alarm = Alarm(now)
     writer = TaskWriter(
-        writer_lane, rules=_run_rules(settings), max_queues=settings.max_queues, now=now, on_commit=relay.wake
+        writer_lane,
+        rules=_run_rules(settings),
+        max_queues=settings.max_queues,
+        max_queued_tasks=settings.max_queued_tasks,
+        now=now,
+        random=random.random,
+        on_commit=relay.wake,
+        on_scheduled=alarm.set,
     )
     writes = BatchingMailbox[Operation, Answer](
         "writes",
@@ -97,17 +121,34 @@ async def build(settings: TaskStoreSettings, *, now: Clock = utc_now) -> Supervi
         max_batch=MAX_OPERATIONS_IN_A_BATCH,
         deadline_seconds=WRITE_DEADLINE_SECONDS,
     )
-    store = Store(writes=writes, reads=reader, lists=TaskLists(engine))
-    actors: list[Actor] = [
-        Connections([pool.close, engine.dispose, writer_lane.close, relay_lane.close, lease_lane.close]),
+    processors = ProcessorRows(pool)
+    registrations = Registrations(processors, consumers, knows_queue=writer.knows_queue, now=now)
+    reconciler = Reconciler(
         session,
-        _streams(session, settings),
+        leadership=leadership,
+        stalled=StalledTasks(pool),
+        work=work,
+        writes=writes,
+        now=now,
+        interval_seconds=settings.reconcile_interval_seconds,
+    )
+    expired_keys = ExpiredKeys(
+        ExpiredRows(expiry_lane), leadership, kept_for=timedelta(seconds=settings.idempotency_ttl_seconds), now=now
+    )
+    store = Store(writes=writes, reads=reader, lists=TaskLists(engine), processors=processors, now=now)
+    actors: list[Actor] = [
+        Connections([pool.close, engine.dispose, *(lane.close for lane in lanes)]),
+        session,
+        _streams(session, settings, consumers),
         leadership,
+        expired_keys,
         # Drained after the mailbox, to publish what is committed last.
         relay,
         writes,
-        DueTasks(reader, writes, now=now),
-        StatusReports(session, writes, consumers=consumers, knows_queue=writer.knows_queue),
+        DueTasks(reader, writes, alarm=alarm, now=now),
+        reconciler,
+        registrations,
+        StatusReports(session, writes, greet=registrations.greet),
         commands(session, store, deadline_seconds=settings.request_timeout_seconds),
     ]
     return _supervisor(actors, session, settings)
@@ -151,7 +192,7 @@ def _run_rules(settings: TaskStoreSettings) -> RunRules:
     )
 
 
-def _streams(session: NatsSession, settings: TaskStoreSettings) -> Streams:
+def _streams(session: NatsSession, settings: TaskStoreSettings, consumers: WorkConsumers) -> Streams:
     return Streams(
         session,
         streams=[
@@ -160,6 +201,7 @@ def _streams(session: NatsSession, settings: TaskStoreSettings) -> Streams:
             events_stream(settings.events_max_bytes, settings.events_max_age_seconds),
         ],
         consumers=[reports_consumer(REPORTS_ACK_WAIT_SECONDS)],
+        on_replaced=lambda stream: consumers.forget() if stream == WORK_STREAM else None,
     )
 
 

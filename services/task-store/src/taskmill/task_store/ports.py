@@ -6,9 +6,10 @@ from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from taskmill.contracts.requests import ListTasks
-from taskmill.task_store.domain.batch import Answer, Operation
 from taskmill.task_store.domain.cursors import ListPosition
+from taskmill.task_store.domain.operations import Answer, Operation
 from taskmill.task_store.domain.state import AttemptState, TaskState
+from taskmill.task_store.domain.waiting import Service
 
 
 class EventSlice(NamedTuple):
@@ -30,7 +31,7 @@ class Writes(Protocol):
     """Where operations go that change tasks."""
 
     async def ask(self, message: Operation) -> Answer:
-        """Apply an operation; return, once it is committed, the tasks that it changed.
+        """Apply an operation; return, once it is committed, what it is answered.
 
         Raises:
             RequestError: It is refused.
@@ -70,3 +71,10 @@ class Lists(Protocol):
 
     async def attempts(self, task_id: UUID, *, after_attempt: int, limit: int) -> list[AttemptState]:
         """A task's attempts behind a number, oldest first, at most `limit`."""
+
+
+class Processors(Protocol):
+    """Knows the processors. Raises `DatabaseUnavailableError` when PostgreSQL is away."""
+
+    async def services(self, seen_since: datetime) -> list[Service]:
+        """What the processors do that said hello since an instant."""

@@ -35,6 +35,10 @@ class TaskStoreSettings(DatabaseSettings, NatsSettings, HealthSettings, LogSetti
     max_queues: Annotated[
         int, Field(ge=1, le=1000, description="How many queues may exist. Each has four consumers on NATS.")
     ] = 64
+    max_queued_tasks: Annotated[
+        int,
+        Field(ge=1, description="How many tasks may wait in a queue. Beyond it requests are refused, retries are not."),
+    ] = 1_000_000
     lease_seconds: Annotated[
         float, Field(ge=1, le=3600, description="How long a processor holds an attempt after its last sign of life.")
     ] = 30
@@ -42,10 +46,17 @@ class TaskStoreSettings(DatabaseSettings, NatsSettings, HealthSettings, LogSetti
         float,
         Field(ge=1, le=3600, description="After so long without a sign of life a work item goes to another processor."),
     ] = 30
+    reconcile_interval_seconds: Annotated[
+        float,
+        Field(ge=0.1, le=60, description="The pause between two looks for work that was lost."),
+    ] = 5
     unknown_kind_backoff_seconds: Annotated[
         float,
         Field(ge=1, le=3600, description="How long a task waits after a processor had no handler for its kind."),
     ] = 5
+    idempotency_ttl_seconds: Annotated[int, Field(ge=60, description="How long an idempotency key is remembered.")] = (
+        7 * 24 * 3600
+    )
     reports_max_bytes: Annotated[
         int,
         Field(ge=MEBIBYTE, description="Size of TASK_REPORTS. When it is full, processors keep their reports."),

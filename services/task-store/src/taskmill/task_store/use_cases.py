@@ -5,12 +5,15 @@ All raise `TaskmillError`s only; those of the form of a request (`InvalidJsonErr
 """
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pydantic import TypeAdapter
 
 from taskmill.contracts.json_text import read_json
 from taskmill.contracts.requests import (
+    REPLAYED_HEADER,
+    CancelTask,
     CheckHealth,
     ComponentState,
     CreateTask,
@@ -25,6 +28,9 @@ from taskmill.contracts.requests import (
     StoreHealth,
     UpdateTask,
 )
+from taskmill.contracts.status import TaskStatus
+from taskmill.runtime.clock import Clock
+from taskmill.runtime.requests import Reply
 from taskmill.task_store.domain.cursors import (
     ListPosition,
     list_cursor,
@@ -40,7 +46,10 @@ from taskmill.task_store.domain.documents import (
     summary_document,
     task_document,
 )
-from taskmill.task_store.ports import Lists, Reads, Writes
+from taskmill.task_store.domain.operations import Answer, KeyedReply
+from taskmill.task_store.domain.state import TaskState
+from taskmill.task_store.domain.waiting import PROCESSOR_LIFE, Service, waiting_for
+from taskmill.task_store.ports import Lists, Processors, Reads, Writes
 
 # A bulk request weighs as much as a thousand others: so many at most stand in one batch.
 MAX_BULK_REQUESTS_AT_ONCE = 4
@@ -52,9 +61,12 @@ _LIST = TypeAdapter(ListTasks)
 _UPDATE = TypeAdapter(UpdateTask)
 _DELETE = TypeAdapter(DeleteTask)
 _PROCESS = TypeAdapter(ProcessTask)
+_CANCEL = TypeAdapter(CancelTask)
 _ATTEMPTS = TypeAdapter(ListAttempts)
 _EVENTS = TypeAdapter(ListEvents)
 _HEALTH = TypeAdapter(CheckHealth)
+
+_REPLAYED = {REPLAYED_HEADER: "true"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,26 +76,32 @@ class Store:
     writes: Writes
     reads: Reads
     lists: Lists
+    processors: Processors
+    now: Clock
     bulk: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_BULK_REQUESTS_AT_ONCE))
 
 
-async def create_task(store: Store, body: bytes) -> bytes:
-    """`CreateTask` → `Task`. Raises `TaskExistsError`, `TooManyQueuesError`."""
-    (created,) = await store.writes.ask(read_json(_CREATE, body))
-    return task_document(created)
+async def create_task(store: Store, body: bytes) -> bytes | Reply:
+    """`CreateTask` → `Task`.
+
+    Raises `TaskExistsError`, `TooManyQueuesError`, `QueueFullError`, `IdempotencyKeyReusedError`.
+    """
+    return _task_reply(await store.writes.ask(read_json(_CREATE, body)))
 
 
-async def create_tasks(store: Store, body: bytes) -> bytes:
-    """`CreateTasks` → `CreateTasksReply`: all or none. Raises `TaskExistsError`, `TooManyQueuesError`."""
+async def create_tasks(store: Store, body: bytes) -> bytes | Reply:
+    """`CreateTasks` → `CreateTasksReply`: all or none. Raises what `create_task` does."""
     request = read_json(_CREATE_MANY, body)
     async with store.bulk:
-        return receipts_document(await store.writes.ask(request))
+        answer = await store.writes.ask(request)
+    return receipts_document(answer.states) if answer.keyed is None else _keyed_reply(answer.keyed)
 
 
 async def get_task(store: Store, body: bytes) -> bytes:
     """`GetTask` → `Task`. Raises `TaskNotFoundError`."""
     request = read_json(_GET, body)
-    return task_document(await store.reads.task(request.id))
+    task = await store.reads.task(request.id)
+    return task_document(task, waiting_for(task, await _services(store, [task])))
 
 
 async def list_tasks(store: Store, body: bytes) -> bytes:
@@ -91,7 +109,8 @@ async def list_tasks(store: Store, body: bytes) -> bytes:
     request = read_json(_LIST, body)
     after = None if request.cursor is None else parse_list_cursor(request.cursor)
     found = await store.lists.tasks(request, after)
-    items = fitting(map(summary_document, found[: request.limit]))
+    services = await _services(store, found)
+    items = fitting(summary_document(task, waiting_for(task, services)) for task in found[: request.limit])
     if len(items) == len(found):
         return page_document(items, None)
     last = found[len(items) - 1]
@@ -100,20 +119,31 @@ async def list_tasks(store: Store, body: bytes) -> bytes:
 
 async def update_task(store: Store, body: bytes) -> bytes:
     """`UpdateTask` → `Task`. Raises what `domain.editing` does, `TaskNotFoundError` and `TooManyQueuesError`."""
-    (updated,) = await store.writes.ask(read_json(_UPDATE, body))
+    (updated,) = (await store.writes.ask(read_json(_UPDATE, body))).states
     return task_document(updated)
 
 
 async def delete_task(store: Store, body: bytes) -> bytes:
     """`DeleteTask` → `DeleteTaskReply`. Raises `TaskNotFoundError`, `RevisionMismatchError`, `RunActiveError`."""
-    (deleted,) = await store.writes.ask(read_json(_DELETE, body))
+    (deleted,) = (await store.writes.ask(read_json(_DELETE, body))).states
     return DeleteTaskReply(id=deleted.id, version=deleted.version).model_dump_json().encode()
 
 
-async def process_task(store: Store, body: bytes) -> bytes:
-    """`ProcessTask` → `Task`. Raises `TaskNotFoundError`, `RevisionMismatchError`, `RunActiveError`."""
-    (queued,) = await store.writes.ask(read_json(_PROCESS, body))
-    return task_document(queued)
+async def process_task(store: Store, body: bytes) -> bytes | Reply:
+    """`ProcessTask` → `Task`.
+
+    Raises `TaskNotFoundError`, `RevisionMismatchError`, `RunActiveError`, `QueueFullError`,
+    `IdempotencyKeyReusedError`.
+    """
+    return _task_reply(await store.writes.ask(read_json(_PROCESS, body)))
+
+
+async def cancel_task(store: Store, body: bytes) -> bytes | Reply:
+    """`CancelTask` → `Task`.
+
+    Raises `TaskNotFoundError`, `RevisionMismatchError`, `AlreadyFinishedError`, `IdempotencyKeyReusedError`.
+    """
+    return _task_reply(await store.writes.ask(read_json(_CANCEL, body)))
 
 
 async def list_attempts(store: Store, body: bytes) -> bytes:
@@ -142,3 +172,18 @@ async def check_health(store: Store, body: bytes) -> bytes:
     read_json(_HEALTH, body)
     postgresql = ComponentState.UP if await store.reads.is_reachable() else ComponentState.DOWN
     return StoreHealth(postgresql=postgresql).model_dump_json().encode()
+
+
+def _task_reply(answer: Answer) -> bytes | Reply:
+    return task_document(answer.states[0]) if answer.keyed is None else _keyed_reply(answer.keyed)
+
+
+def _keyed_reply(keyed: KeyedReply) -> Reply:
+    return Reply(keyed.document.encode(), _REPLAYED if keyed.is_replayed else {})
+
+
+async def _services(store: Store, tasks: Sequence[TaskState]) -> list[Service]:
+    """What the living processors do, if any of the tasks waits for them."""
+    if all(task.status is not TaskStatus.QUEUED for task in tasks):
+        return []
+    return await store.processors.services(store.now() - PROCESSOR_LIFE)

@@ -5,14 +5,14 @@ from functools import partial
 
 from taskmill.contracts import registry
 from taskmill.runtime.nats_session import NatsSession
-from taskmill.runtime.requests import RequestServer
+from taskmill.runtime.requests import Reply, RequestServer
 from taskmill.task_store import use_cases
 from taskmill.task_store.use_cases import Store
 
 QUEUE_GROUP = "task-store"
 MAX_IN_FLIGHT = 2_000
 
-_USE_CASES: dict[registry.Command, Callable[[Store, bytes], Awaitable[bytes]]] = {
+_USE_CASES: dict[registry.Command, Callable[[Store, bytes], Awaitable[bytes | Reply]]] = {
     registry.CREATE: use_cases.create_task,
     registry.CREATE_MANY: use_cases.create_tasks,
     registry.GET: use_cases.get_task,
@@ -20,6 +20,7 @@ _USE_CASES: dict[registry.Command, Callable[[Store, bytes], Awaitable[bytes]]] =
     registry.UPDATE: use_cases.update_task,
     registry.DELETE: use_cases.delete_task,
     registry.PROCESS: use_cases.process_task,
+    registry.CANCEL: use_cases.cancel_task,
     registry.ATTEMPTS: use_cases.list_attempts,
     registry.EVENTS: use_cases.list_events,
     registry.HEALTH: use_cases.check_health,

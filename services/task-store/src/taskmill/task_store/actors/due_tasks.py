@@ -2,21 +2,55 @@
 
 import asyncio
 from collections.abc import Callable
+from datetime import datetime, timedelta
 
 import structlog
 
 from taskmill.contracts.errors import UnavailableError
-from taskmill.runtime.actor import Actor, stopped_within
+from taskmill.runtime.actor import Actor
 from taskmill.runtime.clock import Clock
-from taskmill.task_store.domain.batch import MakeDue
+from taskmill.task_store.domain.operations import MakeDue
 from taskmill.task_store.ports import Reads, Writes
 
 _log = structlog.get_logger(__name__)
 
-MAX_AT_ONCE = 500
+MAX_AT_ONCE = 1_000
 
-LOOK_INTERVAL_SECONDS = 1
-"""No longer than the shortest time for which a task is scheduled, so that each is seen before it is due."""
+LOOK_INTERVAL = timedelta(seconds=1)
+"""How often to look for what another store scheduled, and then did not live to queue."""
+
+
+class Alarm:
+    """Rings when the next task is due; whoever schedules a task sets it.
+
+    Args:
+        now: The clock.
+    """
+
+    def __init__(self, now: Clock) -> None:
+        self._now = now
+        self._rings_at: datetime | None = None
+        self._changed = asyncio.Event()
+
+    def set(self, at: datetime) -> None:
+        """Ring at a time, or before."""
+        if self._rings_at is None or at < self._rings_at:
+            self._rings_at = at
+            self._changed.set()
+
+    async def wait(self) -> None:
+        """Return at the time that was set, which is then forgotten; at once if it has passed."""
+        while True:
+            self._changed.clear()
+            seconds = None if self._rings_at is None else (self._rings_at - self._now()).total_seconds()
+            if seconds is not None and seconds <= 0:
+                self._rings_at = None
+                return
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._changed.wait()
+            except TimeoutError:
+                continue
 
 
 class DueTasks(Actor):
@@ -25,40 +59,44 @@ class DueTasks(Actor):
     Args:
         reads: Finds the tasks.
         writes: Where the change is asked for.
+        alarm: Set by whoever schedules a task, so that none is overslept.
         now: The clock.
     """
 
     name = "due-tasks"
 
-    def __init__(self, reads: Reads, writes: Writes, *, now: Clock) -> None:
+    def __init__(self, reads: Reads, writes: Writes, *, alarm: Alarm, now: Clock) -> None:
         self._reads = reads
         self._writes = writes
+        self._alarm = alarm
         self._now = now
-        self._stop_requested = asyncio.Event()
+        self._is_stopping = False
 
     def stop(self) -> None:
         """Begin the drain: a change that is asked for is awaited."""
-        self._stop_requested.set()
+        self._is_stopping = True
+        self._alarm.set(self._now())
 
     async def run(self, started: Callable[[], None]) -> None:
         """Queue what is due until stopped."""
         started()
-        pause_seconds = 0.0
-        while not await stopped_within(self._stop_requested, pause_seconds):
+        self._alarm.set(self._now())
+        while True:
+            await self._alarm.wait()
+            if self._is_stopping:
+                return
             try:
-                pause_seconds = await self._queue_due()
+                self._alarm.set(await self._queue_due())
             except UnavailableError as error:
                 _log.warning("due_tasks.postponed", code=error.code)
-                pause_seconds = LOOK_INTERVAL_SECONDS
+                self._alarm.set(self._now() + LOOK_INTERVAL)
 
-    async def _queue_due(self) -> float:
-        """Queue what is due, and return in how many seconds to look again."""
+    async def _queue_due(self) -> datetime:
+        """Queue what is due, and return when to look again."""
         scheduled = await self._reads.next_due(MAX_AT_ONCE)
         now = self._now()
         due = tuple(task.task_id for task in scheduled if task.run_at <= now)
         if due:
             await self._writes.ask(MakeDue(due))
-            return 0
-        if not scheduled:
-            return LOOK_INTERVAL_SECONDS
-        return min(LOOK_INTERVAL_SECONDS, (scheduled[0].run_at - now).total_seconds())
+            return now
+        return min([now + LOOK_INTERVAL, *(task.run_at for task in scheduled[:1])])

@@ -1,32 +1,34 @@
 """Publishes the event log, and the work that it asks for."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from datetime import timedelta
 
-import orjson
 import structlog
 
 from taskmill.contracts import subjects
 from taskmill.contracts.errors import BusUnavailableError, UnavailableError
-from taskmill.contracts.events import EVENT_CONTENT_TYPE
-from taskmill.contracts.streams import MESSAGE_ID_HEADER, POSITION_HEADER
 from taskmill.runtime.actor import Actor
 from taskmill.runtime.backoff import Backoff
+from taskmill.runtime.clock import Clock
+from taskmill.runtime.failpoint import failpoint
 from taskmill.runtime.jetstream_api import JetStreamError
 from taskmill.runtime.leadership import Leadership
 from taskmill.runtime.nats_session import NatsSession
-from taskmill.runtime.outbound import OutboundMessage
-from taskmill.runtime.publisher import Publisher
-from taskmill.task_store.adapters.relay_log import RelayLog, UnpublishedEvent, WaitingWork
-from taskmill.task_store.adapters.work_consumers import WorkConsumers
+from taskmill.task_store.adapters.event_stream import EventStream
+from taskmill.task_store.adapters.relay_log import RelayCursor, RelayLog, UnpublishedEvent
+from taskmill.task_store.adapters.work_stream import WorkStream
 
 _log = structlog.get_logger(__name__)
 
 MAX_EVENTS_AT_ONCE = 1_000
 MAX_BYTES_AT_ONCE = 8 * 1024 * 1024
 
+MAX_NEW_EVENTS_DURING_REPAIR = 500
+"""Fewer than are published again at once, so that the repair comes to its end however busy the log is."""
+
 POLL_INTERVAL_SECONDS = 1
-"""A commit wakes the relay; this is for the wake-up that got lost."""
+"""A commit wakes the relay; this is for the wake-up that got lost, and to see whether the stream is still there."""
 
 SAVE_INTERVAL_SECONDS = 0.2
 """How often the cursor is saved while there is always more: what lies behind it is published again after a crash."""
@@ -38,13 +40,18 @@ class Relay(Actor):
     Everything is published at least once, in the order of the log, and dropped by JetStream if it was there already:
     the cursor moves only after JetStream has confirmed what stands before it.
 
+    When the stream of the events turns out to be another one, or to have lost its end, the events go back to what the
+    stream has, and are published from there again. The work does not: it has a position of its own.
+
     Args:
         session: The connection.
         log: The event log and the cursor.
         leadership: Says whether this store leads.
         owner: This store, as the cursor names it.
-        publisher: Publishes to streams.
-        consumers: Makes the consumers of a queue exist before its work is published.
+        events: Where events are published.
+        work: Where work is published.
+        kept_for: How long the stream keeps an event: older ones are not published again.
+        now: The clock.
     """
 
     name = "relay"
@@ -56,20 +63,26 @@ class Relay(Actor):
         log: RelayLog,
         leadership: Leadership,
         owner: str,
-        publisher: Publisher,
-        consumers: WorkConsumers,
+        events: EventStream,
+        work: WorkStream,
+        kept_for: timedelta,
+        now: Clock,
     ) -> None:
         self._session = session
         self._log = log
         self._leadership = leadership
         self._owner = owner
-        self._publisher = publisher
-        self._consumers = consumers
-        self._position: int | None = None
-        self._saved_position: int | None = None
+        self._events = events
+        self._work = work
+        self._kept_for = kept_for
+        self._now = now
+        self._cursor: RelayCursor | None = None
+        self._saved: RelayCursor | None = None
         self._saved_at = 0.0
+        self._is_stream_checked = False
         self._woken = asyncio.Event()
         self._stop_requested = asyncio.Event()
+        session.on_reconnect(self._doubt_stream)
 
     def wake(self) -> None:
         """Say that events were committed: to this relay, or to that of the store that leads."""
@@ -89,7 +102,7 @@ class Relay(Actor):
 
     async def run(self, started: Callable[[], None]) -> None:
         """Publish whenever leading, until stopped and nothing is left."""
-        self._position = self._saved_position = None
+        self._cursor = self._saved = None
         subscription = self._session.subscribe(subjects.RELAY_WAKE_SUBJECT, lambda *_: self._woken.set())
         started()
         try:
@@ -105,10 +118,11 @@ class Relay(Actor):
             try:
                 has_more = await self._publish_next()
                 if not (has_more or self._woken.is_set()) or self._is_save_due():
-                    await self._save_position()
+                    await self._save_cursor()
                 backoff.reset()
             except (UnavailableError, JetStreamError) as error:
                 _log.warning("relay.postponed", error=str(error))
+                self._is_stream_checked = False
                 if is_stopping:
                     return
                 await asyncio.sleep(backoff.next())
@@ -125,7 +139,7 @@ class Relay(Actor):
                 async with asyncio.timeout(POLL_INTERVAL_SECONDS):
                     await self._woken.wait()
             except TimeoutError:
-                return
+                self._is_stream_checked = False
         else:
             ends = [
                 asyncio.create_task(self._leadership.wait_until_leader()),
@@ -138,71 +152,91 @@ class Relay(Actor):
     async def _publish_next(self) -> bool:
         """Publish what comes next in the log; return whether more may follow."""
         if not self._leadership.is_leader:
-            self._position = self._saved_position = None
+            self._cursor = self._saved = None
             return False
-        if self._position is None:
-            self._position = self._saved_position = await self._log.position(self._owner)
-            if self._position is None:
-                return False
+        cursor = await self._checked_cursor()
+        if cursor is None:
+            return False
+        if cursor.position < cursor.work_position:
+            return await self._publish_again(cursor)
+        return await self._publish_new(cursor)
+
+    async def _checked_cursor(self) -> RelayCursor | None:
+        """How far the relay is, which holds for the stream as it is now; None: somebody else leads after all."""
+        if self._cursor is None:
+            self._cursor = self._saved = await self._log.cursor(self._owner)
+            self._is_stream_checked = False
+        if self._cursor is not None and not self._is_stream_checked:
+            await self._check_stream(self._cursor)
+        return self._cursor
+
+    async def _publish_new(self, cursor: RelayCursor) -> bool:
         events, has_more = await self._log.unpublished(
-            self._position, limit=MAX_EVENTS_AT_ONCE, max_bytes=MAX_BYTES_AT_ONCE
+            cursor.position, limit=MAX_EVENTS_AT_ONCE, max_bytes=MAX_BYTES_AT_ONCE
         )
         if events:
-            await self._publish_work(events)
-            await self._publisher.publish_all([_event_message(event) for event in events])
-            self._position = events[-1].position
+            await self._work.follow(events)
+            failpoint("relay.work_published")
+            sequence = await self._publish_events(cursor, events)
+            failpoint("relay.events_published")
+            position = events[-1].position
+            self._cursor = cursor._replace(position=position, work_position=position, stream_sequence=sequence)
         return has_more
+
+    async def _publish_again(self, cursor: RelayCursor) -> bool:
+        """Publish lost events again, and meanwhile the work of new ones, whose turn comes later."""
+        new, _ = await self._log.unpublished(
+            cursor.work_position, limit=MAX_NEW_EVENTS_DURING_REPAIR, max_bytes=MAX_BYTES_AT_ONCE
+        )
+        if new:
+            await self._work.follow(new)
+            self._cursor = cursor = cursor._replace(work_position=new[-1].position)
+        lost, _ = await self._log.unpublished(cursor.position, limit=MAX_EVENTS_AT_ONCE, max_bytes=MAX_BYTES_AT_ONCE)
+        lost = [event for event in lost if event.position <= cursor.work_position]
+        sequence = await self._publish_events(cursor, lost) if lost else cursor.stream_sequence
+        position = lost[-1].position if lost else cursor.work_position
+        self._cursor = cursor._replace(position=position, stream_sequence=sequence)
+        if position == cursor.work_position:
+            _log.info("relay.events_repaired", position=position)
+        return True
+
+    async def _publish_events(self, cursor: RelayCursor, events: list[UnpublishedEvent]) -> int:
+        return await self._events.publish(events, last_sequence=cursor.stream_sequence or 0)
+
+    def _doubt_stream(self) -> None:
+        self._is_stream_checked = False
+        self._woken.set()
+
+    async def _check_stream(self, cursor: RelayCursor) -> None:
+        """Go back to what the stream has, if it is not the one that was published to, or ends too early."""
+        stream = await self._events.state()
+        is_known = cursor.stream_created == stream.created_at
+        # A release before this one did not write down which stream it published to.
+        is_first_look = cursor.stream_created is None and (stream.last_sequence > 0 or cursor.position == 0)
+        is_intact = is_first_look or (is_known and stream.last_sequence >= (cursor.stream_sequence or 0))
+        position = cursor.position if is_intact else await self._position_of_stream(cursor)
+        self._cursor = cursor._replace(
+            position=position, stream_created=stream.created_at, stream_sequence=stream.last_sequence
+        )
+        self._is_stream_checked = True
+        if not is_intact:
+            _log.error("relay.events_lost", position=cursor.position, published_again_from=position)
+            await self._save_cursor()
+
+    async def _position_of_stream(self, cursor: RelayCursor) -> int:
+        """Up to where in the log the stream has events: it is filled in the order of the log."""
+        newest = await self._events.newest_position()
+        if newest is None:
+            newest = await self._log.position_before(self._now() - self._kept_for)
+        return min(newest, cursor.position)
 
     def _is_save_due(self) -> bool:
         return asyncio.get_running_loop().time() >= self._saved_at + SAVE_INTERVAL_SECONDS
 
-    async def _save_position(self) -> None:
-        """Move the cursor to where JetStream has confirmed everything."""
-        if self._position is None or self._position == self._saved_position:
+    async def _save_cursor(self) -> None:
+        """Write down how far JetStream has confirmed everything."""
+        if self._cursor is None or self._saved is None or self._cursor == self._saved:
             return
-        is_leader = await self._log.advance(self._owner, self._position)
-        self._position = self._saved_position = self._position if is_leader else None
+        is_leader = await self._log.save_cursor(self._owner, self._saved, self._cursor)
+        self._cursor = self._saved = self._cursor if is_leader else None
         self._saved_at = asyncio.get_running_loop().time()
-
-    async def _publish_work(self, events: Sequence[UnpublishedEvent]) -> None:
-        waiting = [(event, event.work) for event in events if event.work is not None]
-        if not waiting:
-            return
-        for queue in {work.queue for _, work in waiting}:
-            await self._consumers.ensure(queue)
-        await self._publisher.publish_all([_work_message(event, work) for event, work in waiting])
-
-
-def _event_message(event: UnpublishedEvent) -> OutboundMessage:
-    return OutboundMessage(
-        subject=subjects.event(event.type, event.kind, event.task_id),
-        payload=event.document.encode(),
-        headers={
-            MESSAGE_ID_HEADER: f"{event.task_id}.{event.version}",
-            POSITION_HEADER: str(event.position),
-            "Content-Type": EVENT_CONTENT_TYPE,
-        },
-    )
-
-
-def _work_message(event: UnpublishedEvent, work: WaitingWork) -> OutboundMessage:
-    """The `WorkItem` that an event asks for; a test reads it with its model."""
-    task_id = event.task_id
-    item = {
-        "task_id": str(task_id),
-        "run": work.run,
-        "attempt": work.attempt,
-        "dispatch": work.dispatch,
-        "title": work.title,
-        "kind": event.kind,
-        "queue": work.queue,
-        "priority": work.priority,
-        "labels": orjson.Fragment(work.labels),
-        "payload": orjson.Fragment(work.payload),
-    }
-    return OutboundMessage(
-        subject=subjects.work(work.queue, work.priority, event.kind, task_id),
-        payload=orjson.dumps(item),
-        # The dispatch makes it another message than the lost one that it replaces, which JetStream may remember.
-        headers={MESSAGE_ID_HEADER: f"{task_id}:{work.attempt}:{work.dispatch}"},
-    )

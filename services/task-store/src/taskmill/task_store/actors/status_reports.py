@@ -9,13 +9,12 @@ from taskmill.contracts.errors import BusUnavailableError, OverloadedError, Task
 from taskmill.contracts.reports import Hello, ReportBundle
 from taskmill.contracts.streams import REPORTS_CONSUMER, REPORTS_STREAM
 from taskmill.runtime.actor import Actor
-from taskmill.runtime.jetstream_api import JetStreamError
+from taskmill.runtime.failpoint import failpoint
 from taskmill.runtime.mailbox import BatchingMailbox
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.pull import Delivery, PullConsumer
 from taskmill.task_store.adapters.report_bundles import read_bundle
-from taskmill.task_store.adapters.work_consumers import WorkConsumers
-from taskmill.task_store.domain.batch import Answer, Operation
+from taskmill.task_store.domain.operations import Answer, Operation
 
 _log = structlog.get_logger(__name__)
 
@@ -47,8 +46,7 @@ class StatusReports(Actor):
     Args:
         session: The connection.
         writes: The mailbox of all writes.
-        consumers: Makes the consumers of the queues that a processor says it serves.
-        knows_queue: Whether a queue exists; the limit may have left no room for it.
+        greet: Called with the id of a processor and what it said of itself, once its queues are committed.
     """
 
     name = "status-reports"
@@ -58,20 +56,17 @@ class StatusReports(Actor):
         session: NatsSession,
         writes: BatchingMailbox[Operation, Answer],
         *,
-        consumers: WorkConsumers,
-        knows_queue: Callable[[str], bool],
+        greet: Callable[[str, Hello], None],
     ) -> None:
         self._session = session
         self._writes = writes
-        self._consumers = consumers
-        self._knows_queue = knows_queue
+        self._greet = greet
         self._pull = PullConsumer(
             session, stream=REPORTS_STREAM, consumer=REPORTS_CONSUMER, deliver=self._take_in, on_change=self._ask
         )
         self._in_hand = 0
         self._settled: list[tuple[str, bytes]] = []
         self._all_settled = asyncio.Event()
-        self._served_queues: asyncio.Queue[str] = asyncio.Queue(maxsize=1_000)
 
     def stop(self) -> None:
         """Begin the drain: pull nothing more, settle what is in hand."""
@@ -79,14 +74,10 @@ class StatusReports(Actor):
 
     async def run(self, started: Callable[[], None]) -> None:
         """Take in reports until drained."""
-        ensuring = asyncio.create_task(self._ensure_consumers())
-        try:
-            await self._pull.run(started)
-            while self._in_hand:
-                self._all_settled.clear()
-                await self._all_settled.wait()
-        finally:
-            ensuring.cancel()
+        await self._pull.run(started)
+        while self._in_hand:
+            self._all_settled.clear()
+            await self._all_settled.wait()
 
     def _ask(self) -> None:
         free = MAX_BUNDLES_IN_HAND - self._in_hand - self._pull.outstanding
@@ -118,7 +109,7 @@ class StatusReports(Actor):
         elif isinstance(answer, TaskmillError):
             self._on_refusal(bundle, held)
         else:
-            self._note_served_queues(bundle)
+            self._greet_processors(bundle)
         held.open_parts -= 1
         if held.open_parts == 0:
             self._settle(held.reply, _LATER if held.must_repeat else _ACK)
@@ -137,6 +128,7 @@ class StatusReports(Actor):
         self._settled.append((reply, body))
 
     def _write_settled(self) -> None:
+        failpoint("reports.applied")
         settled, self._settled = self._settled, []
         self._in_hand -= len(settled)
         try:
@@ -148,23 +140,7 @@ class StatusReports(Actor):
         if not self._in_hand:
             self._all_settled.set()
 
-    def _note_served_queues(self, bundle: ReportBundle) -> None:
+    def _greet_processors(self, bundle: ReportBundle) -> None:
         for report in bundle.reports:
             if isinstance(report, Hello):
-                for queue in report.queues:
-                    self._note_served_queue(queue)
-
-    def _note_served_queue(self, queue: str) -> None:
-        if not self._knows_queue(queue):
-            _log.warning("reports.queue_beyond_limit", queue=queue)
-        elif not self._served_queues.full():
-            self._served_queues.put_nowait(queue)
-
-    async def _ensure_consumers(self) -> None:
-        while True:
-            queue = await self._served_queues.get()
-            try:
-                await self._consumers.ensure(queue)
-            except (UnavailableError, JetStreamError) as error:
-                # The relay makes them before it publishes work; until then there is nothing to pull.
-                _log.warning("reports.consumers_missing", queue=queue, error=str(error))
+                self._greet(bundle.processor_id, report)

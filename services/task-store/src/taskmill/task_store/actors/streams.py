@@ -3,29 +3,47 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
+import structlog
+
+from taskmill.contracts.errors import UnavailableError
 from taskmill.contracts.streams import ConsumerSpec, StreamSpec
 from taskmill.runtime.actor import Actor
+from taskmill.runtime.jetstream_api import JetStreamError
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.provisioning import ensure_consumer, ensure_stream
 
+_log = structlog.get_logger(__name__)
+
+LOOK_INTERVAL_SECONDS = 1
+"""How soon a stream is made again that somebody has deleted."""
+
 
 class Streams(Actor):
-    """Provisions at the start, and after each reconnect: a server that was replaced has nothing.
+    """Provisions at the start, after each reconnect, and whenever something is missing.
 
     Args:
         session: The connection.
         streams: All streams.
         consumers: The consumers that exist from the start.
+        on_replaced: Called with the name of a stream that was made again, by whomever: what stood in it, and its other
+            consumers, are gone.
     """
 
     name = "streams"
 
     def __init__(
-        self, session: NatsSession, *, streams: Sequence[StreamSpec], consumers: Sequence[ConsumerSpec]
+        self,
+        session: NatsSession,
+        *,
+        streams: Sequence[StreamSpec],
+        consumers: Sequence[ConsumerSpec],
+        on_replaced: Callable[[str], None],
     ) -> None:
         self._session = session
         self._streams = streams
         self._consumers = consumers
+        self._on_replaced = on_replaced
+        self._created_at: dict[str, str] = {}
         self._is_stopping = False
         self._woken = asyncio.Event()
         session.on_reconnect(self._woken.set)
@@ -37,14 +55,29 @@ class Streams(Actor):
 
     async def run(self, started: Callable[[], None]) -> None:
         """Serve once everything exists for the first time."""
-        while not self._is_stopping:
-            self._woken.clear()
+        if not self._is_stopping:
             await self._provision()
-            started()
-            await self._woken.wait()
+        started()
+        while not self._is_stopping:
+            await self._wait()
+            try:
+                await self._provision()
+            except (UnavailableError, JetStreamError) as error:
+                _log.warning("streams.postponed", error=str(error))
+
+    async def _wait(self) -> None:
+        self._woken.clear()
+        try:
+            async with asyncio.timeout(LOOK_INTERVAL_SECONDS):
+                await self._woken.wait()
+        except TimeoutError:
+            return
 
     async def _provision(self) -> None:
         for stream in self._streams:
-            await ensure_stream(self._session, stream)
+            created_at = await ensure_stream(self._session, stream)
+            if self._created_at.setdefault(stream.name, created_at) != created_at:
+                self._created_at[stream.name] = created_at
+                self._on_replaced(stream.name)
         for consumer in self._consumers:
             await ensure_consumer(self._session, consumer)

@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKey, Identity, Index, MetaData, Text, UniqueConstraint, text
-from sqlalchemy.dialects.postgresql import JSON, JSONB, TIMESTAMP
+from sqlalchemy import BigInteger, Double, ForeignKey, Identity, Index, MetaData, Text, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import ARRAY, JSON, JSONB, TIMESTAMP
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -24,7 +24,7 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map = {str: Text, datetime: TIMESTAMP(timezone=True)}
+    type_annotation_map = {str: Text, float: Double, datetime: TIMESTAMP(timezone=True)}
 
 
 class TaskRow(Base):
@@ -45,11 +45,17 @@ class TaskRow(Base):
     revision: Mapped[int]
     run: Mapped[int]
     attempt: Mapped[int]
+    attempt_limit: Mapped[int] = mapped_column(server_default="0")
     dispatch: Mapped[int]
     delivery: Mapped[int]
+    crashes: Mapped[int] = mapped_column(server_default="0")
+    max_attempts: Mapped[int | None]
+    backoff: Mapped[Any | None] = mapped_column(JSON)
+    timeout_seconds: Mapped[float | None]
     run_at: Mapped[datetime | None]
     lease_until: Mapped[datetime | None]
     processor_id: Mapped[str | None]
+    cancel_requested_at: Mapped[datetime | None]
     progress: Mapped[Any | None] = mapped_column(JSON)
     error: Mapped[Any | None] = mapped_column(JSON)
     created_at: Mapped[datetime]
@@ -65,6 +71,9 @@ class TaskRow(Base):
         Index(None, "created_at", "id"),
         Index(None, "status", "created_at", "id"),
         Index(None, "run_at", postgresql_where=text("run_at IS NOT NULL")),
+        Index(None, "queued_at", "id", postgresql_where=text("status = 'queued'")),
+        # None with `lease_until`: a heartbeat that moves it would then touch every other index, too. Tasks in progress
+        # are few, and found by their status.
         Index(None, "labels", postgresql_using="gin"),
         Index("ix_tasks_title_trigrams", "title", postgresql_using="gin", postgresql_ops={"title": "gin_trgm_ops"}),
         # A short task's row is rewritten two or three times: room on its page for that.
@@ -87,6 +96,7 @@ class AttemptRow(Base):
     finished_at: Mapped[datetime | None]
     outcome: Mapped[str | None]
     error: Mapped[Any | None] = mapped_column(JSON)
+    traceback: Mapped[str | None]
 
 
 class EventRow(Base):
@@ -111,7 +121,7 @@ class EventRow(Base):
 
 
 class RelayCursor(Base):
-    """The one row that says who publishes the log, and up to where it is published."""
+    """The one row that says who publishes the log, up to where it is published, and where in TASK_EVENTS that was."""
 
     __tablename__ = "relay_cursor"
 
@@ -119,6 +129,11 @@ class RelayCursor(Base):
     position: Mapped[int] = mapped_column(BigInteger)
     owner: Mapped[str | None]
     lease_until: Mapped[datetime | None]
+    # Up to where the work that the log asks for is published: further than the events, while those are published again.
+    work_position: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    # By these the relay notices that TASK_EVENTS was lost, or made anew.
+    stream_created: Mapped[str | None]
+    stream_sequence: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class QueueRow(Base):
@@ -128,3 +143,46 @@ class QueueRow(Base):
 
     name: Mapped[str] = mapped_column(primary_key=True)
     created_at: Mapped[datetime]
+    # How many of its tasks are queued or scheduled.
+    waiting: Mapped[int] = mapped_column(BigInteger, server_default="0")
+
+
+class KindRow(Base):
+    """A kind whose handler declares what holds for tasks that do not say otherwise."""
+
+    __tablename__ = "kinds"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    max_attempts: Mapped[int | None]
+    backoff: Mapped[Any | None] = mapped_column(JSON)
+    timeout_seconds: Mapped[float | None]
+
+
+class ProcessorRow(Base):
+    """A processor as it said hello last."""
+
+    __tablename__ = "processors"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    queues: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    kinds: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    slots: Mapped[int]
+    software_version: Mapped[str]
+    seen_at: Mapped[datetime]
+
+
+class IdempotencyKeyRow(Base):
+    """What a request under an idempotency key was answered, so that it is answered so again.
+
+    `scope` is the command, with the id of the task that it speaks of. `answer` is the reply, as text.
+    """
+
+    __tablename__ = "idempotency_keys"
+
+    scope: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    fingerprint: Mapped[str]
+    answer: Mapped[str]
+    created_at: Mapped[datetime]
+
+    __table_args__ = (Index(None, "created_at"),)

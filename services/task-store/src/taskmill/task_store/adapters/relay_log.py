@@ -1,5 +1,6 @@
 """What the relay reads of the event log, and the one row that says who relays and how far it is."""
 
+from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
@@ -7,7 +8,7 @@ from asyncpg import Record
 
 from taskmill.contracts.events import EventType
 from taskmill.contracts.status import Priority
-from taskmill.task_store.adapters import statements
+from taskmill.task_store.adapters import relay_statements
 from taskmill.task_store.adapters.database import Lane
 
 # Calling an enumeration costs ten times as much as a look-up.
@@ -21,6 +22,8 @@ class WaitingWork(NamedTuple):
     run: int
     attempt: int
     dispatch: int
+    attempt_limit: int
+    timeout_seconds: float | None
     title: str
     queue: str
     priority: Priority
@@ -31,7 +34,7 @@ class WaitingWork(NamedTuple):
 
 
 class UnpublishedEvent(NamedTuple):
-    """An event behind the relay's cursor, with the work to publish for it."""
+    """An event behind the relay's cursor, with what is to be done beside publishing it."""
 
     position: int
     task_id: UUID
@@ -39,7 +42,23 @@ class UnpublishedEvent(NamedTuple):
     type: EventType
     kind: str
     document: str
+    must_stop: bool
+    """The event ends a run, or asks to, and no other has begun: an execution that goes on all the same is in vain."""
     work: WaitingWork | None
+    """The work to publish for it."""
+
+
+class RelayCursor(NamedTuple):
+    """How far the relay is."""
+
+    position: int
+    """Up to where in the log events are published."""
+    work_position: int
+    """Up to where in the log its work is published: ahead of `position` while lost events are published again."""
+    stream_created: str | None
+    """When the stream that holds the events was created; None: the relay has not seen it yet."""
+    stream_sequence: int | None
+    """Where in that stream the newest event is."""
 
 
 class LogSlice(NamedTuple):
@@ -65,36 +84,56 @@ class RelayLog:
     async def acquire(self, owner: str, ttl_seconds: float) -> bool:
         """Take, or renew, the lease; see `LeaseStore`."""
         async with self._lease_lane.connection() as connection:
-            return await connection.fetchval(statements.ACQUIRE_RELAY, owner, ttl_seconds) is not None
+            return await connection.fetchval(relay_statements.ACQUIRE_RELAY, owner, ttl_seconds) is not None
 
     async def release(self, owner: str) -> None:
         """Give the lease back; see `LeaseStore`."""
         async with self._lease_lane.connection() as connection:
-            await connection.execute(statements.RELEASE_RELAY, owner)
+            await connection.execute(relay_statements.RELEASE_RELAY, owner)
 
-    async def position(self, owner: str) -> int | None:
-        """Up to where the log is published; None: somebody else leads."""
+    async def cursor(self, owner: str) -> RelayCursor | None:
+        """How far the relay is; None: somebody else leads."""
         async with self._lane.connection() as connection:
-            position: int | None = await connection.fetchval(statements.RELAY_POSITION, owner)
-        return position
+            row = await connection.fetchrow(relay_statements.RELAY_CURSOR, owner)
+        return None if row is None else RelayCursor(*row)
+
+    async def save_cursor(self, owner: str, saved: RelayCursor, cursor: RelayCursor) -> bool:
+        """Write down how far the relay is, instead of what was saved last; False: `owner` no longer leads."""
+        async with self._lane.connection() as connection:
+            row = await connection.fetchval(
+                relay_statements.SAVE_RELAY_CURSOR, owner, saved.position, saved.work_position, *cursor
+            )
+        return row is not None
+
+    async def position_before(self, instant: datetime) -> int:
+        """The position behind which the log holds what happened since an instant."""
+        async with self._lane.connection() as connection:
+            first, last = 0, await connection.fetchval(relay_statements.NEWEST_POSITION)
+            # The log has no index by time, but is in its order.
+            while first < last:
+                middle = (first + last) // 2
+                happened_at = await connection.fetchval(relay_statements.TIME_OF_NEXT_EVENT, middle)
+                if happened_at is None or happened_at >= instant:
+                    last = middle
+                else:
+                    first = middle + 1
+        return int(first)
 
     async def unpublished(self, position: int, *, limit: int, max_bytes: int) -> LogSlice:
         """The events behind a position, in order: at most `limit`, and `max_bytes` of documents and payloads."""
         async with self._lane.connection() as connection:
-            rows = await connection.fetch(statements.UNPUBLISHED, position, limit, max_bytes)
+            rows = await connection.fetch(relay_statements.UNPUBLISHED, position, limit, max_bytes)
         candidates = rows[0]["candidates"] if rows else 0
         return LogSlice([_event(row) for row in rows], has_more=candidates == limit or candidates > len(rows))
 
-    async def advance(self, owner: str, position: int) -> bool:
-        """Write down that the log is published up to a position; False: `owner` no longer leads."""
-        async with self._lane.connection() as connection:
-            return await connection.fetchval(statements.ADVANCE_RELAY, owner, position) is not None
-
 
 def _event(row: Record) -> UnpublishedEvent:
-    _, position, task_id, version, event_type, kind, document, run, attempt, *rest = row
+    _, position, task_id, version, event_type, kind, document, must_stop, *rest = row
+    run, attempt, dispatch, attempt_limit, timeout_seconds, title, queue, priority, labels, payload = rest
     work = None
-    if run is not None:
-        dispatch, title, queue, priority, labels, payload = rest
-        work = WaitingWork(run, attempt, dispatch, title, queue, _PRIORITIES[priority], labels, payload)
-    return UnpublishedEvent(position, task_id, version, _EVENT_TYPES[event_type], kind, document, work)
+    if payload is not None:
+        priority = _PRIORITIES[priority]
+        work = WaitingWork(
+            run, attempt, dispatch, attempt_limit, timeout_seconds, title, queue, priority, labels, payload
+        )
+    return UnpublishedEvent(position, task_id, version, _EVENT_TYPES[event_type], kind, document, must_stop, work)

@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 
 from taskmill.contracts.status import Priority, TaskStatus
+from taskmill.contracts.tasks import KindDefaults, RetryBackoff
 from taskmill.task_store.domain.state import TaskState
 
 _STATUS = TaskState._fields.index("status")
@@ -20,6 +21,25 @@ def task_state(row: Iterable[Any]) -> TaskState:
     values[_STATUS] = _STATUSES[values[_STATUS]]
     values[_PRIORITY] = _PRIORITIES[values[_PRIORITY]]
     return TaskState._make(values)
+
+
+def kind_defaults(max_attempts: int | None, backoff: str | None, timeout_seconds: float | None) -> KindDefaults:
+    """What a row of `kinds` says of its kind."""
+    return KindDefaults(
+        max_attempts=max_attempts,
+        backoff=None if backoff is None else RetryBackoff.model_validate_json(backoff),
+        timeout_seconds=timeout_seconds,
+    )
+
+
+def kind_row(name: str, defaults: KindDefaults) -> dict[str, Any]:
+    """What a kind's handler declares as a row of `kinds`."""
+    return {
+        "name": name,
+        "max_attempts": defaults.max_attempts,
+        "backoff": None if defaults.backoff is None else defaults.backoff.model_dump_json(),
+        "timeout_seconds": defaults.timeout_seconds,
+    }
 
 
 def json_rows(rows: Iterable[dict[str, Any]]) -> str:

@@ -25,11 +25,17 @@ TASK_COLUMNS = {
     "revision": "integer",
     "run": "integer",
     "attempt": "integer",
+    "attempt_limit": "integer",
     "dispatch": "integer",
     "delivery": "integer",
+    "crashes": "integer",
+    "max_attempts": "integer",
+    "backoff": "json",
+    "timeout_seconds": "double precision",
     "run_at": "timestamptz",
     "lease_until": "timestamptz",
     "processor_id": "text",
+    "cancel_requested_at": "timestamptz",
     "progress": "json",
     "error": "json",
     "created_at": "timestamptz",
@@ -51,6 +57,20 @@ ATTEMPT_COLUMNS = {
     "finished_at": "timestamptz",
     "outcome": "text",
     "error": "json",
+    "traceback": "text",
+}
+KEY_COLUMNS = {
+    "scope": "text",
+    "key": "text",
+    "fingerprint": "text",
+    "answer": "text",
+    "created_at": "timestamptz",
+}
+KIND_COLUMNS = {
+    "name": "text",
+    "max_attempts": "integer",
+    "backoff": "json",
+    "timeout_seconds": "double precision",
 }
 EVENT_COLUMNS = {
     "task_id": "uuid",
@@ -92,11 +112,20 @@ _TASK_ASSIGNMENTS = ", ".join(
     for name, kind in TASK_COLUMNS.items()
     if name not in {"id", "created_at"}
 )
+_KIND_ASSIGNMENTS = ", ".join(f"{name} = excluded.{name}" for name in KIND_COLUMNS if name != "name")
+_QUEUE_CHANGE = {"name": "text", "delta": "bigint", "most_waiting": "bigint"}
 _ATTEMPT_ASSIGNMENTS = ", ".join(
     f"{name} = excluded.{name}" for name in ATTEMPT_COLUMNS if name not in {"task_id", "attempt"}
 )
 
-WRITE = f"""
+
+def _write_statement(*, with_keys: bool) -> str:
+    # Each part costs some 20 µs, even if there is nothing to write.
+    keyed = f"""keyed AS (
+    INSERT INTO idempotency_keys ({_names(KEY_COLUMNS)})
+    SELECT {_values(KEY_COLUMNS)} FROM event_log, {_rows(7 + len(EVENT_COLUMNS), KEY_COLUMNS)}
+), """  # noqa: S608  (names from the tables above)
+    return f"""
 WITH event_log AS MATERIALIZED (
     SELECT pg_advisory_xact_lock({EVENT_LOG_LOCK})
 ), created AS (
@@ -114,24 +143,41 @@ WITH event_log AS MATERIALIZED (
     INSERT INTO task_attempts ({_names(ATTEMPT_COLUMNS)})
     SELECT {_values(ATTEMPT_COLUMNS)} FROM event_log, {_rows(4, ATTEMPT_COLUMNS)}
     ON CONFLICT (task_id, attempt) DO UPDATE SET {_ATTEMPT_ASSIGNMENTS}
-), queued AS (
-    INSERT INTO queues (name, created_at)
-    SELECT new.name, now() FROM event_log, unnest($5::text[]) AS new (name)
-    ON CONFLICT (name) DO NOTHING
-), logged AS (
+), counted AS (
+    UPDATE queues SET waiting = waiting + new.delta FROM event_log, {_rows(5, _QUEUE_CHANGE)}
+    WHERE queues.name = new.name AND queues.waiting <= coalesce(new.most_waiting, queues.waiting)
+    RETURNING queues.name, queues.waiting
+), {keyed if with_keys else ""}logged AS (
     INSERT INTO task_events ({_names(EVENT_COLUMNS)})
     SELECT {_values(EVENT_COLUMNS)}
     FROM event_log, unnest({_arrays(7, EVENT_COLUMNS)}) WITH ORDINALITY AS new ({_names(EVENT_COLUMNS)}, ordinal)
     ORDER BY new.ordinal
 )
-SELECT 1 / ((SELECT count(*) FROM changed) + (SELECT count(*) FROM deleted) = $6::bigint)::integer
-"""  # noqa: S608  (names from the tables above)
-"""Writes everything that a batch decided. `$6` is how many tasks are to be updated or deleted.
+SELECT 1 / ((SELECT count(*) FROM changed) + (SELECT count(*) FROM deleted) + (SELECT count(*) FROM counted)
+    = $6::bigint)::integer, (SELECT json_object_agg(name, waiting) FROM counted)
+"""  # noqa: S608
 
-If there are fewer, because one is no longer as it was read, the statement undoes itself: dividing by zero is how SQL
-does that without a function of its own. The lock is a CTE that every part reads from, so that this one statement is
-a whole transaction. Within one that holds the lock already, taking it again costs nothing.
+
+WRITE = _write_statement(with_keys=False)
+"""Writes what a batch decided of tasks, and returns how many wait now in the queues where that changed.
+
+`$6` is how many rows of tasks and queues are to be updated or deleted. If there are fewer, because a task is no longer
+as it was read, or a queue has no room, the statement undoes itself: dividing by zero is how SQL does that without a
+function of its own. The lock is a CTE that every part reads from, so that this one statement is a whole transaction.
+Within one that holds the lock already, taking it again costs nothing.
 """
+
+WRITE_WITH_KEYS = _write_statement(with_keys=True)
+"""Writes the answers of idempotency keys, too: the last parameter."""
+
+ADD_QUEUES = """
+INSERT INTO queues (name, created_at) SELECT name, now() FROM unnest($1::text[]) AS new (name)
+"""
+
+DECLARE_KINDS = f"""
+INSERT INTO kinds ({_names(KIND_COLUMNS)}) SELECT {_values(KIND_COLUMNS)} FROM {_rows(1, KIND_COLUMNS)}
+ON CONFLICT (name) DO UPDATE SET {_KIND_ASSIGNMENTS}
+"""  # noqa: S608
 
 BEGIN_UNDER_LOCK = f"BEGIN; SELECT pg_advisory_xact_lock({EVENT_LOG_LOCK})"
 
@@ -145,7 +191,14 @@ FROM tasks WHERE id = ANY($1::uuid[])
 
 USED_IDS = "SELECT task_id FROM task_events WHERE task_id = ANY($1::uuid[]) AND version = 1"
 
-QUEUE_NAMES = "SELECT name FROM queues"
+QUEUES = "SELECT name, waiting FROM queues"
+
+KINDS = f"SELECT {_names(KIND_COLUMNS)} FROM kinds"  # noqa: S608
+
+STORED_ANSWERS = f"""
+SELECT {_names(KEY_COLUMNS)} FROM idempotency_keys
+WHERE (scope, key) IN (SELECT * FROM unnest($1::text[], $2::text[]))
+"""  # noqa: S608
 
 GET_TASK = f"SELECT {_names(TASK_COLUMNS)} FROM tasks WHERE id = $1"  # noqa: S608
 
@@ -163,29 +216,3 @@ SELECT version, document, candidates FROM (
     ) AS candidate
 ) AS sized WHERE page_bytes <= $4 ORDER BY version
 """
-
-# What the relay publishes next. The work of a `queued` event only if the task still waits for just that dispatch.
-UNPUBLISHED = """
-SELECT candidates, position, task_id, version, type, event_kind, document,
-    run, attempt, dispatch, title, queue, priority, labels, payload
-FROM (
-    SELECT logged.position, logged.task_id, logged.version, logged.type, logged.kind AS event_kind, logged.document,
-        tasks.run, tasks.attempt, tasks.dispatch, tasks.title, tasks.queue, tasks.priority, tasks.labels, tasks.payload,
-        sum(octet_length(logged.document) + coalesce(octet_length(tasks.payload::text), 0))
-            OVER (ORDER BY logged.position) AS batch_bytes,
-        count(*) OVER () AS candidates
-    FROM (SELECT * FROM task_events WHERE position > $1 ORDER BY position LIMIT $2) AS logged
-    LEFT JOIN tasks ON tasks.id = logged.task_id AND tasks.status = 'queued' AND tasks.dispatch = logged.dispatch
-) AS sized WHERE batch_bytes <= $3 ORDER BY position
-"""
-
-RELAY_POSITION = "SELECT position FROM relay_cursor WHERE owner = $1"
-
-ADVANCE_RELAY = "UPDATE relay_cursor SET position = $2 WHERE owner = $1 AND position < $2 RETURNING position"
-
-ACQUIRE_RELAY = """
-UPDATE relay_cursor SET owner = $1, lease_until = clock_timestamp() + make_interval(secs => $2)
-WHERE owner = $1 OR owner IS NULL OR lease_until < clock_timestamp() RETURNING position
-"""
-
-RELEASE_RELAY = "UPDATE relay_cursor SET owner = NULL, lease_until = NULL WHERE owner = $1"

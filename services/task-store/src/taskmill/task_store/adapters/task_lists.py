@@ -96,9 +96,9 @@ class TaskLists:
 
 def task_query(request: ListTasks, after: ListPosition | None) -> Select[Any]:
     """The query for a page: the columns of a `TaskState`, in order, and one row more than the page may hold."""
-    query = select(*_columns(TaskRow, json_text={"labels", "progress", "error"}, empty={"payload", "result"})).where(
-        *_conditions(request.filter)
-    )
+    query = select(
+        *_columns(TaskRow, json_text={"labels", "backoff", "progress", "error"}, empty={"payload", "result"})
+    ).where(*_conditions(request.filter))
     position = tuple_(TaskRow.created_at, TaskRow.id)
     is_oldest_first = request.sort is TaskSort.OLDEST_FIRST
     if after is not None:

@@ -6,21 +6,28 @@ lock, load, decide, write, commit.
 """
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from uuid import UUID
 
+import orjson
 import structlog
 from asyncpg import Connection, DivisionByZeroError, IntegrityConstraintViolationError, Record
 
-from taskmill.contracts.errors import DatabaseUnavailableError, RequestError
+from taskmill.contracts.errors import DatabaseUnavailableError, QueueFullError, RequestError
 from taskmill.runtime.clock import Clock
+from taskmill.runtime.failpoint import failpoint
 from taskmill.runtime.mailbox import BatchRefusedError
 from taskmill.task_store.adapters import statements
 from taskmill.task_store.adapters.database import Lane
-from taskmill.task_store.adapters.rows import arrays, json_rows, task_state
-from taskmill.task_store.domain.batch import (
+from taskmill.task_store.adapters.known_names import KnownNames
+from taskmill.task_store.adapters.rows import arrays, json_rows, kind_row, task_state
+from taskmill.task_store.domain.batch import Batch
+from taskmill.task_store.domain.idempotency import KeyBook, KeyedAnswer
+from taskmill.task_store.domain.kinds import KindBook
+from taskmill.task_store.domain.operations import (
     Answer,
-    Batch,
     Operation,
+    named_key,
     named_queues,
     named_tasks,
     new_tasks,
@@ -33,7 +40,7 @@ _log = structlog.get_logger(__name__)
 
 
 class StaleStateError(Exception):
-    """A task was no longer as it was read; nothing was written."""
+    """Something was no longer as it was read; nothing was written."""
 
 
 _CONFLICTS = (StaleStateError, IntegrityConstraintViolationError)
@@ -46,36 +53,51 @@ class TaskWriter:
         lane: The connection.
         rules: What the operator decides about runs.
         max_queues: How many queues may exist.
+        max_queued_tasks: How many tasks may wait in each queue.
         now: The clock.
+        random: Returns a number from 0 to 1, for the jitter of retries.
         on_commit: Called after each commit that wrote events.
+        on_scheduled: Called after a commit with the time at which the first of the tasks that it scheduled is due.
     """
 
     def __init__(
-        self, lane: Lane, *, rules: RunRules, max_queues: int, now: Clock, on_commit: Callable[[], None]
+        self,
+        lane: Lane,
+        *,
+        rules: RunRules,
+        max_queues: int,
+        max_queued_tasks: int,
+        now: Clock,
+        random: Callable[[], float],
+        on_commit: Callable[[], None],
+        on_scheduled: Callable[[datetime], None],
     ) -> None:
         self._lane = lane
         self._rules = rules
         self._max_queues = max_queues
+        self._max_queued_tasks = max_queued_tasks
         self._now = now
+        self._random = random
         self._on_commit = on_commit
-        # Queues are never removed: a name that was seen once stays true, whichever store made it.
-        self._known_queues: set[str] = set()
+        self._on_scheduled = on_scheduled
+        self._known = KnownNames()
 
     def knows_queue(self, name: str) -> bool:
         """Whether a queue exists for certain: after a batch that named it, whether it exists."""
-        return name in self._known_queues
+        return name in self._known.queues
 
     async def apply(self, operations: Sequence[Operation]) -> list[Answer | RequestError]:
         """Apply operations in their order, all or none.
 
         Returns:
-            What each request is answered: the tasks that it changed, or why it is refused.
+            What each request is answered, or why it is refused.
 
         Raises:
             BatchRefusedError: PostgreSQL refuses the data of one of them; nothing was applied.
             DatabaseUnavailableError: Nothing was applied, or, if the connection broke during the commit, all.
         """
         async with self._lane.connection() as connection:
+            await self._known.refresh_kinds(connection)
             if self._knows_queues_of(operations):
                 try:
                     return await self._apply_at_once(connection, operations)
@@ -92,7 +114,10 @@ class TaskWriter:
         """
         batch = await self._load(connection, operations, used_ids=())
         answers = _decide(batch, operations)
-        await _write(connection, batch)
+        if batch.kinds.changed or any(isinstance(answer, QueueFullError) for answer in answers):
+            # Kinds are written under the lock only; and another store may have made room in a queue.
+            raise StaleStateError
+        await self._write(connection, batch)
         self._committed(batch)
         return answers
 
@@ -103,11 +128,12 @@ class TaskWriter:
         await connection.execute(statements.BEGIN_UNDER_LOCK)
         new_ids = [task.id for operation in operations for task in new_tasks(operation)]
         used = await connection.fetch(statements.USED_IDS, new_ids)
-        self._known_queues.update(row["name"] for row in await connection.fetch(statements.QUEUE_NAMES))
+        await self._known.read_queues(connection)
         batch = await self._load(connection, operations, used_ids=[row["task_id"] for row in used])
         answers = _decide(batch, operations)
+        await _write_names(connection, batch)
         try:
-            await _write(connection, batch)
+            await self._write(connection, batch)
         except StaleStateError as error:
             raise DatabaseUnavailableError("A task was changed outside of Taskmill at the same moment.") from error
         await connection.execute("COMMIT")
@@ -121,36 +147,62 @@ class TaskWriter:
         edits = filter(wants_documents, operations)
         whole_ids = {task_id for operation in edits for task_id in named_tasks(operation)}
         rows = await connection.fetch(statements.LOAD, task_ids, whole_ids) if task_ids else []
-        queues = QueueBook(self._known_queues, self._max_queues)
-        return Batch(map(task_state, rows), used_ids, queues, self._rules, self._now())
+        names = [name for operation in operations if (name := named_key(operation)) is not None]
+        answers = await connection.fetch(statements.STORED_ANSWERS, *arrays(names, 2)) if names else []
+        return Batch(
+            map(task_state, rows),
+            used_ids,
+            queues=QueueBook(self._known.queues, self._max_queues, self._max_queued_tasks),
+            kinds=KindBook(self._known.kinds),
+            keys=KeyBook(map(KeyedAnswer._make, answers)),
+            rules=self._rules,
+            now=self._now(),
+            random=self._random,
+        )
 
     def _knows_queues_of(self, operations: Sequence[Operation]) -> bool:
         """Whether no new queue is named: how many there are may be asked under the lock only."""
-        return all(self._known_queues.issuperset(named_queues(operation)) for operation in operations)
+        return all(self._known.queues.keys() >= set(named_queues(operation)) for operation in operations)
+
+    async def _write(self, connection: "Connection[Record]", batch: Batch) -> None:
+        failpoint("store.before_commit")
+        changed, deleted, counted, keys = batch.changed, batch.deleted, batch.queues.changes, batch.keys.added
+        if not (batch.events or changed):
+            return
+        try:
+            waiting = await connection.fetchval(
+                statements.WRITE_WITH_KEYS if keys else statements.WRITE,
+                json_rows(state._asdict() for state in batch.created),
+                json_rows({**state._asdict(), "read_version": version} for version, state in changed),
+                json_rows({"id": task_id, "read_version": version} for version, task_id in deleted),
+                json_rows(attempt._asdict() for attempt in batch.attempts),
+                json_rows(change._asdict() for change in counted),
+                len(changed) + len(deleted) + len(counted),
+                *arrays(batch.events, len(statements.EVENT_COLUMNS)),
+                *([json_rows(answer._asdict() for answer in keys)] if keys else []),
+                column=1,
+            )
+        except DivisionByZeroError as error:
+            raise StaleStateError from error
+        if waiting is not None:
+            self._known.queues.update(orjson.loads(waiting))
 
     def _committed(self, batch: Batch) -> None:
-        self._known_queues.update(batch.queues.added)
+        failpoint("store.after_commit")
+        self._known.note(batch.queues.added, batch.kinds.changed)
         if batch.events:
             self._on_commit()
+        if batch.next_run_at is not None:
+            self._on_scheduled(batch.next_run_at)
 
 
-async def _write(connection: "Connection[Record]", batch: Batch) -> None:
-    changed, deleted = batch.changed, batch.deleted
-    if not (batch.events or changed or batch.queues.added):
-        return
-    try:
-        await connection.execute(
-            statements.WRITE,
-            json_rows(state._asdict() for state in batch.created),
-            json_rows({**state._asdict(), "read_version": version} for version, state in changed),
-            json_rows({"id": task_id, "read_version": version} for version, task_id in deleted),
-            json_rows(attempt._asdict() for attempt in batch.attempts),
-            batch.queues.added,
-            len(changed) + len(deleted),
-            *arrays(batch.events, len(statements.EVENT_COLUMNS)),
-        )
-    except DivisionByZeroError as error:
-        raise StaleStateError from error
+async def _write_names(connection: "Connection[Record]", batch: Batch) -> None:
+    """Write the queues that a batch added, and what it changed of kinds: both are rare."""
+    if batch.queues.added:
+        await connection.execute(statements.ADD_QUEUES, batch.queues.added)
+    if batch.kinds.changed:
+        rows = [kind_row(name, defaults) for name, defaults in batch.kinds.changed.items()]
+        await connection.execute(statements.DECLARE_KINDS, json_rows(rows))
 
 
 def _decide(batch: Batch, operations: Sequence[Operation]) -> list[Answer | RequestError]:

@@ -18,7 +18,11 @@ class WorkConsumers:
         self._session = session
         self._ack_wait_seconds = ack_wait_seconds
         self._ensured: set[str] = set()
-        session.on_reconnect(self._ensured.clear)
+        session.on_reconnect(self.forget)
+
+    def forget(self) -> None:
+        """Make each queue's consumers anew when they are needed next: they may be gone with their stream."""
+        self._ensured.clear()
 
     async def ensure(self, queue: str) -> None:
         """Make a queue's consumers exist. Idempotent, and free after the first time.

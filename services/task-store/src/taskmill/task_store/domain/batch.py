@@ -4,34 +4,39 @@ The states are read once. Each operation is decided in turn on what those before
 see each other; what comes out is written in one statement, which holds only if the states are still as they were read.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import NamedTuple
 from uuid import UUID
 
 from taskmill.contracts.errors import TaskExistsError, TaskNotFoundError, TooManyQueuesError
 from taskmill.contracts.reports import Hello, ReportBundle
-from taskmill.contracts.requests import CreateTask, CreateTasks, DeleteTask, ProcessTask, UpdateTask
-from taskmill.contracts.tasks import DEFAULT_QUEUE
+from taskmill.contracts.requests import CancelTask, CreateTask, CreateTasks, DeleteTask, IdempotencyKey, ProcessTask
+from taskmill.contracts.status import TaskStatus
 from taskmill.task_store.domain.creation import decide_create
 from taskmill.task_store.domain.decision import Decision
+from taskmill.task_store.domain.documents import receipts_document, task_document
 from taskmill.task_store.domain.editing import check_revision, decide_delete, decide_update
+from taskmill.task_store.domain.endings import cancel_at_once, decide_cancel, decide_expiry
 from taskmill.task_store.domain.events import LoggedEvent
+from taskmill.task_store.domain.idempotency import KeyBook, KeyedAnswer, KeyedRequest, key_name
+from taskmill.task_store.domain.kinds import KindBook
+from taskmill.task_store.domain.operations import (
+    Answer,
+    ExpireCancellations,
+    KeyedReply,
+    MakeDue,
+    Operation,
+    Redispatch,
+    TaskRequest,
+    named_tasks,
+)
 from taskmill.task_store.domain.queues import QueueBook
-from taskmill.task_store.domain.runs import Hearing, RunRules, decide_due, decide_process, decide_report
+from taskmill.task_store.domain.reports import Hearing, decide_report
+from taskmill.task_store.domain.runs import RunRules, decide_due, decide_lost, decide_process
 from taskmill.task_store.domain.state import AttemptState, TaskState
 
-
-class MakeDue(NamedTuple):
-    """Queue those of these tasks whose time has come."""
-
-    task_ids: tuple[UUID, ...]
-
-
-Operation = CreateTask | CreateTasks | UpdateTask | DeleteTask | ProcessTask | ReportBundle | MakeDue
-
-Answer = tuple[TaskState, ...]
-"""The tasks that a request asked to change, as they are now, in its order. Empty for reports and due tasks."""
+# No set: to hash an enumeration costs more than to compare it with two.
+_WAITING = (TaskStatus.QUEUED, TaskStatus.SCHEDULED)
 
 
 class Batch:
@@ -40,27 +45,39 @@ class Batch:
     Args:
         states: The tasks that `named_tasks` of the operations found, with payload and result where `wants_documents`.
         used_ids: Those of the ids of tasks to be created that exist, or existed and were deleted.
-        queues: The queues that exist.
+        queues: The queues.
+        kinds: What is declared for kinds.
+        keys: The idempotency keys of the operations.
         rules: What the operator decides about runs.
         now: The moment of the whole batch.
+        random: Returns a number from 0 to 1, for the jitter of retries.
     """
 
     def __init__(
         self,
         states: Iterable[TaskState],
         used_ids: Iterable[UUID],
+        *,
         queues: QueueBook,
+        kinds: KindBook,
+        keys: KeyBook,
         rules: RunRules,
         now: datetime,
+        random: Callable[[], float],
     ) -> None:
         self._loaded = {state.id: state for state in states}
         self._states = dict(self._loaded)
         self._used_ids = set(used_ids)
         self._rules = rules
         self._now = now
+        self._random = random
         self.queues = queues
+        self.kinds = kinds
+        self.keys = keys
         self.events: list[LoggedEvent] = []
         self._attempts: dict[tuple[UUID, int], AttemptState] = {}
+        self.next_run_at: datetime | None = None
+        """When the first of the tasks that this batch scheduled is due."""
 
     def decide(self, operation: Operation) -> Answer:
         """Apply one operation, or leave everything as it was.
@@ -68,15 +85,17 @@ class Batch:
         Raises:
             RequestError: The operation is refused.
         """
-        if isinstance(operation, ReportBundle):
-            return self._hear(operation)
-        if isinstance(operation, CreateTask):
-            return self._create((operation,))
-        if isinstance(operation, CreateTasks):
-            return self._create(operation.tasks)
-        if isinstance(operation, MakeDue):
-            return self._make_due(operation)
-        return (self._change(operation),)
+        match operation:
+            case ReportBundle():
+                self._hear(operation)
+                return Answer()
+            case CreateTask() | CreateTasks() | ProcessTask() | CancelTask() if operation.idempotency is not None:
+                return self._answer_once(operation, operation.idempotency)
+            case MakeDue() | Redispatch() | ExpireCancellations():
+                self._carry_on(operation)
+                return Answer()
+            case _:
+                return Answer(self._serve(operation))
 
     @property
     def created(self) -> list[TaskState]:
@@ -102,41 +121,78 @@ class Batch:
         """Attempts to insert or update, of tasks that are there in the end."""
         return [attempt for attempt in self._attempts.values() if attempt.task_id in self._states]
 
-    def _create(self, requests: Iterable[CreateTask]) -> Answer:
+    def _answer_once(self, request: KeyedRequest, idempotency: IdempotencyKey) -> Answer:
+        """Serve a request, unless it was served before: then it is answered as it was then, and does nothing."""
+        name = key_name(request, idempotency)
+        stored = self.keys.find(name, idempotency.fingerprint)
+        if stored is not None:
+            return Answer(keyed=KeyedReply(stored, is_replayed=True))
+        states = self._serve(request)
+        document = receipts_document(states) if isinstance(request, CreateTasks) else task_document(states[0])
+        answer = KeyedAnswer(*name, idempotency.fingerprint, document.decode(), self._now)
+        self.keys.keep(answer)
+        return Answer(states, KeyedReply(answer.answer, is_replayed=False))
+
+    def _serve(self, request: CreateTask | CreateTasks | TaskRequest) -> tuple[TaskState, ...]:
+        match request:
+            case CreateTask():
+                return self._create([request])
+            case CreateTasks():
+                return self._create(request.tasks)
+            case _:
+                return (self._change(request),)
+
+    def _create(self, requests: list[CreateTask]) -> tuple[TaskState, ...]:
         new_ids: set[UUID] = set()
         for request in requests:
             if request.id in self._used_ids or request.id in new_ids:
                 raise TaskExistsError(request.id)
             new_ids.add(request.id)
-        self.queues.admit(request.queue for request in requests)
+        decisions = [decide_create(request, self.kinds.defaults(request.kind), self._now) for request in requests]
+        arrivals: dict[str, int] = {}
+        for state, *_ in decisions:
+            if state.is_run_active:
+                arrivals[state.queue] = arrivals.get(state.queue, 0) + 1
+        self.queues.admit([request.queue for request in requests], arrivals)
         self._used_ids |= new_ids
-        return tuple(self._take(decide_create(request, self._now)) for request in requests)
+        return tuple([self._take(decision) for decision in decisions])
 
-    def _change(self, request: UpdateTask | DeleteTask | ProcessTask) -> TaskState:
+    def _change(self, request: TaskRequest) -> TaskState:
         state = self._states.get(request.id)
         if state is None:
             raise TaskNotFoundError
         check_revision(state, request.expected_revision)
-        if isinstance(request, ProcessTask):
-            return self._take(decide_process(state, self._now))
-        if isinstance(request, UpdateTask):
-            decision = decide_update(state, request, self._now)
-            if decision.state.queue != state.queue:
-                self.queues.admit((decision.state.queue,))
-            return self._take(decision)
-        decision = decide_delete(state, self._now)
-        self._take(decision)
-        del self._states[request.id]
-        return decision.state
+        match request:
+            case ProcessTask():
+                decision = decide_process(state, self.kinds.defaults(state.kind), self._now)
+                self.queues.admit((), {state.queue: 1})
+                return self._take(decision)
+            case CancelTask():
+                return self._take(decide_cancel(state, self._now))
+            case DeleteTask():
+                return self._delete(state, force=request.force)
+            case _:
+                decision = decide_update(state, request, self._now)
+                if decision.state.queue != state.queue:
+                    self.queues.admit((decision.state.queue,))
+                return self._take(decision)
 
-    def _hear(self, bundle: ReportBundle) -> Answer:
-        hearing = Hearing(bundle.processor_id, self._now, self._rules)
+    def _delete(self, state: TaskState, *, force: bool) -> TaskState:
+        if force and state.is_run_active:
+            state = self._take(cancel_at_once(state, self._now))
+        deleted = self._take(decide_delete(state, self._now))
+        del self._states[state.id]
+        return deleted
+
+    def _hear(self, bundle: ReportBundle) -> None:
         for report in bundle.reports:
             if isinstance(report, Hello):
                 self._admit_served(report)
+                self.kinds.declare(report)
             elif (state := self._states.get(report.task_id)) is not None:
+                defaults = self.kinds.defaults(state.kind)
+                hearing = Hearing(bundle.processor_id, self._now, self._rules, defaults, self._random)
                 self._take(decide_report(state, report, hearing))
-        return ()
 
     def _admit_served(self, hello: Hello) -> None:
         for queue in hello.queues:
@@ -146,49 +202,30 @@ class Batch:
                 # The processor serves those that there is room for; nobody can create a task in the others.
                 return
 
-    def _make_due(self, operation: MakeDue) -> Answer:
-        for task_id in operation.task_ids:
+    def _carry_on(self, operation: MakeDue | Redispatch | ExpireCancellations) -> None:
+        for task_id in named_tasks(operation):
             if (state := self._states.get(task_id)) is not None:
-                self._take(decide_due(state, self._now))
-        return ()
+                self._take(self._next_step(state, operation))
+
+    def _next_step(self, state: TaskState, operation: MakeDue | Redispatch | ExpireCancellations) -> Decision:
+        match operation:
+            case MakeDue():
+                return decide_due(state, self._now)
+            case Redispatch():
+                return decide_lost(state, operation.lost[state.id], self._now)
+            case ExpireCancellations():
+                return decide_expiry(state, self._now)
 
     def _take(self, decision: Decision) -> TaskState:
-        self._states[decision.state.id] = decision.state
+        state = decision.state
+        before = self._states.get(state.id)
+        change = (state.status in _WAITING) - (before is not None and before.status in _WAITING)
+        if change:
+            self.queues.count(state.queue, change)
+        if state.run_at is not None and (self.next_run_at is None or state.run_at < self.next_run_at):
+            self.next_run_at = state.run_at
+        self._states[state.id] = state
         self.events.extend(decision.events)
         if decision.attempt is not None:
             self._attempts[decision.attempt.task_id, decision.attempt.attempt] = decision.attempt
-        return decision.state
-
-
-def named_tasks(operation: Operation) -> list[UUID]:
-    """The existing tasks that an operation speaks of."""
-    if isinstance(operation, ReportBundle):
-        return [report.task_id for report in operation.reports if not isinstance(report, Hello)]
-    if isinstance(operation, MakeDue):
-        return list(operation.task_ids)
-    return [] if isinstance(operation, (CreateTask, CreateTasks)) else [operation.id]
-
-
-def wants_documents(operation: Operation) -> bool:
-    """Whether payload and result must be read: to be changed, or to be answered."""
-    return isinstance(operation, (UpdateTask, ProcessTask))
-
-
-def new_tasks(operation: Operation) -> list[CreateTask]:
-    """The tasks that an operation creates."""
-    if isinstance(operation, CreateTask):
-        return [operation]
-    return operation.tasks if isinstance(operation, CreateTasks) else []
-
-
-def named_queues(operation: Operation) -> list[str]:
-    """The queues that an operation may bring into being."""
-    if isinstance(operation, ReportBundle):
-        return [queue for report in operation.reports if isinstance(report, Hello) for queue in report.queues]
-    if isinstance(operation, UpdateTask):
-        if "queue" not in operation.changes:
-            return []
-        # One that is cleared becomes the default one; what is no name at all is refused later.
-        queue = operation.changes["queue"] or DEFAULT_QUEUE
-        return [queue] if isinstance(queue, str) else []
-    return [task.queue for task in new_tasks(operation)]
+        return state

@@ -9,7 +9,7 @@ from uuid import UUID
 import orjson
 
 from taskmill.contracts.errors import FieldProblem, InvalidRequestError
-from taskmill.contracts.tasks import EARLIEST_INSTANT, LATEST_INSTANT
+from taskmill.contracts.instants import EARLIEST_INSTANT, LATEST_INSTANT
 
 
 class ListPosition(NamedTuple):

@@ -10,17 +10,18 @@ from typing import Any
 import orjson
 
 from taskmill.contracts.limits import MAX_BODY_BYTES
+from taskmill.contracts.tasks import WaitingFor
 from taskmill.task_store.domain.state import AttemptState, TaskState
 
 
-def task_document(state: TaskState) -> bytes:
+def task_document(state: TaskState, waiting: WaitingFor | None = None) -> bytes:
     """A `Task`, whole. Payload and result must have been read."""
-    return _dump({**_summary(state), "payload": _fragment(state.payload), "result": _fragment(state.result)})
+    return _dump({**_summary(state, waiting), "payload": _fragment(state.payload), "result": _fragment(state.result)})
 
 
-def summary_document(state: TaskState) -> bytes:
+def summary_document(state: TaskState, waiting: WaitingFor | None = None) -> bytes:
     """A `TaskSummary`."""
-    return _dump(_summary(state))
+    return _dump(_summary(state, waiting))
 
 
 def receipts_document(states: Iterable[TaskState]) -> bytes:
@@ -41,6 +42,7 @@ def attempt_document(attempt: AttemptState) -> bytes:
             "finished_at": attempt.finished_at,
             "outcome": attempt.outcome,
             "error": _fragment(attempt.error),
+            "traceback": attempt.traceback,
         }
     )
 
@@ -62,7 +64,7 @@ def page_document(items: Iterable[bytes], next_cursor: str | None) -> bytes:
     return b'{"items":[' + b",".join(items) + b'],"next_cursor":' + orjson.dumps(next_cursor) + b"}"
 
 
-def _summary(state: TaskState) -> dict[str, Any]:
+def _summary(state: TaskState, waiting: WaitingFor | None) -> dict[str, Any]:
     return {
         "id": str(state.id),
         "title": state.title,
@@ -77,7 +79,13 @@ def _summary(state: TaskState) -> dict[str, Any]:
         "revision": state.revision,
         "run": state.run,
         "attempt": state.attempt,
+        "attempt_limit": state.attempt_limit,
+        "max_attempts": state.max_attempts,
+        "backoff": _fragment(state.backoff),
+        "timeout_seconds": state.timeout_seconds,
         "run_at": state.run_at,
+        "cancel_requested_at": state.cancel_requested_at,
+        "waiting_for": None if waiting is None else {"reason": waiting.reason, "until": waiting.until},
         "processor_id": state.processor_id,
         "progress": _fragment(state.progress),
         "error": _fragment(state.error),

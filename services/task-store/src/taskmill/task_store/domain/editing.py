@@ -27,7 +27,7 @@ _EDITABLE = TypeAdapter(EditableTask)
 _ALWAYS_EDITABLE = frozenset({"title", "description", "labels"})
 _EDITABLE_WHILE_SCHEDULED = _ALWAYS_EDITABLE | {"priority", "payload"}
 
-_JSON_FIELDS = frozenset({"labels", "payload", "progress", "error", "result"})
+_JSON_FIELDS = frozenset({"labels", "payload", "backoff", "progress", "error", "result"})
 
 
 def check_revision(state: TaskState, expected_revision: int | None) -> None:
@@ -139,6 +139,8 @@ def _plain_value(name: str, column: Any) -> JsonValue:
 
 def _column_value(name: str, value: JsonValue) -> Any:
     """A checked JSON value as its column has it."""
+    if name == "backoff" and value is None:
+        return None
     if name in _JSON_FIELDS:
         return orjson.dumps(value).decode()
     if name == "priority":

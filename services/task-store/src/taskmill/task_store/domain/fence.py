@@ -14,7 +14,10 @@ class FenceRule(StrEnum):
     """How the delivery of a report must compare with the row's. The value is how the documentation puts it."""
 
     NEWER = "newer"
-    """Only a later delivery may take the attempt over: a repeated `started` changes nothing."""
+    """Only a later delivery may take the attempt over: a repeated `started` changes nothing.
+
+    Or the same one at another processor: a nats-server that was killed may have forgotten that it delivered.
+    """
 
     SAME = "same"
     """Only the execution that holds the attempt may speak of it."""
@@ -22,12 +25,17 @@ class FenceRule(StrEnum):
     SAME_OR_NEWER = "same or newer"
     """An ending also stands for a start that was not told."""
 
-    def admits(self, state: TaskState, report: AttemptReport) -> bool:
-        """Whether a report is of an execution that counts."""
+    def admits(self, state: TaskState, report: AttemptReport, processor_id: str) -> bool:
+        """Whether a report of a processor is of an execution that counts."""
         if report.attempt != state.attempt or report.dispatch != state.dispatch:
             return False
         if self is FenceRule.SAME:
-            return report.delivery == state.delivery
+            return is_holder(state, report, processor_id)
         if self is FenceRule.NEWER:
-            return report.delivery > state.delivery
+            return report.delivery >= state.delivery and not is_holder(state, report, processor_id)
         return report.delivery >= state.delivery
+
+
+def is_holder(state: TaskState, report: AttemptReport, processor_id: str) -> bool:
+    """Whether the execution that a processor reports of is the one that holds the attempt."""
+    return report.delivery == state.delivery and processor_id == state.processor_id

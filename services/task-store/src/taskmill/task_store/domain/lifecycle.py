@@ -12,14 +12,18 @@ class Cause(StrEnum):
 
     PROCESS = "process"
     UPDATE = "update"
+    CANCEL = "cancel"
     STARTED = "started"
     HEARTBEAT = "heartbeat"
     PROGRESSED = "progressed"
     COMPLETED = "completed"
     FAILED = "failed"
+    CANCELLED = "cancelled"
     GIVEN_BACK = "given_back"
     UNKNOWN_KIND = "unknown_kind"
     DUE = "due"
+    LOST = "lost"
+    EXPIRED = "expired"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +43,26 @@ class Transition:
 
 _PENDING, _SCHEDULED, _QUEUED = TaskStatus.PENDING, TaskStatus.SCHEDULED, TaskStatus.QUEUED
 _IN_PROGRESS, _COMPLETED, _FAILED = TaskStatus.IN_PROGRESS, TaskStatus.COMPLETED, TaskStatus.FAILED
+_CANCELLED = TaskStatus.CANCELLED
+_HANDED_OUT = (_QUEUED, _IN_PROGRESS)
 
 TRANSITIONS: tuple[Transition, ...] = (
-    Transition((_PENDING, _IN_PROGRESS, _COMPLETED, _FAILED), False, Cause.PROCESS, (_QUEUED,)),
+    Transition((_PENDING, _IN_PROGRESS, _COMPLETED, _FAILED, _CANCELLED), False, Cause.PROCESS, (_QUEUED, _SCHEDULED)),
     Transition((_PENDING, _IN_PROGRESS, _COMPLETED), False, Cause.UPDATE, (_PENDING, _IN_PROGRESS, _COMPLETED)),
-    Transition((_QUEUED, _IN_PROGRESS), True, Cause.STARTED, (_IN_PROGRESS,), FenceRule.NEWER),
+    Transition((_PENDING,), False, Cause.CANCEL, (_CANCELLED,)),
+    Transition((_SCHEDULED, _QUEUED), True, Cause.CANCEL, (_CANCELLED,)),
+    Transition((_IN_PROGRESS,), True, Cause.CANCEL, (_IN_PROGRESS,)),
+    Transition(_HANDED_OUT, True, Cause.STARTED, (_IN_PROGRESS, _FAILED), FenceRule.NEWER),
     Transition((_IN_PROGRESS,), True, Cause.HEARTBEAT, (_IN_PROGRESS,), FenceRule.SAME),
     Transition((_IN_PROGRESS,), True, Cause.PROGRESSED, (_IN_PROGRESS,), FenceRule.SAME),
-    Transition((_QUEUED, _IN_PROGRESS), True, Cause.COMPLETED, (_COMPLETED,), FenceRule.SAME_OR_NEWER),
-    Transition((_QUEUED, _IN_PROGRESS), True, Cause.FAILED, (_FAILED,), FenceRule.SAME_OR_NEWER),
-    Transition((_QUEUED, _IN_PROGRESS), True, Cause.GIVEN_BACK, (_QUEUED,), FenceRule.SAME_OR_NEWER),
-    Transition((_QUEUED, _IN_PROGRESS), True, Cause.UNKNOWN_KIND, (_SCHEDULED,), FenceRule.SAME_OR_NEWER),
+    Transition(_HANDED_OUT, True, Cause.COMPLETED, (_COMPLETED,), FenceRule.SAME_OR_NEWER),
+    Transition(_HANDED_OUT, True, Cause.FAILED, (_SCHEDULED, _FAILED), FenceRule.SAME_OR_NEWER),
+    Transition(_HANDED_OUT, True, Cause.CANCELLED, (_CANCELLED, _QUEUED), FenceRule.SAME_OR_NEWER),
+    Transition(_HANDED_OUT, True, Cause.GIVEN_BACK, (_QUEUED, _CANCELLED), FenceRule.SAME_OR_NEWER),
+    Transition(_HANDED_OUT, True, Cause.UNKNOWN_KIND, (_SCHEDULED, _CANCELLED), FenceRule.SAME_OR_NEWER),
     Transition((_SCHEDULED,), True, Cause.DUE, (_QUEUED,)),
+    Transition(_HANDED_OUT, True, Cause.LOST, (_QUEUED,)),
+    Transition((_IN_PROGRESS,), True, Cause.EXPIRED, (_CANCELLED,)),
 )
 
 _BY_CAUSE: dict[tuple[Cause, TaskStatus, bool], Transition] = {

@@ -1,33 +1,72 @@
-"""How many queues there may be."""
+"""How many queues there may be, and how many tasks may wait in each."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
 
-from taskmill.contracts.errors import TooManyQueuesError
+from taskmill.contracts.errors import QueueFullError, TooManyQueuesError
+
+
+class QueueChange(NamedTuple):
+    """How a batch changes the number of tasks that wait in a queue."""
+
+    name: str
+    delta: int
+    most_waiting: int | None
+    """So many may have waited before the batch for all of its requests to have room; None: nothing asks for room."""
 
 
 class QueueBook:
-    """The queues that exist, and those that a batch adds. Each costs four consumers on NATS, so there is a limit.
+    """The queues that exist, and what a batch changes of them.
+
+    A queue costs four consumers on NATS, so there is a limit. So there is one on the tasks that wait in each, queued or
+    scheduled; it holds for what clients ask for, while what the store does by itself always has room.
 
     Args:
-        known: Names of queues that exist.
-        limit: How many may exist.
+        waiting: The queues that exist, and how many tasks wait in each, as far as is known.
+        max_queues: How many queues may exist.
+        max_waiting: How many tasks may wait in each.
     """
 
-    def __init__(self, known: Iterable[str], limit: int) -> None:
-        self._names = set(known)
-        self._limit = limit
+    def __init__(self, waiting: Mapping[str, int], max_queues: int, max_waiting: int) -> None:
+        self._waiting = waiting
+        self._max_queues = max_queues
+        self._max_waiting = max_waiting
+        self._deltas: dict[str, int] = {}
+        self._peaks: dict[str, int] = {}
         self.added: list[str] = []
 
-    def admit(self, names: Iterable[str]) -> None:
-        """Let queues exist, all or none.
+    def admit(self, names: Iterable[str], arrivals: Mapping[str, int] = MappingProxyType({})) -> None:
+        """Let queues exist, and tasks come to wait in them, all or none; a `count` follows for each task.
+
+        Args:
+            names: Queues that are to exist.
+            arrivals: How many tasks that a client asks for come to wait in each queue.
 
         Raises:
-            TooManyQueuesError: There would be more than the limit.
+            TooManyQueuesError: There would be more queues than the limit.
+            QueueFullError: There would be more tasks than the limit in one of them.
         """
-        missing = sorted(set(names) - self._names)
-        if not missing:
-            return
-        if len(self._names) + len(missing) > self._limit:
-            raise TooManyQueuesError(self._limit)
-        self._names.update(missing)
-        self.added.extend(missing)
+        missing = sorted({name for name in names if name not in self._waiting and name not in self.added})
+        if missing and len(self._waiting) + len(self.added) + len(missing) > self._max_queues:
+            raise TooManyQueuesError(self._max_queues)
+        for name, count in arrivals.items():
+            if self._waiting.get(name, 0) + self._deltas.get(name, 0) + count > self._max_waiting:
+                raise QueueFullError(name, self._max_waiting)
+        self.added += missing
+        for name, count in arrivals.items():
+            peak = self._deltas.get(name, 0) + count
+            self._peaks[name] = max(peak, self._peaks.get(name, peak))
+
+    def count(self, name: str, change: int) -> None:
+        """Note that a task has come to wait (1), or does not any more (-1)."""
+        self._deltas[name] = self._deltas.get(name, 0) + change
+
+    @property
+    def changes(self) -> list[QueueChange]:
+        """What is to be written, when those that are added exist."""
+        return [
+            QueueChange(name, delta, self._max_waiting - self._peaks[name] if name in self._peaks else None)
+            for name, delta in self._deltas.items()
+            if delta or name in self._peaks
+        ]

@@ -1,23 +1,22 @@
-"""How a task is processed: asked for by a client, told by a processor's reports, continued when it is due."""
+"""How a task comes to be processed: asked for by a client, continued when it is due, or when its work was lost."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import orjson
 
 from taskmill.contracts.errors import RunActiveError
 from taskmill.contracts.events import EventType
-from taskmill.contracts.reports import Completed, Failed, GivenBack, Heartbeat, Progressed, Started
 from taskmill.contracts.status import TaskStatus
+from taskmill.contracts.tasks import KindDefaults
 from taskmill.task_store.domain.decision import Decision
 from taskmill.task_store.domain.events import LoggedEvent, compose_event
 from taskmill.task_store.domain.lifecycle import Cause, transition
-from taskmill.task_store.domain.state import JSON_NULL, TaskState, newest_attempt
-
-RunReport = Started | Heartbeat | Progressed | Completed | Failed | GivenBack
+from taskmill.task_store.domain.policies import max_attempts
+from taskmill.task_store.domain.state import JSON_NULL, TaskState, newest_attempt, next_revision
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +30,16 @@ class RunRules:
     """How long a task waits after a processor had no handler for its kind."""
 
 
-class Hearing(NamedTuple):
-    """What goes with a report: who told it, when the store hears it, and under which rules."""
-
-    processor_id: str
-    now: datetime
-    rules: RunRules
-
-
-def decide_process(state: TaskState, now: datetime) -> Decision:
+def decide_process(
+    state: TaskState, defaults: KindDefaults, now: datetime, *, run_at: datetime | None = None
+) -> Decision:
     """A new run with its first attempt queued; what the last run left behind is cleared.
+
+    Args:
+        state: The task.
+        defaults: What its kind declares.
+        now: When it is decided.
+        run_at: When to begin, if that is ahead.
 
     Raises:
         RunActiveError: The task is in a run already.
@@ -51,11 +50,16 @@ def decide_process(state: TaskState, now: datetime) -> Decision:
         "is_run_active": True,
         "run": state.run + 1,
         "attempt": state.attempt + 1,
+        "attempt_limit": state.attempt + max_attempts(state, defaults),
+        "crashes": 0,
         "error": None,
         "finished_at": None,
         "result": JSON_NULL,
     }
-    return _queue(state, "process", now, new_run)
+    if run_at is None or run_at <= now:
+        return queue(state, "process", now, new_run)
+    scheduled, event = schedule(state._replace(queued_at=None), run_at, "run_at", now, new_run)
+    return Decision(scheduled, (event,))
 
 
 def decide_due(state: TaskState, now: datetime) -> Decision:
@@ -63,55 +67,28 @@ def decide_due(state: TaskState, now: datetime) -> Decision:
     is_open = transition(state.status, is_run_active=state.is_run_active, by=Cause.DUE) is not None
     if not is_open or state.run_at is None or state.run_at > now:
         return Decision(state)
-    return _queue(state, "due", now)
+    return queue(state, "due", now)
 
 
-def decide_report(state: TaskState, report: RunReport, hearing: Hearing) -> Decision:
-    """What a report changes: nothing, when it is stale, a replay, or impossible where the task stands."""
-    way = transition(state.status, is_run_active=state.is_run_active, by=_cause(report))
-    if way is None or way.fence is None or not way.fence.admits(state, report):
+def decide_lost(state: TaskState, dispatch: int, now: datetime) -> Decision:
+    """Queue the same attempt again when its work item is nowhere; anything else stays as it is.
+
+    Args:
+        state: The task.
+        dispatch: That of the work item that was looked for: a later one is not lost.
+        now: When it is decided.
+    """
+    is_open = transition(state.status, is_run_active=state.is_run_active, by=Cause.LOST) is not None
+    is_held = state.lease_until is not None and state.lease_until > now
+    # Nobody shall begin again what is to be cancelled: that ends with the lease.
+    if not is_open or is_held or state.dispatch != dispatch or state.cancel_requested_at is not None:
         return Decision(state)
-    return _apply(state, report, hearing)
+    return queue(state, "lost", now)
 
 
-def _apply(state: TaskState, report: RunReport, hearing: Hearing) -> Decision:
-    match report:
-        case Completed():
-            decision = _complete(state, report, hearing)
-        case Started():
-            decision = _started(state, report, hearing)
-        case Heartbeat():
-            decision = Decision(state._replace(lease_until=hearing.now + hearing.rules.lease))
-        case Progressed():
-            decision = _progress(state, report, hearing)
-        case Failed():
-            decision = _fail(state, report, hearing)
-        case GivenBack(reason="unknown_kind"):
-            decision = _postpone(state, hearing)
-        case GivenBack():
-            decision = _queue(state, "given_back", hearing.now)
-    return decision
-
-
-_CAUSES: dict[type[RunReport], Cause] = {
-    Started: Cause.STARTED,
-    Heartbeat: Cause.HEARTBEAT,
-    Progressed: Cause.PROGRESSED,
-    Completed: Cause.COMPLETED,
-    Failed: Cause.FAILED,
-    GivenBack: Cause.GIVEN_BACK,
-}
-
-
-def _cause(report: RunReport) -> Cause:
-    if isinstance(report, GivenBack) and report.reason == "unknown_kind":
-        return Cause.UNKNOWN_KIND
-    return _CAUSES[type(report)]
-
-
-def _queue(
+def queue(
     state: TaskState,
-    reason: Literal["process", "given_back", "due"],
+    reason: Literal["process", "given_back", "due", "lost"],
     now: datetime,
     new_run: Mapping[str, Any] = MappingProxyType({}),
 ) -> Decision:
@@ -119,7 +96,7 @@ def _queue(
     queued = state._replace(
         status=TaskStatus.QUEUED,
         version=state.version + 1,
-        revision=_next_revision(state, TaskStatus.QUEUED),
+        revision=next_revision(state, TaskStatus.QUEUED),
         dispatch=state.dispatch + 1,
         delivery=0,
         run_at=None,
@@ -131,102 +108,36 @@ def _queue(
         started_at=None,
         **new_run,
     )
-    event = compose_event(EventType.QUEUED, queued, now, {"dispatch": queued.dispatch, "reason": reason})
+    details = {"dispatch": queued.dispatch, "reason": reason, "attempt_limit": queued.attempt_limit}
+    event = compose_event(EventType.QUEUED, queued, now, details)
     return Decision(queued, (event,), newest_attempt(queued))
 
 
-def _postpone(state: TaskState, hearing: Hearing) -> Decision:
-    run_at = hearing.now + hearing.rules.unknown_kind_backoff
+def schedule(
+    state: TaskState,
+    run_at: datetime,
+    reason: Literal["run_at", "retry", "unknown_kind"],
+    now: datetime,
+    changes: Mapping[str, Any] = MappingProxyType({}),
+) -> tuple[TaskState, LoggedEvent]:
+    """Let a task wait until `run_at`. The event of a retry tells the error of the attempt before."""
     scheduled = state._replace(
         status=TaskStatus.SCHEDULED,
         version=state.version + 1,
-        revision=_next_revision(state, TaskStatus.SCHEDULED),
+        revision=next_revision(state, TaskStatus.SCHEDULED),
         run_at=run_at,
         lease_until=None,
         processor_id=None,
         progress=None,
-        updated_at=hearing.now,
-        started_at=None,
-    )
-    event = compose_event(EventType.SCHEDULED, scheduled, hearing.now, {"run_at": run_at, "reason": "unknown_kind"})
-    return Decision(scheduled, (event,), newest_attempt(scheduled))
-
-
-def _started(state: TaskState, report: Started, hearing: Hearing) -> Decision:
-    started, event = _start(state, report, hearing)
-    return Decision(started, (event,), newest_attempt(started))
-
-
-def _start(state: TaskState, report: Started | Completed | Failed, hearing: Hearing) -> tuple[TaskState, LoggedEvent]:
-    """The execution that reports takes the attempt over: from now on only it may speak of it."""
-    started = state._replace(
-        status=TaskStatus.IN_PROGRESS,
-        version=state.version + 1,
-        revision=_next_revision(state, TaskStatus.IN_PROGRESS),
-        delivery=report.delivery,
-        lease_until=hearing.now + hearing.rules.lease,
-        processor_id=hearing.processor_id,
-        progress=None,
-        updated_at=hearing.now,
-        started_at=report.started_at,
-    )
-    details = {
-        "dispatch": started.dispatch,
-        "delivery": started.delivery,
-        "processor_id": started.processor_id,
-        "started_at": started.started_at,
-    }
-    return started, compose_event(EventType.STARTED, started, hearing.now, details)
-
-
-def _progress(state: TaskState, report: Progressed, hearing: Hearing) -> Decision:
-    progress = report.progress.model_dump_json()
-    progressed = state._replace(version=state.version + 1, progress=progress, updated_at=hearing.now)
-    event = compose_event(EventType.PROGRESSED, progressed, hearing.now, {"progress": orjson.Fragment(progress)})
-    return Decision(progressed, (event,))
-
-
-def _complete(state: TaskState, report: Completed, hearing: Hearing) -> Decision:
-    result = JSON_NULL if report.result is None else orjson.dumps(report.result).decode()
-    state, earlier_events = _started_first(state, report, hearing)
-    completed = _ended(state, TaskStatus.COMPLETED, report.finished_at, hearing.now, result=result)
-    details = {"finished_at": report.finished_at, "result": orjson.Fragment(result)}
-    event = compose_event(EventType.COMPLETED, completed, hearing.now, details)
-    return Decision(completed, (*earlier_events, event), newest_attempt(completed))
-
-
-def _fail(state: TaskState, report: Failed, hearing: Hearing) -> Decision:
-    error = report.error.model_dump_json()
-    state, earlier_events = _started_first(state, report, hearing)
-    failed = _ended(state, TaskStatus.FAILED, report.finished_at, hearing.now, error=error)
-    details = {"finished_at": report.finished_at, "error": orjson.Fragment(error)}
-    event = compose_event(EventType.FAILED, failed, hearing.now, details)
-    return Decision(failed, (*earlier_events, event), newest_attempt(failed))
-
-
-def _started_first(
-    state: TaskState, report: Completed | Failed, hearing: Hearing
-) -> tuple[TaskState, tuple[LoggedEvent, ...]]:
-    """A quick task is told in one report: its start belongs to the history all the same."""
-    if report.delivery == state.delivery:
-        return state, ()
-    started, event = _start(state, report, hearing)
-    return started, (event,)
-
-
-def _ended(state: TaskState, status: TaskStatus, finished_at: datetime, now: datetime, **outcome: Any) -> TaskState:
-    return state._replace(
-        status=status,
-        is_run_active=False,
-        version=state.version + 1,
-        revision=_next_revision(state, status),
-        lease_until=None,
         updated_at=now,
-        finished_at=finished_at,
-        **outcome,
+        started_at=None,
+        **changes,
     )
-
-
-def _next_revision(state: TaskState, status: TaskStatus) -> int:
-    """The revision is what clients compare: it moves with the status, not with every event."""
-    return state.revision + (status is not state.status)
+    error = scheduled.error if reason == "retry" else None
+    details = {
+        "run_at": run_at,
+        "reason": reason,
+        "attempt_limit": scheduled.attempt_limit,
+        "error": None if error is None else orjson.Fragment(error),
+    }
+    return scheduled, compose_event(EventType.SCHEDULED, scheduled, now, details)

@@ -32,14 +32,22 @@ class TaskState(NamedTuple):
     revision: int
     run: int
     attempt: int
+    attempt_limit: int
     dispatch: int
     """Number of the newest work item. It rises over the whole life of the task, so that it is never ambiguous."""
     delivery: int
     """JetStream's delivery count of the execution that holds the attempt; 0: nobody has started this dispatch."""
+    crashes: int
+    """Deliveries of the newest attempt that started, never ended and were not given back."""
+    max_attempts: int | None
+    backoff: str | None
+    """JSON text."""
+    timeout_seconds: float | None
     run_at: datetime | None
     lease_until: datetime | None
     """Until when the processor holds the attempt, unless it says that it goes on."""
     processor_id: str | None
+    cancel_requested_at: datetime | None
     progress: str | None
     """JSON text."""
     error: str | None
@@ -69,22 +77,40 @@ class AttemptState(NamedTuple):
     outcome: AttemptOutcome | None
     error: str | None
     """JSON text."""
+    traceback: str | None
 
 
-_OUTCOMES = {TaskStatus.COMPLETED: AttemptOutcome.COMPLETED, TaskStatus.FAILED: AttemptOutcome.FAILED}
+_OUTCOMES = {
+    TaskStatus.COMPLETED: AttemptOutcome.COMPLETED,
+    TaskStatus.FAILED: AttemptOutcome.FAILED,
+    TaskStatus.CANCELLED: AttemptOutcome.CANCELLED,
+}
 
 
-def newest_attempt(state: TaskState) -> AttemptState:
-    """The attempt that a task's state speaks of. Only for a task that has been asked to be processed."""
+def newest_attempt(state: TaskState) -> AttemptState | None:
+    """The attempt that a task's state speaks of; None while it waits to be queued for the first time.
+
+    Only for a task that is in a run, or whose run has just ended.
+    """
+    if state.queued_at is None:
+        return None
+    outcome = _OUTCOMES.get(state.status)
     return AttemptState(
         task_id=state.id,
         attempt=state.attempt,
         run=state.run,
         processor_id=state.processor_id,
         delivery=state.delivery,
-        queued_at=state.queued_at or state.updated_at,
+        queued_at=state.queued_at,
         started_at=state.started_at,
         finished_at=state.finished_at,
-        outcome=_OUTCOMES.get(state.status),
-        error=state.error,
+        outcome=outcome,
+        # Until it ends, the task's error is that of the attempt before.
+        error=state.error if outcome is AttemptOutcome.FAILED else None,
+        traceback=None,
     )
+
+
+def next_revision(state: TaskState, status: TaskStatus) -> int:
+    """The revision is what clients compare: it moves with the status, not with every event."""
+    return state.revision + (status is not state.status)

@@ -1,0 +1,82 @@
+"""TASK_EVENTS, as its one publisher sees it."""
+
+from collections.abc import Sequence
+
+from taskmill.contracts import subjects
+from taskmill.contracts.events import EVENT_CONTENT_TYPE
+from taskmill.contracts.streams import (
+    EVENTS_STREAM,
+    EXPECTED_LAST_SEQUENCE_HEADER,
+    MESSAGE_ID_HEADER,
+    POSITION_HEADER,
+)
+from taskmill.runtime.direct_get import last_message
+from taskmill.runtime.nats_protocol import header_value
+from taskmill.runtime.nats_session import NatsSession
+from taskmill.runtime.outbound import OutboundMessage
+from taskmill.runtime.publisher import Publisher
+from taskmill.runtime.stream_state import StreamState, stream_state
+from taskmill.task_store.adapters.relay_log import UnpublishedEvent
+
+
+class EventStream:
+    """Publishes events, and finds out whether those that it published are still there.
+
+    Args:
+        session: The connection.
+        publisher: Publishes to streams.
+    """
+
+    def __init__(self, session: NatsSession, publisher: Publisher) -> None:
+        self._session = session
+        self._publisher = publisher
+
+    async def state(self) -> StreamState:
+        """What the stream holds.
+
+        Raises:
+            BusUnavailableError: JetStream cannot be reached.
+            JetStreamError: There is no stream.
+        """
+        return await stream_state(self._session, EVENTS_STREAM)
+
+    async def newest_position(self) -> int | None:
+        """The position in the log of the stream's newest event; None: it holds none.
+
+        Raises:
+            BusUnavailableError: JetStream cannot be reached.
+            JetStreamError: It refuses.
+        """
+        message = await last_message(self._session, EVENTS_STREAM, subjects.EVENT_SUBJECTS)
+        return None if message is None else int(header_value(message.headers, POSITION_HEADER) or 0)
+
+    async def publish(self, events: Sequence[UnpublishedEvent], *, last_sequence: int) -> int:
+        """Publish events, at least one, behind the one that was published last.
+
+        Args:
+            events: In the order of the log.
+            last_sequence: Where in the stream the newest event should be. JetStream refuses these events when it is
+                not: then the stream has lost some, or somebody else has published.
+
+        Returns:
+            Where the newest event is now. Events that the stream has already are skipped.
+
+        Raises:
+            BusUnavailableError: Some may not be stored.
+        """
+        messages = [_message(event) for event in events]
+        messages[0].headers[EXPECTED_LAST_SEQUENCE_HEADER] = str(last_sequence)
+        ack = await self._publisher.publish_all(messages)
+        return last_sequence if ack.is_duplicate else ack.sequence
+
+
+def _message(event: UnpublishedEvent) -> OutboundMessage:
+    return OutboundMessage(
+        subject=subjects.event(event.type, event.kind, event.task_id),
+        payload=event.document.encode(),
+        headers={
+            MESSAGE_ID_HEADER: f"{event.task_id}.{event.version}",
+            POSITION_HEADER: str(event.position),
+            "Content-Type": EVENT_CONTENT_TYPE,
+        },
+    )

@@ -1,0 +1,28 @@
+"""Rows that nobody asks for any more."""
+
+from datetime import datetime
+
+from taskmill.task_store.adapters import relay_statements
+from taskmill.task_store.adapters.database import Lane
+
+
+class ExpiredRows:
+    """Deletes them. Every method raises `DatabaseUnavailableError` when PostgreSQL is away.
+
+    Args:
+        lane: A connection for this alone.
+    """
+
+    def __init__(self, lane: Lane) -> None:
+        self._lane = lane
+
+    async def delete_keys(self, created_before: datetime, limit: int) -> int:
+        """Delete the oldest idempotency keys, at most `limit`; return how many."""
+        async with self._lane.connection() as connection:
+            # The status tells the number: `DELETE 17`.
+            return int((await connection.execute(relay_statements.FORGET_KEYS, created_before, limit)).split()[-1])
+
+    async def delete_processors(self, seen_before: datetime) -> None:
+        """Delete the processors that were not heard of since an instant."""
+        async with self._lane.connection() as connection:
+            await connection.execute(relay_statements.FORGET_PROCESSORS, seen_before)

@@ -1,0 +1,100 @@
+"""Fixed SQL of what only the leader does: the relay, the reconciler, the removal of what has expired.
+
+And of the processors that there are, which is as seldom asked for.
+"""
+
+# What the relay publishes next. The work of a `queued` event only if the task still waits for just that dispatch; that
+# an execution must be stopped only if no newer run has begun, whose work would be hit instead. Tasks are looked up for
+# the types that need it: for the key NULL there is nothing to look for. They are joined by their key and nothing else,
+# or the planner would take the index of queued tasks for it, and go through all of them for each event.
+UNPUBLISHED = """
+SELECT candidates, position, task_id, version, type, event_kind, document, must_stop,
+    run, attempt, dispatch, attempt_limit, timeout_seconds, title, queue, priority, labels, payload
+FROM (
+    SELECT *,
+        sum(octet_length(document) + coalesce(octet_length(payload::text), 0)) OVER (ORDER BY position) AS batch_bytes,
+        count(*) OVER () AS candidates
+    FROM (
+        SELECT logged.position, logged.task_id, logged.version, logged.type, logged.kind AS event_kind, logged.document,
+            CASE
+                WHEN logged.type = 'cancel_requested' THEN
+                    tasks.is_run_active IS true AND tasks.cancel_requested_at IS NOT NULL
+                ELSE logged.type IN ('cancelled', 'deleted', 'failed') AND tasks.is_run_active IS NOT true
+            END AS must_stop,
+            tasks.run, tasks.attempt, tasks.dispatch, greatest(tasks.attempt_limit, tasks.attempt) AS attempt_limit,
+            coalesce(tasks.timeout_seconds, kinds.timeout_seconds) AS timeout_seconds,
+            tasks.title, tasks.queue, tasks.priority, tasks.labels,
+            CASE WHEN tasks.status = 'queued' AND tasks.dispatch = logged.dispatch THEN tasks.payload END AS payload
+        FROM (SELECT * FROM task_events WHERE position > $1 ORDER BY position LIMIT $2) AS logged
+        LEFT JOIN tasks ON tasks.id = CASE
+            WHEN logged.type IN ('queued', 'cancel_requested', 'cancelled', 'deleted', 'failed') THEN logged.task_id END
+        LEFT JOIN kinds ON kinds.name = tasks.kind
+    ) AS joined
+) AS sized WHERE batch_bytes <= $3 ORDER BY position
+"""
+
+NEWEST_POSITION = "SELECT coalesce(max(position), 0) FROM task_events"
+
+TIME_OF_NEXT_EVENT = """
+SELECT (document::json ->> 'time')::timestamptz FROM task_events WHERE position > $1 ORDER BY position LIMIT 1
+"""
+
+# The store of the release before moves `position` alone, and publishes work with the events.
+RELAY_CURSOR = """
+SELECT position, greatest(work_position, position) AS work_position, stream_created, stream_sequence
+FROM relay_cursor WHERE owner = $1
+"""
+
+# Where the cursor stood is compared, too: the same owner may have lost the lease and got it back in between.
+SAVE_RELAY_CURSOR = """
+UPDATE relay_cursor SET position = $4, work_position = $5, stream_created = $6, stream_sequence = $7
+WHERE owner = $1 AND position = $2 AND greatest(work_position, position) = $3 RETURNING position
+"""
+
+ACQUIRE_RELAY = """
+UPDATE relay_cursor SET owner = $1, lease_until = clock_timestamp() + make_interval(secs => $2)
+WHERE owner = $1 OR owner IS NULL OR lease_until < clock_timestamp() RETURNING position
+"""
+
+RELEASE_RELAY = "UPDATE relay_cursor SET owner = NULL, lease_until = NULL WHERE owner = $1"
+
+# As scalars, because the planner looks those up row by row: of an EXISTS it may make a join with the whole log.
+_IS_WORK_PUBLISHED = """(
+    SELECT position FROM task_events
+    WHERE task_events.task_id = tasks.id AND task_events.type = 'queued' AND task_events.dispatch = tasks.dispatch
+) <= (SELECT greatest(work_position, position) FROM relay_cursor)"""
+
+STALLED_QUEUED = f"""
+SELECT queued_at, id, dispatch, queue, priority, kind FROM tasks
+WHERE status = 'queued' AND (queued_at, id) > ($1, $2) AND queued_at <= $3 AND {_IS_WORK_PUBLISHED}
+ORDER BY queued_at, id LIMIT $4
+"""  # noqa: S608
+
+STALLED_SILENT = f"""
+SELECT created_at, id, dispatch, queue, priority, kind FROM tasks
+WHERE status = 'in_progress' AND is_run_active AND (created_at, id) > ($1, $2)
+AND lease_until <= $3 AND cancel_requested_at IS NULL AND {_IS_WORK_PUBLISHED}
+ORDER BY created_at, id LIMIT $4
+"""  # noqa: S608
+
+CANCELLING = """
+SELECT id, attempt, lease_until FROM tasks
+WHERE status = 'in_progress' AND is_run_active AND cancel_requested_at IS NOT NULL
+ORDER BY lease_until LIMIT $1
+"""
+
+NOTE_PROCESSOR = """
+INSERT INTO processors (id, queues, kinds, slots, software_version, seen_at) VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (id) DO UPDATE SET queues = excluded.queues, kinds = excluded.kinds, slots = excluded.slots,
+    software_version = excluded.software_version, seen_at = excluded.seen_at
+"""
+
+PROCESSORS_SEEN_SINCE = "SELECT queues, kinds FROM processors WHERE seen_at >= $1"
+
+FORGET_PROCESSORS = "DELETE FROM processors WHERE seen_at < $1"
+
+FORGET_KEYS = """
+DELETE FROM idempotency_keys WHERE (scope, key) IN (
+    SELECT scope, key FROM idempotency_keys WHERE created_at < $1 ORDER BY created_at LIMIT $2
+)
+"""

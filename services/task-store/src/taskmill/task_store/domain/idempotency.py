@@ -1,0 +1,72 @@
+"""Requests that are made again under the same key: answered as the first one was, and done once."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import NamedTuple
+
+from taskmill.contracts.errors import IdempotencyKeyReusedError
+from taskmill.contracts.requests import CancelTask, CreateTask, CreateTasks, IdempotencyKey, ProcessTask
+
+KeyedRequest = CreateTask | CreateTasks | ProcessTask | CancelTask
+
+
+class KeyName(NamedTuple):
+    """What identifies a key: the same one may be used for another command, or for another task."""
+
+    scope: str
+    key: str
+
+
+class KeyedAnswer(NamedTuple):
+    """A key's row: these fields, in this order, are the columns of `idempotency_keys`."""
+
+    scope: str
+    key: str
+    fingerprint: str
+    answer: str
+    """The reply, as JSON text."""
+    created_at: datetime
+
+
+class KeyBook:
+    """The keys of a batch's requests: those that were used before, and those that the batch adds.
+
+    Args:
+        known: The answers that are stored under keys of this batch.
+    """
+
+    def __init__(self, known: Iterable[KeyedAnswer]) -> None:
+        self._answers = {KeyName(answer.scope, answer.key): answer for answer in known}
+        self.added: list[KeyedAnswer] = []
+
+    def find(self, name: KeyName, fingerprint: str) -> str | None:
+        """What a request was answered when it was made first; None: this is the first time.
+
+        Raises:
+            IdempotencyKeyReusedError: Then, another request was made.
+        """
+        answer = self._answers.get(name)
+        if answer is None:
+            return None
+        if answer.fingerprint != fingerprint:
+            raise IdempotencyKeyReusedError
+        return answer.answer
+
+    def keep(self, answer: KeyedAnswer) -> None:
+        """Store what a request is answered, together with what it did."""
+        self._answers[KeyName(answer.scope, answer.key)] = answer
+        self.added.append(answer)
+
+
+def key_name(request: KeyedRequest, idempotency: IdempotencyKey) -> KeyName:
+    """The name of a request's key."""
+    match request:
+        case CreateTask():
+            scope = "create"
+        case CreateTasks():
+            scope = "create-many"
+        case ProcessTask():
+            scope = f"process:{request.id}"
+        case CancelTask():
+            scope = f"cancel:{request.id}"
+    return KeyName(scope, idempotency.key)

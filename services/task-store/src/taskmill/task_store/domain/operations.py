@@ -1,0 +1,99 @@
+"""What may be asked of the tasks: by clients, by processors, and by the store itself."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+from uuid import UUID
+
+from taskmill.contracts.reports import Hello, ReportBundle
+from taskmill.contracts.requests import CancelTask, CreateTask, CreateTasks, DeleteTask, ProcessTask, UpdateTask
+from taskmill.contracts.tasks import DEFAULT_QUEUE
+from taskmill.task_store.domain.idempotency import KeyName, key_name
+from taskmill.task_store.domain.state import TaskState
+
+
+class MakeDue(NamedTuple):
+    """Queue those of these tasks whose time has come."""
+
+    task_ids: tuple[UUID, ...]
+
+
+class Redispatch(NamedTuple):
+    """Queue tasks again whose work item is nowhere, unless a processor holds them, or there is a newer work item."""
+
+    lost: Mapping[UUID, int]
+    """The dispatch of the lost work item by the task's id."""
+
+
+class ExpireCancellations(NamedTuple):
+    """Cancel those of these tasks that are to be cancelled and whose lease is over."""
+
+    task_ids: tuple[UUID, ...]
+
+
+TaskRequest = UpdateTask | DeleteTask | ProcessTask | CancelTask
+Operation = CreateTask | CreateTasks | TaskRequest | ReportBundle | MakeDue | Redispatch | ExpireCancellations
+
+
+class KeyedReply(NamedTuple):
+    """The reply to a request under an idempotency key, as it is stored."""
+
+    document: str
+    """JSON text."""
+    is_replayed: bool
+    """Whether the request had been made, and answered so, before."""
+
+
+class Answer(NamedTuple):
+    """What an operation is answered. Empty for reports, and for what the store asks of itself."""
+
+    states: tuple[TaskState, ...] = ()
+    """The tasks that a request asked to change, as they are now, in its order. Empty for a replay."""
+    keyed: KeyedReply | None = None
+    """For requests under an idempotency key."""
+
+
+def named_tasks(operation: Operation) -> list[UUID]:
+    """The existing tasks that an operation speaks of."""
+    match operation:
+        case ReportBundle():
+            return [report.task_id for report in operation.reports if not isinstance(report, Hello)]
+        case MakeDue() | ExpireCancellations():
+            return list(operation.task_ids)
+        case Redispatch():
+            return list(operation.lost)
+        case CreateTask() | CreateTasks():
+            return []
+        case _:
+            return [operation.id]
+
+
+def wants_documents(operation: Operation) -> bool:
+    """Whether payload and result must be read: to be changed, or to be answered."""
+    return isinstance(operation, (UpdateTask, ProcessTask, CancelTask))
+
+
+def named_key(operation: Operation) -> KeyName | None:
+    """The idempotency key of an operation, if it has one."""
+    if isinstance(operation, (CreateTask, CreateTasks, ProcessTask, CancelTask)) and operation.idempotency is not None:
+        return key_name(operation, operation.idempotency)
+    return None
+
+
+def new_tasks(operation: Operation) -> list[CreateTask]:
+    """The tasks that an operation creates."""
+    if isinstance(operation, CreateTask):
+        return [operation]
+    return operation.tasks if isinstance(operation, CreateTasks) else []
+
+
+def named_queues(operation: Operation) -> list[str]:
+    """The queues that an operation may bring into being."""
+    if isinstance(operation, ReportBundle):
+        return [queue for report in operation.reports if isinstance(report, Hello) for queue in report.queues]
+    if isinstance(operation, UpdateTask):
+        if "queue" not in operation.changes:
+            return []
+        # One that is cleared becomes the default one; what is no name at all is refused later.
+        queue = operation.changes["queue"] or DEFAULT_QUEUE
+        return [queue] if isinstance(queue, str) else []
+    return [task.queue for task in new_tasks(operation)]

@@ -1,0 +1,215 @@
+"""What a processor's reports change."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+import orjson
+
+from taskmill.contracts.events import EventType
+from taskmill.contracts.reports import (
+    AttemptReport,
+    Cancelled,
+    Completed,
+    Failed,
+    GivenBack,
+    Heartbeat,
+    Progressed,
+    Started,
+)
+from taskmill.contracts.status import TaskStatus
+from taskmill.contracts.tasks import AttemptOutcome, Cancellation, KindDefaults, TaskError
+from taskmill.task_store.domain import endings
+from taskmill.task_store.domain.decision import Decision
+from taskmill.task_store.domain.events import LoggedEvent, compose_event
+from taskmill.task_store.domain.fence import is_holder
+from taskmill.task_store.domain.lifecycle import Cause, transition
+from taskmill.task_store.domain.policies import retry_wait
+from taskmill.task_store.domain.runs import RunRules, queue, schedule
+from taskmill.task_store.domain.state import JSON_NULL, AttemptState, TaskState, newest_attempt, next_revision
+
+RunReport = Started | Heartbeat | Progressed | Completed | Failed | Cancelled | GivenBack
+
+MAX_CRASHES = 3
+"""After so many an attempt fails: its work, it seems, ends whoever does it."""
+
+_CRASH_LOOP = TaskError(
+    code="crash_loop", message=f"{MAX_CRASHES} processors fell silent while they executed this attempt."
+).model_dump_json()
+
+
+class Hearing(NamedTuple):
+    """What goes with a report: who told it, when the store hears it, and what holds for the task."""
+
+    processor_id: str
+    now: datetime
+    rules: RunRules
+    defaults: KindDefaults
+    """What the task's kind declares."""
+    random: Callable[[], float]
+    """Returns a number from 0 to 1, for the jitter of retries."""
+
+
+def decide_report(state: TaskState, report: RunReport, hearing: Hearing) -> Decision:
+    """What a report changes: nothing, when it is stale, a replay, or impossible where the task stands."""
+    way = transition(state.status, is_run_active=state.is_run_active, by=_cause(report))
+    if way is None or way.fence is None or not way.fence.admits(state, report, hearing.processor_id):
+        return Decision(state)
+    return _apply(state, report, hearing)
+
+
+def _apply(state: TaskState, report: RunReport, hearing: Hearing) -> Decision:
+    match report:
+        case Completed():
+            decision = _complete(state, report, hearing)
+        case Started():
+            decision = _take_over(state, report, hearing)
+        case Heartbeat():
+            decision = _renew_lease(state, hearing)
+        case Progressed():
+            decision = _progress(state, report, hearing)
+        case Failed():
+            decision = _fail(state, report, hearing)
+        case Cancelled():
+            decision = _stop(state, report, hearing)
+        case GivenBack():
+            decision = _give_back(state, report, hearing)
+    return decision
+
+
+_CAUSES: dict[type[RunReport], Cause] = {
+    Started: Cause.STARTED,
+    Heartbeat: Cause.HEARTBEAT,
+    Progressed: Cause.PROGRESSED,
+    Completed: Cause.COMPLETED,
+    Failed: Cause.FAILED,
+    Cancelled: Cause.CANCELLED,
+    GivenBack: Cause.GIVEN_BACK,
+}
+
+
+def _cause(report: RunReport) -> Cause:
+    if isinstance(report, GivenBack) and report.reason == "unknown_kind":
+        return Cause.UNKNOWN_KIND
+    return _CAUSES[type(report)]
+
+
+def _take_over(state: TaskState, report: Started, hearing: Hearing) -> Decision:
+    if state.crashes + _is_crash(state, report) >= MAX_CRASHES:
+        return endings.failed(state, _CRASH_LOOP, hearing.now, hearing.now)
+    started, event = _start(state, report, hearing)
+    return Decision(started, (event,), newest_attempt(started))
+
+
+def _is_crash(state: TaskState, report: AttemptReport) -> bool:
+    """Whether the delivery that holds the attempt is given up when a later one speaks: it started, and never ended.
+
+    The same delivery at another processor tells of a crash of NATS, which no task is to blame for.
+    """
+    return state.status is TaskStatus.IN_PROGRESS and report.delivery > state.delivery
+
+
+def _start(
+    state: TaskState, report: Started | Completed | Failed | Cancelled, hearing: Hearing
+) -> tuple[TaskState, LoggedEvent]:
+    """The execution that reports takes the attempt over: from now on only it may speak of it."""
+    # Once it is to be cancelled, nobody prolongs the lease.
+    lease_until = state.lease_until if state.cancel_requested_at else hearing.now + hearing.rules.lease
+    started = state._replace(
+        status=TaskStatus.IN_PROGRESS,
+        version=state.version + 1,
+        revision=next_revision(state, TaskStatus.IN_PROGRESS),
+        delivery=report.delivery,
+        crashes=state.crashes + _is_crash(state, report),
+        lease_until=lease_until,
+        processor_id=hearing.processor_id,
+        progress=None,
+        updated_at=hearing.now,
+        started_at=report.started_at,
+    )
+    details = {
+        "dispatch": started.dispatch,
+        "delivery": started.delivery,
+        "processor_id": started.processor_id,
+        "started_at": started.started_at,
+    }
+    return started, compose_event(EventType.STARTED, started, hearing.now, details)
+
+
+def _renew_lease(state: TaskState, hearing: Hearing) -> Decision:
+    if state.cancel_requested_at is not None:
+        return Decision(state)
+    return Decision(state._replace(lease_until=hearing.now + hearing.rules.lease))
+
+
+def _progress(state: TaskState, report: Progressed, hearing: Hearing) -> Decision:
+    progress = report.progress.model_dump_json()
+    progressed = state._replace(version=state.version + 1, progress=progress, updated_at=hearing.now)
+    event = compose_event(EventType.PROGRESSED, progressed, hearing.now, {"progress": orjson.Fragment(progress)})
+    return Decision(progressed, (event,))
+
+
+def _complete(state: TaskState, report: Completed, hearing: Hearing) -> Decision:
+    result = JSON_NULL if report.result is None else orjson.dumps(report.result).decode()
+    state, earlier_events = _started_first(state, report, hearing)
+    return _after(earlier_events, endings.completed(state, result, report.finished_at, hearing.now))
+
+
+def _fail(state: TaskState, report: Failed, hearing: Hearing) -> Decision:
+    error = report.error.model_dump_json()
+    state, earlier_events = _started_first(state, report, hearing)
+    is_last = report.is_final or state.attempt >= state.attempt_limit or state.cancel_requested_at is not None
+    if is_last:
+        decision = endings.failed(state, error, report.finished_at, hearing.now)
+    else:
+        decision = _retry(state, error, report, hearing)
+    attempt = decision.attempt and decision.attempt._replace(traceback=report.traceback)
+    return _after(earlier_events, decision._replace(attempt=attempt))
+
+
+def _retry(state: TaskState, error: str, report: Failed, hearing: Hearing) -> Decision:
+    """The attempt is over; the next one waits for its time, and is written down when it is queued."""
+    if report.retry_after_seconds is None:
+        wait = retry_wait(state, hearing.defaults, hearing.random)
+    else:
+        wait = timedelta(seconds=report.retry_after_seconds)
+    ended = newest_attempt(state)
+    changes = {"attempt": state.attempt + 1, "crashes": 0, "queued_at": None, "error": error}
+    scheduled, event = schedule(state, hearing.now + wait, "retry", hearing.now, changes)
+    return Decision(scheduled, (event,), ended and _failed_attempt(ended, error, report.finished_at))
+
+
+def _failed_attempt(attempt: AttemptState, error: str, finished_at: datetime) -> AttemptState:
+    return attempt._replace(finished_at=finished_at, outcome=AttemptOutcome.FAILED, error=error)
+
+
+def _stop(state: TaskState, report: Cancelled, hearing: Hearing) -> Decision:
+    if state.cancel_requested_at is None:
+        # What stopped it was meant for an earlier run: a message that came late.
+        return queue(state, "given_back", hearing.now)
+    state, earlier_events = _started_first(state, report, hearing)
+    return _after(earlier_events, endings.cancelled(state, Cancellation.CONFIRMED, report.finished_at, hearing.now))
+
+
+def _give_back(state: TaskState, report: GivenBack, hearing: Hearing) -> Decision:
+    if state.cancel_requested_at is not None:
+        return endings.cancelled(state, Cancellation.CONFIRMED, hearing.now, hearing.now)
+    if report.reason == "draining":
+        return queue(state, "given_back", hearing.now)
+    run_at = hearing.now + hearing.rules.unknown_kind_backoff
+    scheduled, event = schedule(state, run_at, "unknown_kind", hearing.now)
+    return Decision(scheduled, (event,), newest_attempt(scheduled))
+
+
+def _started_first(
+    state: TaskState, report: Completed | Failed | Cancelled, hearing: Hearing
+) -> tuple[TaskState, tuple[LoggedEvent, ...]]:
+    """A quick task is told in one report: its start belongs to the history all the same."""
+    if is_holder(state, report, hearing.processor_id):
+        return state, ()
+    started, event = _start(state, report, hearing)
+    return started, (event,)
+
+
+def _after(earlier_events: tuple[LoggedEvent, ...], decision: Decision) -> Decision:
+    return decision._replace(events=(*earlier_events, *decision.events)) if earlier_events else decision

@@ -1,0 +1,41 @@
+from datetime import UTC, datetime
+
+import pytest
+
+from taskmill.contracts.status import TaskStatus
+from taskmill.contracts.tasks import WaitingFor, WaitReason
+from taskmill.task_store.domain.waiting import Service, waiting_for
+from tests.support.task_states import pending_task
+
+DUE = datetime(2026, 11, 24, 12, tzinfo=UTC)
+HERE = Service(queues=frozenset({"default", "web"}), kinds=frozenset({"echo"}))
+ELSEWHERE = Service(queues=frozenset({"other"}), kinds=frozenset({"report"}))
+
+
+@pytest.mark.parametrize(
+    ("services", "queue", "kind", "reason"),
+    [
+        ([HERE, ELSEWHERE], "web", "echo", WaitReason.SLOT),
+        ([HERE, ELSEWHERE], "web", "report", WaitReason.KIND),
+        ([HERE, ELSEWHERE], "nobody-serves-it", "echo", WaitReason.PROCESSOR),
+        ([], "default", "echo", WaitReason.PROCESSOR),
+    ],
+)
+def test_a_queued_task_waits_for_whoever_could_do_it(
+    services: list[Service], queue: str, kind: str, reason: WaitReason
+) -> None:
+    """A slot where somebody can do it; else that there is somebody for the queue, and then for the kind."""
+    state = pending_task()._replace(status=TaskStatus.QUEUED, is_run_active=True, queue=queue, kind=kind)
+    assert waiting_for(state, services) == WaitingFor(reason=reason)
+
+
+def test_a_scheduled_task_waits_for_its_time() -> None:
+    """Whoever could do it, nobody may before."""
+    state = pending_task()._replace(status=TaskStatus.SCHEDULED, is_run_active=True, run_at=DUE)
+    assert waiting_for(state, [HERE]) == WaitingFor(reason=WaitReason.DUE_TIME, until=DUE)
+
+
+@pytest.mark.parametrize("status", set(TaskStatus) - {TaskStatus.SCHEDULED, TaskStatus.QUEUED})
+def test_any_other_task_does_not_wait(status: TaskStatus) -> None:
+    """What is done, or being done, waits for nothing."""
+    assert waiting_for(pending_task()._replace(status=status), [HERE]) is None
