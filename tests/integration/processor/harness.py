@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from pydantic import JsonValue
 
 from taskmill.contracts import streams, subjects
+from taskmill.contracts.control import CancelAttempt
 from taskmill.contracts.reports import AttemptReport, Hello, ReportBundle
 from taskmill.contracts.status import Priority
 from taskmill.contracts.work import WorkItem
@@ -104,6 +105,8 @@ class StoreSide:
         priority: Priority = Priority.MEDIUM,
         queue: str = "default",
         count: int = 1,
+        attempt_limit: int = 1,
+        timeout_seconds: float | None = None,
     ) -> list[WorkItem]:
         """Publish work items and return them once they are stored."""
         items = [
@@ -112,6 +115,8 @@ class StoreSide:
                 run=1,
                 attempt=1,
                 dispatch=1,
+                attempt_limit=attempt_limit,
+                timeout_seconds=timeout_seconds,
                 title="A task",
                 kind=kind,
                 queue=queue,
@@ -122,6 +127,10 @@ class StoreSide:
         ]
         await self._publisher.publish_all([work_message(item) for item in items])
         return items
+
+    def cancel(self, item: WorkItem, *, attempt: int = 1) -> None:
+        """Tell the processors that a client wants an attempt to be stopped."""
+        self.session.publish(subjects.cancel(item.task_id), CancelAttempt(attempt=attempt).model_dump_json().encode())
 
     async def publish(self, message: OutboundMessage) -> None:
         """Publish a message that need not be what it should."""
@@ -140,21 +149,26 @@ class StoreSide:
         types = [str(getattr(report, "type", "")) for report in self.reports if report.task_id == item.task_id]
         return [report_type for report_type in types if report_type != "heartbeat"]
 
-    async def return_next(self, priority: Priority = Priority.MEDIUM) -> None:
-        """Fetch the next work item and give it back at once, so that its next delivery is its second."""
-        fetched: asyncio.Future[Delivery] = asyncio.get_running_loop().create_future()
+    async def return_next(self, priority: Priority = Priority.MEDIUM, *, count: int = 1) -> None:
+        """Fetch the next work items and give them back, so that their next deliveries are their second."""
+        fetched: asyncio.Queue[Delivery] = asyncio.Queue()
         consumer = PullConsumer(
             self.session,
             stream=streams.WORK_STREAM,
             consumer=streams.work_consumer_name("default", priority),
-            deliver=fetched.set_result,
+            deliver=fetched.put_nowait,
         )
         running = asyncio.create_task(consumer.run(_nothing))
         await asyncio.sleep(0)
-        consumer.pull(1)
-        self.session.write_acks([(await fetched).reply], b"-NAK")
+        consumer.pull(count)
+        self.session.write_acks([(await fetched.get()).reply for _ in range(count)], b"-NAK")
         consumer.stop()
         await running
+
+    async def purge_work(self, item: WorkItem) -> None:
+        """Take a work item out, as the store does when its task has ended otherwise."""
+        subject = subjects.work(item.queue, item.priority, item.kind, item.task_id)
+        await jetstream_request(self.session, f"STREAM.PURGE.{streams.WORK_STREAM}", {"filter": subject})
 
     async def purge_reports(self) -> None:
         """Make room in the stream of reports."""

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from taskmill.contracts import streams, subjects
-from taskmill.contracts.limits import MAX_RESULT_BYTES
+from taskmill.contracts.limits import MAX_RESULT_BYTES, MAX_TRACEBACK_CHARS
 from taskmill.contracts.reports import Completed, Failed, GivenBack, Progressed, Started
 from taskmill.contracts.status import Priority
 from taskmill.runtime.outbound import OutboundMessage
-from taskmill.sdk import Context, TaskApp, TaskFailedError
+from taskmill.sdk import Context, GiveUp, InvalidPayloadError, RetryLater, TaskApp, TaskFailedError
 from tests.integration.processor.harness import SMALL_REPORTS_MAX_BYTES, running_processor, store_side, work_message
 from tests.support.eventually import eventually
 
@@ -143,6 +143,47 @@ async def test_what_a_handler_raises_is_told(
 
 
 @pytest.mark.parametrize(
+    ("error", "code", "is_final", "retry_after_seconds"),
+    [
+        (RetryLater(90.5), "retry_later", False, 90.5),
+        (RetryLater(0, "Busy."), "retry_later", False, 0),
+        (GiveUp("No such account."), "gave_up", True, None),
+        (InvalidPayloadError("No."), "invalid_payload", True, None),
+        (TaskFailedError("quota_exceeded", "Too much."), "quota_exceeded", False, None),
+        (TaskFailedError("gone", "Gone.", is_final=True), "gone", True, None),
+    ],
+)
+async def test_what_a_handler_says_of_another_attempt_is_told(
+    nats_url: str, error: TaskFailedError, code: str, is_final: bool, retry_after_seconds: float | None
+) -> None:
+    """Whether another attempt is of use, and when, is the handler's to say; it is no defect that needs a traceback."""
+    app = TaskApp("telling")
+    app.task("tell")(_raise_in_thread(error))
+    async with store_side(nats_url) as store, running_processor(nats_url, app):
+        [item] = await store.dispatch("tell")
+        report = await store.report_of(item, Failed)
+    assert report.error.code == code
+    assert (report.is_final, report.retry_after_seconds, report.traceback) == (is_final, retry_after_seconds, None)
+
+
+@pytest.mark.parametrize("raising", [_raise, _raise_in_thread])
+async def test_a_defect_is_told_with_its_traceback(
+    nats_url: str, raising: Callable[[BaseException], Callable[[Any, Context], Any]]
+) -> None:
+    """The end of the traceback, cut to what can be stored, and nothing of it in the error that everybody sees."""
+    app = TaskApp("defective")
+    app.task("break")(raising(ValueError("a line\n" * 3_000 + "\x00the end")))
+    async with store_side(nats_url) as store, running_processor(nats_url, app):
+        [item] = await store.dispatch("break")
+        report = await store.report_of(item, Failed)
+    assert report.traceback is not None
+    assert len(report.traceback) == MAX_TRACEBACK_CHARS
+    assert report.traceback.endswith("a line\n\ufffdthe end\n")
+    assert not report.is_final
+    assert "Traceback" not in report.error.message
+
+
+@pytest.mark.parametrize(
     "result",
     [
         pytest.param(float("nan"), id="nan"),
@@ -166,7 +207,7 @@ async def test_a_result_that_cannot_be_kept_fails_the_attempt(nats_url: str, res
         [item] = await store.dispatch("bad")
         report = await store.report_of(item, Failed)
         await store.all_acknowledged()
-    assert report.error.code == "bad_result"
+    assert (report.error.code, report.is_final) == ("bad_result", True)
 
 
 async def test_the_largest_result_is_kept(nats_url: str) -> None:

@@ -6,8 +6,11 @@ from typing import Any
 
 from taskmill.cli.embedded.nats import NatsServer
 from taskmill.contracts.limits import MAX_BODY_BYTES
-from taskmill.contracts.reports import Completed, Started
+from taskmill.contracts.reports import Completed, Hello, Started
+from taskmill.processor.actors.reports import Reports
+from taskmill.processor.domain.held_work import HeldWork
 from taskmill.runtime.nats_session import NatsSession
+from taskmill.runtime.publisher import Publisher
 from taskmill.sdk import Context, TaskApp
 from tests.integration.processor.harness import (
     SMALL_REPORTS_MAX_BYTES,
@@ -73,6 +76,26 @@ async def test_large_reports_are_split_into_bundles(nats_url: str) -> None:
         await store.all_acknowledged()
     assert max(store.bundle_sizes) <= MAX_BODY_BYTES
     assert any(sum(isinstance(report, Completed) for report in bundle.reports) > 1 for bundle in store.bundles)
+
+
+async def test_hellos_are_repeated(nats_url: str) -> None:
+    """The store learns again and again that the processor is there, until it drains."""
+    hello = Hello(queues=["default"], kinds=[], slots=1, software_version="1")
+    async with store_side(nats_url) as store:
+        reports = Reports(
+            store.session,
+            Publisher(store.session, timeout_seconds=2),
+            HeldWork(),
+            hello,
+            processor_id="greeter",
+            boot_id="boot",
+            hello_interval_seconds=0.05,
+        )
+        running = asyncio.create_task(reports.run(lambda: None))
+        await eventually(lambda: len(store.hellos) >= 3)
+        reports.stop()
+        await asyncio.wait_for(running, 5)
+    assert set(map(Hello.model_dump_json, store.hellos)) == {hello.model_dump_json()}
 
 
 async def test_a_processor_survives_a_restart_of_nats(nats_server: NatsServer) -> None:

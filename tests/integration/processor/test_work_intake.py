@@ -6,6 +6,7 @@ from typing import Any
 
 from taskmill.contracts.reports import Completed
 from taskmill.contracts.status import Priority
+from taskmill.contracts.tasks import KindDefaults
 from taskmill.sdk import Context, TaskApp
 from tests.integration.processor.harness import running_processor, store_side
 from tests.support.eventually import eventually
@@ -135,3 +136,5 @@ async def test_consumers_may_come_late(nats_url: str) -> None:
     assert hello
     assert (hello.queues, hello.slots) == (["default"], 7)
     assert {"echo", "sleep", "http-request"} <= set(hello.kinds)
+    assert hello.kind_defaults["http-request"] == KindDefaults(max_attempts=3)
+    assert hello.kind_defaults["echo"] == hello.kind_defaults["sleep"] == KindDefaults()

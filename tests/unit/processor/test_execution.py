@@ -1,12 +1,20 @@
 """What becomes of a delivery, without any NATS."""
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from taskmill.contracts.reports import Hello, ReportBundle, Started
+from taskmill.contracts.reports import (
+    AttemptReport,
+    Cancelled,
+    Completed,
+    GivenBack,
+    Hello,
+    Report,
+    ReportBundle,
+    Started,
+)
 from taskmill.contracts.work import WorkItem
 from taskmill.processor.actors.execution import Execution
 from taskmill.processor.actors.reports import Reports
@@ -18,13 +26,14 @@ from taskmill.runtime.publisher import Publisher
 from taskmill.runtime.pull import Delivery
 from taskmill.runtime.settings import NatsSettings
 from taskmill.sdk import Context, TaskApp
+from tests.support.eventually import eventually
 from tests.unit.processor.builders import new_attempt
 
 
 class Stage:
-    """An execution with one slot, whose handler waits, and whose reports are looked at instead of sent."""
+    """An execution whose handler waits, and whose reports are looked at instead of sent."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, slots: int = 1, probation_seconds: float = 3_600) -> None:
         app = TaskApp("waiting")
         self.calls = 0
         self.may_end = asyncio.Event()
@@ -44,19 +53,33 @@ class Stage:
             processor_id="p",
             boot_id="b",
         )
-        self.execution = Execution(app.handlers, self.reports, self.held, slots=1, grace_seconds=0)
+        self.execution = Execution(
+            app.handlers,
+            self.reports,
+            self.held,
+            slots=slots,
+            grace_seconds=0,
+            probation_seconds=probation_seconds,
+        )
 
-    def deliver(self, item: WorkItem, *, delivery: int) -> bool:
-        """Let a delivery arrive; whether it was taken."""
+    def deliver(self, item: WorkItem, *, delivery: int, is_suspect: bool = False) -> bool:
+        """Let a delivery arrive; return whether it was taken."""
         reply = f"reply.{delivery}"
         self.held.arrive(reply)
-        return self.execution.begin(Delivery("subject", item.model_dump_json().encode(), reply, delivery, 1, 0, None))
+        return self.execution.begin(
+            Delivery("subject", item.model_dump_json().encode(), reply, delivery, 1, 0, None), is_suspect=is_suspect
+        )
 
-    def started(self) -> Iterator[Started]:
-        """The starts that wait to be sent."""
+    def reported(self) -> list[Report]:
+        """The reports that wait to be sent."""
         texts = [report.text for report in self.reports._queue.cut()]
-        bundle = ReportBundle.model_validate_json(bundle_text("p", texts))
-        return (report for report in bundle.reports if isinstance(report, Started))
+        return ReportBundle.model_validate_json(bundle_text("p", texts)).reports if texts else []
+
+    def store_starts(self) -> None:
+        """Let the reports that wait be stored."""
+        for report in self.reports._queue.cut():
+            if report.on_stored is not None:
+                report.on_stored()
 
     async def drain(self) -> None:
         """Let the handlers end."""
@@ -92,7 +115,7 @@ async def test_a_redelivery_after_one_elsewhere_is_announced() -> None:
     stage.deliver(item, delivery=1)
     await asyncio.sleep(0)
     stage.deliver(item, delivery=3)
-    assert [report.delivery for report in stage.started()] == [3]
+    assert [report.delivery for report in stage.reported() if isinstance(report, Started)] == [3]
     await stage.drain()
     assert stage.calls == 1
 
@@ -101,4 +124,110 @@ async def test_a_redelivery_after_one_elsewhere_is_announced() -> None:
 async def test_what_is_no_work_item_is_refused(data: bytes) -> None:
     """Whatever the bytes are, they are refused as undecodable."""
     with pytest.raises(UndecodableWorkError):
-        Stage().execution.begin(Delivery("subject", data, "reply", 1, 1, 0, None))
+        Stage().execution.begin(Delivery("subject", data, "reply", 1, 1, 0, None), is_suspect=False)
+
+
+async def steps() -> None:
+    """Let the event loop do all that is due."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_what_is_cancelled_before_its_first_step_is_reported() -> None:
+    """Its handler is not called, and it leaves its slot."""
+    stage = Stage()
+    item = new_attempt(1).work_item
+    stage.deliver(item, delivery=1)
+    stage.execution.cancel(item.task_id, item.attempt)
+    await steps()
+    assert [type(report) for report in stage.reported()] == [Cancelled]
+    assert (stage.calls, stage.execution.free_slots) == (0, 1)
+    await stage.drain()
+
+
+async def test_a_drain_right_after_the_fetch_gives_back() -> None:
+    """What has not made its first step is given back uncalled."""
+    stage = Stage()
+    stage.deliver(new_attempt(1).work_item, delivery=1)
+    stage.execution.stop()
+    await stage.execution.run(lambda: None)
+    assert [type(report) for report in stage.reported()] == [GivenBack]
+
+
+async def test_a_suspect_whose_start_is_not_stored_can_be_cancelled() -> None:
+    """It is reported as cancelled alone; its handler is not called."""
+    stage = Stage()
+    item = new_attempt(1).work_item
+    stage.deliver(item, delivery=2, is_suspect=True)
+    await steps()
+    stage.execution.cancel(item.task_id, item.attempt)
+    await steps()
+    assert [type(report) for report in stage.reported()] == [Cancelled]
+    assert stage.calls == 0
+    await stage.drain()
+
+
+async def test_a_suspect_that_has_run_for_a_while_is_none_any_more() -> None:
+    """The next one begins beside it."""
+    stage = Stage(slots=2, probation_seconds=0)
+    for number in (1, 2):
+        stage.deliver(new_attempt(number).work_item, delivery=2, is_suspect=True)
+
+    def both_run() -> bool:
+        stage.store_starts()
+        return stage.calls == 2
+
+    await eventually(both_run)
+    await stage.drain()
+
+
+async def test_suspects_that_wait_are_bounded() -> None:
+    """As many as there are slots wait without taking one; any more take one each, so that the next is given back."""
+    stage = Stage(slots=2)
+    items = [new_attempt(number).work_item for number in range(1, 6)]
+    assert all(stage.deliver(item, delivery=2, is_suspect=True) for item in items[:4])
+    assert stage.execution.free_slots == 0
+    assert not stage.deliver(items[4], delivery=2, is_suspect=True)
+    await stage.drain()
+
+
+async def test_the_next_suspect_begins_when_the_first_has_ended() -> None:
+    """Not before, and only as many as slots run at once."""
+    stage = Stage(slots=1)
+    first, second = (new_attempt(number).work_item for number in (1, 2))
+    stage.deliver(first, delivery=2, is_suspect=True)
+    await steps()
+    stage.store_starts()
+    await steps()
+    assert stage.calls == 1
+    # The only slot is taken, but not by what waits.
+    assert not stage.deliver(second, delivery=2, is_suspect=True)
+    stage.may_end.set()
+    await steps()
+    assert stage.deliver(second, delivery=2, is_suspect=True)
+    await steps()
+    stage.store_starts()
+    await steps()
+    assert stage.calls == 2
+    await stage.drain()
+
+
+async def test_a_suspect_that_times_out_lets_the_next_begin() -> None:
+    """Its end is what counts, and the slot that comes free."""
+    stage = Stage(slots=2)
+    first = new_attempt(1).work_item.model_copy(update={"timeout_seconds": 0.01})
+    second = new_attempt(2).work_item
+    stage.deliver(first, delivery=2, is_suspect=True)
+    stage.deliver(second, delivery=2, is_suspect=True)
+    await steps()
+    stage.store_starts()
+    slot_freed = asyncio.Event()
+    stage.execution.on_slot_freed(slot_freed.set)
+    await asyncio.wait_for(slot_freed.wait(), 5)
+    await steps()
+    reports = [report for report in stage.reported() if isinstance(report, AttemptReport)]
+    assert [(report.type, report.task_id) for report in reports if not isinstance(report, Completed)] == [
+        ("failed", first.task_id),
+        ("started", second.task_id),
+    ]
+    await stage.drain()

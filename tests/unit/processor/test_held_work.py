@@ -25,6 +25,33 @@ def test_a_delivery_that_is_given_back_is_held_no_longer() -> None:
     assert held.replies() == []
 
 
+def test_attempts_are_found_by_their_task() -> None:
+    """All dispatches of it that are held, and none that was released."""
+    held, first, other = HeldWork(), new_attempt(1), new_attempt(2)
+    second = new_attempt(1)
+    second.key = first.key._replace(dispatch=2)
+    for attempt in (first, second, other):
+        held.begin(attempt)
+    assert held.of_task(first.key.task_id) == [first, second]
+    held.release([first])
+    assert held.of_task(first.key.task_id) == [second]
+    held.release([first, second])
+    assert held.of_task(first.key.task_id) == []
+    assert held.of_task(other.key.task_id) == [other]
+
+
+def test_an_attempt_is_overdue_until_its_end_is_reported() -> None:
+    """One without a limit never is."""
+    held, limited, unlimited = HeldWork(), new_attempt(1), new_attempt(2)
+    limited.times_out_at = 10.0
+    held.begin(limited)
+    held.begin(unlimited)
+    assert not held.is_overdue(9.0)
+    assert held.is_overdue(11.0)
+    limited.is_ended = True
+    assert not held.is_overdue(11.0)
+
+
 def test_only_started_attempts_have_a_lease() -> None:
     """The store is told of attempts whose handler was called."""
     held, waiting, started = HeldWork(), new_attempt(1), new_attempt(2)

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from taskmill.contracts.limits import MAX_JSON_DEPTH, MAX_RESULT_BYTES
-from taskmill.processor.domain.outcome import result_json, task_error
+from taskmill.processor.domain.outcome import attempt_failure, result_json
 from taskmill.processor.errors import BadResultError
+from tests.unit.processor.builders import new_attempt
 
 
 @dataclass
@@ -73,14 +74,27 @@ def test_what_cannot_be_kept_is_refused(result: Any) -> None:
     """The reason is told; the value is not."""
     with pytest.raises(BadResultError) as caught:
         result_json(result)
-    assert task_error(caught.value).code == "bad_result"
+    failure = attempt_failure(new_attempt(), caught.value)
+    assert (failure.error.code, failure.is_final) == ("bad_result", True)
     assert "xxx" not in str(caught.value)
 
 
 def test_the_type_of_an_exception_is_told_with_its_module() -> None:
     """Unless it is a builtin one."""
-    assert task_error(ValueError("v")).type == "ValueError"
-    assert task_error(BadValueError("v")).type == f"{__name__}.BadValueError"
+    assert attempt_failure(new_attempt(), ValueError("v")).error.type == "ValueError"
+    assert attempt_failure(new_attempt(), BadValueError("v")).error.type == f"{__name__}.BadValueError"
+
+
+class UnprintableError(Exception):
+    """An exception whose notes are no text."""
+
+    __notes__ = property(lambda _self: 1 / 0)
+
+
+def test_a_traceback_that_cannot_be_written_is_left_out() -> None:
+    """What the user's objects do when they are written is no reason to lose the report."""
+    failure = attempt_failure(new_attempt(), UnprintableError("v"))
+    assert (failure.error.message, failure.traceback) == ("v", None)
 
 
 class BadValueError(Exception):

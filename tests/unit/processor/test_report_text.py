@@ -7,6 +7,7 @@ import pytest
 
 from taskmill.contracts.limits import MAX_BODY_BYTES
 from taskmill.contracts.reports import (
+    Cancelled,
     Completed,
     Failed,
     GivenBack,
@@ -20,6 +21,7 @@ from taskmill.contracts.reports import (
 from taskmill.contracts.tasks import Progress, TaskError
 from taskmill.processor.domain import report_text
 from taskmill.processor.domain.attempt import Fence
+from taskmill.processor.domain.outcome import Failure
 
 FENCE = Fence(UUID(int=7), 2, 3, 4)
 STARTED_AT = datetime(2026, 1, 2, 3, 4, 5, 678901, UTC)
@@ -42,8 +44,24 @@ HELLO = Hello(queues=["default"], kinds=["echo"], slots=3, software_version="1")
             Completed(**FENCE._asdict(), started_at=STARTED_AT, finished_at=FINISHED_AT, result={"a": [1.0, None]}),
         ),
         (
-            report_text.failed_text(FENCE, STARTED_AT, FINISHED_AT, ERROR),
+            report_text.failed_text(FENCE, STARTED_AT, FINISHED_AT, Failure(ERROR)),
             Failed(**FENCE._asdict(), started_at=STARTED_AT, finished_at=FINISHED_AT, error=ERROR),
+        ),
+        (
+            report_text.failed_text(FENCE, STARTED_AT, FINISHED_AT, Failure(ERROR, "Traceback …", True, 1.5)),
+            Failed(
+                **FENCE._asdict(),
+                started_at=STARTED_AT,
+                finished_at=FINISHED_AT,
+                error=ERROR,
+                traceback="Traceback …",
+                is_final=True,
+                retry_after_seconds=1.5,
+            ),
+        ),
+        (
+            report_text.cancelled_text(FENCE, STARTED_AT, FINISHED_AT),
+            Cancelled(**FENCE._asdict(), started_at=STARTED_AT, finished_at=FINISHED_AT),
         ),
         (report_text.given_back_text(FENCE, "draining"), GivenBack(**FENCE._asdict(), reason="draining")),
         (report_text.hello_text(HELLO), HELLO),

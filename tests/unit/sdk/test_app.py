@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from taskmill.sdk import Context, TaskApp
+from taskmill.contracts.tasks import KindDefaults
+from taskmill.sdk import Context, RetryBackoff, TaskApp
 from taskmill.sdk.app import merge_handlers
-from taskmill.sdk.errors import DuplicateKindError, InvalidHandlerError, InvalidKindError
+from taskmill.sdk.errors import DuplicateKindError, InvalidDefaultsError, InvalidHandlerError, InvalidKindError
 
 
 async def handle(payload: Any, _context: Context) -> Any:
@@ -83,6 +84,31 @@ def test_a_kind_is_registered_once() -> None:
     with pytest.raises(DuplicateKindError, match="'mine'"):
         app.task("k")(handle_in_thread)
     assert app.handlers["k"].function is handle
+
+
+def test_defaults_are_declared_beside_the_kind() -> None:
+    """What is not declared is left to the store."""
+    app, backoff = TaskApp("mine"), RetryBackoff(base_seconds=1, factor=3)
+    app.task("declared", max_attempts=5, backoff=backoff, timeout_seconds=1.5)(handle)
+    app.task("silent")(handle)
+    declared = KindDefaults(max_attempts=5, backoff=backoff, timeout_seconds=1.5)
+    assert app.handlers["declared"].defaults == declared
+    assert app.handlers["silent"].defaults == KindDefaults()
+
+
+@pytest.mark.parametrize(
+    ("defaults", "named"),
+    [
+        ({"max_attempts": 0}, "max_attempts"),
+        ({"max_attempts": 101}, "max_attempts"),
+        ({"timeout_seconds": 0}, "timeout_seconds"),
+        ({"timeout_seconds": float("inf")}, "timeout_seconds"),
+    ],
+)
+def test_defaults_out_of_bounds_are_refused(defaults: dict[str, Any], named: str) -> None:
+    """At registration, with the name of what is wrong."""
+    with pytest.raises(InvalidDefaultsError, match=f"'k'.*{named}"):
+        TaskApp("mine").task("k", **defaults)
 
 
 def test_handlers_cannot_be_changed_from_outside() -> None:

@@ -1,5 +1,6 @@
 """What a handler learns from its context, and tells by it."""
 
+from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
@@ -7,10 +8,11 @@ import pytest
 from taskmill.contracts.status import Priority
 from taskmill.contracts.tasks import Progress
 from taskmill.contracts.work import WorkItem
-from taskmill.sdk import Context, InvalidPayloadError, TaskFailedError
+from taskmill.sdk import Context, GiveUp, InvalidPayloadError, RetryLater, TaskFailedError
 from taskmill.sdk.text import storable_text
 
 TASK_ID = UUID("01890a5d-ac96-774b-bcce-b302099a8057")
+DEADLINE = datetime(2026, 1, 2, tzinfo=UTC)
 
 
 def new_context(told: list[Progress]) -> Context:
@@ -20,19 +22,21 @@ def new_context(told: list[Progress]) -> Context:
         run=2,
         attempt=3,
         dispatch=4,
+        attempt_limit=5,
         title="A title",
         kind="k",
         queue="q",
         priority=Priority.LOW,
         labels={"a": "b"},
     )
-    return Context(item, told.append)
+    return Context(item, told.append, deadline=DEADLINE)
 
 
 def test_a_context_knows_its_task() -> None:
     """Everything about the task but the payload, which the handler is given beside it."""
     context = new_context([])
-    assert (context.task_id, context.run, context.attempt) == (TASK_ID, 2, 3)
+    assert (context.task_id, context.run, context.attempt, context.attempt_limit) == (TASK_ID, 2, 3, 5)
+    assert context.deadline == DEADLINE
     assert (context.kind, context.queue, context.priority) == ("k", "q", Priority.LOW)
     assert (context.title, context.labels) == ("A title", {"a": "b"})
 
@@ -70,6 +74,21 @@ def test_a_failure_has_a_code() -> None:
     assert InvalidPayloadError("No.").code == "invalid_payload"
     with pytest.raises(ValueError, match="code of a failure"):
         TaskFailedError("Quota exceeded", "Too much.")
+
+
+def test_a_failure_says_what_follows() -> None:
+    """Another attempt by the backoff, another one at a time of the handler's, or none."""
+    plain, later, never = TaskFailedError("a", "b"), RetryLater(1.5, "Busy."), GiveUp("Gone.")
+    assert (plain.is_final, plain.retry_after_seconds) == (False, None)
+    assert (later.is_final, later.retry_after_seconds, str(later)) == (False, 1.5, "Busy.")
+    assert (never.is_final, never.retry_after_seconds, str(never)) == (True, None, "Gone.")
+
+
+@pytest.mark.parametrize("seconds", [-1, 7 * 24 * 3600 + 1, float("nan"), float("inf")])
+def test_a_wait_out_of_bounds_is_refused(seconds: float) -> None:
+    """The next attempt is at most a week away."""
+    with pytest.raises(ValueError, match="the wait"):
+        RetryLater(seconds)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@
 
     app = TaskApp("reports")
 
-    @app.task("make-report")
+    @app.task("make-report", max_attempts=3, timeout_seconds=60)
     async def make_report(payload, ctx: Context):
         ctx.progress(0.5, "half way")
         return {"pages": 3}
@@ -12,8 +12,18 @@
 A processor runs it with `python -m taskmill.processor --app my_module:app`.
 """
 
+from taskmill.contracts.tasks import RetryBackoff
 from taskmill.sdk.app import Handler, TaskApp
 from taskmill.sdk.context import Context
-from taskmill.sdk.errors import InvalidPayloadError, TaskFailedError
+from taskmill.sdk.errors import GiveUp, InvalidPayloadError, RetryLater, TaskFailedError
 
-__all__ = ["Context", "Handler", "InvalidPayloadError", "TaskApp", "TaskFailedError"]
+__all__ = [
+    "Context",
+    "GiveUp",
+    "Handler",
+    "InvalidPayloadError",
+    "RetryBackoff",
+    "RetryLater",
+    "TaskApp",
+    "TaskFailedError",
+]

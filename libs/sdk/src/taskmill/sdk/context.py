@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from functools import cached_property
 from uuid import UUID
 
@@ -21,11 +22,15 @@ class Context:
     Args:
         work_item: The message that asked for this attempt.
         on_progress: Takes what `progress` was called with; called in the thread of the handler.
+        deadline: When the attempt's time is over, in UTC; None: never.
     """
 
-    def __init__(self, work_item: WorkItem, on_progress: Callable[[Progress], None]) -> None:
+    def __init__(
+        self, work_item: WorkItem, on_progress: Callable[[Progress], None], *, deadline: datetime | None = None
+    ) -> None:
         self._work_item = work_item
         self._on_progress = on_progress
+        self._deadline = deadline
 
     @property
     def task_id(self) -> UUID:
@@ -41,6 +46,16 @@ class Context:
     def attempt(self) -> int:
         """The number of this attempt, over all runs."""
         return self._work_item.attempt
+
+    @property
+    def attempt_limit(self) -> int:
+        """The number of the last attempt that this run may come to: when `attempt` has reached it, none follows."""
+        return self._work_item.attempt_limit
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When the handler will be stopped and the attempt fail with `timeout`, in UTC; None: never."""
+        return self._deadline
 
     @property
     def kind(self) -> str:

@@ -3,14 +3,19 @@
 SdkError
 ├── RegistrationError        a handler cannot be registered
 │   ├── InvalidKindError
+│   ├── InvalidDefaultsError
 │   ├── InvalidHandlerError
 │   └── DuplicateKindError
 ├── AppNotFoundError         `module:attribute` names no TaskApp
 └── TaskFailedError          raised by a handler: the attempt failed, with a code of the handler's own
-    └── InvalidPayloadError  code invalid_payload
+    ├── InvalidPayloadError  code invalid_payload; final
+    ├── GiveUp               code gave_up; final
+    └── RetryLater           code retry_later; names the time to wait
 """
 
 import re
+
+from taskmill.contracts.limits import MAX_BACKOFF_SECONDS
 
 _CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
@@ -41,6 +46,14 @@ class InvalidHandlerError(RegistrationError):
         self.kind = kind
 
 
+class InvalidDefaultsError(RegistrationError):
+    """What is declared for the tasks of a kind is out of bounds."""
+
+    def __init__(self, kind: str, reason: str) -> None:
+        super().__init__(f"The defaults of {kind!r} cannot be. {reason}")
+        self.kind = kind
+
+
 class DuplicateKindError(RegistrationError):
     """Two handlers want the same kind."""
 
@@ -67,20 +80,57 @@ class TaskFailedError(SdkError):
     Args:
         code: Stable name of the cause: `[a-z][a-z0-9_]*`, up to 64 characters.
         message: What happened, for people. Everybody who may see the task sees it; it is cut at 2,000 characters.
+        is_final: Whether another attempt would be of no use: the task fails, whatever attempts it has left.
+
+    Attributes:
+        retry_after_seconds: How long the next attempt waits, if there is one; None: as the task's backoff says.
 
     Raises:
         ValueError: `code` does not look as above.
     """
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, *, is_final: bool = False) -> None:
         if not _CODE.fullmatch(code):
             raise ValueError("the code of a failure is 1 to 64 of a-z, 0-9 and '_', beginning with a letter")
         super().__init__(message)
         self.code = code
+        self.is_final = is_final
+        self.retry_after_seconds: float | None = None
 
 
 class InvalidPayloadError(TaskFailedError):
-    """Raise it in a handler when the payload is not what the handler takes."""
+    """Raise it in a handler when the payload is not what the handler takes. There is no other attempt."""
 
     def __init__(self, message: str) -> None:
-        super().__init__("invalid_payload", message)
+        super().__init__("invalid_payload", message, is_final=True)
+
+
+class GiveUp(TaskFailedError):  # noqa: N818 -- it reads as what the handler says
+    """Raise it in a handler to fail the task at once, whatever attempts it has left.
+
+    Args:
+        reason: Why another attempt would be of no use, for people; as the message of `TaskFailedError`.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("gave_up", reason, is_final=True)
+
+
+class RetryLater(TaskFailedError):  # noqa: N818 -- it reads as what the handler says
+    """Raise it in a handler to fail the attempt and choose when the next begins, as a `Retry-After` header says.
+
+    It counts like any failed attempt: after the last one the task fails.
+
+    Args:
+        after_seconds: How long to wait, 0 to 7 days, instead of what the backoff says.
+        reason: Why, for people; as the message of `TaskFailedError`.
+
+    Raises:
+        ValueError: `after_seconds` is out of bounds.
+    """
+
+    def __init__(self, after_seconds: float, reason: str = "The handler asked for another attempt.") -> None:
+        if not 0 <= after_seconds <= MAX_BACKOFF_SECONDS:
+            raise ValueError(f"the wait before the next attempt is 0 to {MAX_BACKOFF_SECONDS} seconds")
+        super().__init__("retry_later", reason)
+        self.retry_after_seconds = after_seconds

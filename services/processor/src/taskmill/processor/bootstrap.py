@@ -8,6 +8,7 @@ from importlib.metadata import version
 from taskmill.contracts.limits import MAX_KINDS_PER_PROCESSOR
 from taskmill.contracts.reports import Hello
 from taskmill.contracts.streams import HEARTBEATS_PER_ACK_WAIT
+from taskmill.processor.actors.cancellations import Cancellations
 from taskmill.processor.actors.execution import CANCEL_SECONDS, Execution
 from taskmill.processor.actors.heartbeats import Heartbeats
 from taskmill.processor.actors.reports import Reports
@@ -76,9 +77,17 @@ def build_processor(
         processor_id=settings.processor_id,
         boot_id=uuid.uuid4().hex,
     )
-    execution = Execution(handlers, reports, held, slots=settings.slots, grace_seconds=settings.grace_seconds)
+    execution = Execution(
+        handlers,
+        reports,
+        held,
+        slots=settings.slots,
+        grace_seconds=settings.grace_seconds,
+        probation_seconds=settings.probation_seconds,
+    )
+    cancellations = Cancellations(session, execution)
     intake = WorkIntake(session, execution, reports, held, settings.queues)
-    actors: list[Actor] = [session, heartbeats, reports, execution, intake]
+    actors: list[Actor] = [session, heartbeats, reports, cancellations, execution, intake]
     if settings.health_file is not None:
         actors.append(HealthFile(settings.health_file, lambda: session.is_connected))
     return Supervisor(actors, drain_timeout_seconds=settings.grace_seconds + CANCEL_SECONDS + DRAIN_MARGIN_SECONDS)
@@ -90,6 +99,8 @@ def _hello(settings: ProcessorSettings, handlers: dict[str, Handler]) -> Hello:
     return Hello(
         queues=settings.queues,
         kinds=sorted(handlers),
+        # Also of those that declare nothing, so that what a kind has ceased to declare ceases to hold.
+        kind_defaults={kind: handler.defaults for kind, handler in sorted(handlers.items())},
         slots=settings.slots,
         software_version=version("taskmill-processor"),
     )

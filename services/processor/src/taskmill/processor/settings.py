@@ -67,6 +67,15 @@ class ProcessorSettings(NatsSettings, LogSettings, HealthSettings):
             "Under `taskmill up` it is 2, for all has to end within 10 s.",
         ),
     ] = 5
+    probation_seconds: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=3_600,
+            description="Tasks that were at work when a processor died are begun one after another, so far apart: "
+            "what kills its processor does so soon, as a rule, and then takes none of the others with it.",
+        ),
+    ] = 2
     work_ack_wait_seconds: Annotated[
         float,
         Field(

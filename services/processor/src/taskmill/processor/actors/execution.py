@@ -5,33 +5,32 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 import structlog
-from pydantic import TypeAdapter, ValidationError
 
-from taskmill.contracts.work import WorkItem
 from taskmill.processor.actors.reports import Reports
-from taskmill.processor.adapters.daemon_threads import DaemonThreads
-from taskmill.processor.domain.attempt import Attempt, AttemptKey
+from taskmill.processor.adapters.handler_calls import HandlerCalls
+from taskmill.processor.domain.attempt import Attempt, AttemptKey, StopReason
 from taskmill.processor.domain.held_work import HeldWork
-from taskmill.processor.domain.outcome import result_json, task_error
-from taskmill.processor.domain.report_text import completed_text, failed_text, given_back_text
-from taskmill.processor.errors import UndecodableWorkError
+from taskmill.processor.domain.outcome import attempt_failure, result_json
+from taskmill.processor.domain.report_text import cancelled_text, completed_text, failed_text, given_back_text
+from taskmill.processor.domain.suspects import Suspects
+from taskmill.processor.domain.work_text import read_work_item
 from taskmill.runtime.actor import Actor
 from taskmill.runtime.clock import Clock, utc_now
+from taskmill.runtime.failpoint import failpoint
 from taskmill.runtime.pull import Delivery
-from taskmill.sdk import Context, Handler, TaskFailedError
+from taskmill.sdk import Handler
 
 _log = structlog.get_logger(__name__)
 
-_WORK_ITEM = TypeAdapter(WorkItem)
-
 CANCEL_SECONDS = 2
-"""How long a handler may take to end once it was cancelled in the drain; then it is left behind."""
+"""How long a handler may take to end once its time is over, or the processor drains; then it is left behind."""
 
 
 class Execution(Actor):
-    """Runs each work item's handler: async ones on the event loop, sync ones in threads.
+    """Runs each work item's handler, and stops it when its time is over or a client wants it.
 
     Args:
         handlers: The handler of each kind.
@@ -40,6 +39,7 @@ class Execution(Actor):
         slots: How many handlers run at once.
         grace_seconds: How long handlers may go on when the processor drains; then they are cancelled, and their work
             is given back.
+        probation_seconds: How long a suspected attempt runs alone among such; then the next of them begins.
         clock: Dates starts and ends.
     """
 
@@ -53,6 +53,7 @@ class Execution(Actor):
         *,
         slots: int,
         grace_seconds: float,
+        probation_seconds: float,
         clock: Clock = utc_now,
     ) -> None:
         self._handlers = handlers
@@ -60,24 +61,33 @@ class Execution(Actor):
         self._held = held
         self._slots = slots
         self._grace_seconds = grace_seconds
+        self._probation_seconds = probation_seconds
         self._clock = clock
-        self._threads = DaemonThreads("handler")
+        self._calls = HandlerCalls(clock, self._time_out, self._on_slot_freed)
+        self._suspects = Suspects()
         self._running: dict[Attempt, asyncio.Task[None]] = {}
-        self._is_cancelling = False
         self._stop_requested = asyncio.Event()
         self._listeners: list[Callable[[], None]] = []
 
     @property
     def free_slots(self) -> int:
-        """How many more handlers may be called now."""
-        return self._slots - len(self._running)
+        """How many more work items may be begun now; negative when more wait here than should.
+
+        Suspects that wait take no slot, so that fresh work goes on; but no more of them than there are slots.
+        """
+        return self._slots - self._used_slots - max(0, self._suspects.waiting_count - self._slots)
 
     def on_slot_freed(self, listener: Callable[[], None]) -> None:
         """Have a function called whenever a handler has ended."""
         self._listeners.append(listener)
 
-    def begin(self, delivery: Delivery) -> bool:
+    def begin(self, delivery: Delivery, *, is_suspect: bool) -> bool:
         """Execute a work item that arrived, if a slot is free.
+
+        Args:
+            delivery: What arrived.
+            is_suspect: Whether it may have ended a processor before: then it waits until no other such runs here. It
+                is held meanwhile, but not reported as started, so that a crash is not charged to it.
 
         Returns:
             Whether it was taken. A redelivery of what is executed here already is taken, whether a slot is free or not.
@@ -85,10 +95,7 @@ class Execution(Actor):
         Raises:
             UndecodableWorkError: It is no work item.
         """
-        try:
-            work_item = _WORK_ITEM.validate_json(delivery.data)
-        except ValidationError as error:
-            raise UndecodableWorkError(error.error_count()) from error
+        work_item = read_work_item(delivery.data)
         key = AttemptKey(work_item.task_id, work_item.attempt, work_item.dispatch)
         if self._adopt(key, delivery):
             return True
@@ -96,13 +103,31 @@ class Execution(Actor):
             return False
         attempt = Attempt(key, work_item, delivery.delivery, delivery.delivery, delivery.reply)
         self._held.begin(attempt)
-        handler = self._handlers.get(work_item.kind)
-        if handler is None:
+        failpoint("work.fetched")
+        if work_item.kind not in self._handlers:
             _log.warning("attempt.unknown_kind", task_id=str(work_item.task_id), kind=work_item.kind)
             self._reports.end(attempt, given_back_text(attempt.fence, "unknown_kind"))
+        elif is_suspect:
+            self._suspects.enter(attempt)
+            self._begin_suspect()
         else:
-            self._running[attempt] = asyncio.create_task(self._execute(attempt, handler))
+            self._start(attempt)
         return True
+
+    def cancel(self, task_id: UUID, attempt_number: int) -> None:
+        """Stop the handler of a task's attempt, if it is here. Repetitions change nothing.
+
+        An async handler is cancelled, and may still clean up, or even complete. A sync one cannot be stopped: its
+        thread goes on, but the attempt ends now.
+        """
+        for attempt in self._held.of_task(task_id):
+            if attempt.key.attempt != attempt_number:
+                continue
+            if attempt in self._running:
+                self._stop_handler(attempt, StopReason.CANCELLED)
+            elif attempt in self._suspects:
+                self._suspects.leave(attempt)
+                self._reports.end(attempt, cancelled_text(attempt.fence, *self._times(attempt)))
 
     def stop(self) -> None:
         """Give the running handlers their time to end."""
@@ -112,17 +137,21 @@ class Execution(Actor):
         """Serve until stopped; return when no handler runs, or none that could be stopped."""
         started()
         await self._stop_requested.wait()
+        for attempt in self._suspects.take_waiting():
+            self._reports.end(attempt, given_back_text(attempt.fence, "draining"))
         if self._running:
             await asyncio.wait(self._running.values(), timeout=self._grace_seconds)
-        self._is_cancelling = True
-        cancelled = dict(self._running)
-        for task in cancelled.values():
-            task.cancel()
-        if cancelled:
-            await asyncio.wait(cancelled.values(), timeout=CANCEL_SECONDS)
+        for attempt in self._running:
+            self._stop_handler(attempt, StopReason.DRAINING)
+        if self._running:
+            await asyncio.wait(self._running.values(), timeout=CANCEL_SECONDS)
         for attempt in self._running:
             _log.error("attempt.left_behind", task_id=str(attempt.work_item.task_id), kind=attempt.work_item.kind)
             self._reports.end(attempt, given_back_text(attempt.fence, "draining"))
+
+    @property
+    def _used_slots(self) -> int:
+        return len(self._running) + self._calls.given_up_count
 
     def _adopt(self, key: AttemptKey, delivery: Delivery) -> bool:
         attempt = self._held.adopt(key, delivery.delivery, delivery.reply)
@@ -134,31 +163,62 @@ class Execution(Actor):
             self._reports.announce(attempt)
         return True
 
-    async def _execute(self, attempt: Attempt, handler: Handler) -> None:
+    def _begin_suspect(self) -> None:
+        if self._used_slots < self._slots:
+            attempt = self._suspects.next_to_run()
+            if attempt is not None:
+                self._start(attempt)
+                asyncio.get_running_loop().call_later(self._probation_seconds, self._acquit, attempt)
+
+    def _acquit(self, attempt: Attempt) -> None:
+        """A suspect that has run so long did not end its processor: the next one need not wait for its end."""
+        self._suspects.leave(attempt)
+        self._begin_suspect()
+
+    def _start(self, attempt: Attempt) -> None:
+        self._running[attempt] = asyncio.create_task(self._execute(attempt))
+
+    async def _execute(self, attempt: Attempt) -> None:
+        attempt.started_at = self._clock()
         try:
-            self._reports.end(attempt, await self._outcome(attempt, handler))
+            self._reports.end(attempt, await self._outcome(attempt))
         finally:
             del self._running[attempt]
-            for listener in self._listeners:
-                listener()
+            self._suspects.leave(attempt)
+            self._on_slot_freed()
 
-    async def _outcome(self, attempt: Attempt, handler: Handler) -> bytes:
+    def _on_slot_freed(self) -> None:
+        self._begin_suspect()
+        for listener in self._listeners:
+            listener()
+
+    async def _outcome(self, attempt: Attempt) -> bytes:
         """Call the handler and return the report of its end."""
-        started_at = attempt.started_at = self._clock()
         try:
-            if attempt.delivery > 1:
-                await self._stored_start(attempt)
-            else:
-                self._reports.begin(attempt)
-            result = result_json(await self._call(attempt, handler))
-        except asyncio.CancelledError as error:
-            if self._is_cancelling:
-                return given_back_text(attempt.fence, "draining")
-            # The handler cancelled itself, or awaited what was cancelled: a failure like any other.
-            return self._failure(attempt, started_at, error)
+            result = result_json(await self._call(attempt))
         except BaseException as error:
-            return self._failure(attempt, started_at, error)
-        return completed_text(attempt.fence, started_at, self._clock(), result)
+            # What a handler raises when it is stopped comes of that, whatever it is. One that was not stopped and
+            # raises CancelledError has cancelled itself, or awaited what was cancelled: a failure like any other.
+            if attempt.stop_reason is StopReason.DRAINING:
+                return given_back_text(attempt.fence, "draining")
+            if attempt.stop_reason is StopReason.CANCELLED:
+                _log.info("attempt.cancelled", task_id=str(attempt.work_item.task_id), kind=attempt.work_item.kind)
+                return cancelled_text(attempt.fence, *self._times(attempt))
+            return self._failure_text(attempt, error)
+        if attempt.stop_reason is StopReason.TIMED_OUT:
+            return self._failure_text(attempt, None)
+        return completed_text(attempt.fence, *self._times(attempt), result)
+
+    async def _call(self, attempt: Attempt) -> Any:
+        if attempt.stop_reason is not None:
+            raise asyncio.CancelledError
+        if attempt.delivery > 1:
+            await self._stored_start(attempt)
+        else:
+            self._reports.begin(attempt)
+        failpoint("work.started")
+        handler = self._handlers[attempt.work_item.kind]
+        return await self._calls.call(handler, attempt, partial(self._reports.note_progress, attempt))
 
     async def _stored_start(self, attempt: Attempt) -> None:
         """Wait until the start is stored: only so does the store know of every delivery that killed its processor."""
@@ -167,22 +227,39 @@ class Execution(Actor):
         self._reports.announce(attempt)
         await stored.wait()
 
-    async def _call(self, attempt: Attempt, handler: Handler) -> Any:
-        context = Context(attempt.work_item, partial(self._reports.note_progress, attempt))
-        if handler.is_async:
-            return await handler.function(attempt.work_item.payload, context)
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, handler.function, attempt.work_item.payload, context)
+    def _time_out(self, attempt: Attempt) -> None:
+        if attempt.stop_reason is None:
+            self._stop_handler(attempt, StopReason.TIMED_OUT)
+            asyncio.get_running_loop().call_later(CANCEL_SECONDS, self._give_up, attempt)
 
-    def _failure(self, attempt: Attempt, started_at: datetime, error: BaseException) -> bytes:
-        told = task_error(error)
-        # A failure that the handler told on purpose is no defect, so its traceback would only be noise.
-        traceback_of = None if isinstance(error, TaskFailedError) else error
+    def _stop_handler(self, attempt: Attempt, reason: StopReason) -> None:
+        # Once only: a second cancellation would break into the handler's cleaning up.
+        if attempt.stop_reason is not None:
+            return
+        attempt.stop_reason = reason
+        # A task that is cancelled before its first step never runs, and would not report its end.
+        if attempt.started_at is not None:
+            self._running[attempt].cancel()
+
+    def _give_up(self, attempt: Attempt) -> None:
+        """End an attempt whose handler ignores its cancellation. The handler keeps its slot."""
+        if not attempt.is_ended:
+            self._reports.end(attempt, self._failure_text(attempt, None))
+            self._suspects.leave(attempt)
+            self._begin_suspect()
+
+    def _failure_text(self, attempt: Attempt, error: BaseException | None) -> bytes:
+        failure = attempt_failure(attempt, error)
         _log.warning(
             "attempt.failed",
             task_id=str(attempt.work_item.task_id),
             kind=attempt.work_item.kind,
-            code=told.code,
-            exc_info=traceback_of,
+            code=failure.error.code,
+            exc_info=error if failure.traceback else None,
         )
-        return failed_text(attempt.fence, started_at, self._clock(), told)
+        return failed_text(attempt.fence, *self._times(attempt), failure)
+
+    def _times(self, attempt: Attempt) -> tuple[datetime, datetime]:
+        """When it began and ended; what never began did both just now."""
+        now = self._clock()
+        return attempt.started_at or now, now

@@ -1,8 +1,11 @@
 """Says, for everything that this processor holds, that it is still held."""
 
 import asyncio
+import os
 import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import structlog
 
@@ -16,12 +19,21 @@ from taskmill.runtime.settings import NatsSettings
 
 _log = structlog.get_logger(__name__)
 
+EXIT_STUCK = 70
+
+MAX_UNANSWERED = 2
+"""The event loop counts as stuck when it has done nothing over so many beats."""
+
 
 class Heartbeats(Actor):
     """Beats in a thread of its own, over a connection of its own: a handler that blocks the loop keeps its lease.
 
     A beat tells JetStream that every held work item is in progress, and the store that every started attempt is held.
     Neither answers: a beat that is lost is made good by the next.
+
+    A handler that holds the event loop beyond its own time cannot be stopped by anything in its process, and stops
+    everything else there. Then the process ends at once, as in a crash: its work is delivered again elsewhere, and the
+    crash is charged to what ran.
 
     Args:
         settings: Where NATS is.
@@ -38,6 +50,7 @@ class Heartbeats(Actor):
         self._processor_id = processor_id
         self._interval_seconds = interval_seconds
         self._is_stopping = False
+        self._unanswered = 0
         self._wake_thread: Callable[[], object] | None = None
 
     def stop(self) -> None:
@@ -56,7 +69,7 @@ class Heartbeats(Actor):
 
         def live() -> None:
             try:
-                asyncio.run(self._beat(started_in_thread))
+                asyncio.run(self._beat(started_in_thread, loop))
             except Exception as error:
                 loop.call_soon_threadsafe(ended.set_exception, error)
             else:
@@ -66,7 +79,7 @@ class Heartbeats(Actor):
         threading.Thread(target=live, name=self.name, daemon=True).start()
         await ended
 
-    async def _beat(self, started: Callable[[], None]) -> None:
+    async def _beat(self, started: Callable[[], None], handlers_loop: asyncio.AbstractEventLoop) -> None:
         loop = asyncio.get_running_loop()
         wake = asyncio.Event()
         self._wake_thread = lambda: loop.call_soon_threadsafe(wake.set)
@@ -77,15 +90,29 @@ class Heartbeats(Actor):
             while not self._is_stopping and not connection.done():
                 self._beat_once(session)
                 waking = asyncio.create_task(wake.wait())
-                await asyncio.wait(
+                done, _ = await asyncio.wait(
                     {waking, connection}, timeout=self._interval_seconds, return_when=asyncio.FIRST_COMPLETED
                 )
+                if not done:
+                    self._watch(handlers_loop)
                 waking.cancel()
                 wake.clear()
         finally:
             self._wake_thread = None
             session.stop()
             await connection
+
+    def _watch(self, handlers_loop: asyncio.AbstractEventLoop) -> None:
+        # Counted in beats: after the whole process was halted for a while, the loop still has its chance to answer.
+        if self._unanswered >= MAX_UNANSWERED and self._held.is_overdue(time.monotonic()):
+            _log.critical("processor.stuck", exit_code=EXIT_STUCK)
+            os._exit(EXIT_STUCK)
+        self._unanswered += 1
+        with suppress(RuntimeError):  # the loop may be closed when a drain was cut short
+            handlers_loop.call_soon_threadsafe(self._on_answer)
+
+    def _on_answer(self) -> None:
+        self._unanswered = 0
 
     def _beat_once(self, session: NatsSession) -> None:
         reports = [heartbeat_text(fence) for fence in self._held.started_fences()]

@@ -19,6 +19,7 @@ from taskmill.processor.domain.report_text import bundle_text, hello_text, progr
 from taskmill.processor.errors import UnstorableError
 from taskmill.runtime.actor import Actor
 from taskmill.runtime.backoff import Backoff
+from taskmill.runtime.failpoint import failpoint
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.outbound import OutboundMessage
 from taskmill.runtime.publisher import Publisher
@@ -26,6 +27,9 @@ from taskmill.runtime.publisher import Publisher
 _log = structlog.get_logger(__name__)
 
 TICK_SECONDS = 0.02
+
+HELLO_INTERVAL_SECONDS = 10
+"""The store takes a processor for gone when it has not heard of it for three times as long."""
 
 TRIES_IN_DRAIN = 3
 
@@ -43,9 +47,10 @@ class Reports(Actor):
         session: Where acks of work items are written.
         publisher: Publishes bundles.
         held: What is released once its end is stored.
-        hello: What this processor serves; told at the start and after each reconnect.
+        hello: What this processor serves; told at the start, after each reconnect, and regularly.
         processor_id: Signs the bundles.
         boot_id: Differs for every start of every processor: message ids are made from it.
+        hello_interval_seconds: The time between two hellos.
     """
 
     name = "reports"
@@ -59,6 +64,7 @@ class Reports(Actor):
         *,
         processor_id: str,
         boot_id: str,
+        hello_interval_seconds: float = HELLO_INTERVAL_SECONDS,
     ) -> None:
         self._session = session
         self._publisher = publisher
@@ -66,6 +72,8 @@ class Reports(Actor):
         self._hello = hello
         self._processor_id = processor_id
         self._boot_id = boot_id
+        self._hello_interval_seconds = hello_interval_seconds
+        self._next_hello: asyncio.TimerHandle | None = None
         self._queue = ReportQueue()
         self._announcements = Announcements()
         self._unstored: list[QueuedReport] = []
@@ -145,9 +153,17 @@ class Reports(Actor):
         except UnstorableError:
             # Their work items are not acknowledged, so they are executed again elsewhere.
             _log.error("reports.lost", count=len(self._unstored) + len(self._queue))
+        finally:
+            self._cancel_next_hello()
 
     def _greet(self) -> None:
         self._put("hello", QueuedReport(hello_text(self._hello)))
+        self._cancel_next_hello()
+        self._next_hello = asyncio.get_running_loop().call_later(self._hello_interval_seconds, self._greet)
+
+    def _cancel_next_hello(self) -> None:
+        if self._next_hello is not None:
+            self._next_hello.cancel()
 
     def _put(self, key: object, report: QueuedReport) -> None:
         self._queue.put(key, report)
@@ -163,7 +179,9 @@ class Reports(Actor):
             payload=bundle_text(self._processor_id, (report.text for report in self._unstored)),
             headers={MESSAGE_ID_HEADER: f"{self._boot_id}:{self._bundle_count}"},
         )
+        failpoint("report.before_publish")
         await self._until_done(lambda: self._publisher.publish(message))
+        failpoint("report.published")
         ended = [report.ended_attempt for report in self._unstored if report.ended_attempt is not None]
         if ended:
             await self._until_done(lambda: self._acknowledge(ended))
@@ -176,6 +194,7 @@ class Reports(Actor):
 
     async def _acknowledge(self, ended: list[Attempt]) -> None:
         self._session.write_acks([attempt.reply for attempt in ended])
+        failpoint("work.acknowledged")
         self._held.release(ended)
 
     def _expect_progress(self, attempt: Attempt) -> None:

@@ -13,6 +13,7 @@ from taskmill.processor.actors.execution import Execution
 from taskmill.processor.actors.reports import Reports
 from taskmill.processor.domain.credit import CreditShares, Lane
 from taskmill.processor.domain.held_work import HeldWork
+from taskmill.processor.domain.suspects import ReturnedWork
 from taskmill.processor.errors import UndecodableWorkError
 from taskmill.runtime.actor import Actor
 from taskmill.runtime.nats_session import NatsSession
@@ -57,6 +58,7 @@ class WorkIntake(Actor):
         lanes = [Lane(queue, priority) for queue in queues for priority in Priority]
         self._consumers = {lane: self._new_consumer(lane) for lane in lanes}
         self._shares = CreditShares()
+        self._returned = ReturnedWork()
         self._to_park = dict.fromkeys(lanes)
         self._arrived: list[tuple[Lane, Delivery]] = []
         self._is_turn_due = False
@@ -119,6 +121,7 @@ class WorkIntake(Actor):
             is_taken = may_begin and self._begin(delivery)
             if not is_taken:
                 returned.append(delivery.reply)
+                self._returned.note(delivery.stream_sequence, delivery.delivery)
             if has_more or not is_taken:
                 self._shares.set_backlogged(lane)
             else:
@@ -129,7 +132,8 @@ class WorkIntake(Actor):
     def _begin(self, delivery: Delivery) -> bool:
         """Have a work item executed; False: it has to be given back."""
         try:
-            return self._execution.begin(delivery)
+            is_suspect = self._returned.is_suspect(delivery.stream_sequence, delivery.delivery)
+            return self._execution.begin(delivery, is_suspect=is_suspect)
         except UndecodableWorkError as error:
             _log.error("work.undecodable", subject=delivery.subject, problems=error.problem_count)
             self._answer([delivery.reply], b"+TERM")

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum, auto
 from typing import NamedTuple
 from uuid import UUID
 
@@ -27,6 +28,19 @@ class Fence(NamedTuple):
     delivery: int
 
 
+class StopReason(Enum):
+    """Why a handler is stopped."""
+
+    CANCELLED = auto()
+    """A client wants it."""
+
+    TIMED_OUT = auto()
+    """The attempt's time is over."""
+
+    DRAINING = auto()
+    """The processor ends."""
+
+
 @dataclass(slots=True, eq=False)
 class Attempt:
     """A work item that was fetched, on its way from the fetch to the ack.
@@ -43,6 +57,8 @@ class Attempt:
         told_progress: The newest progress that was reported.
         told_progress_at: When that was, in seconds of the event loop's clock.
         is_progress_noted: Whether the reporter knows that there is a newer progress.
+        times_out_at: When its handler's time is over, in seconds of `time.monotonic`; None: never, or not called yet.
+        stop_reason: Why its handler is being stopped; None: it is not.
         is_ended: Whether its end was reported; whatever comes after it is void.
     """
 
@@ -57,6 +73,8 @@ class Attempt:
     told_progress: Progress | None = None
     told_progress_at: float = float("-inf")
     is_progress_noted: bool = False
+    times_out_at: float | None = None
+    stop_reason: StopReason | None = None
     is_ended: bool = False
 
     @property

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from threading import Lock
+from uuid import UUID
 
 from taskmill.processor.domain.attempt import Attempt, AttemptKey, Fence
 
@@ -13,6 +14,7 @@ class HeldWork:
         self._lock = Lock()
         self._arrived: set[str] = set()
         self._attempts: dict[AttemptKey, Attempt] = {}
+        self._of_task: dict[UUID, list[Attempt]] = {}
 
     def arrive(self, reply: str) -> None:
         """Note a delivery at its fetch, before it is read."""
@@ -29,6 +31,7 @@ class HeldWork:
         with self._lock:
             self._arrived.discard(attempt.reply)
             self._attempts[attempt.key] = attempt
+            self._of_task.setdefault(attempt.key.task_id, []).append(attempt)
 
     def adopt(self, key: AttemptKey, delivery: int, reply: str) -> Attempt | None:
         """Take a redelivery of what is held already as a new sign of the old: heartbeats and the ack go to it.
@@ -55,7 +58,13 @@ class HeldWork:
         """Forget attempts whose end is stored."""
         with self._lock:
             for attempt in attempts:
-                self._attempts.pop(attempt.key, None)
+                if self._attempts.pop(attempt.key, None) is not None:
+                    self._forget_of_task(attempt)
+
+    def of_task(self, task_id: UUID) -> list[Attempt]:
+        """The attempts of a task that are held: none or one, as a rule; more when it was dispatched anew meanwhile."""
+        with self._lock:
+            return list(self._of_task.get(task_id, ()))
 
     def replies(self) -> list[str]:
         """Where to say that the work is in progress: one subject for each held delivery."""
@@ -66,3 +75,21 @@ class HeldWork:
         """The fences of all attempts whose handler was called."""
         with self._lock:
             return [attempt.fence for attempt in self._attempts.values() if attempt.started_at is not None]
+
+    def is_overdue(self, now: float) -> bool:
+        """Whether some attempt's time is over, and its end has not been reported.
+
+        Args:
+            now: In seconds of `time.monotonic`.
+        """
+        with self._lock:
+            return any(
+                attempt.times_out_at is not None and attempt.times_out_at < now and not attempt.is_ended
+                for attempt in self._attempts.values()
+            )
+
+    def _forget_of_task(self, attempt: Attempt) -> None:
+        others = self._of_task[attempt.key.task_id]
+        others.remove(attempt)
+        if not others:
+            del self._of_task[attempt.key.task_id]

@@ -1,6 +1,8 @@
 """What a handler returned or raised, in the words of the wire."""
 
+import traceback
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
@@ -8,13 +10,36 @@ from pydantic_core import to_json
 
 from taskmill.contracts.errors import InvalidJsonError
 from taskmill.contracts.json_text import check_json
-from taskmill.contracts.limits import MAX_ERROR_MESSAGE_CHARS, MAX_JSON_DEPTH, MAX_RESULT_BYTES
+from taskmill.contracts.limits import (
+    MAX_ERROR_MESSAGE_CHARS,
+    MAX_JSON_DEPTH,
+    MAX_RESULT_BYTES,
+    MAX_TRACEBACK_CHARS,
+)
 from taskmill.contracts.tasks import TaskError
+from taskmill.processor.domain.attempt import Attempt, StopReason
 from taskmill.processor.errors import BadResultError
 from taskmill.sdk import TaskFailedError
 from taskmill.sdk.text import storable_text
 
 _MAX_TYPE_CHARS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """How an attempt failed.
+
+    Attributes:
+        error: What everybody who may see the task is told.
+        traceback: The end of the traceback, for the handler's developer; None: the failure is no defect.
+        is_final: Whether another attempt would be of no use.
+        retry_after_seconds: The wait that the handler asks for; None: the backoff decides.
+    """
+
+    error: TaskError
+    traceback: str | None = None
+    is_final: bool = False
+    retry_after_seconds: float | None = None
 
 
 def result_json(result: Any) -> bytes:
@@ -40,15 +65,33 @@ def result_json(result: Any) -> bytes:
     return text
 
 
-def task_error(error: BaseException) -> TaskError:
-    """Describe what a handler raised: the code, the type and the message, never the traceback."""
+def attempt_failure(attempt: Attempt, error: BaseException | None) -> Failure:
+    """Describe how an attempt failed.
+
+    Args:
+        attempt: What failed. Once its time is over it has timed out, whatever its handler returns or raises then.
+        error: What the handler raised, or what is wrong with its result; None: neither, it has timed out.
+    """
+    if attempt.stop_reason is StopReason.TIMED_OUT or error is None:
+        return _timeout_failure(attempt, error)
     if isinstance(error, BadResultError):
-        return TaskError(code="bad_result", message=str(error))
+        # The work is done; to do it again would most likely come to the same result.
+        return Failure(TaskError(code="bad_result", message=str(error)), is_final=True)
     message = storable_text(_message(error), MAX_ERROR_MESSAGE_CHARS)
     if isinstance(error, TaskFailedError):
-        with suppress(AttributeError, ValidationError):  # a subclass may have broken what its base class promises
-            return TaskError(code=error.code, message=message)
-    return TaskError(code="handler_error", type=_type_name(type(error)), message=message)
+        # A subclass may have broken what its base class promises: then it is an error like any other.
+        with suppress(AttributeError, ValidationError):
+            # A failure that the handler told on purpose is no defect, so its traceback would only be noise.
+            told = TaskError(code=error.code, message=message)
+            return Failure(told, is_final=error.is_final, retry_after_seconds=error.retry_after_seconds)
+    told = TaskError(code="handler_error", type=_type_name(type(error)), message=message)
+    return Failure(told, _traceback_text(error))
+
+
+def _timeout_failure(attempt: Attempt, error: BaseException | None) -> Failure:
+    told = TaskError(code="timeout", message=f"The handler did not end within {attempt.work_item.timeout_seconds:g} s.")
+    # What it raised when it was stopped shows where it was.
+    return Failure(told, None if error is None else _traceback_text(error))
 
 
 def _message(error: BaseException) -> str:
@@ -56,6 +99,15 @@ def _message(error: BaseException) -> str:
         return str(error)
     except BaseException:
         return "The exception has no readable message."
+
+
+def _traceback_text(error: BaseException) -> str | None:
+    try:
+        text = "".join(traceback.format_exception(error))
+    except Exception:  # notes and causes are the user's objects
+        return None
+    # The end says what was raised and where; what led there is cut.
+    return storable_text(text[-MAX_TRACEBACK_CHARS:], MAX_TRACEBACK_CHARS)
 
 
 def _type_name(error_type: type[BaseException]) -> str:

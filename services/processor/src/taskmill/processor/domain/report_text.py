@@ -12,8 +12,9 @@ import orjson
 
 from taskmill.contracts.limits import MAX_BODY_BYTES
 from taskmill.contracts.reports import Hello
-from taskmill.contracts.tasks import Progress, TaskError
+from taskmill.contracts.tasks import Progress
 from taskmill.processor.domain.attempt import Fence
+from taskmill.processor.domain.outcome import Failure
 
 _BUNDLE_OVERHEAD_BYTES = 128
 _MAX_REPORTS_BYTES = MAX_BODY_BYTES - _BUNDLE_OVERHEAD_BYTES
@@ -40,9 +41,23 @@ def completed_text(fence: Fence, started_at: datetime, finished_at: datetime, re
     return _report_text("completed", fence, started_at=started_at, finished_at=finished_at, result=result)
 
 
-def failed_text(fence: Fence, started_at: datetime, finished_at: datetime, error: TaskError) -> bytes:
-    """The handler raised, or its result cannot be kept."""
-    return _report_text("failed", fence, started_at=started_at, finished_at=finished_at, error=error.model_dump())
+def failed_text(fence: Fence, started_at: datetime, finished_at: datetime, failure: Failure) -> bytes:
+    """The handler raised, its time is over, or its result cannot be kept."""
+    return _report_text(
+        "failed",
+        fence,
+        started_at=started_at,
+        finished_at=finished_at,
+        error=failure.error.model_dump(),
+        traceback=failure.traceback,
+        is_final=failure.is_final,
+        retry_after_seconds=failure.retry_after_seconds,
+    )
+
+
+def cancelled_text(fence: Fence, started_at: datetime, finished_at: datetime) -> bytes:
+    """The handler was stopped because a client wants it."""
+    return _report_text("cancelled", fence, started_at=started_at, finished_at=finished_at)
 
 
 def given_back_text(fence: Fence, reason: Literal["draining", "unknown_kind"]) -> bytes:

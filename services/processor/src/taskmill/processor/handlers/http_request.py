@@ -82,6 +82,7 @@ def http_request_handler(http: GuardedHttp) -> Callable[[JsonValue, Context], Aw
             raise TaskFailedError(
                 "address_refused",
                 "The address is not public; where that is wanted, TASKMILL_HTTP_ALLOW_PRIVATE=true allows it.",
+                is_final=True,
             ) from error
         except httpx.TooManyRedirects as error:
             raise TaskFailedError("too_many_redirects", f"There were more than {MAX_REDIRECTS} redirects.") from error
