@@ -28,6 +28,7 @@ REQUESTS = [
     ("PATCH", TASK, {"title": "t"}),
     ("DELETE", TASK, None),
     ("POST", f"{TASK}/process", None),
+    ("POST", f"{TASK}/cancel", None),
     ("GET", f"{TASK}/attempts", None),
     ("GET", f"{TASK}/events", None),
     ("GET", "/readyz", None),

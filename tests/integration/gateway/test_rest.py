@@ -290,6 +290,8 @@ async def test_an_unknown_task_is_not_found(client: httpx.AsyncClient) -> None:
         ("PATCH", NO_TASK, {"title": "t"}),
         ("DELETE", NO_TASK, None),
         ("POST", f"{NO_TASK}/process", None),
+        ("POST", f"{NO_TASK}/cancel", None),
+        ("DELETE", f"{NO_TASK}?force=true", None),
         ("GET", f"{NO_TASK}/attempts", None),
         ("GET", f"{NO_TASK}/events", None),
     ]:

@@ -9,6 +9,7 @@ from taskmill.contracts.errors import (
     DatabaseUnavailableError,
     OverloadedError,
     Problem,
+    QueueFullError,
     RemoteError,
     StoreUnavailableError,
     TaskmillError,
@@ -57,6 +58,15 @@ async def test_what_may_succeed_later_says_when(
     assert response.headers["retry-after"] == "1"
 
 
+async def test_a_full_queue_says_when_to_come_back(client: httpx.AsyncClient, store: RememberingStore) -> None:
+    """429 comes with Retry-After, as the store told it."""
+    store.answers(registry.CREATE, RemoteError(QueueFullError("default", 5).problem()))
+    response = await client.post("/tasks", json={"title": "t", "process": True})
+    problem = assert_problem(response, 429, "queue_full")
+    assert response.headers["retry-after"] == "5"
+    assert "TASKMILL_MAX_QUEUED_TASKS" in problem["detail"]
+
+
 async def test_an_unexpected_error_tells_nothing(client: httpx.AsyncClient, store: RememberingStore) -> None:
     """What went wrong inside stays inside."""
     store.answers(registry.GET, RuntimeError("postgresql://taskmill:secret@db/"))
@@ -81,6 +91,7 @@ async def test_a_wrong_path_is_a_problem(path: str, client: httpx.AsyncClient) -
         ("POST", PATH, "DELETE, GET, HEAD, PATCH, PUT"),
         ("OPTIONS", PATH, "DELETE, GET, HEAD, PATCH, PUT"),
         ("GET", f"{PATH}/process", "POST"),
+        ("DELETE", f"{PATH}/cancel", "POST"),
         ("DELETE", f"{PATH}/events", "GET, HEAD"),
         ("POST", "/health", "GET, HEAD"),
         ("POST", "/openapi.json", "GET, HEAD"),

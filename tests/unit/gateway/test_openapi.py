@@ -110,7 +110,7 @@ def test_every_parameter_is_described(document: dict[str, Any]) -> None:
         for parameter in operation.get("parameters", []):
             assert parameter["description"], (name, parameter["name"])
             schema = _resolve(document, parameter["schema"])
-            assert schema["type"] in {"string", "integer", "array"}, (name, parameter["name"])
+            assert schema["type"] in {"string", "integer", "boolean", "array"}, (name, parameter["name"])
             assert parameter["required"] == (parameter["in"] == "path")
 
 
@@ -126,7 +126,7 @@ def test_every_field_is_described(document: dict[str, Any]) -> None:
 
 def test_what_clients_send_is_bounded(document: dict[str, Any]) -> None:
     """Each text, list and object in a body has a limit in the schema; unknown fields are forbidden."""
-    for name in ("NewTask", "NewTasks", "TaskPatch", "TaskDocument", "ProcessOptions"):
+    for name in ("NewTask", "NewTasks", "TaskPatch", "TaskDocument", "NoOptions"):
         schema = document["components"]["schemas"][name]
         assert schema["additionalProperties"] is False
     fields = document["components"]["schemas"]["NewTask"]["properties"]
@@ -148,12 +148,16 @@ def test_a_created_task_leads_on(document: dict[str, Any]) -> None:
 
 
 def test_answers_name_their_headers(document: dict[str, Any]) -> None:
-    """ETag, Location and Link are told where they come."""
+    """ETag, Location, Link and the others are told where they come."""
     operations = {operation["operationId"]: operation["responses"] for _, operation in _operations(document)}
-    assert operations["createTask"]["201"]["headers"].keys() == {"ETag", "Location"}
-    assert operations["processTask"]["202"]["headers"].keys() == {"ETag", "Location"}
+    assert operations["createTask"]["201"]["headers"].keys() == {"ETag", "Location", "Idempotent-Replayed"}
+    assert operations["createTasks"]["201"]["headers"].keys() == {"Idempotent-Replayed"}
+    assert operations["processTask"]["202"]["headers"].keys() == {"ETag", "Location", "Idempotent-Replayed"}
+    for status in ("200", "202"):
+        assert operations["cancelTask"][status]["headers"].keys() == {"ETag", "Location", "Idempotent-Replayed"}
     assert operations["getTask"]["304"]["headers"].keys() == {"ETag"}
     assert operations["listTasks"]["200"]["headers"].keys() == {"Link"}
+    assert all(operations["createTask"][status]["headers"].keys() == {"Retry-After"} for status in ("429", "503"))
 
 
 async def test_the_page_needs_nothing_from_elsewhere(client: httpx.AsyncClient) -> None:

@@ -9,6 +9,7 @@ from taskmill.contracts import registry
 from taskmill.contracts.errors import OverloadedError, PayloadTooLargeError
 from taskmill.contracts.requests import GetTask, UpdateTask
 from taskmill.gateway.adapters.store import MAX_COMMAND_BYTES, MAX_COMMANDS_IN_FLIGHT, Store
+from taskmill.runtime.requests import Reply
 from tests.support.eventually import eventually
 
 TASK_ID = UUID("01920f3e-8c2b-7c4e-9d51-3b1f0c6a7d42")
@@ -21,11 +22,11 @@ class SilentRequester:
         self.asked: list[tuple[str, bytes, float | None]] = []
         self.may_answer = asyncio.Event()
 
-    async def request(self, subject: str, body: bytes, *, timeout_seconds: float | None = None) -> bytes:
+    async def request(self, subject: str, body: bytes, *, timeout_seconds: float | None = None) -> Reply:
         """Remember, and answer when it may."""
         self.asked.append((subject, body, timeout_seconds))
         await self.may_answer.wait()
-        return b"{}"
+        return Reply(b"{}")
 
 
 async def test_a_command_is_its_json_on_its_subject() -> None:
@@ -33,7 +34,7 @@ async def test_a_command_is_its_json_on_its_subject() -> None:
     requester = SilentRequester()
     requester.may_answer.set()
     request = UpdateTask(id=TASK_ID, changes={"title": "ü"})
-    assert await Store(requester).ask(registry.UPDATE, request, timeout_seconds=1.5) == b"{}"
+    assert await Store(requester).ask(registry.UPDATE, request, timeout_seconds=1.5) == Reply(b"{}")
     body = f'{{"id":"{TASK_ID}","changes":{{"title":"ü"}}}}'.encode()
     assert requester.asked == [("tasks.v1.cmd.update", body, 1.5)]
 
@@ -61,4 +62,4 @@ async def test_no_more_commands_wait_than_there_is_room_for() -> None:
         await store.ask(registry.GET, GetTask(id=TASK_ID))
     requester.may_answer.set()
     await asyncio.gather(*waiting)
-    assert await store.ask(registry.GET, GetTask(id=TASK_ID)) == b"{}"
+    assert await store.ask(registry.GET, GetTask(id=TASK_ID)) == Reply(b"{}")

@@ -1,10 +1,12 @@
 """Endpoints of single tasks: what they ask the store, and how they answer."""
 
+from typing import Any
+
 import httpx
 import pytest
 
 from taskmill.contracts import registry
-from taskmill.contracts.errors import RevisionMismatchError, TaskNotFoundError
+from taskmill.contracts.errors import AlreadyFinishedError, RevisionMismatchError, TaskNotFoundError
 from taskmill.gateway.api import examples
 from tests.support.gateway import NEW_TASK_ID, TASK, RememberingStore, assert_problem
 
@@ -31,7 +33,7 @@ async def test_a_batch_is_one_command(client: httpx.AsyncClient, store: Remember
     assert response.status_code == 201
     assert response.json() == examples.RECEIPTS
     asked = [{"id": str(NEW_TASK_ID), "title": "a"}, {"id": str(NEW_TASK_ID), "title": "b", "payload": [1]}]
-    assert store.asked == [("tasks.v1.cmd.create_many", {"tasks": asked})]
+    assert store.asked == [("tasks.v1.cmd.create_many", {"tasks": asked, "idempotency": None})]
 
 
 async def test_a_task_is_read_with_its_etag(client: httpx.AsyncClient, store: RememberingStore) -> None:
@@ -67,6 +69,17 @@ async def test_several_lines_of_a_header_are_one_list(client: httpx.AsyncClient,
     assert response.status_code == 304
 
 
+async def test_the_policy_of_a_new_task_is_passed_on(client: httpx.AsyncClient, store: RememberingStore) -> None:
+    """Attempts, backoff, timeout and start go to the store as they are, the start in UTC."""
+    store.answers(registry.CREATE, TASK)
+    policy = {"max_attempts": 100, "backoff": {"base_seconds": 0.5, "jitter": 1}, "timeout_seconds": 0.25}
+    response = await client.post("/tasks", json={"title": "t", **policy, "run_at": "2026-11-24T14:00+02:00"})
+    assert response.status_code == 201, response.text
+    [(_, asked)] = store.asked
+    assert {name: asked[name] for name in policy} == policy
+    assert asked["run_at"] == "2026-11-24T12:00:00Z"
+
+
 async def test_put_takes_what_get_gave(client: httpx.AsyncClient, store: RememberingStore) -> None:
     """Editable fields become changes; the others are handed on to be compared."""
     store.answers(registry.GET, TASK)
@@ -77,9 +90,10 @@ async def test_put_takes_what_get_gave(client: httpx.AsyncClient, store: Remembe
     assert response.headers["etag"] == '"7"'
     _, asked = store.asked[-1]
     editable = {"title", "description", "priority", "kind", "payload", "queue", "labels", "status"}
+    editable |= {"max_attempts", "backoff", "timeout_seconds"}
     assert asked["id"] == TASK["id"]
     assert asked["changes"] == {name: body[name] for name in editable}
-    assert asked["unchanged"].keys() == body.keys() - editable
+    assert asked["unchanged"].keys() == body.keys() - editable - {"waiting_for"}
     assert "is_merge_patch" not in asked
 
 
@@ -99,7 +113,13 @@ async def test_put_leaves_out_what_is_left_out(client: httpx.AsyncClient, store:
 async def test_patch_is_a_merge_patch(media_type: str, client: httpx.AsyncClient, store: RememberingStore) -> None:
     """Nulls are handed on: they clear."""
     store.answers(registry.UPDATE, TASK)
-    patch = {"description": None, "labels": {"a": None, "b": "c"}, "payload": {"x": {"y": None}}, "priority": None}
+    patch: dict[str, Any] = {
+        "description": None,
+        "labels": {"a": None, "b": "c"},
+        "payload": {"x": {"y": None}},
+        "priority": None,
+    }
+    patch |= {"max_attempts": None, "timeout_seconds": 1.5, "backoff": {"factor": None, "jitter": 0}}
     response = await client.patch(PATH, json=patch, headers={"Content-Type": media_type})
     assert response.status_code == 200
     [(subject, asked)] = store.asked
@@ -121,6 +141,12 @@ async def test_patch_is_a_merge_patch(media_type: str, client: httpx.AsyncClient
         ("PATCH", {"title": None}, "/title"),
         ("PATCH", {"status": None}, "/status"),
         ("PATCH", {"labels": {"team": 5}}, "/labels/team"),
+        ("PATCH", {"run_at": "2026-11-24T12:00:00Z"}, "/run_at"),
+        ("PATCH", {"backoff": {"factor": "2"}}, "/backoff/factor"),
+        ("PATCH", {"backoff": {"speed": 2}}, "/backoff"),
+        ("PATCH", {"max_attempts": 101}, "/max_attempts"),
+        ("PUT", {"backoff": {"factor": 0}}, "/backoff/factor"),
+        ("PUT", {"timeout_seconds": 0}, "/timeout_seconds"),
     ],
 )
 async def test_a_bad_edit_is_refused(
@@ -172,7 +198,55 @@ async def test_of_several_revisions_the_present_one_counts(client: httpx.AsyncCl
     _answer_changes(store)
     assert (await _change(client, "DELETE", None, '"6", "7"')).status_code == 204
     assert store.asked[-1][1]["expected_revision"] == 7
+
+
+async def test_the_store_refuses_when_none_of_several_is_present(
+    client: httpx.AsyncClient, store: RememberingStore
+) -> None:
+    """Only it knows whether the request is one that is made again, and so was right when it was made first."""
+    _answer_changes(store)
+    store.answers(registry.DELETE, RevisionMismatchError())
     assert_problem(await _change(client, "DELETE", None, '"5", "6"'), 412, "revision_mismatch")
+    assert store.asked[-1][1]["expected_revision"] == 6
+
+
+@pytest.mark.parametrize(("query", "force"), [("", False), ("?force=false", False), ("?force=true", True)])
+async def test_a_run_is_deleted_only_by_force(
+    query: str, force: bool, client: httpx.AsyncClient, store: RememberingStore
+) -> None:
+    """The store is told whether it may cancel first."""
+    _answer_changes(store)
+    assert (await client.delete(f"{PATH}{query}")).status_code == 204
+    assert [asked["force"] for _, asked in store.asked] == [force]
+
+
+@pytest.mark.parametrize("value", ["", "yes", "1", "True", "true&force=true"])
+async def test_force_is_true_or_false(value: str, client: httpx.AsyncClient, store: RememberingStore) -> None:
+    """Nothing else is taken for a yes."""
+    problem = assert_problem(await client.delete(f"{PATH}?force={value}"), 422, "invalid_request")
+    assert problem["errors"][0]["pointer"] == "force"
+    assert store.asked == []
+
+
+@pytest.mark.parametrize(("task_status", "answer_status"), [("cancelled", 200), ("in_progress", 202)])
+async def test_a_cancellation_says_whether_it_is_done(
+    task_status: str, answer_status: int, client: httpx.AsyncClient, store: RememberingStore
+) -> None:
+    """200 for a task that is cancelled, 202 for one whose processor has yet to stop."""
+    task = {**TASK, "status": task_status}
+    store.answers(registry.CANCEL, task)
+    response = await client.post(f"{PATH}/cancel", headers={"If-Match": '"7"'})
+    assert (response.status_code, response.json()) == (answer_status, task)
+    assert (response.headers["etag"], response.headers["location"]) == ('"7"', PATH)
+    assert store.asked == [
+        ("tasks.v1.cmd.cancel", {"id": str(NEW_TASK_ID), "expected_revision": 7, "idempotency": None})
+    ]
+
+
+async def test_what_has_ended_is_not_cancelled(client: httpx.AsyncClient, store: RememberingStore) -> None:
+    """409, and a code that tells it from other conflicts."""
+    store.answers(registry.CANCEL, AlreadyFinishedError())
+    assert_problem(await client.post(f"{PATH}/cancel"), 409, "already_finished")
 
 
 async def test_any_revision_will_do(client: httpx.AsyncClient, store: RememberingStore) -> None:
@@ -207,9 +281,10 @@ async def test_processing_needs_no_body(
     assert response.headers["etag"] == '"7"'
 
 
-async def test_processing_takes_no_wishes(client: httpx.AsyncClient, store: RememberingStore) -> None:
+@pytest.mark.parametrize("verb", ["process", "cancel"])
+async def test_process_and_cancel_take_no_wishes(verb: str, client: httpx.AsyncClient, store: RememberingStore) -> None:
     """A field that does nothing is refused rather than ignored."""
-    problem = assert_problem(await client.post(f"{PATH}/process", json={"delay": 5}), 422, "invalid_request")
+    problem = assert_problem(await client.post(f"{PATH}/{verb}", json={"delay": 5}), 422, "invalid_request")
     assert problem["errors"][0]["pointer"] == "/delay"
     assert store.asked == []
 

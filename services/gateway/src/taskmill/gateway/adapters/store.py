@@ -7,6 +7,7 @@ from pydantic import BaseModel
 from taskmill.contracts.errors import OverloadedError, PayloadTooLargeError
 from taskmill.contracts.limits import MAX_MESSAGE_BYTES
 from taskmill.contracts.registry import Command
+from taskmill.runtime.requests import Reply
 
 MAX_COMMAND_BYTES = MAX_MESSAGE_BYTES - 16 * 1024
 """A command as JSON: a message, less room for its headers."""
@@ -17,7 +18,7 @@ MAX_COMMANDS_IN_FLIGHT = 2_000
 class Requester(Protocol):
     """Sends a request and waits for its reply; `taskmill.runtime.requests.RequestClient` is one."""
 
-    async def request(self, subject: str, body: bytes, *, timeout_seconds: float | None = None) -> bytes:
+    async def request(self, subject: str, body: bytes, *, timeout_seconds: float | None = None) -> Reply:
         """Send `body` and return the reply; `timeout_seconds` None: the requester's own.
 
         Raises:
@@ -37,7 +38,7 @@ class Store:
         self._requester = requester
         self._in_flight = 0
 
-    async def ask(self, command: Command, request: BaseModel, *, timeout_seconds: float | None = None) -> bytes:
+    async def ask(self, command: Command, request: BaseModel, *, timeout_seconds: float | None = None) -> Reply:
         """Send a command.
 
         Args:
@@ -46,7 +47,7 @@ class Store:
             timeout_seconds: How long it may take; None: as long as any command.
 
         Returns:
-            The JSON of the command's reply model.
+            The JSON of the command's reply model, with the reply's headers.
 
         Raises:
             PayloadTooLargeError: The command does not fit a message, though the HTTP body fitted its limit: numbers

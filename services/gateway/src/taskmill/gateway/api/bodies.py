@@ -1,13 +1,26 @@
 """The bodies that clients send, where they are not just what the task store takes."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, JsonValue
 
 from taskmill.contracts.limits import MAX_BATCH_TASKS, MAX_LABELS
 from taskmill.contracts.requests import EditableTask, NewTask, Request, ServerFields
 from taskmill.contracts.status import Priority, TaskStatus
-from taskmill.contracts.tasks import Description, Kind, LabelKey, Labels, LabelValue, Payload, Queue, Title
+from taskmill.contracts.tasks import (
+    Backoff,
+    Description,
+    Kind,
+    LabelKey,
+    Labels,
+    LabelValue,
+    MaxAttempts,
+    Payload,
+    Queue,
+    TimeoutSeconds,
+    Title,
+    WaitingFor,
+)
 
 
 class NewTasks(Request):
@@ -39,7 +52,14 @@ class TaskDocument(ServerFields):
     payload: Payload = Field(default_factory=_left_out)
     queue: Queue = Field(default_factory=_left_out)
     labels: Labels = Field(default_factory=_left_out)
+    max_attempts: MaxAttempts = Field(default_factory=_left_out)
+    backoff: Backoff = Field(default_factory=_left_out)
+    timeout_seconds: TimeoutSeconds = Field(default_factory=_left_out)
     status: Status = Field(default_factory=_left_out)
+    waiting_for: Annotated[
+        WaitingFor | None,
+        Field(description="What the task waited for when it was read. Not compared: it changes without the task."),
+    ] = None
 
     def changes(self) -> dict[str, JsonValue]:
         """The editable fields that the client gave, as JSON values."""
@@ -85,6 +105,15 @@ class TaskPatch(Request):
             description="Labels to add or change; null removes one. Up to 32; a value has up to 200 characters.",
         ),
     ] = Field(default_factory=_left_out)
+    max_attempts: MaxAttempts = Field(default_factory=_left_out)
+    backoff: Annotated[
+        dict[Literal["base_seconds", "factor", "cap_seconds", "jitter"], float | None] | None,
+        Field(
+            description="The wait between attempts. An object is merged into the one that is there. Cleared: what the "
+            "kind says, or else 2 s, doubled."
+        ),
+    ] = Field(default_factory=_left_out)
+    timeout_seconds: TimeoutSeconds = Field(default_factory=_left_out)
     status: Status = Field(default_factory=_left_out)
 
     def changes(self) -> dict[str, JsonValue]:
@@ -92,8 +121,8 @@ class TaskPatch(Request):
         return self.model_dump(mode="json", exclude_unset=True)
 
 
-class ProcessOptions(Request):
-    """Nothing can be chosen yet: an empty object, or no body at all."""
+class NoOptions(Request):
+    """Nothing can be chosen: an empty object, or no body at all."""
 
 
-NO_OPTIONS = ProcessOptions()
+NO_OPTIONS = NoOptions()

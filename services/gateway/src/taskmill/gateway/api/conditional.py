@@ -31,17 +31,19 @@ async def expected_revision(if_match: str | None, read_revision: Callable[[], Aw
         read_revision: Reads the task's revision: needed when the client would accept several.
 
     Returns:
-        The revision, or None when any will do.
+        The revision that the store shall compare, or None when any will do.
 
     Raises:
-        RevisionMismatchError: No revision can match.
+        RevisionMismatchError: No revision can ever match.
     """
     if if_match is None or if_match.strip() == _ANY:
         return None
     strong = {match["opaque"] for match in _TAGS.finditer(if_match) if not match["weak"]}
     revisions = {int(tag) for tag in strong if re.fullmatch(r"[1-9][0-9]{0,17}", tag)}
     if len(revisions) > 1:
-        revisions &= {await read_revision()}
+        present = await read_revision()
+        # If none matches, the store says so; but first it looks whether the request is one that is made again.
+        return present if present in revisions else max(revisions)
     if not revisions:
         raise RevisionMismatchError
     return revisions.pop()

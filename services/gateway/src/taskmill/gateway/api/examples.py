@@ -9,11 +9,14 @@ NEW_TASK = {
     "kind": "http-request",
     "payload": {"method": "GET", "url": "https://example.org/"},
     "labels": {"team": "web"},
+    "max_attempts": 5,
+    "backoff": {"base_seconds": 2, "factor": 2, "cap_seconds": 300, "jitter": 0.1},
+    "timeout_seconds": 30,
     "process": True,
 }
 NEW_TASKS = {"tasks": [{"title": "First", "payload": 1, "process": True}, {"title": "Second", "priority": "high"}]}
 CHANGED_TASK = {"id": TASK_ID, "title": "Fetch the front page again", "priority": "high", "version": 1}
-TASK_PATCH = {"description": None, "labels": {"team": None, "owner": "ada"}}
+TASK_PATCH = {"description": None, "labels": {"team": None, "owner": "ada"}, "backoff": {"cap_seconds": 60}}
 
 TASK = {
     "id": TASK_ID,
@@ -29,7 +32,13 @@ TASK = {
     "revision": 1,
     "run": 1,
     "attempt": 1,
+    "attempt_limit": 5,
+    "max_attempts": 5,
+    "backoff": {"base_seconds": 2.0, "factor": 2.0, "cap_seconds": 300.0, "jitter": 0.1},
+    "timeout_seconds": 30.0,
     "run_at": None,
+    "cancel_requested_at": None,
+    "waiting_for": {"reason": "slot", "until": None},
     "processor_id": None,
     "progress": None,
     "error": None,
@@ -72,6 +81,7 @@ ATTEMPT_PAGE = {
             "finished_at": "2026-11-24T12:00:00.310000Z",
             "outcome": "completed",
             "error": None,
+            "traceback": None,
         }
     ],
     "next_cursor": None,
@@ -96,6 +106,7 @@ EVENT_PAGE = {
                 "attempt": 1,
                 "dispatch": 1,
                 "reason": "process",
+                "attempt_limit": 5,
             },
         }
     ],

@@ -95,7 +95,7 @@ class HealthEndpoints:
             reply = await self._store.ask(registry.HEALTH, CheckHealth(), timeout_seconds=CHECK_SECONDS)
         except TaskmillError:
             return Components(nats=up, store=down, postgresql=unknown)
-        return Components(nats=up, store=up, postgresql=_STORE_HEALTH.validate_json(reply).postgresql)
+        return Components(nats=up, store=up, postgresql=_STORE_HEALTH.validate_json(reply.body).postgresql)
 
 
 def _missing(components: Components) -> TaskmillError | None:

@@ -11,6 +11,7 @@ from taskmill.contracts.requests import ListAttempts, ListEvents
 from taskmill.gateway.adapters.store import Store
 from taskmill.gateway.api.queries import PageQuery, TaskQuery
 from taskmill.gateway.api.task_endpoints import TaskId
+from taskmill.runtime.requests import Reply
 
 
 class _Page(BaseModel):
@@ -54,9 +55,9 @@ class ListEndpoints:
         return _page_response(request, await self._store.ask(registry.EVENTS, command))
 
 
-def _page_response(request: Request, reply: bytes) -> Response:
-    response = Response(reply, media_type="application/json")
-    cursor = _PAGE.validate_json(reply).next_cursor
+def _page_response(request: Request, reply: Reply) -> Response:
+    response = Response(reply.body, media_type="application/json")
+    cursor = _PAGE.validate_json(reply.body).next_cursor
     if cursor is not None:
         response.headers["Link"] = f'<{_next_page(request, cursor)}>; rel="next"'
     return response

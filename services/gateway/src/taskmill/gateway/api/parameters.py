@@ -35,7 +35,7 @@ class Parameters:
         declared = route.dependant
         self._has_path_parameters = bool(declared.path_params)
         self._request_name = declared.request_param_name
-        self._headers = [(field.name, field.alias) for field in declared.header_params]
+        self._headers = [(field.name, field.alias.lower().encode()) for field in declared.header_params]
         query = declared.query_params[0] if declared.query_params else None
         self._query_name = query.name if query else None
         self._query = QueryReader(_model(query.field_info) if query else NoQuery)
@@ -65,11 +65,10 @@ class Parameters:
             arguments[self._query_name] = self._query.read(scope["query_string"])
         elif scope["query_string"]:
             self._query.read(scope["query_string"])
-        if self._headers:
-            headers = Request(scope).headers
-            for name, header in self._headers:
-                # What is a list may come in several lines (RFC 9110 §5.3).
-                arguments[name] = ", ".join(headers.getlist(header)) or None
+        for name, header in self._headers:
+            # What is a list may come in several lines (RFC 9110 §5.3).
+            lines = [value for given, value in scope["headers"] if given == header]
+            arguments[name] = b", ".join(lines).decode("latin-1") if lines else None
         if self._body and self._body_name:
             arguments[self._body_name] = await self._body.read(scope, receive)
         return arguments

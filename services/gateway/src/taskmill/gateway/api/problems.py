@@ -28,6 +28,7 @@ class ProblemDocument(BaseModel):
     errors: Annotated[list[FieldProblem], Field(description="The offending parts of the request. Up to 20.")] = []
 
 
+_RETRY_AFTER = {"Retry-After": {"description": "When to ask again, in seconds.", "schema": {"type": "integer"}}}
 _SCHEMA = {"$ref": f"#/components/schemas/{ProblemDocument.__name__}"}
 
 
@@ -60,6 +61,8 @@ def problem_responses(errors: Iterable[type[TaskmillError]]) -> dict[int | str, 
         http = http_error(error.code)
         answer = responses.setdefault(http.status, {"description": ""})
         answer["description"] = ", or ".join(filter(None, [answer["description"], f"{http.title} (`{error.code}`)"]))
+        if error.retry_after_seconds is not None:
+            answer["headers"] = _RETRY_AFTER
         content = answer.setdefault("content", {PROBLEM_CONTENT_TYPE: {"schema": _SCHEMA, "examples": {}}})
         content[PROBLEM_CONTENT_TYPE]["examples"][error.code] = {"value": _example(error)}
     return responses

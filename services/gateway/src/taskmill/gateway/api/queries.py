@@ -1,13 +1,13 @@
 """The query parameters of the lists."""
 
 import re
-from datetime import UTC, datetime
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
+from taskmill.contracts.instants import GivenInstant
 from taskmill.contracts.limits import DEFAULT_PAGE_ITEMS, MAX_LABEL_CONDITIONS, MAX_TITLE_CHARS
 from taskmill.contracts.requests import (
     Cursor,
@@ -18,21 +18,9 @@ from taskmill.contracts.requests import (
     TaskSort,
 )
 from taskmill.contracts.status import Priority, TaskStatus
-from taskmill.contracts.tasks import GivenInstant, Kind, Queue, Text
+from taskmill.contracts.tasks import Kind, Queue, Text
 
 _DECIMAL = re.compile(r"[1-9][0-9]{0,5}|0", re.ASCII)
-_RFC3339 = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?([Zz]|[+-]\d{2}:\d{2})")
-
-
-def _is_rfc3339(text: object) -> object:
-    # Left alone, pydantic would also take a number of seconds.
-    if not (isinstance(text, str) and _RFC3339.fullmatch(text)):
-        raise PydanticCustomError("datetime_parsing", "Input should be an instant such as 2026-11-24T12:00:00Z")
-    return text
-
-
-def _to_utc(instant: datetime) -> datetime:
-    return instant.astimezone(UTC)
 
 
 def _is_decimal(text: object) -> object:
@@ -41,8 +29,6 @@ def _is_decimal(text: object) -> object:
         raise PydanticCustomError("int_parsing", "Input should be a whole number such as 50")
     return text
 
-
-Instant = Annotated[GivenInstant, BeforeValidator(_is_rfc3339), AfterValidator(_to_utc)]
 
 LabelCondition = Annotated[
     str,
@@ -57,6 +43,23 @@ def _one_condition_a_key(conditions: list[str]) -> list[str]:
     if len(set(keys)) < len(keys):
         raise PydanticCustomError("repeated_label", "A label's key should be given once")
     return conditions
+
+
+def _is_true_or_false(text: object) -> object:
+    # Left alone, pydantic would also take words such as "on" and "yes".
+    if text not in {"true", "false"}:
+        raise PydanticCustomError("bool_parsing", "Input should be true or false")
+    return text
+
+
+class DeleteQuery(Request):
+    """How a task is deleted."""
+
+    force: Annotated[
+        bool,
+        BeforeValidator(_is_true_or_false),
+        Field(description="Cancel an active run first. What its processor still reports changes nothing."),
+    ] = False
 
 
 class PageQuery(Request):
@@ -91,10 +94,11 @@ class TaskQuery(PageQuery):
         AfterValidator(_one_condition_a_key),
     ] = []
     created_after: Annotated[
-        Instant | SkipJsonSchema[None], Field(description="Created at or after this instant (RFC 3339, with offset).")
+        GivenInstant | SkipJsonSchema[None],
+        Field(description="Created at or after this instant (RFC 3339, with offset)."),
     ] = None
     created_before: Annotated[
-        Instant | SkipJsonSchema[None], Field(description="Created before this instant (RFC 3339, with offset).")
+        GivenInstant | SkipJsonSchema[None], Field(description="Created before this instant (RFC 3339, with offset).")
     ] = None
     sort: Annotated[TaskSort, Field(description="Newest first (`-created_at`) or oldest first (`created_at`).")] = (
         TaskSort.NEWEST_FIRST

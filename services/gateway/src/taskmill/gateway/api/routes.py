@@ -3,11 +3,14 @@
 from typing import Any
 
 from taskmill.contracts.errors import (
+    AlreadyFinishedError,
     BusUnavailableError,
     DatabaseUnavailableError,
     FieldNotEditableError,
+    IdempotencyKeyReusedError,
     IllegalTransitionError,
     OverloadedError,
+    QueueFullError,
     RevisionMismatchError,
     RunActiveError,
     StoreUnavailableError,
@@ -27,26 +30,36 @@ from taskmill.gateway.api.task_endpoints import TaskEndpoints
 from taskmill.gateway.errors import PathNotFoundError
 
 _UNAVAILABLE = [BusUnavailableError, DatabaseUnavailableError, OverloadedError, StoreUnavailableError]
+_ON_A_CREATION = [*_UNAVAILABLE, IdempotencyKeyReusedError, QueueFullError, TooManyQueuesError]
 _ON_A_TASK: list[type[TaskmillError]] = [*_UNAVAILABLE, TaskNotFoundError]
 _ON_A_CHANGE = [*_ON_A_TASK, RevisionMismatchError, RunActiveError]
 _ON_AN_EDIT = [*_ON_A_CHANGE, FieldNotEditableError, IllegalTransitionError, TooManyQueuesError]
+
+_ON_A_RUN = [*_ON_A_CHANGE, IdempotencyKeyReusedError, QueueFullError]
+_ON_A_CANCELLATION = [*_ON_A_TASK, AlreadyFinishedError, IdempotencyKeyReusedError, RevisionMismatchError]
 
 _TASK = "/tasks/{task_id:uuid}"
 
 _ETAG = {"ETag": {"description": "The task's revision.", "schema": {"type": "string", "pattern": '^"[0-9]+"$'}}}
 _LOCATION = {"Location": {"description": "The task's path.", "schema": {"type": "string", "format": "uri-reference"}}}
+_REPLAYED = {
+    "Idempotent-Replayed": {
+        "description": "There, and `true`, when this is the answer to an earlier request under the same key.",
+        "schema": {"type": "string", "enum": ["true"]},
+    }
+}
 _NEXT = {"Link": {"description": 'The next page, as `rel="next"`, if any.', "schema": {"type": "string"}}}
 
 _LINKS = {
     operation: {"operationId": operation, "parameters": {"task_id": "$response.body#/id"}}
-    for operation in ("getTask", "patchTask", "processTask", "deleteTask", "listAttempts", "listEvents")
+    for operation in ("getTask", "patchTask", "processTask", "cancelTask", "deleteTask", "listAttempts", "listEvents")
 }
 
 
 def task_routes(endpoints: TaskEndpoints) -> list[StrictRoute]:
-    """Making, reading, changing and processing single tasks."""
+    """Making, reading, changing, processing and cancelling tasks."""
     task_answer: dict[str, Any] = {"headers": _ETAG, **examples.answer(examples.TASK)}
-    made_answer = {**task_answer, "headers": {**_ETAG, **_LOCATION}, "links": _LINKS}
+    run_answer = {**task_answer, "headers": {**_ETAG, **_LOCATION, **_REPLAYED}}
     return [
         StrictRoute(
             "/tasks",
@@ -58,8 +71,8 @@ def task_routes(endpoints: TaskEndpoints) -> list[StrictRoute]:
             status_code=201,
             response_model=Task,
             response_description="The task is stored.",
-            responses={201: made_answer},
-            errors=[*_UNAVAILABLE, TooManyQueuesError],
+            responses={201: {**run_answer, "links": _LINKS}},
+            errors=_ON_A_CREATION,
         ),
         StrictRoute(
             _TASK,
@@ -83,8 +96,23 @@ def task_routes(endpoints: TaskEndpoints) -> list[StrictRoute]:
             status_code=202,
             response_model=Task,
             response_description="The run is stored; a processor will execute it.",
-            responses={202: {**task_answer, "headers": {**_ETAG, **_LOCATION}}},
-            errors=_ON_A_CHANGE,
+            responses={202: run_answer},
+            errors=_ON_A_RUN,
+        ),
+        StrictRoute(
+            f"{_TASK}/cancel",
+            endpoints.cancel,
+            methods=["POST"],
+            operation_id="cancelTask",
+            summary="Cancel a task",
+            tags=["tasks"],
+            response_model=Task,
+            response_description="The task is cancelled.",
+            responses={
+                200: run_answer,
+                202: {**run_answer, "model": Task, "description": "Its processor is asked to stop the handler."},
+            },
+            errors=_ON_A_CANCELLATION,
         ),
         StrictRoute(
             "/tasks/batch",
@@ -96,8 +124,8 @@ def task_routes(endpoints: TaskEndpoints) -> list[StrictRoute]:
             status_code=201,
             response_model=CreateTasksReply,
             response_description="All tasks are stored.",
-            responses={201: examples.answer(examples.RECEIPTS)},
-            errors=[*_UNAVAILABLE, TooManyQueuesError],
+            responses={201: {"headers": _REPLAYED, **examples.answer(examples.RECEIPTS)}},
+            errors=_ON_A_CREATION,
         ),
         StrictRoute(
             _TASK,

@@ -4,24 +4,30 @@ from collections.abc import Callable
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Body, Header, Path, Response
+from fastapi import Body, Header, Path, Query, Response
 from pydantic import BaseModel, Field, TypeAdapter
 from pydantic.json_schema import SkipJsonSchema
 
 from taskmill.contracts import registry
 from taskmill.contracts.requests import (
+    CancelTask,
     CreateTask,
     CreateTasks,
     DeleteTask,
     GetTask,
+    IdempotencyKey,
     NewTask,
     ProcessTask,
     UpdateTask,
 )
+from taskmill.contracts.status import TaskStatus
 from taskmill.gateway.adapters.store import Store
 from taskmill.gateway.api import examples
-from taskmill.gateway.api.bodies import NO_OPTIONS, NewTasks, ProcessOptions, TaskDocument, TaskPatch
+from taskmill.gateway.api.bodies import NO_OPTIONS, NewTasks, NoOptions, TaskDocument, TaskPatch
 from taskmill.gateway.api.conditional import etag, expected_revision, is_unmodified
+from taskmill.gateway.api.idempotency import IdempotencyKeyHeader, idempotency, is_replayed
+from taskmill.gateway.api.queries import DeleteQuery
+from taskmill.runtime.requests import Reply
 
 TaskId = Annotated[UUID, Path(description="The task's id, a UUID.")]
 IfMatch = Annotated[
@@ -36,13 +42,15 @@ IfNoneMatch = Annotated[
 MERGE_PATCH = "application/merge-patch+json"
 
 
-class _Revised(BaseModel):
-    """The one field of a task that the gateway reads."""
+class _TaskHead(BaseModel):
+    """The fields of a task that the gateway reads."""
 
+    id: UUID
+    status: TaskStatus
     revision: Annotated[int, Field(ge=1)]
 
 
-_REVISED = TypeAdapter(_Revised)
+_TASK_HEAD = TypeAdapter(_TaskHead)
 
 
 class TaskEndpoints:
@@ -58,25 +66,37 @@ class TaskEndpoints:
         self._new_task_id = new_task_id
 
     async def create(
-        self, body: Annotated[NewTask, Body(openapi_examples=examples.body(examples.NEW_TASK))]
+        self,
+        body: Annotated[NewTask, Body(openapi_examples=examples.body(examples.NEW_TASK))],
+        idempotency_key: IdempotencyKeyHeader = None,
     ) -> Response:
-        """Create a task, and start processing it if `process` is true. The answer means that it is stored."""
-        command = self._create_task(body)
+        """Create a task, and start processing it: at once if `process` is true, at `run_at` if that is given.
+
+        The answer means that it is stored.
+        """
+        command = self._create_task(body, idempotency(idempotency_key, "POST /tasks", body))
         reply = await self._store.ask(registry.CREATE, command)
+        # A replayed reply tells of the task that the first request made.
+        task_id = _head(reply).id if is_replayed(reply) else command.id
         # Whatever creation does, for clients it is one change: the first revision.
-        return _task_response(reply, 201, {"Location": _path(command.id), "ETag": etag(1)})
+        return _task_response(reply, 201, {"Location": _path(task_id), "ETag": etag(1)})
 
     async def create_many(
-        self, body: Annotated[NewTasks, Body(openapi_examples=examples.body(examples.NEW_TASKS))]
+        self,
+        body: Annotated[NewTasks, Body(openapi_examples=examples.body(examples.NEW_TASKS))],
+        idempotency_key: IdempotencyKeyHeader = None,
     ) -> Response:
         """Create many tasks, all or none. The answer has them in the order of the request."""
-        command = CreateTasks.model_construct(tasks=[self._create_task(task) for task in body.tasks])
+        command = CreateTasks.model_construct(
+            tasks=[self._create_task(task) for task in body.tasks],
+            idempotency=idempotency(idempotency_key, "POST /tasks/batch", body),
+        )
         return _task_response(await self._store.ask(registry.CREATE_MANY, command), 201)
 
     async def get(self, task_id: TaskId, if_none_match: IfNoneMatch = None) -> Response:
         """Read a task, whole. The ETag changes with its status and its editable fields, not with its progress."""
         reply = await self._store.ask(registry.GET, GetTask(id=task_id))
-        revision = _revision(reply)
+        revision = _head(reply).revision
         if is_unmodified(if_none_match, revision):
             return Response(status_code=304, headers={"ETag": etag(revision)})
         return _task_response(reply, 200, {"ETag": etag(revision)})
@@ -118,46 +138,81 @@ class TaskEndpoints:
         )
         return await self._update(command)
 
-    async def delete(self, task_id: TaskId, if_match: IfMatch = None) -> Response:
-        """Delete a task. Its events stay. Impossible while a run is active."""
+    async def delete(
+        self, task_id: TaskId, query: Annotated[DeleteQuery, Query()], if_match: IfMatch = None
+    ) -> Response:
+        """Delete a task. Its events stay. While a run is active, this needs `force=true`, which cancels it first."""
         revision = await self._expected_revision(task_id, if_match)
-        await self._store.ask(registry.DELETE, DeleteTask(id=task_id, expected_revision=revision))
+        await self._store.ask(registry.DELETE, DeleteTask(id=task_id, force=query.force, expected_revision=revision))
         return Response(status_code=204)
 
     async def process(
         self,
         task_id: TaskId,
-        body: Annotated[ProcessOptions, Body(openapi_examples=examples.body({}))] = NO_OPTIONS,  # noqa: ARG002 (holds nothing)
+        body: Annotated[NoOptions, Body(openapi_examples=examples.body({}))] = NO_OPTIONS,
         if_match: IfMatch = None,
+        idempotency_key: IdempotencyKeyHeader = None,
     ) -> Response:
         """Start a run of the task: it is queued, and a processor will execute it. Impossible while a run is active."""
-        revision = await self._expected_revision(task_id, if_match)
-        reply = await self._store.ask(registry.PROCESS, ProcessTask(id=task_id, expected_revision=revision))
-        return _task_response(reply, 202, {"Location": _path(task_id), "ETag": etag(_revision(reply))})
+        command = ProcessTask(
+            id=task_id,
+            expected_revision=await self._expected_revision(task_id, if_match),
+            idempotency=idempotency(idempotency_key, f"POST {_path(task_id)}/process", body),
+        )
+        reply = await self._store.ask(registry.PROCESS, command)
+        return _task_response(reply, 202, {"Location": _path(task_id), "ETag": etag(_head(reply).revision)})
 
-    def _create_task(self, task: NewTask) -> CreateTask:
+    async def cancel(
+        self,
+        task_id: TaskId,
+        body: Annotated[NoOptions, Body(openapi_examples=examples.body({}))] = NO_OPTIONS,
+        if_match: IfMatch = None,
+        idempotency_key: IdempotencyKeyHeader = None,
+    ) -> Response:
+        """Cancel a task. One that has not been started is cancelled at once: 200.
+
+        Of one that is in progress, the processor is asked to stop the handler: 202. It ends as cancelled, completed or
+        failed, whichever comes first, and is not tried again; `cancellation` in its last event says which it was.
+        Asking again changes nothing.
+        """
+        command = CancelTask(
+            id=task_id,
+            expected_revision=await self._expected_revision(task_id, if_match),
+            idempotency=idempotency(idempotency_key, f"POST {_path(task_id)}/cancel", body),
+        )
+        reply = await self._store.ask(registry.CANCEL, command)
+        task = _head(reply)
+        status = 200 if task.status is TaskStatus.CANCELLED else 202
+        return _task_response(reply, status, {"Location": _path(task_id), "ETag": etag(task.revision)})
+
+    def _create_task(self, task: NewTask, idempotency_key: IdempotencyKey | None = None) -> CreateTask:
         # Constructed, not validated: it was validated as a NewTask, and the payload alone may be 256 KiB.
         given = {*task.model_fields_set, "id"}
-        return CreateTask.model_construct(given, id=self._new_task_id(), **vars(task))
+        if idempotency_key is not None:
+            given.add("idempotency")
+        return CreateTask.model_construct(given, id=self._new_task_id(), idempotency=idempotency_key, **vars(task))
 
     async def _update(self, command: UpdateTask) -> Response:
         reply = await self._store.ask(registry.UPDATE, command)
-        return _task_response(reply, 200, {"ETag": etag(_revision(reply))})
+        return _task_response(reply, 200, {"ETag": etag(_head(reply).revision)})
 
     async def _expected_revision(self, task_id: TaskId, if_match: str | None) -> int | None:
         async def read_revision() -> int:
-            return _revision(await self._store.ask(registry.GET, GetTask(id=task_id)))
+            return _head(await self._store.ask(registry.GET, GetTask(id=task_id))).revision
 
         return await expected_revision(if_match, read_revision)
 
 
-def _task_response(reply: bytes, status: int, headers: dict[str, str] | None = None) -> Response:
-    return Response(reply, status, headers=headers, media_type="application/json")
+def _task_response(reply: Reply, status: int, headers: dict[str, str] | None = None) -> Response:
+    response = Response(reply.body, status, headers=headers, media_type="application/json")
+    if is_replayed(reply):
+        response.headers["Idempotent-Replayed"] = "true"
+    return response
 
 
 def _path(task_id: UUID) -> str:
     return f"/tasks/{task_id}"
 
 
-def _revision(reply: bytes) -> int:
-    return _REVISED.validate_json(reply).revision
+def _head(reply: Reply) -> _TaskHead:
+    return _TASK_HEAD.validate_json(reply.body)

@@ -1,0 +1,67 @@
+"""The header `Idempotency-Key`: a request that is made again under its key is not carried out again.
+
+The gateway only reads the key; the task store remembers it, in the transaction of what was asked.
+https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
+"""
+
+import hashlib
+import json
+import re
+from typing import Annotated
+
+from fastapi import Header
+from pydantic import BaseModel
+from pydantic.json_schema import SkipJsonSchema
+
+from taskmill.contracts.errors import FieldProblem, InvalidRequestError
+from taskmill.contracts.limits import MAX_IDEMPOTENCY_KEY_CHARS
+from taskmill.contracts.requests import REPLAYED_HEADER, IdempotencyKey
+from taskmill.runtime.requests import Reply
+
+HEADER = "Idempotency-Key"
+
+# Bare, or a string of RFC 8941 §3.3.3, in which a backslash stands before a quote or another backslash.
+_FORM = re.compile(r'(?P<bare>[!#-~][!-~]*)|"(?P<quoted>(?:[!#-\[\]-~]|\\["\\])+)"')
+
+IdempotencyKeyHeader = Annotated[
+    str | SkipJsonSchema[None],
+    Header(
+        alias=HEADER,
+        description="Makes the request safe to repeat: under the same key, the same request gets the answer of the "
+        "first, for 7 days. 1 to 255 visible ASCII characters, bare or in double quotes; chosen by the client, at "
+        "random.",
+    ),
+]
+
+
+def idempotency(header: str | None, operation: str, body: BaseModel) -> IdempotencyKey | None:
+    """What the store needs to recognise a request.
+
+    Args:
+        header: The header; None: the request has none, and is carried out each time it is made.
+        operation: The request's method and path, such as `POST /tasks`.
+        body: What it says. Two bodies that say the same count as the same, however they are written.
+
+    Raises:
+        InvalidRequestError: The header is no key.
+    """
+    if header is None:
+        return None
+    content = json.dumps(body.model_dump(mode="json", exclude_unset=True), sort_keys=True, separators=(",", ":"))
+    fingerprint = hashlib.sha256(f"{operation}\n{content}".encode()).hexdigest()
+    return IdempotencyKey(key=_key(header), fingerprint=fingerprint)
+
+
+def _key(header: str) -> str:
+    form = _FORM.fullmatch(header)
+    if form is not None:
+        key = form["bare"] or re.sub(r"\\(.)", r"\1", form["quoted"])
+        if len(key) <= MAX_IDEMPOTENCY_KEY_CHARS:
+            return key
+    detail = f"It should be 1 to {MAX_IDEMPOTENCY_KEY_CHARS} visible ASCII characters, bare or in double quotes."
+    raise InvalidRequestError(errors=[FieldProblem(pointer=HEADER, detail=detail, code="idempotency_key")])
+
+
+def is_replayed(reply: Reply) -> bool:
+    """Whether the store had given this reply before, to an earlier request under the same key."""
+    return reply.headers.get(REPLAYED_HEADER) == "true"
