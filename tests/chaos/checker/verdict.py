@@ -1,0 +1,88 @@
+"""All invariants, and whether a run showed anything at all."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from itertools import islice
+
+from tests.chaos.checker import bus, effects, log, requests
+from tests.chaos.checker.history import History, LoggedEvent, Outcome
+
+INVARIANTS: tuple[Callable[[History], Iterable[str]], ...] = (
+    requests.every_fault_happened,
+    requests.no_accepted_task_lost,
+    requests.no_phantom_task,
+    requests.refused_creations_left_nothing,
+    requests.one_task_for_each_key,
+    requests.every_key_was_settled,
+    requests.no_internal_error,
+    requests.reads_are_monotonic,
+    log.every_task_ends,
+    log.versions_have_no_gap,
+    log.one_end_for_each_run,
+    log.transitions_are_legal,
+    log.attempts_rise_within_their_limit,
+    log.rows_are_the_fold_of_their_log,
+    log.crash_loop_needs_three_crashes,
+    log.only_poison_fails,
+    bus.every_event_reaches_the_bus,
+    bus.the_bus_tells_only_what_is_committed,
+    bus.first_occurrences_are_in_order,
+    effects.no_stale_report_applied,
+    effects.one_effective_completion,
+    effects.cancelled_before_its_start_never_ran,
+    effects.nothing_runs_early,
+    effects.no_second_execution_without_a_fault,
+    effects.every_start_was_committed_first,
+)
+
+MAX_VIOLATIONS_OF_EACH = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the checker found.
+
+    Attributes:
+        violations: By the name of the invariant; only those that were violated, 20 of each at most.
+        signs: How often each thing was seen without which a run proves nothing.
+    """
+
+    violations: Mapping[str, tuple[str, ...]]
+    signs: Mapping[str, int]
+
+    @property
+    def missing_signs(self) -> list[str]:
+        """What was never seen; a run with any is vacuous."""
+        return [name for name, count in self.signs.items() if count == 0]
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether everything holds, in a run that could have shown otherwise."""
+        return not self.violations and not self.missing_signs
+
+
+def judge(history: History) -> Verdict:
+    """Check every invariant, and count the signs of faults at work."""
+    found = {invariant.__name__: tuple(islice(invariant(history), MAX_VIOLATIONS_OF_EACH)) for invariant in INVARIANTS}
+    return Verdict({name: violations for name, violations in found.items() if violations}, _signs(history))
+
+
+def _signs(history: History) -> Mapping[str, int]:
+    applied = {_execution(event) for event in history.log if event.type == "completed"}
+    return {
+        "redeliveries": sum(1 for event in history.log if event.type == "started" and event.data["delivery"] > 1),
+        "stale reports": sum(1 for execution in set(history.reported) if execution not in applied),
+        "replayed answers": sum(1 for operation in history.operations if operation.is_replayed),
+        "unknown outcomes": sum(1 for operation in history.operations if operation.outcome is Outcome.INFO),
+        "expired leases": sum(1 for event in history.log if _is_lease_expiry(event)),
+        "reconnects": history.reconnects,
+    }
+
+
+def _execution(event: LoggedEvent) -> str | None:
+    result = event.data.get("result")
+    return str(result.get("execution")) if isinstance(result, dict) else None
+
+
+def _is_lease_expiry(event: LoggedEvent) -> bool:
+    return event.data.get("reason") == "lost" or event.data.get("cancellation") == "expired"

@@ -1,0 +1,154 @@
+"""The load: clients that create, process, cancel and read tasks of many sorts, at a steady pace."""
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from tests.chaos.client import Client, Record
+
+BATCH_TASKS = 10
+_REMEMBERED_TASKS = 20
+_QUICK_BACKOFF = {"base_seconds": 0.2, "factor": 2, "cap_seconds": 1, "jitter": 0.5}
+
+
+class Load:
+    """Several clients at work until they are told to stop.
+
+    Args:
+        port: Where the gateway listens.
+        seed: What the clients do follows from it.
+        clients: How many.
+        steps_per_second: How often one of them begins something new; a step makes 1.5 tasks on average.
+        enough: How many tasks must be accepted before `stop` is heeded.
+        record: Takes each line of the history.
+    """
+
+    def __init__(
+        self, port: int, *, seed: int, clients: int, steps_per_second: float, enough: int, record: Record
+    ) -> None:
+        self._clients = [
+            Client(number, port, random.Random(f"{seed}-client-{number}"), record) for number in range(clients)
+        ]
+        # Of its own, for what the nemesis posts: a client does one thing after the other.
+        self.extra_client = Client(clients, port, random.Random(f"{seed}-extra"), record)
+        self._seconds_per_step = 1 / steps_per_second
+        self._steps = 0
+        self._began_at = 0.0
+        self._accepted = 0
+        self._enough = enough
+        self._stop_requested = asyncio.Event()
+
+    def stop(self) -> None:
+        """Let every client finish what it has begun, once enough tasks are accepted."""
+        self._stop_requested.set()
+
+    async def run(self) -> None:
+        """Work until stopped."""
+        self._began_at = asyncio.get_running_loop().time()
+        try:
+            async with asyncio.TaskGroup() as group:
+                for client in self._clients:
+                    group.create_task(self._work(client), name=f"client {client.number}")
+        finally:
+            for client in (*self._clients, self.extra_client):
+                client.close()
+
+    async def _work(self, client: Client) -> None:
+        tasks: deque[str] = deque(maxlen=_REMEMBERED_TASKS)
+        actions, weights = zip(*_MIX.items(), strict=True)
+        while not await self._is_stopped_before_next_step():
+            (action,) = client.chance.choices(actions, weights)
+            made = await action(client)
+            self._accepted += len(made)
+            tasks.extend(made)
+            if tasks and client.chance.random() < 0.3:
+                await client.read(client.chance.choice(tasks))
+
+    async def _is_stopped_before_next_step(self) -> bool:
+        due_at = self._began_at + self._steps * self._seconds_per_step
+        self._steps += 1
+        await asyncio.sleep(max(0.0, due_at - asyncio.get_running_loop().time()))
+        return self._stop_requested.is_set() and self._accepted >= self._enough
+
+
+def _task(client: Client, *, kind: str = "chaos-work", **fields: Any) -> dict[str, Any]:
+    seconds = round(client.chance.uniform(0.1, 0.8), 3)
+    priority = client.chance.choice(("critical", "high", "medium", "low"))
+    return {"kind": kind, "payload": {"seconds": seconds}, "priority": priority, "process": True, **fields}
+
+
+async def _simple(client: Client) -> list[str]:
+    return _made(await client.create(_task(client)))
+
+
+async def _batch(client: Client) -> list[str]:
+    return await client.create_many([_task(client) for _ in range(BATCH_TASKS)])
+
+
+async def _flaky(client: Client) -> list[str]:
+    payload = {"seconds": 0.2, "fails": client.chance.randint(1, 2)}
+    return _made(await client.create(_task(client, payload=payload, max_attempts=3, backoff=_QUICK_BACKOFF)))
+
+
+async def _delayed(client: Client) -> list[str]:
+    return _made(await client.create(_task(client, run_at=_in_seconds(client.chance.uniform(0.5, 3)))))
+
+
+async def _in_thread(client: Client) -> list[str]:
+    return _made(await client.create(_task(client, kind="chaos-thread")))
+
+
+async def _blocking(client: Client) -> list[str]:
+    return _made(await client.create(_task(client, kind="chaos-blocking", payload={"seconds": 0.3})))
+
+
+async def _processed_later(client: Client) -> list[str]:
+    return await _then(client, _task(client, process=False), client.process)
+
+
+async def _cancelled_while_pending(client: Client) -> list[str]:
+    return await _then(client, _task(client, process=False), client.cancel)
+
+
+async def _cancelled_while_scheduled(client: Client) -> list[str]:
+    return await _then(client, _task(client, run_at=_in_seconds(3_600)), client.cancel)
+
+
+async def _cancelled_at_work(client: Client) -> list[str]:
+    async def cancel_soon(task_id: str) -> None:
+        await asyncio.sleep(client.chance.uniform(0, 1.5))
+        await client.cancel(task_id)
+
+    return await _then(client, _task(client), cancel_soon)
+
+
+_MIX: dict[Callable[[Client], Awaitable[list[str]]], int] = {
+    _simple: 60,
+    _flaky: 8,
+    _batch: 6,
+    _delayed: 6,
+    _in_thread: 6,
+    _processed_later: 5,
+    _cancelled_at_work: 4,
+    _cancelled_while_pending: 2,
+    _cancelled_while_scheduled: 2,
+    _blocking: 1,
+}
+
+
+async def _then(client: Client, task: dict[str, Any], follow: Callable[[str], Awaitable[None]]) -> list[str]:
+    made = _made(await client.create(task))
+    for task_id in made:
+        await follow(task_id)
+    return made
+
+
+def _made(task_id: str | None) -> list[str]:
+    return [] if task_id is None else [task_id]
+
+
+def _in_seconds(seconds: float) -> str:
+    return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()

@@ -1,0 +1,164 @@
+"""The system under test: both servers, a proxy on each edge, and the services as real processes."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+
+from taskmill.cli.embedded.nats import NatsServer
+from taskmill.cli.embedded.ports import LOOPBACK, free_port
+from taskmill.cli.embedded.postgres import PostgresServer
+from taskmill.cli.readiness import is_ready
+from tests.chaos.disks import small_disks
+from tests.chaos.ledger import LEDGER_VARIABLE
+from tests.chaos.processes import KeptProcess
+from tests.chaos.proxy import TcpProxy
+from tests.support.eventually import eventually
+
+ACK_WAIT_SECONDS = 3
+LEASE_SECONDS = 5
+READY_WITHIN_SECONDS = 60
+
+
+@dataclass
+class ChaosStack:
+    """Everything that runs, and how to reach it past the proxies."""
+
+    nats: NatsServer
+    postgres: PostgresServer
+    gateway: KeptProcess
+    stores: Sequence[KeptProcess]
+    processors: Sequence[KeptProcess]
+    proxies: Sequence[TcpProxy]
+    gateway_port: int
+    logs: Path
+    processor_environment: Mapping[str, str]
+
+    @property
+    def services(self) -> Sequence[KeptProcess]:
+        """All service processes."""
+        return [*self.stores, *self.processors, self.gateway]
+
+    async def heal(self) -> None:
+        """Undo every fault that is not undone."""
+        for proxy in self.proxies:
+            proxy.heal()
+        for service in self.services:
+            service.resume()
+        for server in (self.nats, self.postgres):
+            if not server.is_running:
+                await server.start()
+
+    def zombie(self) -> KeptProcess:
+        """Describe one more processor, which takes its time between two heartbeats."""
+        never = {"TASKMILL_WORK_ACK_WAIT_SECONDS": "3600"}
+        return KeptProcess("zombie", "taskmill.processor", self.logs, {**self.processor_environment, **never})
+
+    async def restart_nats(self, *, without_data: bool = False) -> None:
+        """Kill nats-server and start it again, with or without what JetStream had on disk."""
+        await self.nats.kill()
+        if without_data:
+            shutil.rmtree(self.nats.data_dir / "jetstream")
+        await self.nats.start()
+
+    async def restart_postgres(self) -> None:
+        """Start a PostgreSQL that was killed or stopped."""
+        await self.postgres.wait()
+        await self.postgres.start()
+
+    async def in_progress(self) -> int | None:
+        """How many tasks are in progress; None when PostgreSQL does not say."""
+        try:
+            connection = await asyncpg.connect(self.postgres.url, timeout=5)
+            try:
+                return int(await connection.fetchval("SELECT count(*) FROM tasks WHERE status = 'in_progress'"))
+            finally:
+                await connection.close()
+        except (OSError, asyncpg.PostgresError, TimeoutError):
+            return None
+
+
+@asynccontextmanager
+async def running_stack(
+    directory: Path, *, stores: int, processors: int, has_small_disks: bool
+) -> AsyncIterator[ChaosStack]:
+    """Start everything, yield it once the gateway is ready, and end it.
+
+    Args:
+        directory: Where servers keep their data, and logs and the ledger are written.
+        stores: How many task stores.
+        processors: How many processors.
+        has_small_disks: Whether each server gets a disk of its own that can be filled.
+    """
+    async with AsyncExitStack() as cleanup:
+        nats_server, postgres = NatsServer(directory / "nats"), PostgresServer(directory / "postgres")
+        if has_small_disks:
+            await cleanup.enter_async_context(small_disks([nats_server.data_dir, postgres.data_dir]))
+        for server in (nats_server, postgres):
+            cleanup.push_async_callback(server.stop)
+            await server.start()
+        proxies = {name: TcpProxy(name) for name in ("gateway-nats", "store-nats", "processor-nats", "store-postgres")}
+        for name, proxy in proxies.items():
+            cleanup.push_async_callback(proxy.stop)
+            await proxy.start((postgres if name == "store-postgres" else nats_server).port)
+        await _migrate(postgres.url)
+        stack = _describe(directory, nats_server, postgres, proxies, stores=stores, processors=processors)
+        for service in stack.services:
+            cleanup.push_async_callback(service.stop)
+            service.start()
+        await eventually(lambda: is_ready(LOOPBACK, stack.gateway_port), within_seconds=READY_WITHIN_SECONDS)
+        yield stack
+        # All at once: one after the other their grace times would add up.
+        await asyncio.gather(*(service.stop() for service in stack.services))
+
+
+def _describe(
+    directory: Path,
+    nats_server: NatsServer,
+    postgres: PostgresServer,
+    proxies: dict[str, TcpProxy],
+    *,
+    stores: int,
+    processors: int,
+) -> ChaosStack:
+    logs = directory / "logs"
+    port = free_port()
+    database_url = postgres.url.replace(f":{postgres.port}/", f":{proxies['store-postgres'].port}/")
+    timers = {"TASKMILL_WORK_ACK_WAIT_SECONDS": str(ACK_WAIT_SECONDS), "TASKMILL_LEASE_SECONDS": str(LEASE_SECONDS)}
+
+    def environment(edge: str, **variables: str) -> dict[str, str]:
+        return {**timers, "TASKMILL_NATS_URL": f"nats://{LOOPBACK}:{proxies[edge].port}", **variables}
+
+    store_environment = environment("store-nats", TASKMILL_DATABASE_URL=database_url)
+    processor_environment = environment(
+        "processor-nats",
+        TASKMILL_APPS="tests.chaos.handlers:app",
+        **{LEDGER_VARIABLE: str(directory / "effects.jsonl")},
+    )
+    return ChaosStack(
+        nats=nats_server,
+        postgres=postgres,
+        gateway=KeptProcess("gateway", "taskmill.gateway", logs, environment("gateway-nats", TASKMILL_PORT=str(port))),
+        stores=[
+            KeptProcess(f"store-{number}", "taskmill.task_store", logs, store_environment)
+            for number in range(1, stores + 1)
+        ],
+        processors=[
+            KeptProcess(f"processor-{number}", "taskmill.processor", logs, processor_environment)
+            for number in range(1, processors + 1)
+        ],
+        proxies=list(proxies.values()),
+        gateway_port=port,
+        logs=logs,
+        processor_environment=processor_environment,
+    )
+
+
+async def _migrate(database_url: str) -> None:
+    from taskmill.task_store.migrations import upgrade
+
+    await asyncio.to_thread(upgrade, database_url)
