@@ -23,6 +23,14 @@ test: $(VENV)/.installed-dev ## Run every test on real servers
 test-docker: $(VENV)/.installed-dev ## Run the integration tests once more, on servers in Docker
 	TASKMILL_TEST_SERVERS=docker $(BIN)/python -m pytest tests/integration
 
+.PHONY: chaos
+chaos: $(VENV)/.installed-dev ## Inject every fault into the real system, and check what it promises (6 minutes)
+	$(BIN)/python -m tests.chaos $(CHAOS_OPTIONS)
+
+.PHONY: chaos-full
+chaos-full: $(VENV)/.installed-dev ## The same with a thousand kills, for hours
+	$(BIN)/python -m tests.chaos --full $(CHAOS_OPTIONS)
+
 .PHONY: check
 check: lint types imports drift test $(if $(filter 1,$(DOCKER_OK)),test-docker) ## Run exactly what CI runs
 
