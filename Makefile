@@ -16,12 +16,13 @@ run: $(VENV)/.installed ## Start everything on this machine: NATS, PostgreSQL an
 	@exec $(BIN)/taskmill up
 
 .PHONY: test
-test: $(VENV)/.installed-dev ## Run every test on real servers
-	$(BIN)/python -m pytest
+test: $(VENV)/.installed-dev ## Run every test, on real servers, but those that need Docker
+	$(BIN)/python -m pytest -m "not docker"
 
 .PHONY: test-docker
-test-docker: $(VENV)/.installed-dev ## Run the integration tests once more, on servers in Docker
-	TASKMILL_TEST_SERVERS=docker $(BIN)/python -m pytest tests/integration
+test-docker: $(VENV)/.installed-dev ## Run the tests that need Docker, and the integration tests on servers in Docker
+	$(BIN)/python -m pytest -m docker
+	$(if $(filter 0,$(DOCKER_OK)),,TASKMILL_TEST_SERVERS=docker $(BIN)/python -m pytest -m "not docker" tests/integration)
 
 .PHONY: chaos
 chaos: $(VENV)/.installed-dev ## Inject every fault into the real system, and check what it promises (6 minutes)
@@ -32,7 +33,7 @@ chaos-full: $(VENV)/.installed-dev ## The same with a thousand kills, for hours
 	$(BIN)/python -m tests.chaos --full $(CHAOS_OPTIONS)
 
 .PHONY: check
-check: lint types imports drift test $(if $(filter 1,$(DOCKER_OK)),test-docker) ## Run exactly what CI runs
+check: lint types imports drift test test-docker ## Run exactly what CI runs
 
 .PHONY: fmt
 fmt: $(VENV)/.installed-dev ## Format the code and mend what can be mended

@@ -168,7 +168,7 @@ async def test_a_delayed_task_is_queued_in_time(store: StoreClient) -> None:
 
 
 async def test_ten_thousand_are_due_at_once(store: StoreClient, database_url: str) -> None:
-    """All are queued once, in batches between which other requests are served; benchmarks say how fast."""
+    """All are queued once, in batches between which other requests are served."""
     next_year = (datetime.now(UTC) + timedelta(days=365)).isoformat()
     for _ in range(10):
         tasks = [{"id": new_id(), "title": "due", "run_at": next_year} for _ in range(1000)]
