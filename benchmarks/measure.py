@@ -48,6 +48,10 @@ class Client:
         """Tell whether every task with a label is completed."""
         return not self._ask("GET", f"/tasks?label={quote(label)}&{UNFINISHED}&limit=1")["items"]
 
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
     def _ask(self, method: str, path: str, body: str | None = None) -> dict[str, Any]:
         self._connection.request(method, path, body, {"Content-Type": "application/json"} if body else {})
         response = self._connection.getresponse()
