@@ -18,6 +18,7 @@ from taskmill.contracts.errors import (
 
 CODES = {
     "already_finished",
+    "bulk_operation_not_found",
     "bus_unavailable",
     "database_unavailable",
     "field_not_editable",

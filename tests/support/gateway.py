@@ -55,7 +55,7 @@ class RememberingStore:
 
 def gateway_app(store: RememberingStore) -> FastAPI:
     """A gateway that asks this store."""
-    return create_app(Store(store), is_bus_connected=lambda: store.is_bus_connected, new_task_id=lambda: NEW_TASK_ID)
+    return create_app(Store(store), is_bus_connected=lambda: store.is_bus_connected, new_id=lambda: NEW_TASK_ID)
 
 
 @asynccontextmanager

@@ -27,6 +27,7 @@ from taskmill.contracts.requests import (
 from taskmill.contracts.status import TaskStatus
 from taskmill.contracts.tasks import KindDefaults
 from taskmill.task_store.domain.batch import Batch
+from taskmill.task_store.domain.bulk_operations import BulkBook, BulkOperationState
 from taskmill.task_store.domain.idempotency import KeyBook, KeyedAnswer
 from taskmill.task_store.domain.kinds import KindBook
 from taskmill.task_store.domain.operations import (
@@ -67,6 +68,7 @@ def batch(
     max_waiting: int = 10,
     kinds: Mapping[str, KindDefaults] = MappingProxyType({}),
     keys: Iterable[KeyedAnswer] = (),
+    bulk_operations: Iterable[BulkOperationState] = (),
     now: datetime = NOW,
 ) -> Batch:
     """A batch that has read these states."""
@@ -77,6 +79,7 @@ def batch(
         queues=QueueBook(waiting, limit, max_waiting),
         kinds=KindBook(kinds),
         keys=KeyBook(keys),
+        bulk_operations=BulkBook(bulk_operations),
         rules=RULES,
         now=now,
         random=no_jitter,

@@ -9,6 +9,7 @@ TaskmillError
 │   ├── InvalidJsonError         invalid_json
 │   ├── PayloadTooLargeError     payload_too_large
 │   ├── TaskNotFoundError        task_not_found
+│   ├── BulkOperationNotFoundError bulk_operation_not_found
 │   ├── TaskExistsError          task_exists
 │   ├── RunActiveError           run_active
 │   ├── AlreadyFinishedError     already_finished
@@ -109,6 +110,13 @@ class TaskNotFoundError(RequestError):
 
     code = "task_not_found"
     detail = "No task has this id."
+
+
+class BulkOperationNotFoundError(RequestError):
+    """No bulk operation has this id, or it was completed long ago."""
+
+    code = "bulk_operation_not_found"
+    detail = "No bulk operation has this id; one that was completed is kept for some days."
 
 
 class TaskExistsError(RequestError):

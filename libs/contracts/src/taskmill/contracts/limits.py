@@ -35,11 +35,13 @@ MAX_TIMEOUT_SECONDS = 7 * 24 * 3600
 MAX_BACKOFF_SECONDS = 7 * 24 * 3600
 MAX_BACKOFF_FACTOR = 10
 MAX_IDEMPOTENCY_KEY_CHARS = 255
-MAX_BULK_IDS = 1_000
 MAX_PROCESSOR_ID_CHARS = 64
 
 MAX_BATCH_TASKS = 1_000
 """Tasks in one `POST /tasks/batch`."""
+
+MAX_BULK_IDS = 1_000
+"""Tasks that one bulk operation may name. A filter may be met by any number."""
 
 MAX_PAGE_ITEMS = 200
 """Items in one page of a list."""

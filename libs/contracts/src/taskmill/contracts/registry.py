@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
-from taskmill.contracts import requests, subjects
+from taskmill.contracts import bulk_operations, requests, subjects
 from taskmill.contracts.control import CancelAttempt
 from taskmill.contracts.errors import Problem
 from taskmill.contracts.events import EVENT_DATA, EventPage, TaskEvent
@@ -35,11 +35,16 @@ UPDATE = Command("update", requests.UpdateTask, Task)
 DELETE = Command("delete", requests.DeleteTask, requests.DeleteTaskReply)
 PROCESS = Command("process", requests.ProcessTask, Task)
 CANCEL = Command("cancel", requests.CancelTask, Task)
+START_BULK = Command("start_bulk", bulk_operations.StartBulkOperation, bulk_operations.BulkOperation)
+GET_BULK = Command("get_bulk", bulk_operations.GetBulkOperation, bulk_operations.BulkOperation)
 ATTEMPTS = Command("attempts", requests.ListAttempts, requests.AttemptPage)
 EVENTS = Command("events", requests.ListEvents, EventPage)
 HEALTH = Command("health", requests.CheckHealth, requests.StoreHealth)
 
-COMMANDS = (CREATE, CREATE_MANY, GET, LIST, UPDATE, DELETE, PROCESS, CANCEL, ATTEMPTS, EVENTS, HEALTH)
+COMMANDS = (
+    *(CREATE, CREATE_MANY, GET, LIST, UPDATE, DELETE, PROCESS, CANCEL),
+    *(START_BULK, GET_BULK, ATTEMPTS, EVENTS, HEALTH),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,19 +144,23 @@ class TaskSort(StrEnum):
 
 
 class TaskFilter(Request):
-    """Which tasks a list holds: those that meet every condition that is given."""
+    """Which tasks are meant, in a list or a bulk operation: those that meet every condition that is given."""
 
     status: Annotated[list[TaskStatus], Field(max_length=len(TaskStatus), description="Any of these.")] = []
     title: Annotated[
         Annotated[Text, StringConstraints(min_length=1, max_length=MAX_TITLE_CHARS)] | None,
         Field(description="A part of the title, in any case."),
     ] = None
-    kind: Kind | None = None
-    queue: Queue | None = None
-    priority: Priority | None = None
+    kind: Annotated[Kind | None, Field(description="Its kind.")] = None
+    queue: Annotated[Queue | None, Field(description="Its queue.")] = None
+    priority: Annotated[Priority | None, Field(description="Its priority.")] = None
     labels: Annotated[
         dict[LabelKey, LabelValue | None],
-        Field(max_length=MAX_LABEL_CONDITIONS, description="Labels that the task has; null: with any value."),
+        Field(
+            max_length=MAX_LABEL_CONDITIONS,
+            json_schema_extra={"additionalProperties": False},
+            description="Labels that the task has; null: with any value.",
+        ),
     ] = {}
     created_after: Annotated[GivenInstant | None, Field(description="Created at or after this instant.")] = None
     created_before: Annotated[GivenInstant | None, Field(description="Created before this instant.")] = None

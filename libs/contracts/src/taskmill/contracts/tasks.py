@@ -280,7 +280,7 @@ class Task(TaskSummary):
 
 
 class TaskReceipt(WireModel):
-    """What a bulk request answers of each task: enough to find it, small enough that a thousand fit a message."""
+    """What a batch is answered of each of its tasks: enough to find it, small enough that a thousand fit a message."""
 
     id: Annotated[UUID, Field(description="Identifies the task: a UUID, version 7.")]
     title: Title

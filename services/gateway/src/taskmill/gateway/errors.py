@@ -79,6 +79,7 @@ HTTP_ERRORS = {
     "malformed_http": HttpError(400, "No HTTP request"),
     "not_found": HttpError(404, "Nothing at this path"),
     "task_not_found": HttpError(404, "No such task"),
+    "bulk_operation_not_found": HttpError(404, "No such bulk operation"),
     "method_not_allowed": HttpError(405, "Method not allowed"),
     "request_timeout": HttpError(408, "The body did not arrive in time"),
     "already_finished": HttpError(409, "There is nothing to cancel"),

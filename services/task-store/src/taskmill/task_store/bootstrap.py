@@ -18,6 +18,7 @@ from taskmill.runtime.mailbox import BatchingMailbox
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.publisher import Publisher
 from taskmill.runtime.supervisor import RunState, StartError, Supervisor
+from taskmill.task_store.actors.bulk_operations import BulkOperations
 from taskmill.task_store.actors.commands import commands
 from taskmill.task_store.actors.connections import Connections
 from taskmill.task_store.actors.due_tasks import Alarm, DueTasks
@@ -27,6 +28,7 @@ from taskmill.task_store.actors.registrations import Registrations
 from taskmill.task_store.actors.relay import Relay
 from taskmill.task_store.actors.status_reports import StatusReports
 from taskmill.task_store.actors.streams import Streams
+from taskmill.task_store.adapters.bulk_operation_rows import BulkOperationRows
 from taskmill.task_store.adapters.database import COMMAND_TIMEOUT_SECONDS, CONNECT_TIMEOUT_SECONDS, Lane
 from taskmill.task_store.adapters.event_stream import EventStream
 from taskmill.task_store.adapters.expired_rows import ExpiredRows
@@ -34,7 +36,12 @@ from taskmill.task_store.adapters.processor_rows import ProcessorRows
 from taskmill.task_store.adapters.relay_log import RelayLog
 from taskmill.task_store.adapters.schema import schema_revision
 from taskmill.task_store.adapters.stalled_tasks import StalledTasks
-from taskmill.task_store.adapters.task_lists import TaskLists, list_engine
+from taskmill.task_store.adapters.task_lists import (
+    BULK_TIMEOUT_SECONDS,
+    LIST_TIMEOUT_SECONDS,
+    TaskLists,
+    list_engine,
+)
 from taskmill.task_store.adapters.task_reader import TaskReader
 from taskmill.task_store.adapters.task_writer import TaskWriter
 from taskmill.task_store.adapters.work_consumers import WorkConsumers
@@ -83,7 +90,8 @@ async def build(settings: TaskStoreSettings, *, now: Clock = utc_now) -> Supervi
         command_timeout=COMMAND_TIMEOUT_SECONDS,
         server_settings={"application_name": "taskmill reader"},
     )
-    engine = list_engine(url)
+    engine = list_engine(url, "lists", timeout_seconds=LIST_TIMEOUT_SECONDS)
+    bulk_engine = list_engine(url, "bulk operations", timeout_seconds=BULK_TIMEOUT_SECONDS)
     reader = TaskReader(pool)
 
     session = NatsSession(settings, client_name="task-store")
@@ -104,6 +112,7 @@ async def build(settings: TaskStoreSettings, *, now: Clock = utc_now) -> Supervi
         now=now,
     )
     alarm = Alarm(now)
+    bulk_alarm = asyncio.Event()
     writer = TaskWriter(
         writer_lane,
         rules=_run_rules(settings),
@@ -113,6 +122,7 @@ async def build(settings: TaskStoreSettings, *, now: Clock = utc_now) -> Supervi
         random=random.random,
         on_commit=relay.wake,
         on_scheduled=alarm.set,
+        on_bulk_operation=bulk_alarm.set,
     )
     writes = BatchingMailbox[Operation, Answer](
         "writes",
@@ -121,6 +131,8 @@ async def build(settings: TaskStoreSettings, *, now: Clock = utc_now) -> Supervi
         max_batch=MAX_OPERATIONS_IN_A_BATCH,
         deadline_seconds=WRITE_DEADLINE_SECONDS,
     )
+    bulk_rows = BulkOperationRows(pool)
+    bulk_operations = BulkOperations(bulk_rows, TaskLists(bulk_engine), writes, leadership, begun=bulk_alarm)
     processors = ProcessorRows(pool)
     registrations = Registrations(processors, consumers, knows_queue=writer.knows_queue, now=now)
     reconciler = Reconciler(
@@ -135,9 +147,16 @@ async def build(settings: TaskStoreSettings, *, now: Clock = utc_now) -> Supervi
     expired_keys = ExpiredKeys(
         ExpiredRows(expiry_lane), leadership, kept_for=timedelta(seconds=settings.idempotency_ttl_seconds), now=now
     )
-    store = Store(writes=writes, reads=reader, lists=TaskLists(engine), processors=processors, now=now)
+    store = Store(
+        writes=writes,
+        reads=reader,
+        lists=TaskLists(engine),
+        processors=processors,
+        bulk_operations=bulk_rows,
+        now=now,
+    )
     actors: list[Actor] = [
-        Connections([pool.close, engine.dispose, *(lane.close for lane in lanes)]),
+        Connections([pool.close, engine.dispose, bulk_engine.dispose, *(lane.close for lane in lanes)]),
         session,
         _streams(session, settings, consumers),
         leadership,
@@ -147,6 +166,7 @@ async def build(settings: TaskStoreSettings, *, now: Clock = utc_now) -> Supervi
         writes,
         DueTasks(reader, writes, alarm=alarm, now=now),
         reconciler,
+        bulk_operations,
         registrations,
         StatusReports(session, writes, greet=registrations.greet),
         commands(session, store, deadline_seconds=settings.request_timeout_seconds),

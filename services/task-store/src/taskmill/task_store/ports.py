@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from taskmill.contracts.requests import ListTasks
+from taskmill.task_store.domain.bulk_operations import BulkOperationState
 from taskmill.task_store.domain.cursors import ListPosition
 from taskmill.task_store.domain.operations import Answer, Operation
 from taskmill.task_store.domain.state import AttemptState, TaskState
@@ -78,3 +79,14 @@ class Processors(Protocol):
 
     async def services(self, seen_since: datetime) -> list[Service]:
         """What the processors do that said hello since an instant."""
+
+
+class BulkOperations(Protocol):
+    """Knows the bulk operations. Raises `DatabaseUnavailableError` when PostgreSQL is away."""
+
+    async def bulk_operation(self, operation_id: UUID) -> BulkOperationState:
+        """A bulk operation.
+
+        Raises:
+            BulkOperationNotFoundError: There is none with this id.
+        """

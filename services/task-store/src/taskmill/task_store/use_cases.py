@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from pydantic import TypeAdapter
 
+from taskmill.contracts.bulk_operations import GetBulkOperation, StartBulkOperation
 from taskmill.contracts.json_text import read_json
 from taskmill.contracts.requests import (
     REPLAYED_HEADER,
@@ -40,6 +41,7 @@ from taskmill.task_store.domain.cursors import (
 )
 from taskmill.task_store.domain.documents import (
     attempt_document,
+    bulk_operation_document,
     fitting,
     page_document,
     receipts_document,
@@ -49,10 +51,10 @@ from taskmill.task_store.domain.documents import (
 from taskmill.task_store.domain.operations import Answer, KeyedReply
 from taskmill.task_store.domain.state import TaskState
 from taskmill.task_store.domain.waiting import PROCESSOR_LIFE, Service, waiting_for
-from taskmill.task_store.ports import Lists, Processors, Reads, Writes
+from taskmill.task_store.ports import BulkOperations, Lists, Processors, Reads, Writes
 
-# A bulk request weighs as much as a thousand others: so many at most stand in one batch.
-MAX_BULK_REQUESTS_AT_ONCE = 4
+# A `CreateTasks` weighs as much as a thousand other requests: so many at most stand in one batch of the mailbox.
+MAX_LARGE_REQUESTS_AT_ONCE = 4
 
 _CREATE = TypeAdapter(CreateTask)
 _CREATE_MANY = TypeAdapter(CreateTasks)
@@ -62,6 +64,8 @@ _UPDATE = TypeAdapter(UpdateTask)
 _DELETE = TypeAdapter(DeleteTask)
 _PROCESS = TypeAdapter(ProcessTask)
 _CANCEL = TypeAdapter(CancelTask)
+_START_BULK = TypeAdapter(StartBulkOperation)
+_GET_BULK = TypeAdapter(GetBulkOperation)
 _ATTEMPTS = TypeAdapter(ListAttempts)
 _EVENTS = TypeAdapter(ListEvents)
 _HEALTH = TypeAdapter(CheckHealth)
@@ -77,8 +81,9 @@ class Store:
     reads: Reads
     lists: Lists
     processors: Processors
+    bulk_operations: BulkOperations
     now: Clock
-    bulk: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_BULK_REQUESTS_AT_ONCE))
+    large_requests: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_LARGE_REQUESTS_AT_ONCE))
 
 
 async def create_task(store: Store, body: bytes) -> bytes | Reply:
@@ -92,7 +97,7 @@ async def create_task(store: Store, body: bytes) -> bytes | Reply:
 async def create_tasks(store: Store, body: bytes) -> bytes | Reply:
     """`CreateTasks` → `CreateTasksReply`: all or none. Raises what `create_task` does."""
     request = read_json(_CREATE_MANY, body)
-    async with store.bulk:
+    async with store.large_requests:
         answer = await store.writes.ask(request)
     return receipts_document(answer.states) if answer.keyed is None else _keyed_reply(answer.keyed)
 
@@ -144,6 +149,21 @@ async def cancel_task(store: Store, body: bytes) -> bytes | Reply:
     Raises `TaskNotFoundError`, `RevisionMismatchError`, `AlreadyFinishedError`, `IdempotencyKeyReusedError`.
     """
     return _task_reply(await store.writes.ask(read_json(_CANCEL, body)))
+
+
+async def start_bulk_operation(store: Store, body: bytes) -> bytes | Reply:
+    """`StartBulkOperation` → `BulkOperation`. Raises `IdempotencyKeyReusedError`."""
+    answer = await store.writes.ask(read_json(_START_BULK, body))
+    if answer.keyed is not None:
+        return _keyed_reply(answer.keyed)
+    assert answer.bulk_operation is not None  # noqa: S101  (that is the answer to this request)
+    return bulk_operation_document(answer.bulk_operation)
+
+
+async def get_bulk_operation(store: Store, body: bytes) -> bytes:
+    """`GetBulkOperation` → `BulkOperation`. Raises `BulkOperationNotFoundError`."""
+    request = read_json(_GET_BULK, body)
+    return bulk_operation_document(await store.bulk_operations.bulk_operation(request.id))
 
 
 async def list_attempts(store: Store, body: bytes) -> bytes:

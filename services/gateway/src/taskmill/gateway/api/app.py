@@ -11,11 +11,12 @@ from starlette.types import ASGIApp
 from uuid_utils.compat import uuid7
 
 from taskmill.gateway.adapters.store import Store
+from taskmill.gateway.api.bulk_endpoints import BulkEndpoints
 from taskmill.gateway.api.documentation import DocumentationEndpoints
 from taskmill.gateway.api.health_endpoints import HealthEndpoints
 from taskmill.gateway.api.list_endpoints import ListEndpoints
 from taskmill.gateway.api.problems import ProblemDocument, install_problem_handlers
-from taskmill.gateway.api.routes import documentation_routes, health_routes, list_routes, task_routes
+from taskmill.gateway.api.routes import bulk_routes, documentation_routes, health_routes, list_routes, task_routes
 from taskmill.gateway.api.task_endpoints import TaskEndpoints
 
 
@@ -42,15 +43,13 @@ class Gateway(FastAPI):
         return document
 
 
-def create_app(
-    store: Store, *, is_bus_connected: Callable[[], bool], new_task_id: Callable[[], UUID] = uuid7
-) -> FastAPI:
+def create_app(store: Store, *, is_bus_connected: Callable[[], bool], new_id: Callable[[], UUID] = uuid7) -> FastAPI:
     """Build the application.
 
     Args:
         store: The task store.
         is_bus_connected: Whether NATS answers.
-        new_task_id: Makes the id of a new task, a UUID of version 7.
+        new_id: Makes the id of a new task or bulk operation, a UUID of version 7.
     """
     app = Gateway(
         title="Taskmill",
@@ -59,6 +58,10 @@ def create_app(
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         openapi_tags=[
             {"name": "tasks", "description": "Make, read, change, process and delete tasks."},
+            {
+                "name": "bulk operations",
+                "description": "Process, cancel and delete many tasks, and follow how far it is.",
+            },
             {"name": "history", "description": "What was done for a task, and what happened to it."},
             {"name": "health", "description": "How Taskmill is."},
             {"name": "documentation", "description": "What the answers mean."},
@@ -69,8 +72,9 @@ def create_app(
         # Nothing here sets OpenTelemetry up, and asking it costs each request a tenth of its CPU.
         telemetry={"tracing": False, "metrics": False, "logs": False},
         routes=[
-            *task_routes(TaskEndpoints(store, new_task_id)),
+            *task_routes(TaskEndpoints(store, new_id)),
             *list_routes(ListEndpoints(store)),
+            *bulk_routes(BulkEndpoints(store, new_id)),
             *health_routes(HealthEndpoints(store, is_bus_connected)),
             *documentation_routes(DocumentationEndpoints()),
         ],

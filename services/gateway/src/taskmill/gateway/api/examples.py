@@ -3,6 +3,7 @@
 from typing import Any
 
 TASK_ID = "01920f3e-8c2b-7c4e-9d51-3b1f0c6a7d42"
+OPERATION_ID = "01920f3e-9a10-7b1c-8f0e-5d2c1b0a9e84"
 
 NEW_TASK = {
     "title": "Fetch the front page",
@@ -17,6 +18,25 @@ NEW_TASK = {
 NEW_TASKS = {"tasks": [{"title": "First", "payload": 1, "process": True}, {"title": "Second", "priority": "high"}]}
 CHANGED_TASK = {"id": TASK_ID, "title": "Fetch the front page again", "priority": "high", "version": 1}
 TASK_PATCH = {"description": None, "labels": {"team": None, "owner": "ada"}, "backoff": {"cap_seconds": 60}}
+
+NEW_BULK_OPERATION = {
+    "action": "process",
+    "filter": {"status": ["failed"], "kind": "http-request", "created_after": "2026-11-24T00:00:00Z"},
+}
+BULK_OPERATION = {
+    "id": OPERATION_ID,
+    "action": "process",
+    "filter": {"status": ["failed"], "kind": "http-request", "created_after": "2026-11-24T00:00:00Z"},
+    "id_count": None,
+    "dry_run": False,
+    "force": False,
+    "status": "completed",
+    "waiting_for": None,
+    "counts": {"matched": 200, "done": 199, "refused": 1},
+    "refusals": {"run_active": 1},
+    "created_at": "2026-11-24T12:00:00.000000Z",
+    "finished_at": "2026-11-24T12:00:00.150000Z",
+}
 
 TASK = {
     "id": TASK_ID,

@@ -9,7 +9,7 @@ import json
 import re
 from typing import Annotated
 
-from fastapi import Header
+from fastapi import Header, Response
 from pydantic import BaseModel
 from pydantic.json_schema import SkipJsonSchema
 
@@ -65,3 +65,17 @@ def _key(header: str) -> str:
 def is_replayed(reply: Reply) -> bool:
     """Whether the store had given this reply before, to an earlier request under the same key."""
     return reply.headers.get(REPLAYED_HEADER) == "true"
+
+
+def json_response(reply: Reply, status: int, headers: dict[str, str] | None = None) -> Response:
+    """A reply of the store to a request that may have had a key, as it came; a header tells a replay.
+
+    Args:
+        reply: The reply.
+        status: The status code.
+        headers: What else clients are told.
+    """
+    response = Response(reply.body, status, headers=headers, media_type="application/json")
+    if is_replayed(reply):
+        response.headers["Idempotent-Replayed"] = "true"
+    return response

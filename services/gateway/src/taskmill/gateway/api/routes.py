@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from taskmill.contracts.bulk_operations import BulkOperation
 from taskmill.contracts.errors import (
     AlreadyFinishedError,
+    BulkOperationNotFoundError,
     BusUnavailableError,
     DatabaseUnavailableError,
     FieldNotEditableError,
@@ -22,6 +24,7 @@ from taskmill.contracts.events import EventPage
 from taskmill.contracts.requests import AttemptPage, CreateTasksReply, TaskPage
 from taskmill.contracts.tasks import Task
 from taskmill.gateway.api import examples
+from taskmill.gateway.api.bulk_endpoints import BulkEndpoints
 from taskmill.gateway.api.documentation import DocumentationEndpoints, ProblemKind
 from taskmill.gateway.api.health_endpoints import Health, HealthEndpoints, Liveness
 from taskmill.gateway.api.list_endpoints import ListEndpoints
@@ -203,6 +206,40 @@ def list_routes(endpoints: ListEndpoints) -> list[StrictRoute]:
             response_description="A page of events.",
             responses={200: {"headers": _NEXT, **examples.answer(examples.EVENT_PAGE)}},
             errors=_ON_A_TASK,
+        ),
+    ]
+
+
+def bulk_routes(endpoints: BulkEndpoints) -> list[StrictRoute]:
+    """Bulk operations."""
+    answer = examples.answer(examples.BULK_OPERATION)
+    location = {"Location": {**_LOCATION["Location"], "description": "The operation's path."}}
+    link = {"operationId": "getBulkOperation", "parameters": {"operation_id": "$response.body#/id"}}
+    return [
+        StrictRoute(
+            "/tasks/bulk",
+            endpoints.start,
+            methods=["POST"],
+            operation_id="startBulkOperation",
+            summary="Process, cancel or delete many tasks",
+            tags=["bulk operations"],
+            status_code=202,
+            response_model=BulkOperation,
+            response_description="The operation is stored, and will be carried out.",
+            responses={202: {"headers": {**location, **_REPLAYED}, "links": {"getBulkOperation": link}, **answer}},
+            errors=[*_UNAVAILABLE, IdempotencyKeyReusedError],
+        ),
+        StrictRoute(
+            "/operations/{operation_id:uuid}",
+            endpoints.get,
+            methods=["GET"],
+            operation_id="getBulkOperation",
+            summary="Read a bulk operation",
+            tags=["bulk operations"],
+            response_model=BulkOperation,
+            response_description="How far it is.",
+            responses={200: answer},
+            errors=[*_UNAVAILABLE, BulkOperationNotFoundError],
         ),
     ]
 

@@ -25,7 +25,7 @@ from taskmill.gateway.adapters.store import Store
 from taskmill.gateway.api import examples
 from taskmill.gateway.api.bodies import NO_OPTIONS, NewTasks, NoOptions, TaskDocument, TaskPatch
 from taskmill.gateway.api.conditional import etag, expected_revision, is_unmodified
-from taskmill.gateway.api.idempotency import IdempotencyKeyHeader, idempotency, is_replayed
+from taskmill.gateway.api.idempotency import IdempotencyKeyHeader, idempotency, is_replayed, json_response
 from taskmill.gateway.api.queries import DeleteQuery
 from taskmill.runtime.requests import Reply
 
@@ -79,7 +79,7 @@ class TaskEndpoints:
         # A replayed reply tells of the task that the first request made.
         task_id = _head(reply).id if is_replayed(reply) else command.id
         # Whatever creation does, for clients it is one change: the first revision.
-        return _task_response(reply, 201, {"Location": _path(task_id), "ETag": etag(1)})
+        return json_response(reply, 201, {"Location": _path(task_id), "ETag": etag(1)})
 
     async def create_many(
         self,
@@ -91,7 +91,7 @@ class TaskEndpoints:
             tasks=[self._create_task(task) for task in body.tasks],
             idempotency=idempotency(idempotency_key, "POST /tasks/batch", body),
         )
-        return _task_response(await self._store.ask(registry.CREATE_MANY, command), 201)
+        return json_response(await self._store.ask(registry.CREATE_MANY, command), 201)
 
     async def get(self, task_id: TaskId, if_none_match: IfNoneMatch = None) -> Response:
         """Read a task, whole. The ETag changes with its status and its editable fields, not with its progress."""
@@ -99,7 +99,7 @@ class TaskEndpoints:
         revision = _head(reply).revision
         if is_unmodified(if_none_match, revision):
             return Response(status_code=304, headers={"ETag": etag(revision)})
-        return _task_response(reply, 200, {"ETag": etag(revision)})
+        return json_response(reply, 200, {"ETag": etag(revision)})
 
     async def replace(
         self,
@@ -160,7 +160,7 @@ class TaskEndpoints:
             idempotency=idempotency(idempotency_key, f"POST {_path(task_id)}/process", body),
         )
         reply = await self._store.ask(registry.PROCESS, command)
-        return _task_response(reply, 202, {"Location": _path(task_id), "ETag": etag(_head(reply).revision)})
+        return json_response(reply, 202, {"Location": _path(task_id), "ETag": etag(_head(reply).revision)})
 
     async def cancel(
         self,
@@ -183,7 +183,7 @@ class TaskEndpoints:
         reply = await self._store.ask(registry.CANCEL, command)
         task = _head(reply)
         status = 200 if task.status is TaskStatus.CANCELLED else 202
-        return _task_response(reply, status, {"Location": _path(task_id), "ETag": etag(task.revision)})
+        return json_response(reply, status, {"Location": _path(task_id), "ETag": etag(task.revision)})
 
     def _create_task(self, task: NewTask, idempotency_key: IdempotencyKey | None = None) -> CreateTask:
         # Constructed, not validated: it was validated as a NewTask, and the payload alone may be 256 KiB.
@@ -194,20 +194,13 @@ class TaskEndpoints:
 
     async def _update(self, command: UpdateTask) -> Response:
         reply = await self._store.ask(registry.UPDATE, command)
-        return _task_response(reply, 200, {"ETag": etag(_head(reply).revision)})
+        return json_response(reply, 200, {"ETag": etag(_head(reply).revision)})
 
     async def _expected_revision(self, task_id: TaskId, if_match: str | None) -> int | None:
         async def read_revision() -> int:
             return _head(await self._store.ask(registry.GET, GetTask(id=task_id))).revision
 
         return await expected_revision(if_match, read_revision)
-
-
-def _task_response(reply: Reply, status: int, headers: dict[str, str] | None = None) -> Response:
-    response = Response(reply.body, status, headers=headers, media_type="application/json")
-    if is_replayed(reply):
-        response.headers["Idempotent-Replayed"] = "true"
-    return response
 
 
 def _path(task_id: UUID) -> str:

@@ -21,6 +21,8 @@ _USE_CASES: dict[registry.Command, Callable[[Store, bytes], Awaitable[bytes | Re
     registry.DELETE: use_cases.delete_task,
     registry.PROCESS: use_cases.process_task,
     registry.CANCEL: use_cases.cancel_task,
+    registry.START_BULK: use_cases.start_bulk_operation,
+    registry.GET_BULK: use_cases.get_bulk_operation,
     registry.ATTEMPTS: use_cases.list_attempts,
     registry.EVENTS: use_cases.list_events,
     registry.HEALTH: use_cases.check_health,

@@ -1,4 +1,4 @@
-"""Removes idempotency keys when they have been kept long enough, and processors that are long gone."""
+"""Removes idempotency keys and completed bulk operations when they have been kept long enough, and lost processors."""
 
 import asyncio
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from taskmill.task_store.adapters.expired_rows import ExpiredRows
 
 _log = structlog.get_logger(__name__)
 
-MAX_KEYS_AT_ONCE = 1_000
+MAX_ROWS_AT_ONCE = 1_000
 LOOK_INTERVAL_SECONDS = 60
 NEXT_BATCH_SECONDS = 0.1
 """The pause while there are more, so that removing them does not get in the way of anything."""
@@ -26,9 +26,9 @@ class ExpiredKeys(Actor):
     """Looks every minute, in the store that leads the relay.
 
     Args:
-        rows: Where the keys are.
+        rows: Where they are.
         leadership: Says whether this store leads.
-        kept_for: How long a key is kept.
+        kept_for: How long a key is kept, and a bulk operation after its end.
         now: The clock.
     """
 
@@ -55,12 +55,14 @@ class ExpiredKeys(Actor):
             if not self._leadership.is_leader:
                 continue
             try:
-                deleted = await self._rows.delete_keys(self._now() - self._kept_for, MAX_KEYS_AT_ONCE)
+                before = self._now() - self._kept_for
+                deleted = await self._rows.delete_keys(before, MAX_ROWS_AT_ONCE)
+                deleted += await self._rows.delete_bulk_operations(before, MAX_ROWS_AT_ONCE)
                 await self._rows.delete_processors(self._now() - PROCESSORS_KEPT_FOR)
             except UnavailableError as error:
                 _log.warning("expired_keys.postponed", code=error.code)
                 continue
-            if deleted == MAX_KEYS_AT_ONCE:
+            if deleted >= MAX_ROWS_AT_ONCE:
                 pause_seconds = NEXT_BATCH_SECONDS
 
     async def _leadership_or_stop(self) -> None:

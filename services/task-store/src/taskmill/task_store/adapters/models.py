@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Double, ForeignKey, Identity, Index, MetaData, Text, UniqueConstraint, text
+from sqlalchemy import BigInteger, Double, ForeignKey, Identity, Index, MetaData, Text, UniqueConstraint, Uuid, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSON, JSONB, TIMESTAMP
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -186,3 +186,29 @@ class IdempotencyKeyRow(Base):
     created_at: Mapped[datetime]
 
     __table_args__ = (Index(None, "created_at"),)
+
+
+class BulkOperationRow(Base):
+    """A bulk operation as it stands. `domain.bulk_operations.BulkOperationState` says what its columns mean."""
+
+    __tablename__ = "bulk_operations"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    action: Mapped[str]
+    filter: Mapped[Any | None] = mapped_column(JSON)
+    ids: Mapped[list[UUID] | None] = mapped_column(ARRAY(Uuid))
+    dry_run: Mapped[bool]
+    force: Mapped[bool]
+    status: Mapped[str]
+    waiting_for: Mapped[str | None]
+    position: Mapped[str | None]
+    matched: Mapped[int] = mapped_column(BigInteger)
+    done: Mapped[int] = mapped_column(BigInteger)
+    refusals: Mapped[Any] = mapped_column(JSON)
+    created_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        Index(None, "created_at", "id", postgresql_where=text("status = 'running'")),
+        Index(None, "finished_at", postgresql_where=text("finished_at IS NOT NULL")),
+    )

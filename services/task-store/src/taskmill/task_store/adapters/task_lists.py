@@ -20,28 +20,35 @@ from taskmill.task_store.adapters.database import (
 )
 from taskmill.task_store.adapters.models import AttemptRow, TaskRow
 from taskmill.task_store.adapters.rows import task_state
-from taskmill.task_store.domain.cursors import ListPosition
+from taskmill.task_store.domain.bulk_operations import BulkChunk, BulkOperationState, Candidate
+from taskmill.task_store.domain.cursors import ListPosition, list_cursor, parse_list_cursor
 from taskmill.task_store.domain.state import AttemptState, TaskState
 
-# A filter that finds next to nothing in millions of tasks must not keep a connection busy for long.
-_STATEMENT_TIMEOUT_MILLISECONDS = "2000"
+LIST_TIMEOUT_SECONDS = 2
+"""A filter that finds next to nothing in millions of tasks must not keep a connection busy for long."""
+
+BULK_TIMEOUT_SECONDS = 60
+"""Nobody waits for a bulk operation: it may read all tasks to find some."""
 
 
-def list_engine(database_url: str) -> AsyncEngine:
+def list_engine(database_url: str, name: str, *, timeout_seconds: int) -> AsyncEngine:
     """The engine that lists are read with; it connects when it is used.
 
     Args:
         database_url: As asyncpg takes it.
+        name: Appears in `pg_stat_activity`.
+        timeout_seconds: How long a query may take.
     """
 
     async def connect() -> "asyncpg.Connection[asyncpg.Record]":
         return await asyncpg.connect(
             database_url,
             timeout=CONNECT_TIMEOUT_SECONDS,
-            command_timeout=COMMAND_TIMEOUT_SECONDS,
+            # PostgreSQL ends a query that takes too long by itself, if it is still there.
+            command_timeout=timeout_seconds + COMMAND_TIMEOUT_SECONDS,
             server_settings={
-                "application_name": "taskmill lists",
-                "statement_timeout": _STATEMENT_TIMEOUT_MILLISECONDS,
+                "application_name": f"taskmill {name}",
+                "statement_timeout": str(timeout_seconds * 1000),
             },
         )
 
@@ -88,6 +95,20 @@ class TaskLists:
         )
         return [AttemptState._make(row) for row in await self._rows(query)]
 
+    async def chunk(self, operation: BulkOperationState, limit: int) -> BulkChunk:
+        """The next tasks that meet the filter of a bulk operation, oldest first, at most `limit`.
+
+        Those that were created after it are not its concern: so it ends, and meets a task once that fails again.
+
+        Raises:
+            DatabaseUnavailableError: PostgreSQL cannot be asked, or takes too long to find them.
+        """
+        rows = await self._rows(chunk_query(operation, limit))
+        candidates = [
+            Candidate(row.id, row.revision, list_cursor(ListPosition(row.created_at, row.id))) for row in rows[:limit]
+        ]
+        return BulkChunk(operation.id, operation.position, tuple(candidates), is_last=len(rows) <= limit)
+
     async def _rows(self, query: Select[Any]) -> Sequence[Row[Any]]:
         async with translated_errors(), _bare_errors(), self._engine.connect() as connection:
             rows: Sequence[Row[Any]] = (await connection.execute(query)).all()
@@ -106,6 +127,17 @@ def task_query(request: ListTasks, after: ListPosition | None) -> Select[Any]:
         query = query.where(position > end if is_oldest_first else position < end)
     order = [TaskRow.created_at, TaskRow.id]
     return query.order_by(*(order if is_oldest_first else [column.desc() for column in order])).limit(request.limit + 1)
+
+
+def chunk_query(operation: BulkOperationState, limit: int) -> Select[Any]:
+    """The query for the tasks that a bulk operation comes to next, and one more."""
+    conditions = [] if operation.conditions is None else _conditions(operation.conditions)
+    columns: list[Any] = [TaskRow.id, TaskRow.revision, TaskRow.created_at]
+    query = select(*columns).where(*conditions, TaskRow.created_at < operation.created_at)
+    if operation.position is not None:
+        after = parse_list_cursor(operation.position)
+        query = query.where(tuple_(TaskRow.created_at, TaskRow.id) > tuple_(literal(after.created_at), after.id))
+    return query.order_by(TaskRow.created_at, TaskRow.id).limit(limit + 1)
 
 
 def _conditions(wanted: TaskFilter) -> list[ColumnElement[bool]]:

@@ -18,15 +18,18 @@ from taskmill.runtime.clock import Clock
 from taskmill.runtime.failpoint import failpoint
 from taskmill.runtime.mailbox import BatchRefusedError
 from taskmill.task_store.adapters import statements
+from taskmill.task_store.adapters.bulk_operation_rows import read_bulk_operations, write_bulk_operations
 from taskmill.task_store.adapters.database import Lane
 from taskmill.task_store.adapters.known_names import KnownNames
 from taskmill.task_store.adapters.rows import arrays, json_rows, kind_row, task_state
 from taskmill.task_store.domain.batch import Batch
+from taskmill.task_store.domain.bulk_operations import BulkBook, BulkChunk
 from taskmill.task_store.domain.idempotency import KeyBook, KeyedAnswer
 from taskmill.task_store.domain.kinds import KindBook
 from taskmill.task_store.domain.operations import (
     Answer,
     Operation,
+    is_of_bulk_operation,
     named_key,
     named_queues,
     named_tasks,
@@ -58,6 +61,7 @@ class TaskWriter:
         random: Returns a number from 0 to 1, for the jitter of retries.
         on_commit: Called after each commit that wrote events.
         on_scheduled: Called after a commit with the time at which the first of the tasks that it scheduled is due.
+        on_bulk_operation: Called after a commit that began bulk operations.
     """
 
     def __init__(
@@ -71,6 +75,7 @@ class TaskWriter:
         random: Callable[[], float],
         on_commit: Callable[[], None],
         on_scheduled: Callable[[datetime], None],
+        on_bulk_operation: Callable[[], None],
     ) -> None:
         self._lane = lane
         self._rules = rules
@@ -80,6 +85,7 @@ class TaskWriter:
         self._random = random
         self._on_commit = on_commit
         self._on_scheduled = on_scheduled
+        self._on_bulk_operation = on_bulk_operation
         self._known = KnownNames()
 
     def knows_queue(self, name: str) -> bool:
@@ -98,7 +104,7 @@ class TaskWriter:
         """
         async with self._lane.connection() as connection:
             await self._known.refresh_kinds(connection)
-            if self._knows_queues_of(operations):
+            if self._may_load_unlocked(operations):
                 try:
                     return await self._apply_at_once(connection, operations)
                 except _CONFLICTS:
@@ -131,7 +137,7 @@ class TaskWriter:
         await self._known.read_queues(connection)
         batch = await self._load(connection, operations, used_ids=[row["task_id"] for row in used])
         answers = _decide(batch, operations)
-        await _write_names(connection, batch)
+        await _write_rare(connection, batch)
         try:
             await self._write(connection, batch)
         except StaleStateError as error:
@@ -147,6 +153,8 @@ class TaskWriter:
         edits = filter(wants_documents, operations)
         whole_ids = {task_id for operation in edits for task_id in named_tasks(operation)}
         rows = await connection.fetch(statements.LOAD, task_ids, whole_ids) if task_ids else []
+        chunks = [operation for operation in operations if isinstance(operation, BulkChunk)]
+        bulk = await read_bulk_operations(connection, [chunk.operation_id for chunk in chunks]) if chunks else []
         names = [name for operation in operations if (name := named_key(operation)) is not None]
         answers = await connection.fetch(statements.STORED_ANSWERS, *arrays(names, 2)) if names else []
         return Batch(
@@ -155,19 +163,23 @@ class TaskWriter:
             queues=QueueBook(self._known.queues, self._max_queues, self._max_queued_tasks),
             kinds=KindBook(self._known.kinds),
             keys=KeyBook(map(KeyedAnswer._make, answers)),
+            bulk_operations=BulkBook(bulk),
             rules=self._rules,
             now=self._now(),
             random=self._random,
         )
 
-    def _knows_queues_of(self, operations: Sequence[Operation]) -> bool:
-        """Whether no new queue is named: how many there are may be asked under the lock only."""
-        return all(self._known.queues.keys() >= set(named_queues(operation)) for operation in operations)
+    def _may_load_unlocked(self, operations: Sequence[Operation]) -> bool:
+        """Whether nothing is named that may be read under the lock only: the number of queues, and bulk operations."""
+        return all(
+            self._known.queues.keys() >= set(named_queues(operation)) and not is_of_bulk_operation(operation)
+            for operation in operations
+        )
 
     async def _write(self, connection: "Connection[Record]", batch: Batch) -> None:
         failpoint("store.before_commit")
         changed, deleted, counted, keys = batch.changed, batch.deleted, batch.queues.changes, batch.keys.added
-        if not (batch.events or changed):
+        if not (batch.events or changed or keys):
             return
         try:
             waiting = await connection.fetchval(
@@ -194,15 +206,18 @@ class TaskWriter:
             self._on_commit()
         if batch.next_run_at is not None:
             self._on_scheduled(batch.next_run_at)
+        if batch.bulk_operations.added:
+            self._on_bulk_operation()
 
 
-async def _write_names(connection: "Connection[Record]", batch: Batch) -> None:
-    """Write the queues that a batch added, and what it changed of kinds: both are rare."""
+async def _write_rare(connection: "Connection[Record]", batch: Batch) -> None:
+    """Write the queues that a batch added, and what it changed of kinds and of bulk operations: all are rare."""
     if batch.queues.added:
         await connection.execute(statements.ADD_QUEUES, batch.queues.added)
     if batch.kinds.changed:
         rows = [kind_row(name, defaults) for name, defaults in batch.kinds.changed.items()]
         await connection.execute(statements.DECLARE_KINDS, json_rows(rows))
+    await write_bulk_operations(connection, batch.bulk_operations)
 
 
 def _decide(batch: Batch, operations: Sequence[Operation]) -> list[Answer | RequestError]:

@@ -8,13 +8,23 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from uuid import UUID
 
+from taskmill.contracts.bulk_operations import StartBulkOperation
 from taskmill.contracts.errors import TaskExistsError, TaskNotFoundError, TooManyQueuesError
 from taskmill.contracts.reports import Hello, ReportBundle
-from taskmill.contracts.requests import CancelTask, CreateTask, CreateTasks, DeleteTask, IdempotencyKey, ProcessTask
+from taskmill.contracts.requests import (
+    CancelTask,
+    CreateTask,
+    CreateTasks,
+    DeleteTask,
+    IdempotencyKey,
+    ProcessTask,
+    UpdateTask,
+)
 from taskmill.contracts.status import TaskStatus
+from taskmill.task_store.domain.bulk_operations import BulkBook, BulkChunk
 from taskmill.task_store.domain.creation import decide_create
 from taskmill.task_store.domain.decision import Decision
-from taskmill.task_store.domain.documents import receipts_document, task_document
+from taskmill.task_store.domain.documents import bulk_operation_document, receipts_document, task_document
 from taskmill.task_store.domain.editing import check_revision, decide_delete, decide_update
 from taskmill.task_store.domain.endings import cancel_at_once, decide_cancel, decide_expiry
 from taskmill.task_store.domain.events import LoggedEvent
@@ -27,6 +37,7 @@ from taskmill.task_store.domain.operations import (
     MakeDue,
     Operation,
     Redispatch,
+    Request,
     TaskRequest,
     named_tasks,
 )
@@ -48,6 +59,7 @@ class Batch:
         queues: The queues.
         kinds: What is declared for kinds.
         keys: The idempotency keys of the operations.
+        bulk_operations: The bulk operations that the operations carry on.
         rules: What the operator decides about runs.
         now: The moment of the whole batch.
         random: Returns a number from 0 to 1, for the jitter of retries.
@@ -61,6 +73,7 @@ class Batch:
         queues: QueueBook,
         kinds: KindBook,
         keys: KeyBook,
+        bulk_operations: BulkBook,
         rules: RunRules,
         now: datetime,
         random: Callable[[], float],
@@ -74,6 +87,7 @@ class Batch:
         self.queues = queues
         self.kinds = kinds
         self.keys = keys
+        self.bulk_operations = bulk_operations
         self.events: list[LoggedEvent] = []
         self._attempts: dict[tuple[UUID, int], AttemptState] = {}
         self.next_run_at: datetime | None = None
@@ -89,13 +103,18 @@ class Batch:
             case ReportBundle():
                 self._hear(operation)
                 return Answer()
-            case CreateTask() | CreateTasks() | ProcessTask() | CancelTask() if operation.idempotency is not None:
-                return self._answer_once(operation, operation.idempotency)
             case MakeDue() | Redispatch() | ExpireCancellations():
                 self._carry_on(operation)
                 return Answer()
+            case BulkChunk():
+                book = self.bulk_operations
+                return Answer(bulk_operation=book.carry_out(operation, self._states, self._change, self._now))
+            case UpdateTask() | DeleteTask():
+                return self._serve(operation)
+            case _ if operation.idempotency is None:
+                return self._serve(operation)
             case _:
-                return Answer(self._serve(operation))
+                return self._answer_once(operation, operation.idempotency)
 
     @property
     def created(self) -> list[TaskState]:
@@ -127,20 +146,21 @@ class Batch:
         stored = self.keys.find(name, idempotency.fingerprint)
         if stored is not None:
             return Answer(keyed=KeyedReply(stored, is_replayed=True))
-        states = self._serve(request)
-        document = receipts_document(states) if isinstance(request, CreateTasks) else task_document(states[0])
-        answer = KeyedAnswer(*name, idempotency.fingerprint, document.decode(), self._now)
-        self.keys.keep(answer)
-        return Answer(states, KeyedReply(answer.answer, is_replayed=False))
+        answer = self._serve(request)
+        document = _document(request, answer).decode()
+        self.keys.keep(KeyedAnswer(*name, idempotency.fingerprint, document, self._now))
+        return answer._replace(keyed=KeyedReply(document, is_replayed=False))
 
-    def _serve(self, request: CreateTask | CreateTasks | TaskRequest) -> tuple[TaskState, ...]:
+    def _serve(self, request: Request) -> Answer:
         match request:
             case CreateTask():
-                return self._create([request])
+                return Answer(self._create([request]))
             case CreateTasks():
-                return self._create(request.tasks)
+                return Answer(self._create(request.tasks))
+            case StartBulkOperation():
+                return Answer(bulk_operation=self.bulk_operations.start(request, self._now))
             case _:
-                return (self._change(request),)
+                return Answer((self._change(request),))
 
     def _create(self, requests: list[CreateTask]) -> tuple[TaskState, ...]:
         new_ids: set[UUID] = set()
@@ -229,3 +249,9 @@ class Batch:
         if decision.attempt is not None:
             self._attempts[decision.attempt.task_id, decision.attempt.attempt] = decision.attempt
         return state
+
+
+def _document(request: KeyedRequest, answer: Answer) -> bytes:
+    if answer.bulk_operation is not None:
+        return bulk_operation_document(answer.bulk_operation)
+    return receipts_document(answer.states) if isinstance(request, CreateTasks) else task_document(answer.states[0])

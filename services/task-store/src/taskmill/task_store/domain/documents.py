@@ -11,6 +11,7 @@ import orjson
 
 from taskmill.contracts.limits import MAX_BODY_BYTES
 from taskmill.contracts.tasks import WaitingFor
+from taskmill.task_store.domain.bulk_operations import BulkOperationState
 from taskmill.task_store.domain.state import AttemptState, TaskState
 
 
@@ -43,6 +44,27 @@ def attempt_document(attempt: AttemptState) -> bytes:
             "outcome": attempt.outcome,
             "error": _fragment(attempt.error),
             "traceback": attempt.traceback,
+        }
+    )
+
+
+def bulk_operation_document(operation: BulkOperationState) -> bytes:
+    """A `BulkOperation`."""
+    refusals: dict[str, int] = orjson.loads(operation.refusals)
+    return _dump(
+        {
+            "id": str(operation.id),
+            "action": operation.action,
+            "filter": _fragment(operation.filter),
+            "id_count": None if operation.ids is None else len(operation.ids),
+            "dry_run": operation.dry_run,
+            "force": operation.force,
+            "status": operation.status,
+            "waiting_for": operation.waiting_for,
+            "counts": {"matched": operation.matched, "done": operation.done, "refused": sum(refusals.values())},
+            "refusals": refusals,
+            "created_at": operation.created_at,
+            "finished_at": operation.finished_at,
         }
     )
 

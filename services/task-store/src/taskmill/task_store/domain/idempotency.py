@@ -4,10 +4,11 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import NamedTuple
 
+from taskmill.contracts.bulk_operations import StartBulkOperation
 from taskmill.contracts.errors import IdempotencyKeyReusedError
 from taskmill.contracts.requests import CancelTask, CreateTask, CreateTasks, IdempotencyKey, ProcessTask
 
-KeyedRequest = CreateTask | CreateTasks | ProcessTask | CancelTask
+KeyedRequest = CreateTask | CreateTasks | ProcessTask | CancelTask | StartBulkOperation
 
 
 class KeyName(NamedTuple):
@@ -69,4 +70,6 @@ def key_name(request: KeyedRequest, idempotency: IdempotencyKey) -> KeyName:
             scope = f"process:{request.id}"
         case CancelTask():
             scope = f"cancel:{request.id}"
+        case StartBulkOperation():
+            scope = "start-bulk"
     return KeyName(scope, idempotency.key)

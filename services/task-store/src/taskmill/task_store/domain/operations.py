@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from typing import NamedTuple
 from uuid import UUID
 
+from taskmill.contracts.bulk_operations import StartBulkOperation
 from taskmill.contracts.reports import Hello, ReportBundle
 from taskmill.contracts.requests import CancelTask, CreateTask, CreateTasks, DeleteTask, ProcessTask, UpdateTask
 from taskmill.contracts.tasks import DEFAULT_QUEUE
-from taskmill.task_store.domain.idempotency import KeyName, key_name
+from taskmill.task_store.domain.bulk_operations import BulkChunk, BulkOperationState
+from taskmill.task_store.domain.idempotency import KeyedRequest, KeyName, key_name
 from taskmill.task_store.domain.state import TaskState
 
 
@@ -31,7 +33,9 @@ class ExpireCancellations(NamedTuple):
 
 
 TaskRequest = UpdateTask | DeleteTask | ProcessTask | CancelTask
-Operation = CreateTask | CreateTasks | TaskRequest | ReportBundle | MakeDue | Redispatch | ExpireCancellations
+Request = CreateTask | CreateTasks | TaskRequest | StartBulkOperation
+Operation = Request | ReportBundle | MakeDue | Redispatch | ExpireCancellations | BulkChunk
+"""No bulk operation: that is begun by one of these, `StartBulkOperation`, and carried out by others, `BulkChunk`."""
 
 
 class KeyedReply(NamedTuple):
@@ -50,6 +54,8 @@ class Answer(NamedTuple):
     """The tasks that a request asked to change, as they are now, in its order. Empty for a replay."""
     keyed: KeyedReply | None = None
     """For requests under an idempotency key."""
+    bulk_operation: BulkOperationState | None = None
+    """The bulk operation that was begun, or that a chunk belongs to, as it is now."""
 
 
 def named_tasks(operation: Operation) -> list[UUID]:
@@ -61,7 +67,9 @@ def named_tasks(operation: Operation) -> list[UUID]:
             return list(operation.task_ids)
         case Redispatch():
             return list(operation.lost)
-        case CreateTask() | CreateTasks():
+        case BulkChunk():
+            return [candidate.id for candidate in operation.candidates]
+        case CreateTask() | CreateTasks() | StartBulkOperation():
             return []
         case _:
             return [operation.id]
@@ -74,9 +82,14 @@ def wants_documents(operation: Operation) -> bool:
 
 def named_key(operation: Operation) -> KeyName | None:
     """The idempotency key of an operation, if it has one."""
-    if isinstance(operation, (CreateTask, CreateTasks, ProcessTask, CancelTask)) and operation.idempotency is not None:
+    if isinstance(operation, KeyedRequest) and operation.idempotency is not None:
         return key_name(operation, operation.idempotency)
     return None
+
+
+def is_of_bulk_operation(operation: Operation) -> bool:
+    """Whether an operation begins a bulk operation, or carries it on."""
+    return isinstance(operation, (StartBulkOperation, BulkChunk))
 
 
 def new_tasks(operation: Operation) -> list[CreateTask]:

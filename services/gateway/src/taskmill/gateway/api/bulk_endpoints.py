@@ -1,0 +1,65 @@
+"""Endpoints of bulk operations."""
+
+from collections.abc import Callable
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Body, Path, Response
+from pydantic import BaseModel, TypeAdapter
+
+from taskmill.contracts import registry
+from taskmill.contracts.bulk_operations import GetBulkOperation, NewBulkOperation, StartBulkOperation
+from taskmill.gateway.adapters.store import Store
+from taskmill.gateway.api import examples
+from taskmill.gateway.api.idempotency import IdempotencyKeyHeader, idempotency, json_response
+
+OperationId = Annotated[UUID, Path(description="The bulk operation's id, a UUID.")]
+
+
+class _OperationHead(BaseModel):
+    """The one field of a bulk operation that the gateway reads."""
+
+    id: UUID
+
+
+_OPERATION_HEAD = TypeAdapter(_OperationHead)
+
+
+class BulkEndpoints:
+    """What can be done with many tasks at once.
+
+    Args:
+        store: The task store.
+        new_operation_id: Makes the id of a new operation, a UUID of version 7.
+    """
+
+    def __init__(self, store: Store, new_operation_id: Callable[[], UUID]) -> None:
+        self._store = store
+        self._new_operation_id = new_operation_id
+
+    async def start(
+        self,
+        body: Annotated[NewBulkOperation, Body(openapi_examples=examples.body(examples.NEW_BULK_OPERATION))],
+        idempotency_key: IdempotencyKeyHeader = None,
+    ) -> Response:
+        """Process, cancel or delete many tasks: those that meet a filter, or those that are named.
+
+        The filter has the conditions of the list of tasks; it takes in tasks that exist now, and each once. The
+        operation is stored, and carried out in the background; follow it at the path in `Location`. Each task is asked
+        as by its own endpoint: `refusals` counts those to which it could not be done, by the code of the error. A queue
+        that is full is waited for.
+        """
+        given = {*body.model_fields_set, "id", "idempotency"}
+        command = StartBulkOperation.model_construct(
+            given,
+            id=self._new_operation_id(),
+            idempotency=idempotency(idempotency_key, "POST /tasks/bulk", body),
+            **vars(body),
+        )
+        reply = await self._store.ask(registry.START_BULK, command)
+        operation_id = _OPERATION_HEAD.validate_json(reply.body).id
+        return json_response(reply, 202, {"Location": f"/operations/{operation_id}"})
+
+    async def get(self, operation_id: OperationId) -> Response:
+        """Read how far a bulk operation is. One that was completed is kept for 7 days."""
+        return json_response(await self._store.ask(registry.GET_BULK, GetBulkOperation(id=operation_id)), 200)
