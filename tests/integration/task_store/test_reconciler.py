@@ -17,25 +17,12 @@ from taskmill.task_store.adapters.work_stream import WorkStream
 from taskmill.task_store.domain.operations import Answer, Operation, Redispatch
 from tests.support.actors import running
 from tests.support.eventually import eventually
+from tests.support.leases import LeaseOf
 from tests.support.task_store import StoreClient, store_client
 
 TASK_ID = UUID("01a20000-0000-7000-8000-000000000001")
 PLACE = Place(datetime(2026, 11, 24, tzinfo=UTC), TASK_ID)
 LOST = StalledTask(PLACE, TASK_ID, 3, "default", Priority.MEDIUM, "echo")
-
-
-class LeaseOf:
-    """A lease that one owner may have, and nobody else."""
-
-    def __init__(self, owner: str) -> None:
-        self._owner = owner
-
-    async def acquire(self, owner: str, ttl_seconds: float) -> bool:
-        """See `LeaseStore`."""
-        return owner == self._owner and ttl_seconds > 0
-
-    async def release(self, owner: str) -> None:
-        """See `LeaseStore`."""
 
 
 class OneStalledTask(StalledTasks):

@@ -18,6 +18,7 @@ OTHER_TASK_ID = "01920f3e-8c2b-7c4e-9d51-3b1f0c6a7d43"
 KEYED: list[tuple[str, Command, Any, Any]] = [
     ("/tasks", registry.CREATE, {"title": "t"}, TASK),
     ("/tasks/batch", registry.CREATE_MANY, {"tasks": [{"title": "t"}]}, examples.RECEIPTS),
+    ("/tasks/bulk", registry.START_BULK, {"action": "cancel", "ids": [str(NEW_TASK_ID)]}, examples.BULK_OPERATION),
     (f"{PATH}/process", registry.PROCESS, None, TASK),
     (f"{PATH}/cancel", registry.CANCEL, None, TASK),
 ]

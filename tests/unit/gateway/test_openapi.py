@@ -126,7 +126,7 @@ def test_every_field_is_described(document: dict[str, Any]) -> None:
 
 def test_what_clients_send_is_bounded(document: dict[str, Any]) -> None:
     """Each text, list and object in a body has a limit in the schema; unknown fields are forbidden."""
-    for name in ("NewTask", "NewTasks", "TaskPatch", "TaskDocument", "NoOptions"):
+    for name in ("NewTask", "NewTasks", "TaskPatch", "TaskDocument", "NoOptions", "NewBulkOperation", "TaskFilter"):
         schema = document["components"]["schemas"][name]
         assert schema["additionalProperties"] is False
     fields = document["components"]["schemas"]["NewTask"]["properties"]

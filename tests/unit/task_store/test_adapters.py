@@ -11,11 +11,13 @@ from sqlalchemy.dialects import postgresql
 from taskmill.contracts.errors import InvalidRequestError
 from taskmill.contracts.reports import ReportBundle
 from taskmill.contracts.requests import ListTasks
+from taskmill.task_store.adapters.bulk_statements import BULK_OPERATION_COLUMNS
 from taskmill.task_store.adapters.database_url import plain_database_url
-from taskmill.task_store.adapters.models import AttemptRow, EventRow, IdempotencyKeyRow, TaskRow
+from taskmill.task_store.adapters.models import AttemptRow, Base, BulkOperationRow, EventRow, IdempotencyKeyRow, TaskRow
 from taskmill.task_store.adapters.report_bundles import read_bundle
 from taskmill.task_store.adapters.statements import ATTEMPT_COLUMNS, EVENT_COLUMNS, KEY_COLUMNS, TASK_COLUMNS
 from taskmill.task_store.adapters.task_lists import task_query
+from taskmill.task_store.domain.bulk_operations import BulkOperationState
 from taskmill.task_store.domain.cursors import (
     ListPosition,
     list_cursor,
@@ -32,7 +34,7 @@ from tests.support.task_states import TASK_ID, completed, progressed, started
 POSITION = ListPosition(datetime(2026, 11, 24, 12, 0, 0, 1, tzinfo=UTC), TASK_ID)
 
 
-def model_columns(model: type[TaskRow | AttemptRow | EventRow | IdempotencyKeyRow]) -> dict[str, str]:
+def model_columns(model: type[Base]) -> dict[str, str]:
     """A model's columns in order, with the names of their types in PostgreSQL."""
     dialect = postgresql.asyncpg.dialect()  # type: ignore[no-untyped-call]
     names = {"TIMESTAMP WITH TIME ZONE": "timestamptz"}
@@ -47,6 +49,7 @@ def model_columns(model: type[TaskRow | AttemptRow | EventRow | IdempotencyKeyRo
         (AttemptRow, ATTEMPT_COLUMNS, AttemptState, set()),
         (EventRow, EVENT_COLUMNS, LoggedEvent, {"position"}),
         (IdempotencyKeyRow, KEY_COLUMNS, KeyedAnswer, set()),
+        (BulkOperationRow, BULK_OPERATION_COLUMNS, BulkOperationState, set()),
     ],
 )
 def test_states_statements_and_models_have_the_same_columns(
