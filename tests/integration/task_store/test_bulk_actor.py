@@ -139,13 +139,13 @@ async def runs(database_url: str) -> list[tuple[int, int]]:
 
 async def test_an_answer_that_is_lost_does_nothing_twice(store: Store, database_url: str) -> None:
     """The chunk was committed; the operation goes on behind it."""
-    await create(store, 600)
+    await create(store, 300)
     store.writes.lost_answers.append(DatabaseUnavailableError())
     operation = await store.start(action="process", filter={"status": ["pending", "queued"]})
     done = await store.carried_out(operation)
-    assert (done.matched, done.done, done.refusals) == (600, 600, "{}")
-    assert [len(chunk.candidates) for chunk in store.writes.chunks] == [500, 100]
-    assert await runs(database_url) == [(1, 600)]
+    assert (done.matched, done.done, done.refusals) == (300, 300, "{}")
+    assert [len(chunk.candidates) for chunk in store.writes.chunks] == [200, 100]
+    assert await runs(database_url) == [(1, 300)]
 
 
 @pytest.mark.parametrize("error", [DatabaseUnavailableError(), OverloadedError()], ids=lambda error: error.code)
@@ -161,24 +161,24 @@ async def test_what_may_succeed_later_is_no_refusal(error: TaskmillError, store:
 
 async def test_a_chunk_of_a_former_leader_changes_nothing(store: Store, database_url: str) -> None:
     """Somebody else has carried it out meanwhile: neither tasks nor counts are touched."""
-    await create(store, 600)
+    await create(store, 300)
     operation = await store.start(action="process", filter={"kind": "echo"})
-    chunk = await store.lists.chunk(operation, 500)
+    chunk = await store.lists.chunk(operation, 200)
     first, again = [(await store.writes.ask(chunk)).bulk_operation for _ in range(2)]
     assert first is not None
-    assert (first.status, first.done) == (BulkStatus.RUNNING, 500)
+    assert (first.status, first.done) == (BulkStatus.RUNNING, 200)
     assert again == first
     done = await store.carried_out(operation)
     await store.writes.ask(chunk)
     assert await store.rows.bulk_operation(done.id) == done
-    assert await runs(database_url) == [(1, 600)]
+    assert await runs(database_url) == [(1, 300)]
 
 
 async def test_a_task_is_asked_as_it_is_and_not_as_it_was_found(store: Store, database_url: str) -> None:
     """One that has changed since the look is asked if it still meets the filter, and left alone if it does not."""
     task_ids = await create(store, 3)
     operation = await store.start(action="delete", filter={"title": "ONE of"})
-    chunk = await store.lists.chunk(operation, 500)
+    chunk = await store.lists.chunk(operation, 200)
     for task_id, title in zip(task_ids, ["still one of them", "another"], strict=False):
         await store.writes.ask(UpdateTask(id=task_id, changes={"title": title}))
     after = (await store.writes.ask(chunk)).bulk_operation

@@ -54,9 +54,10 @@ class TaskStoreSettings(DatabaseSettings, NatsSettings, HealthSettings, LogSetti
         float,
         Field(ge=1, le=3600, description="How long a task waits after a processor had no handler for its kind."),
     ] = 5
-    idempotency_ttl_seconds: Annotated[int, Field(ge=60, description="How long an idempotency key is remembered.")] = (
-        7 * 24 * 3600
-    )
+    idempotency_ttl_seconds: Annotated[
+        int,
+        Field(ge=60, description="How long an idempotency key is remembered, and a bulk operation after its end."),
+    ] = 7 * 24 * 3600
     reports_max_bytes: Annotated[
         int,
         Field(ge=MEBIBYTE, description="Size of TASK_REPORTS. When it is full, processors keep their reports."),

@@ -15,8 +15,8 @@ from taskmill.task_store.ports import Writes
 
 _log = structlog.get_logger(__name__)
 
-MAX_TASKS_IN_A_CHUNK = 500
-"""So many tasks are asked at once: other requests wait meanwhile, for the length of one batch."""
+MAX_TASKS_IN_A_CHUNK = 200
+"""So many tasks are asked in one batch, for which other requests wait: more would hardly go faster."""
 
 MAX_OPERATIONS_AT_ONCE = 100
 
