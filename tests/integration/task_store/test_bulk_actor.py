@@ -85,13 +85,21 @@ class Store:
             found = await self.rows.bulk_operation(operation.id)
             return found if found.status is BulkStatus.COMPLETED else None
 
-        leadership = Leadership("leadership", LeaseOf("me"), "me")
-        actor = BulkOperations(self.rows, self.lists, self.writes, leadership, begun=asyncio.Event())
-        async with running(leadership), running(actor):
-            await leadership.wait_until_leader()
+        async with leading(self):
             found = await eventually(completed, within_seconds=10)
         assert found is not None
         return found
+
+
+@asynccontextmanager
+async def leading(store: Store) -> AsyncIterator[None]:
+    """Have an actor carry out what runs, in a store that leads."""
+    leadership = Leadership("leadership", LeaseOf("me"), "me")
+    actor = BulkOperations(store.rows, store.lists, store.writes, leadership, begun=asyncio.Event())
+    async with running(leadership):
+        await leadership.wait_until_leader()
+        async with running(actor):
+            yield
 
 
 @pytest.fixture
@@ -185,6 +193,37 @@ async def test_a_task_is_asked_as_it_is_and_not_as_it_was_found(store: Store, da
     assert after is not None
     assert (after.status, after.matched, after.done) == (BulkStatus.COMPLETED, 2, 2)
     assert [row["title"] for row in await run_sql(database_url, "SELECT title FROM tasks")] == ["another"]
+
+
+class EndlessLists(TaskLists):
+    """Looks for tasks, and never finds the end."""
+
+    def __init__(self) -> None:
+        self.is_looking = False
+
+    async def chunk(self, *_: object) -> BulkChunk:
+        """See `TaskLists`."""
+        self.is_looking = True
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+async def test_a_drain_does_not_wait_for_a_look(store: Store) -> None:
+    """A look may take a minute; nothing was asked yet, so nothing is lost."""
+    await store.start(action="process", filter={"kind": "echo"})
+    store.lists = lists = EndlessLists()
+    async with asyncio.timeout(5), leading(store):
+        await eventually(lambda: lists.is_looking)
+    assert store.writes.chunks == []
+
+
+async def test_operations_take_turns(store: Store) -> None:
+    """A small one that comes second is completed long before the large one."""
+    await create(store, 900)
+    large = await store.start(action="process", filter={"kind": "echo"})
+    small = await store.start(action="cancel", ids=[uuid.uuid4()])
+    await store.carried_out(large)
+    assert [chunk.operation_id for chunk in store.writes.chunks] == [large.id, small.id, *[large.id] * 4]
 
 
 async def test_tasks_that_are_created_later_are_not_met(store: Store) -> None:

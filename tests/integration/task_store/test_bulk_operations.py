@@ -12,6 +12,7 @@ import orjson
 from taskmill.contracts import registry
 from taskmill.contracts.errors import UnavailableError
 from taskmill.contracts.requests import REPLAYED_HEADER
+from taskmill.runtime.failpoint import FAILPOINT_VARIABLE
 from taskmill.runtime.requests import RequestClient
 from tests.support.eventually import eventually
 from tests.support.task_store import (
@@ -206,7 +207,7 @@ async def serves(store: StoreClient) -> bool:
 @asynccontextmanager
 async def store_process(database_url: str, nats_url: str, failpoint: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """Yield a task store of its own process that dies at a failpoint; it has to be dead in the end."""
-    environment = {"DATABASE_URL": database_url, "NATS_URL": nats_url, "TASKMILL_FAILPOINT": failpoint}
+    environment = {"DATABASE_URL": database_url, "NATS_URL": nats_url, FAILPOINT_VARIABLE: failpoint}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.chaos.bootstrap", "taskmill.task_store"), env={**os.environ, **environment}
     )

@@ -81,7 +81,7 @@ class Processors(Protocol):
         """What the processors do that said hello since an instant."""
 
 
-class BulkOperations(Protocol):
+class BulkOperationReads(Protocol):
     """Knows the bulk operations. Raises `DatabaseUnavailableError` when PostgreSQL is away."""
 
     async def bulk_operation(self, operation_id: UUID) -> BulkOperationState:

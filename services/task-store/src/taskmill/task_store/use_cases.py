@@ -51,7 +51,7 @@ from taskmill.task_store.domain.documents import (
 from taskmill.task_store.domain.operations import Answer, KeyedReply
 from taskmill.task_store.domain.state import TaskState
 from taskmill.task_store.domain.waiting import PROCESSOR_LIFE, Service, waiting_for
-from taskmill.task_store.ports import BulkOperations, Lists, Processors, Reads, Writes
+from taskmill.task_store.ports import BulkOperationReads, Lists, Processors, Reads, Writes
 
 # A `CreateTasks` weighs as much as a thousand other requests: so many at most stand in one batch of the mailbox.
 MAX_LARGE_REQUESTS_AT_ONCE = 4
@@ -81,7 +81,7 @@ class Store:
     reads: Reads
     lists: Lists
     processors: Processors
-    bulk_operations: BulkOperations
+    bulk_operations: BulkOperationReads
     now: Clock
     large_requests: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_LARGE_REQUESTS_AT_ONCE))
 

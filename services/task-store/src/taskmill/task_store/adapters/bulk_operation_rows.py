@@ -15,7 +15,7 @@ from taskmill.task_store.domain.bulk_operations import BulkBook, BulkOperationSt
 
 
 class BulkOperationRows:
-    """Reads with fixed SQL. Every method raises `DatabaseUnavailableError` when PostgreSQL is away.
+    """The `BulkOperationReads` of PostgreSQL, and the look for what runs, which raises the same when it is away.
 
     Args:
         pool: Connections.
@@ -36,7 +36,7 @@ class BulkOperationRows:
         return found[0]
 
     async def running(self, limit: int) -> list[BulkOperationState]:
-        """Those that are not completed, oldest first, at most `limit`."""
+        """Those that are not completed, at most `limit`: first those that wait for nothing, then the oldest."""
         return await self._fetch(bulk_statements.RUNNING_BULK_OPERATIONS, limit)
 
     async def _fetch(self, statement: str, *arguments: object) -> list[BulkOperationState]:

@@ -32,7 +32,8 @@ WHERE id = $1
 BULK_OPERATIONS = f"SELECT {_NAMES} FROM bulk_operations WHERE id = ANY($1::uuid[])"  # noqa: S608
 
 RUNNING_BULK_OPERATIONS = f"""
-SELECT {_NAMES} FROM bulk_operations WHERE status = 'running' ORDER BY created_at, id LIMIT $1
+SELECT {_NAMES} FROM bulk_operations WHERE status = 'running'
+ORDER BY waiting_for IS NOT NULL, created_at, id LIMIT $1
 """  # noqa: S608
 
 FORGET_BULK_OPERATIONS = """

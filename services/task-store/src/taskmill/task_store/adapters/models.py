@@ -209,6 +209,6 @@ class BulkOperationRow(Base):
     finished_at: Mapped[datetime | None]
 
     __table_args__ = (
-        Index(None, "created_at", "id", postgresql_where=text("status = 'running'")),
+        Index(None, "status", postgresql_where=text("status = 'running'")),
         Index(None, "finished_at", postgresql_where=text("finished_at IS NOT NULL")),
     )

@@ -33,9 +33,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_bulk_operations"),
     )
     op.create_index(
-        "ix_bulk_operations_created_at_id",
+        "ix_bulk_operations_status",
         "bulk_operations",
-        ["created_at", "id"],
+        ["status"],
         postgresql_where=sa.text("status = 'running'"),
     )
     op.create_index(
