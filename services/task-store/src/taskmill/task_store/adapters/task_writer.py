@@ -97,7 +97,7 @@ class TaskWriter:
             DatabaseUnavailableError: Nothing was applied, or, if the connection broke during the commit, all.
         """
         async with self._lane.connection() as connection:
-            await self._known.refresh_kinds(connection)
+            await self._known.refresh(connection, self._now())
             if self._knows_queues_of(operations):
                 try:
                     return await self._apply_at_once(connection, operations)
@@ -155,6 +155,7 @@ class TaskWriter:
             queues=QueueBook(self._known.queues, self._max_queues, self._max_queued_tasks),
             kinds=KindBook(self._known.kinds),
             keys=KeyBook(map(KeyedAnswer._make, answers)),
+            services=self._known.services,
             rules=self._rules,
             now=self._now(),
             random=self._random,

@@ -4,7 +4,7 @@ The states are read once. Each operation is decided in turn on what those before
 see each other; what comes out is written in one statement, which holds only if the states are still as they were read.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -34,6 +34,7 @@ from taskmill.task_store.domain.queues import QueueBook
 from taskmill.task_store.domain.reports import Hearing, decide_report
 from taskmill.task_store.domain.runs import RunRules, decide_due, decide_lost, decide_process
 from taskmill.task_store.domain.state import AttemptState, TaskState
+from taskmill.task_store.domain.waiting import Service, waiting_for
 
 # No set: to hash an enumeration costs more than to compare it with two.
 _WAITING = (TaskStatus.QUEUED, TaskStatus.SCHEDULED)
@@ -48,6 +49,7 @@ class Batch:
         queues: The queues.
         kinds: What is declared for kinds.
         keys: The idempotency keys of the operations.
+        services: What the living processors do.
         rules: What the operator decides about runs.
         now: The moment of the whole batch.
         random: Returns a number from 0 to 1, for the jitter of retries.
@@ -61,6 +63,7 @@ class Batch:
         queues: QueueBook,
         kinds: KindBook,
         keys: KeyBook,
+        services: Sequence[Service],
         rules: RunRules,
         now: datetime,
         random: Callable[[], float],
@@ -68,6 +71,7 @@ class Batch:
         self._loaded = {state.id: state for state in states}
         self._states = dict(self._loaded)
         self._used_ids = set(used_ids)
+        self._services = services
         self._rules = rules
         self._now = now
         self._random = random
@@ -95,7 +99,8 @@ class Batch:
                 self._carry_on(operation)
                 return Answer()
             case _:
-                return Answer(self._serve(operation))
+                states = self._serve(operation)
+                return Answer(states, waiting_for(states[0], self._services))
 
     @property
     def created(self) -> list[TaskState]:
@@ -128,10 +133,12 @@ class Batch:
         if stored is not None:
             return Answer(keyed=KeyedReply(stored, is_replayed=True))
         states = self._serve(request)
-        document = receipts_document(states) if isinstance(request, CreateTasks) else task_document(states[0])
+        waiting = waiting_for(states[0], self._services)
+        is_many = isinstance(request, CreateTasks)
+        document = receipts_document(states) if is_many else task_document(states[0], waiting)
         answer = KeyedAnswer(*name, idempotency.fingerprint, document.decode(), self._now)
         self.keys.keep(answer)
-        return Answer(states, KeyedReply(answer.answer, is_replayed=False))
+        return Answer(states, waiting, KeyedReply(answer.answer, is_replayed=False))
 
     def _serve(self, request: CreateTask | CreateTasks | TaskRequest) -> tuple[TaskState, ...]:
         match request:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from taskmill.contracts.reports import Hello, ReportBundle
 from taskmill.contracts.requests import CancelTask, CreateTask, CreateTasks, DeleteTask, ProcessTask, UpdateTask
-from taskmill.contracts.tasks import DEFAULT_QUEUE
+from taskmill.contracts.tasks import DEFAULT_QUEUE, WaitingFor
 from taskmill.task_store.domain.idempotency import KeyName, key_name
 from taskmill.task_store.domain.state import TaskState
 
@@ -48,6 +48,8 @@ class Answer(NamedTuple):
 
     states: tuple[TaskState, ...] = ()
     """The tasks that a request asked to change, as they are now, in its order. Empty for a replay."""
+    waiting: WaitingFor | None = None
+    """What the first of these tasks waits for."""
     keyed: KeyedReply | None = None
     """For requests under an idempotency key."""
 
