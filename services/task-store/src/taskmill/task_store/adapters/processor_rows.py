@@ -39,7 +39,9 @@ class ProcessorRows:
             return await living_services(connection, now)
 
 
-async def living_services(connection: "asyncpg.Connection[asyncpg.Record]", now: datetime) -> list[Service]:
+async def living_services(
+    connection: "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]", now: datetime
+) -> list[Service]:
     """What those processors do that said hello within `PROCESSOR_LIFE`."""
     rows = await connection.fetch(relay_statements.PROCESSORS_SEEN_SINCE, now - PROCESSOR_LIFE)
     return [Service(frozenset(row["queues"]), frozenset(row["kinds"])) for row in rows]

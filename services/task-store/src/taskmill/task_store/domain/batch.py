@@ -10,7 +10,15 @@ from uuid import UUID
 
 from taskmill.contracts.errors import TaskExistsError, TaskNotFoundError, TooManyQueuesError
 from taskmill.contracts.reports import Hello, ReportBundle
-from taskmill.contracts.requests import CancelTask, CreateTask, CreateTasks, DeleteTask, IdempotencyKey, ProcessTask
+from taskmill.contracts.requests import (
+    CancelTask,
+    CreateTask,
+    CreateTasks,
+    DeleteTask,
+    IdempotencyKey,
+    IdentifiedTask,
+    ProcessTask,
+)
 from taskmill.contracts.status import TaskStatus
 from taskmill.task_store.domain.creation import decide_create
 from taskmill.task_store.domain.decision import Decision
@@ -149,7 +157,7 @@ class Batch:
             case _:
                 return (self._change(request),)
 
-    def _create(self, requests: list[CreateTask]) -> tuple[TaskState, ...]:
+    def _create(self, requests: Sequence[IdentifiedTask]) -> tuple[TaskState, ...]:
         new_ids: set[UUID] = set()
         for request in requests:
             if request.id in self._used_ids or request.id in new_ids:

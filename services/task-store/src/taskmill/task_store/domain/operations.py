@@ -1,11 +1,19 @@
 """What may be asked of the tasks: by clients, by processors, and by the store itself."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
 from taskmill.contracts.reports import Hello, ReportBundle
-from taskmill.contracts.requests import CancelTask, CreateTask, CreateTasks, DeleteTask, ProcessTask, UpdateTask
+from taskmill.contracts.requests import (
+    CancelTask,
+    CreateTask,
+    CreateTasks,
+    DeleteTask,
+    IdentifiedTask,
+    ProcessTask,
+    UpdateTask,
+)
 from taskmill.contracts.tasks import DEFAULT_QUEUE, WaitingFor
 from taskmill.task_store.domain.idempotency import KeyName, key_name
 from taskmill.task_store.domain.state import TaskState
@@ -81,7 +89,7 @@ def named_key(operation: Operation) -> KeyName | None:
     return None
 
 
-def new_tasks(operation: Operation) -> list[CreateTask]:
+def new_tasks(operation: Operation) -> Sequence[IdentifiedTask]:
     """The tasks that an operation creates."""
     if isinstance(operation, CreateTask):
         return [operation]
