@@ -6,6 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 MEMBERS := libs/contracts libs/runtime libs/sdk libs/cli services/gateway services/task-store services/processor
 SOURCES := libs services tests benchmarks
+# As many processes as there are cores, each with servers of its own.
+IN_PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .PHONY: help
 help: ## List the targets
@@ -17,12 +19,12 @@ run: $(VENV)/.installed ## Start everything on this machine: NATS, PostgreSQL an
 
 .PHONY: test
 test: $(VENV)/.installed-dev ## Run every test, on real servers, but those that need Docker
-	$(BIN)/python -m pytest -m "not docker"
+	$(BIN)/python -m pytest $(IN_PARALLEL) -m "not docker"
 
 .PHONY: test-docker
 test-docker: $(VENV)/.installed-dev ## Run the tests that need Docker, and the integration tests on servers in Docker
 	$(BIN)/python -m pytest -m docker
-	$(if $(filter 0,$(DOCKER_OK)),,TASKMILL_TEST_SERVERS=docker $(BIN)/python -m pytest -m "not docker" tests/integration)
+	$(if $(filter 0,$(DOCKER_OK)),,TASKMILL_TEST_SERVERS=docker $(BIN)/python -m pytest $(IN_PARALLEL) -m "not docker" tests/integration)
 
 .PHONY: chaos
 chaos: $(VENV)/.installed-dev ## Inject every fault into the real system, and check what it promises (6 minutes)

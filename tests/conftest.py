@@ -18,9 +18,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         require_docker(is_docker_available(), os.environ)
 
 
+def pytest_xdist_auto_num_workers() -> int | None:
+    """Run everything in one process when a NATS is given, where tests delete all streams; None: the usual number."""
+    return 0 if os.environ.get("TASKMILL_TEST_NATS_URL") else None
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def postgres_url() -> AsyncIterator[str]:
-    """The URL of the PostgreSQL of this session, as a user who may create databases."""
+    """The URL of this process' PostgreSQL, as a user who may create databases."""
     async with running_postgres() as url:
         yield url
 

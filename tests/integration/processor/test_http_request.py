@@ -51,6 +51,9 @@ async def http_server(answer: Answer, host: str = "127.0.0.1") -> AsyncIterator[
     finally:
         server.close()
         await server.wait_closed()
+        # A client may have given up right after it was accepted: asyncio needs some turns until it tells us of it.
+        for _ in range(10):
+            await asyncio.sleep(0)
         await asyncio.gather(*connections)
 
 

@@ -1,4 +1,5 @@
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from uuid import UUID
@@ -25,9 +26,9 @@ from taskmill.contracts.requests import (
     UpdateTask,
 )
 from taskmill.contracts.status import TaskStatus
-from taskmill.contracts.tasks import KindDefaults
+from taskmill.contracts.tasks import KindDefaults, WaitingFor, WaitReason
 from taskmill.task_store.domain.batch import Batch
-from taskmill.task_store.domain.bulk_operations import BulkBook, BulkOperationState
+from taskmill.task_store.domain.bulk_operations import BulkBook
 from taskmill.task_store.domain.idempotency import KeyBook, KeyedAnswer
 from taskmill.task_store.domain.kinds import KindBook
 from taskmill.task_store.domain.operations import (
@@ -41,6 +42,7 @@ from taskmill.task_store.domain.operations import (
 from taskmill.task_store.domain.queues import QueueBook, QueueChange
 from taskmill.task_store.domain.reports import RunReport
 from taskmill.task_store.domain.state import TaskState
+from taskmill.task_store.domain.waiting import Service
 from tests.support.task_states import (
     NOW,
     RULES,
@@ -68,7 +70,7 @@ def batch(
     max_waiting: int = 10,
     kinds: Mapping[str, KindDefaults] = MappingProxyType({}),
     keys: Iterable[KeyedAnswer] = (),
-    bulk_operations: Iterable[BulkOperationState] = (),
+    services: Sequence[Service] = (),
     now: datetime = NOW,
 ) -> Batch:
     """A batch that has read these states."""
@@ -79,7 +81,8 @@ def batch(
         queues=QueueBook(waiting, limit, max_waiting),
         kinds=KindBook(kinds),
         keys=KeyBook(keys),
-        bulk_operations=BulkBook(bulk_operations),
+        bulk_operations=BulkBook(()),
+        services=services,
         rules=RULES,
         now=now,
         random=no_jitter,
@@ -240,6 +243,19 @@ def test_a_request_under_a_key_is_done_once() -> None:
     later = batch(queued_task(), keys=of.keys.added)
     assert later.decide(request).keyed == second
     assert (later.events, later.keys.added) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("services", "reason"), [([], "processor"), ([Service(frozenset(["default"]), frozenset(["echo"]))], "slot")]
+)
+def test_an_answer_says_what_the_task_waits_for(services: list[Service], reason: str) -> None:
+    """Of what was known of the processors; also the answer that is kept under a key."""
+    of = batch(services=services)
+    assert of.decide(other_task(kind="echo", process=True)).waiting == WaitingFor(reason=WaitReason(reason))
+    keyed = of.decide(other_task(id=THIRD_ID, kind="echo", process=True, idempotency=key())).keyed
+    assert keyed is not None
+    assert json.loads(keyed.document)["waiting_for"]["reason"] == reason
+    assert of.decide(other_task(id=TASK_ID)).waiting is None
 
 
 def test_a_key_belongs_to_a_command_and_a_task() -> None:

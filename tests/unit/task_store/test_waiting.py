@@ -35,7 +35,7 @@ def test_a_scheduled_task_waits_for_its_time() -> None:
     assert waiting_for(state, [HERE]) == WaitingFor(reason=WaitReason.DUE_TIME, until=DUE)
 
 
-@pytest.mark.parametrize("status", set(TaskStatus) - {TaskStatus.SCHEDULED, TaskStatus.QUEUED})
+@pytest.mark.parametrize("status", sorted(set(TaskStatus) - {TaskStatus.SCHEDULED, TaskStatus.QUEUED}))
 def test_any_other_task_does_not_wait(status: TaskStatus) -> None:
     """What is done, or being done, waits for nothing."""
     assert waiting_for(pending_task()._replace(status=status), [HERE]) is None

@@ -110,17 +110,22 @@ class NewTask(Request):
     ] = None
 
 
-class CreateTask(NewTask):
-    """Create one task. Replied to with `Task`."""
+class IdentifiedTask(NewTask):
+    """A task that a client wants to exist, and its id."""
 
     id: Annotated[UUID, Field(description="The new task's id: a UUID, version 7, made by the caller.")]
+
+
+class CreateTask(IdentifiedTask):
+    """Create one task. Replied to with `Task`."""
+
     idempotency: Idempotency = None
 
 
 class CreateTasks(Request):
     """Create many tasks, all or none. Replied to with `CreateTasksReply`."""
 
-    tasks: Annotated[list[CreateTask], Field(min_length=1, max_length=MAX_BATCH_TASKS)]
+    tasks: Annotated[list[IdentifiedTask], Field(min_length=1, max_length=MAX_BATCH_TASKS)]
     idempotency: Idempotency = None
 
 

@@ -77,8 +77,8 @@ class Lists(Protocol):
 class Processors(Protocol):
     """Knows the processors. Raises `DatabaseUnavailableError` when PostgreSQL is away."""
 
-    async def services(self, seen_since: datetime) -> list[Service]:
-        """What the processors do that said hello since an instant."""
+    async def services(self, now: datetime) -> list[Service]:
+        """What the living processors do."""
 
 
 class BulkOperationReads(Protocol):

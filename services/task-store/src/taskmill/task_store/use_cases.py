@@ -50,7 +50,7 @@ from taskmill.task_store.domain.documents import (
 )
 from taskmill.task_store.domain.operations import Answer, KeyedReply
 from taskmill.task_store.domain.state import TaskState
-from taskmill.task_store.domain.waiting import PROCESSOR_LIFE, Service, waiting_for
+from taskmill.task_store.domain.waiting import Service, waiting_for
 from taskmill.task_store.ports import BulkOperationReads, Lists, Processors, Reads, Writes
 
 # A `CreateTasks` weighs as much as a thousand other requests: so many at most stand in one batch of the mailbox.
@@ -122,10 +122,9 @@ async def list_tasks(store: Store, body: bytes) -> bytes:
     return page_document(items, list_cursor(ListPosition(last.created_at, last.id)))
 
 
-async def update_task(store: Store, body: bytes) -> bytes:
+async def update_task(store: Store, body: bytes) -> bytes | Reply:
     """`UpdateTask` → `Task`. Raises what `domain.editing` does, `TaskNotFoundError` and `TooManyQueuesError`."""
-    (updated,) = (await store.writes.ask(read_json(_UPDATE, body))).states
-    return task_document(updated)
+    return _task_reply(await store.writes.ask(read_json(_UPDATE, body)))
 
 
 async def delete_task(store: Store, body: bytes) -> bytes:
@@ -195,7 +194,7 @@ async def check_health(store: Store, body: bytes) -> bytes:
 
 
 def _task_reply(answer: Answer) -> bytes | Reply:
-    return task_document(answer.states[0]) if answer.keyed is None else _keyed_reply(answer.keyed)
+    return task_document(answer.states[0], answer.waiting) if answer.keyed is None else _keyed_reply(answer.keyed)
 
 
 def _keyed_reply(keyed: KeyedReply) -> Reply:
@@ -206,4 +205,4 @@ async def _services(store: Store, tasks: Sequence[TaskState]) -> list[Service]:
     """What the living processors do, if any of the tasks waits for them."""
     if all(task.status is not TaskStatus.QUEUED for task in tasks):
         return []
-    return await store.processors.services(store.now() - PROCESSOR_LIFE)
+    return await store.processors.services(store.now())

@@ -1,20 +1,23 @@
-"""What a writer remembers of queues and kinds, so that it need not read them for every batch."""
+"""What a writer remembers of queues, kinds and processors, so that it need not read them for every batch."""
 
 import time
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 
 from asyncpg import Connection, Record
 
 from taskmill.contracts.tasks import KindDefaults
 from taskmill.task_store.adapters import statements
+from taskmill.task_store.adapters.processor_rows import living_services
 from taskmill.task_store.adapters.rows import kind_defaults
+from taskmill.task_store.domain.waiting import Service
 
-KINDS_INTERVAL_SECONDS = 5
-"""How long a store goes on with what it knew of kinds when another store has heard something else."""
+REFRESH_SECONDS = 1
+"""How long a store goes on with what it knew of kinds and processors when another store has heard something else."""
 
 
 class KnownNames:
-    """The queues, with how many tasks wait in each, and the defaults of kinds.
+    """The queues, with how many tasks wait in each, the defaults of kinds, and what the living processors do.
 
     Queues are never removed: one that was seen once stays, whichever store made it. How many tasks wait in it may have
     changed since; the statement that writes looks again.
@@ -23,20 +26,22 @@ class KnownNames:
     def __init__(self) -> None:
         self.queues: dict[str, int] = {}
         self.kinds: dict[str, KindDefaults] = {}
-        self._kinds_expire_at = 0.0
+        self.services: list[Service] = []
+        self._expires_at = 0.0
 
     async def read_queues(self, connection: "Connection[Record]") -> None:
         """Read the queues anew. Under the lock of the event log, nobody changes them meanwhile."""
         rows = await connection.fetch(statements.QUEUES)
         self.queues.update({row["name"]: row["waiting"] for row in rows})
 
-    async def refresh_kinds(self, connection: "Connection[Record]") -> None:
-        """Read the kinds anew if that is some time ago."""
-        if time.monotonic() < self._kinds_expire_at:
+    async def refresh(self, connection: "Connection[Record]", now: datetime) -> None:
+        """Read kinds and processors anew if that is some time ago."""
+        if time.monotonic() < self._expires_at:
             return
         rows = await connection.fetch(statements.KINDS)
         self.kinds = {name: kind_defaults(*declared) for name, *declared in rows}
-        self._kinds_expire_at = time.monotonic() + KINDS_INTERVAL_SECONDS
+        self.services = await living_services(connection, now)
+        self._expires_at = time.monotonic() + REFRESH_SECONDS
 
     def note(self, queues: Iterable[str], kinds: Mapping[str, KindDefaults]) -> None:
         """Remember queues that were added, and what kinds declare since."""

@@ -103,7 +103,7 @@ class TaskWriter:
             DatabaseUnavailableError: Nothing was applied, or, if the connection broke during the commit, all.
         """
         async with self._lane.connection() as connection:
-            await self._known.refresh_kinds(connection)
+            await self._known.refresh(connection, self._now())
             if self._may_load_unlocked(operations):
                 try:
                     return await self._apply_at_once(connection, operations)
@@ -164,6 +164,7 @@ class TaskWriter:
             kinds=KindBook(self._known.kinds),
             keys=KeyBook(map(KeyedAnswer._make, answers)),
             bulk_operations=BulkBook(bulk),
+            services=self._known.services,
             rules=self._rules,
             now=self._now(),
             random=self._random,

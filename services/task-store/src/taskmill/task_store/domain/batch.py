@@ -4,7 +4,7 @@ The states are read once. Each operation is decided in turn on what those before
 see each other; what comes out is written in one statement, which holds only if the states are still as they were read.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -17,6 +17,7 @@ from taskmill.contracts.requests import (
     CreateTasks,
     DeleteTask,
     IdempotencyKey,
+    IdentifiedTask,
     ProcessTask,
     UpdateTask,
 )
@@ -45,6 +46,7 @@ from taskmill.task_store.domain.queues import QueueBook
 from taskmill.task_store.domain.reports import Hearing, decide_report
 from taskmill.task_store.domain.runs import RunRules, decide_due, decide_lost, decide_process
 from taskmill.task_store.domain.state import AttemptState, TaskState
+from taskmill.task_store.domain.waiting import Service, waiting_for
 
 # No set: to hash an enumeration costs more than to compare it with two.
 _WAITING = (TaskStatus.QUEUED, TaskStatus.SCHEDULED)
@@ -60,6 +62,7 @@ class Batch:
         kinds: What is declared for kinds.
         keys: The idempotency keys of the operations.
         bulk_operations: The bulk operations that the operations carry on.
+        services: What the living processors do.
         rules: What the operator decides about runs.
         now: The moment of the whole batch.
         random: Returns a number from 0 to 1, for the jitter of retries.
@@ -74,6 +77,7 @@ class Batch:
         kinds: KindBook,
         keys: KeyBook,
         bulk_operations: BulkBook,
+        services: Sequence[Service],
         rules: RunRules,
         now: datetime,
         random: Callable[[], float],
@@ -81,6 +85,7 @@ class Batch:
         self._loaded = {state.id: state for state in states}
         self._states = dict(self._loaded)
         self._used_ids = set(used_ids)
+        self._services = services
         self._rules = rules
         self._now = now
         self._random = random
@@ -154,15 +159,18 @@ class Batch:
     def _serve(self, request: Request) -> Answer:
         match request:
             case CreateTask():
-                return Answer(self._create([request]))
+                return self._told(self._create([request]))
             case CreateTasks():
-                return Answer(self._create(request.tasks))
+                return self._told(self._create(request.tasks))
             case StartBulkOperation():
                 return Answer(bulk_operation=self.bulk_operations.start(request, self._now))
             case _:
-                return Answer((self._change(request),))
+                return self._told((self._change(request),))
 
-    def _create(self, requests: list[CreateTask]) -> tuple[TaskState, ...]:
+    def _told(self, states: tuple[TaskState, ...]) -> Answer:
+        return Answer(states, waiting_for(states[0], self._services))
+
+    def _create(self, requests: Sequence[IdentifiedTask]) -> tuple[TaskState, ...]:
         new_ids: set[UUID] = set()
         for request in requests:
             if request.id in self._used_ids or request.id in new_ids:
@@ -254,4 +262,6 @@ class Batch:
 def _document(request: KeyedRequest, answer: Answer) -> bytes:
     if answer.bulk_operation is not None:
         return bulk_operation_document(answer.bulk_operation)
-    return receipts_document(answer.states) if isinstance(request, CreateTasks) else task_document(answer.states[0])
+    if isinstance(request, CreateTasks):
+        return receipts_document(answer.states)
+    return task_document(answer.states[0], answer.waiting)

@@ -5,7 +5,7 @@ from datetime import datetime
 import orjson
 
 from taskmill.contracts.events import EventType
-from taskmill.contracts.requests import CreateTask
+from taskmill.contracts.requests import IdentifiedTask
 from taskmill.contracts.status import TaskStatus
 from taskmill.contracts.tasks import KindDefaults
 from taskmill.task_store.domain.decision import Decision
@@ -14,7 +14,7 @@ from taskmill.task_store.domain.runs import decide_process
 from taskmill.task_store.domain.state import JSON_NULL, TaskState
 
 
-def decide_create(request: CreateTask, defaults: KindDefaults, now: datetime) -> Decision:
+def decide_create(request: IdentifiedTask, defaults: KindDefaults, now: datetime) -> Decision:
     """A new task, and, if it is to be processed at once or at some time, its first run.
 
     For clients the creation is one change: the task's revision is 1 either way.
@@ -48,7 +48,7 @@ def decide_create(request: CreateTask, defaults: KindDefaults, now: datetime) ->
     return Decision(run.state, (created, *run.events), run.attempt)
 
 
-def _pending(request: CreateTask, payload: str, now: datetime) -> TaskState:
+def _pending(request: IdentifiedTask, payload: str, now: datetime) -> TaskState:
     return TaskState(
         id=request.id,
         title=request.title,

@@ -1,13 +1,21 @@
 """What may be asked of the tasks: by clients, by processors, and by the store itself."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
 from taskmill.contracts.bulk_operations import StartBulkOperation
 from taskmill.contracts.reports import Hello, ReportBundle
-from taskmill.contracts.requests import CancelTask, CreateTask, CreateTasks, DeleteTask, ProcessTask, UpdateTask
-from taskmill.contracts.tasks import DEFAULT_QUEUE
+from taskmill.contracts.requests import (
+    CancelTask,
+    CreateTask,
+    CreateTasks,
+    DeleteTask,
+    IdentifiedTask,
+    ProcessTask,
+    UpdateTask,
+)
+from taskmill.contracts.tasks import DEFAULT_QUEUE, WaitingFor
 from taskmill.task_store.domain.bulk_operations import BulkChunk, BulkOperationState
 from taskmill.task_store.domain.idempotency import KeyedRequest, KeyName, key_name
 from taskmill.task_store.domain.state import TaskState
@@ -52,6 +60,8 @@ class Answer(NamedTuple):
 
     states: tuple[TaskState, ...] = ()
     """The tasks that a request asked to change, as they are now, in its order. Empty for a replay."""
+    waiting: WaitingFor | None = None
+    """What the first of these tasks waits for."""
     keyed: KeyedReply | None = None
     """For requests under an idempotency key."""
     bulk_operation: BulkOperationState | None = None
@@ -92,7 +102,7 @@ def is_of_bulk_operation(operation: Operation) -> bool:
     return isinstance(operation, (StartBulkOperation, BulkChunk))
 
 
-def new_tasks(operation: Operation) -> list[CreateTask]:
+def new_tasks(operation: Operation) -> Sequence[IdentifiedTask]:
     """The tasks that an operation creates."""
     if isinstance(operation, CreateTask):
         return [operation]
