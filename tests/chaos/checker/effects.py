@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from tests.chaos.checker.history import Effect, FaultWindow, History, LoggedEvent, instant
+from tests.chaos.checker.history import Effect, History, LoggedEvent, instant
 
 RECOVERY_SECONDS = 10
 """So long after the end of a fault it may still be the reason of a second execution: ack wait, lease, reconciler."""
@@ -64,7 +64,7 @@ def nothing_runs_early(history: History) -> Iterator[str]:
 def no_second_execution_without_a_fault(history: History) -> Iterator[str]:
     """An attempt is executed twice only where a fault explains it: "at least once" is no excuse."""
     for (task_id, attempt), executions in history.begun.items():
-        if len(executions) > 1 and not _is_explained(executions, history.faults):
+        if len(executions) > 1 and not _is_explained(executions, history.troubled_times):
             yield f"task {task_id}: attempt {attempt} was executed {len(executions)} times without a fault"
 
 
@@ -81,6 +81,6 @@ def _effect_of(history: History, event: LoggedEvent) -> Effect | None:
     return history.executions.get(result["execution"]) if isinstance(result, dict) and "execution" in result else None
 
 
-def _is_explained(executions: Sequence[Effect], faults: Sequence[FaultWindow]) -> bool:
+def _is_explained(executions: Sequence[Effect], troubled_times: Sequence[tuple[float, float]]) -> bool:
     first, last = executions[0].at, executions[-1].at
-    return any(fault.started_at <= last and fault.ended_at + RECOVERY_SECONDS >= first for fault in faults)
+    return any(began_at <= last and ended_at + RECOVERY_SECONDS >= first for began_at, ended_at in troubled_times)

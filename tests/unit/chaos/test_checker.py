@@ -28,6 +28,9 @@ PLANTED: Mapping[str, Plant] = {
         history, faults=[*history.faults, FaultWindow("store_killed", "", 0, 0, missed="it had ended already")]
     ),
     "no_accepted_task_lost": lambda history: replace(_without_rows(history), log=history.log[5:]),
+    "only_what_was_to_be_deleted_is": _with_operations(
+        operation(Outcome.OK, verb="delete", key="d", task_id="a", http_status=204)
+    ),
     "no_phantom_task": lambda history: replace(history, rows={**history.rows, "c": row("c", "nobody's")}),
     "refused_creations_left_nothing": lambda history: _with_operations(
         operation(Outcome.INVOKE, key="refused", marks=("r",)),
@@ -98,8 +101,8 @@ PLANTED: Mapping[str, Plant] = {
 def test_sound_history_is_clean() -> None:
     """A history in which faults were survived, bus duplicates included, passes."""
     verdict = judge(sound())
-    assert verdict.violations == {}
-    assert verdict.is_clean
+    assert (verdict.violations, verdict.shortcomings) == ({}, ())
+    assert verdict.status == "clean"
 
 
 @pytest.mark.parametrize("name", PLANTED)
@@ -132,18 +135,23 @@ def test_every_invariant_has_a_planted_violation() -> None:
 def test_run_without_a_sign_is_vacuous(sign: str, blind: Plant) -> None:
     """A run in which one kind of trouble never showed does not count, however clean it is."""
     verdict = judge(blind(sound()))
-    assert sign in verdict.missing_signs
-    assert not verdict.is_clean
+    assert f"no {sign}" in verdict.shortcomings
+    assert verdict.status != "clean"
 
 
 def test_empty_run_is_vacuous() -> None:
     """A run in which nothing happened violates nothing, and does not count."""
     verdict = judge(History())
-    assert verdict.violations == {}
-    assert not verdict.is_clean
+    assert verdict.status == "vacuous"
 
 
 def test_read_of_an_accepted_task_that_finds_nothing_is_caught() -> None:
     """A client that was promised a task finds it."""
     missing = operation(Outcome.FAIL, verb="read", key=None, task_id="a", http_status=404)
     assert "reads_are_monotonic" in judge(_with_operations(missing)(sound())).violations
+
+
+def test_run_with_a_fault_at_rest_is_vacuous() -> None:
+    """A fault that was inflicted while too little was in progress proves nothing."""
+    verdict = judge(replace(sound(), wanted_in_progress=61))
+    assert (verdict.status, verdict.shortcomings) == ("vacuous", ("processor_killed with 60 tasks in progress",))
