@@ -9,11 +9,13 @@ CLOCK_SLACK_SECONDS = 0.005
 
 
 def no_stale_report_applied(history: History) -> Iterator[str]:
-    """The result of an attempt is that of the execution which held it: the processor of its newest start."""
+    """An attempt is never taken back by an earlier delivery, and its result is that of the execution which held it."""
     for task_id, events in history.log_by_task.items():
         holder: LoggedEvent | None = None
         for event in events:
             if event.type == "started":
+                if holder is not None and _fence(event) < _fence(holder):
+                    yield f"task {task_id}: version {event.version} is of {_fence(event)}, after {_fence(holder)}"
                 holder = event
             effect = _effect_of(history, event)
             if effect is None or holder is None:
@@ -64,6 +66,10 @@ def every_start_was_committed_first(history: History) -> Iterator[str]:
     for task_id, attempt in history.begun:
         if (task_id, attempt) not in known:
             yield f"task {task_id}: attempt {attempt} was executed, but never queued"
+
+
+def _fence(started: LoggedEvent) -> tuple[int, int, int]:
+    return started.attempt, started.data["dispatch"], started.data["delivery"]
 
 
 def _effect_of(history: History, event: LoggedEvent) -> Effect | None:

@@ -189,3 +189,9 @@ def test_fault_explains_lost_work_only_where_jetstream_may_lose_it(name: str, ta
     """Work that has to be replaced after a mere crash of a service shows that something was acknowledged too early."""
     history = with_log(_with_only_fault(name, target)(sound()), _with_replaced_work)
     assert ("no_work_lost_without_a_fault" not in judge(history).violations) == is_explained
+
+
+def test_start_of_an_earlier_delivery_is_caught() -> None:
+    """A report of an execution that was given up does not count, also if it is told as if it took the attempt over."""
+    history = with_log(sound(), lambda log: [*log[:4], started(5, "p-1", delivery=1), *log[5:]])
+    assert "no_stale_report_applied" in judge(history).violations
