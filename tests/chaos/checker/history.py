@@ -1,5 +1,6 @@
 """What a run left behind, as plain values: the checker reads nothing else."""
 
+import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -126,6 +127,11 @@ class LoggedEvent:
     def status(self) -> str:
         """The task's status after it."""
         return str(self.data["status"])
+
+    @property
+    def at(self) -> float:
+        """When it happened, in seconds since the epoch."""
+        return instant(json.loads(self.document)["time"])
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Literal
 
-from tests.chaos.checker import bus, effects, log, requests
+from tests.chaos.checker import bus, effects, explained, log, requests
 from tests.chaos.checker.history import History, LoggedEvent, Outcome
 
 INVARIANTS: tuple[Callable[[History], Iterable[str]], ...] = (
@@ -33,8 +33,9 @@ INVARIANTS: tuple[Callable[[History], Iterable[str]], ...] = (
     effects.one_effective_completion,
     effects.cancelled_before_its_start_never_ran,
     effects.nothing_runs_early,
-    effects.no_second_execution_without_a_fault,
     effects.every_start_was_committed_first,
+    explained.no_second_execution_without_a_fault,
+    explained.no_work_lost_without_a_fault,
 )
 
 MAX_VIOLATIONS_OF_EACH = 20

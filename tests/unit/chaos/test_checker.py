@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.chaos.checker.history import FaultWindow, History, Operation, Outcome, SeenTask
+from tests.chaos.checker.history import FaultWindow, History, LoggedEvent, Operation, Outcome, SeenTask
 from tests.chaos.checker.verdict import INVARIANTS, judge
 from tests.unit.chaos.stories import begin, event, operation, row, sound, started, with_log, with_row
 
@@ -18,6 +18,14 @@ def _without_rows(history: History) -> History:
 
 def _with_operations(*operations_added: Operation) -> Plant:
     return lambda history: replace(history, operations=[*history.operations, *operations_added])
+
+
+def _with_replaced_work(log: list[LoggedEvent]) -> list[LoggedEvent]:
+    return [*log[:4], event(5, "queued", status="queued", dispatch=2, reason="lost"), *log[5:]]
+
+
+def _with_only_fault(name: str, target: str) -> Plant:
+    return lambda history: replace(history, faults=[replace(history.faults[0], name=name, target=target)])
 
 
 _FAILED = {"code": "handler_error", "message": "no"}
@@ -91,10 +99,11 @@ PLANTED: Mapping[str, Plant] = {
             *log[2:],
         ],
     ),
-    "no_second_execution_without_a_fault": lambda history: replace(history, faults=[]),
     "every_start_was_committed_first": lambda history: replace(
         history, effects=[*history.effects, begin("x3", "p-1", 9, attempt=2)]
     ),
+    "no_second_execution_without_a_fault": lambda history: replace(history, faults=[]),
+    "no_work_lost_without_a_fault": lambda history: with_log(history, _with_replaced_work),
 }
 
 
@@ -155,3 +164,42 @@ def test_run_with_a_fault_at_rest_is_vacuous() -> None:
     """A fault that was inflicted while too little was in progress proves nothing."""
     verdict = judge(replace(sound(), wanted_in_progress=61))
     assert (verdict.status, verdict.shortcomings) == ("vacuous", ("processor_killed with 60 tasks in progress",))
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "is_explained"),
+    [
+        ("processor_killed", "p", True),
+        ("processor_killed", "q", False),
+        ("store_killed", "store-1", False),
+        ("edge_cut", "processor-nats", True),
+        ("edge_cut", "store-nats", False),
+        ("nats_killed", "nats", True),
+        ("poison", "chaos-exit", True),
+    ],
+)
+def test_fault_explains_second_executions_of_what_it_hit(name: str, target: str, is_explained: bool) -> None:
+    """A processor that dies explains what it had begun, NATS explains everything, and a store nothing."""
+    violations = judge(_with_only_fault(name, target)(sound())).violations
+    assert ("no_second_execution_without_a_fault" not in violations) == is_explained
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "is_explained"),
+    [
+        ("jetstream_deleted", "nats", True),
+        ("zombies", "zombie", True),
+        ("processor_killed", "p", False),
+        ("failpoint store.before_commit", "store-1", False),
+    ],
+)
+def test_fault_explains_lost_work_only_where_jetstream_may_lose_it(name: str, target: str, is_explained: bool) -> None:
+    """Work that has to be replaced after a mere crash of a service shows that something was acknowledged too early."""
+    history = with_log(_with_only_fault(name, target)(sound()), _with_replaced_work)
+    assert ("no_work_lost_without_a_fault" not in judge(history).violations) == is_explained
+
+
+def test_start_of_an_earlier_delivery_is_caught() -> None:
+    """A report of an execution that was given up does not count, also if it is told as if it took the attempt over."""
+    history = with_log(sound(), lambda log: [*log[:4], started(5, "p-1", delivery=1), *log[5:]])
+    assert "no_stale_report_applied" in judge(history).violations
