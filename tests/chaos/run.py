@@ -36,6 +36,8 @@ async def run(plan: Plan, seed: int, directory: Path) -> History:
                 await _load_and_hurt(plan, seed, stack, artefacts)
                 await stack.heal()
                 await drained(stack, witness, within_seconds=DRAINED_WITHIN_SECONDS)
+                # Should something still move, it shall not after it was written down.
+                await stack.stop_services()
                 await artefacts.save_final_state(stack.postgres.url)
             finally:
                 witnessing.cancel()

@@ -21,7 +21,7 @@ from tests.support.eventually import eventually
 
 ACK_WAIT_SECONDS = 3
 LEASE_SECONDS = 5
-PROCESSORS = 2
+PROCESSORS = 4
 READY_WITHIN_SECONDS = 60
 
 
@@ -53,6 +53,10 @@ class ChaosStack:
         for server in (self.nats, self.postgres):
             if not server.is_running:
                 await server.start()
+
+    async def stop_services(self) -> None:
+        """Stop them all at once: one after the other their grace times would add up."""
+        await asyncio.gather(*(service.stop() for service in self.services))
 
     def zombie(self) -> KeptProcess:
         """Describe one more processor, which takes its time between two heartbeats."""
@@ -106,12 +110,10 @@ async def running_stack(directory: Path, *, stores: int, has_own_disks: bool) ->
         await _migrate(postgres.url)
         stack = _describe(directory, nats_server, postgres, proxies, stores=stores)
         for service in stack.services:
-            cleanup.push_async_callback(service.stop)
             service.start()
+        cleanup.push_async_callback(stack.stop_services)
         await eventually(lambda: is_ready(LOOPBACK, stack.gateway_port), within_seconds=READY_WITHIN_SECONDS)
         yield stack
-        # All at once: one after the other their grace times would add up.
-        await asyncio.gather(*(service.stop() for service in stack.services))
 
 
 def _describe(
@@ -134,6 +136,8 @@ def _describe(
     processor_environment = environment(
         "processor-nats",
         TASKMILL_APPS="tests.chaos.handlers:app",
+        # Longer than any task here takes: a crash is charged to what caused it, and to nothing that was begun before.
+        TASKMILL_PROBATION_SECONDS="10",
         **{LEDGER_VARIABLE: str(directory / "effects.jsonl")},
     )
     return ChaosStack(

@@ -1,6 +1,7 @@
 """Invariants of what may happen only because of a fault: a system that heals itself must not hide its own mistakes."""
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from tests.chaos.checker.history import Effect, FaultWindow, History
 
@@ -18,7 +19,7 @@ def no_second_execution_without_a_fault(history: History) -> Iterator[str]:
     for (task_id, attempt), executions in history.begun.items():
         first, last = executions[0].at, executions[-1].at
         if len(executions) > 1 and not any(
-            _overlaps(fault, first, last) and _repeats(fault, executions) for fault in history.faults
+            _overlaps(fault, first, last) and _repeats(fault, executions) for fault in history.fault_windows
         ):
             yield f"task {task_id}: attempt {attempt} was executed {len(executions)} times without a fault"
 
@@ -31,10 +32,33 @@ def no_work_lost_without_a_fault(history: History) -> Iterator[str]:
             if event.type != "queued":
                 continue
             if event.data["reason"] == "lost" and not any(
-                _overlaps(fault, dispatched_at, event.at) and _loses_work(fault) for fault in history.faults
+                _overlaps(fault, dispatched_at, event.at) and _loses_work(fault) for fault in history.fault_windows
             ):
                 yield f"task {task_id}: dispatch {event.data['dispatch']} replaces work that no fault has taken"
             dispatched_at = event.at
+
+
+def only_poison_fails(history: History) -> Iterator[str]:
+    """A task fails only for what its handler does, under the code that belongs to it; its neighbours complete.
+
+    But for one: whoever is at work when processors die three times is failed as well. Poison may be the reason once.
+    """
+    for task_id, row in history.rows.items():
+        expected = row["labels"].get("fails_with")
+        code = row["error"]["code"] if row["status"] == "failed" else None
+        if code == "crash_loop" != expected and _inflicted_crashes(history, task_id, int(row["attempt"])) >= 2:
+            continue
+        if code not in {None, expected} or (row["status"] == "completed" and expected is not None):
+            yield f"task {task_id} ({row['kind']}) is {row['status']} with {code}, expected: {expected}"
+
+
+def _inflicted_crashes(history: History, task_id: str, attempt: int) -> int:
+    """How many executions of an attempt a fault other than poison broke off."""
+    faults = [fault for fault in history.faults if fault.name != "poison"]
+    return sum(
+        any(f.started_at <= next_one.at and f.ended_at >= broken.at and _repeats(f, [broken]) for f in faults)
+        for broken, next_one in pairwise(history.begun[task_id, attempt])
+    )
 
 
 def _overlaps(fault: FaultWindow, first: float, last: float) -> bool:

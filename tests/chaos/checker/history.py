@@ -3,7 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
@@ -180,12 +180,11 @@ class History:
         return {effect.execution: effect for effect in self.effects if effect.phase == "begin"}
 
     @cached_property
-    def troubled_times(self) -> Sequence[tuple[float, float]]:
-        """When faults were at work, from when to when: the nemesis', and poison until it has failed."""
-        poison = (row for row in self.rows.values() if row["labels"].get("fails_with"))
+    def fault_windows(self) -> Sequence[FaultWindow]:
+        """The faults; poison lasts until all of it has failed."""
+        ends = [instant(row["updated_at"]) for row in self.rows.values() if row["labels"].get("fails_with")]
         return [
-            *((fault.started_at, fault.ended_at) for fault in self.faults),
-            *((instant(row["created_at"]), instant(row["updated_at"])) for row in poison),
+            replace(fault, ended_at=max(ends)) if fault.name == "poison" and ends else fault for fault in self.faults
         ]
 
     @cached_property

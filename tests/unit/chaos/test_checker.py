@@ -7,7 +7,7 @@ import pytest
 
 from tests.chaos.checker.history import FaultWindow, History, LoggedEvent, Operation, Outcome, SeenTask
 from tests.chaos.checker.verdict import INVARIANTS, judge
-from tests.unit.chaos.stories import begin, event, operation, row, sound, started, with_log, with_row
+from tests.unit.chaos.stories import BASE_SECONDS, begin, event, operation, row, sound, started, with_log, with_row
 
 Plant = Callable[[History], History]
 
@@ -203,3 +203,13 @@ def test_start_of_an_earlier_delivery_is_caught() -> None:
     """A report of an execution that was given up does not count, also if it is told as if it took the attempt over."""
     history = with_log(sound(), lambda log: [*log[:4], started(5, "p-1", delivery=1), *log[5:]])
     assert "no_stale_report_applied" in judge(history).violations
+
+
+@pytest.mark.parametrize(("kills", "is_explained"), [(1, False), (2, True)])
+def test_crash_loop_of_an_innocent_needs_two_inflicted_crashes(kills: int, is_explained: bool) -> None:
+    """Poison may be charged to a neighbour once, so that two of three crashes come of other faults."""
+    history = with_row(sound(), "a", status="failed", error=_CRASH_LOOP)
+    faults = [FaultWindow("processor_killed", "p", BASE_SECONDS + at, BASE_SECONDS + at, 60) for at in (1, 21)[:kills]]
+    effects = [begin(f"x{number}", f"p-{number}", at) for number, at in enumerate((0.5, 3, 23, 43))]
+    violations = judge(replace(history, faults=faults, effects=effects)).violations
+    assert ("only_poison_fails" not in violations) == is_explained
