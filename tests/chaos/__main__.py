@@ -60,11 +60,15 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run_round(options: argparse.Namespace) -> int:
     seed = options.seed if options.seed is not None else FIRST_SEED + options.round
-    result = {"round": options.round, "seed": seed, **surroundings()}
+    nothing = History()
+    result = {"round": options.round, "seed": seed, **surroundings(), **summarise(nothing, judge(nothing))}
+    result["status"] = "broke off"
     began = time.monotonic()
-    result.update(_run(options, seed))
-    keep_result(RESULTS, {**result, "seconds": round(time.monotonic() - began)})
-    write_report()
+    try:
+        result.update(_run(options, seed))
+    finally:
+        keep_result(RESULTS, {**result, "seconds": round(time.monotonic() - began)})
+        write_report()
     return EXIT_CODES[result["status"]]
 
 
