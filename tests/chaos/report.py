@@ -15,7 +15,7 @@ _HEAD = """# Reliability: what a thousand kills showed
 Made by `python -m tests.chaos.report` from [reliability.jsonl](reliability.jsonl), which has a line for every round
 that was run, failed ones included. `make chaos-full` runs the rounds that have no clean result yet.
 
-In each round the real processes (a gateway, two task stores, two processors, nats-server, PostgreSQL) serve a steady
+In each round the real processes (a gateway, two task stores, four processors, nats-server, PostgreSQL) serve a steady
 load, and are killed and hindered meanwhile, often before they have recovered from the time before. A fault is inflicted
 when 50 tasks or more are in progress. Afterwards everything is healed, and [the checker](../tests/chaos/checker) holds
 what clients were told, what handlers did, what a subscriber received and what PostgreSQL has against each other.
@@ -26,7 +26,17 @@ def render(results: Sequence[Result]) -> str:
     """The whole page."""
     clean = [result for result in results if result["status"] == "clean"]
     return "\n".join(
-        [_HEAD, *_bound(clean), "", *_rounds(results), "", *_faults(clean), "", *_surroundings(results), ""]
+        [
+            _HEAD,
+            *_bound(clean, failures=len(results) - len(clean)),
+            "",
+            *_rounds(results),
+            "",
+            *_faults(clean),
+            "",
+            *_surroundings(results),
+            "",
+        ]
     )
 
 
@@ -35,11 +45,12 @@ def write_report() -> None:
     REPORT.write_text(render(read_results(RESULTS)))
 
 
-def _bound(clean: Sequence[Result]) -> Iterator[str]:
+def _bound(clean: Sequence[Result], *, failures: int) -> Iterator[str]:
     kills, accepted = (sum(result[name] for result in clean) for name in ("kills", "accepted"))
     hours = sum(result["seconds"] for result in clean) / 3_600
     rounds = f"{len(clean)} clean rounds of {hours:.1f} hours in sum"
     yield f"**{kills:,} kills over {accepted:,} accepted tasks: no violation** in {rounds}."
+    yield f"Rounds that ended otherwise: {failures}; the table has them all, with the reason and the commit."
     if kills:
         yield ""
         yield (
