@@ -11,5 +11,5 @@ def test_bundle_in_hand_is_settled_before_it_is_delivered_again() -> None:
 
 
 def test_reconciler_waits_for_what_a_dead_store_had_in_hand() -> None:
-    """Bundles that died with a store come again, and until then no work may be taken for lost, nor the wait given up."""
+    """Bundles that died with a store come again; until then no work is taken for lost, and the wait goes on."""
     assert REPORTS_TIMEOUT_SECONDS > ACK_WAIT_SECONDS
