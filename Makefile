@@ -31,11 +31,11 @@ chaos: $(VENV)/.installed-dev ## Inject every fault into the real system, and ch
 	$(BIN)/python -m tests.chaos $(CHAOS_OPTIONS)
 
 .PHONY: chaos-full
-chaos-full: $(VENV)/.installed-dev ## The same with a thousand kills, for hours
-	$(BIN)/python -m tests.chaos --full $(CHAOS_OPTIONS)
+chaos-full: $(VENV)/.installed-dev ## A thousand kills in rounds, for hours; goes on where it was stopped, and writes docs/reliability.md
+	$(BIN)/python -m tests.chaos --full
 
 .PHONY: check
-check: lint types imports drift test test-docker ## Run exactly what CI runs
+check: lint types imports drift test test-docker chaos ## Run exactly what CI runs
 
 .PHONY: fmt
 fmt: $(VENV)/.installed-dev ## Format the code and mend what can be mended

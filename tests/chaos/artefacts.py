@@ -77,15 +77,21 @@ _FINAL_STATE = {
 def read_history(directory: Path) -> History:
     """Read the files of a run."""
     rows = _read(directory, "rows", dict)
+    log = _read(directory, "log", read_event)
+    # Next to all that was received is what the log has, and stands in memory once.
+    known = {event.document: event for event in log}
     return History(
         operations=_read(directory, "operations", _operation),
         faults=_read(directory, "faults", lambda line: FaultWindow(**line)),
         effects=_read(directory, "effects", lambda line: Effect(**line)),
-        log=_read(directory, "log", read_event),
-        witnessed=[read_event(arrival.document) for arrival in _in_stream_order(directory)],
+        log=log,
+        witnessed=[
+            known.get(arrival.document) or read_event(arrival.document) for arrival in _in_stream_order(directory)
+        ],
         reported=_read(directory, "reported", str),
         rows={row["id"]: row for row in rows},
-        reconnects=sum(log.read_text(errors="replace").count(_RECONNECT_LOG_LINE) for log in _logs(directory)),
+        reconnects=sum(path.read_text(errors="replace").count(_RECONNECT_LOG_LINE) for path in _logs(directory)),
+        wanted_in_progress=json.loads((directory / "run.json").read_text())["plan"]["in_progress"],
     )
 
 

@@ -47,11 +47,16 @@ class Client:
 
     async def process(self, task_id: str) -> None:
         """Ask for a task to be processed."""
-        await self._settle("process", f"/tasks/{task_id}/process", None, task_id=task_id)
+        await self._settle("process", f"/tasks/{task_id}/process", task_id=task_id)
 
     async def cancel(self, task_id: str) -> None:
         """Ask for a task to be cancelled; it may be too late."""
-        await self._settle("cancel", f"/tasks/{task_id}/cancel", None, task_id=task_id)
+        await self._settle("cancel", f"/tasks/{task_id}/cancel", task_id=task_id)
+
+    async def delete(self, task_id: str, *, force: bool) -> None:
+        """Delete a task; without `force` this is refused while a run of it is active."""
+        path = f"/tasks/{task_id}?force={str(force).lower()}"
+        await self._settle("delete", path, method="DELETE", task_id=task_id)
 
     async def read(self, task_id: str) -> None:
         """Read a task once; no answer is an answer, too."""
@@ -68,7 +73,9 @@ class Client:
         labels = {**task.get("labels", {}), "mark": f"{self.number}-{self._tasks}"}
         return {"title": "Chaos", **task, "labels": labels}
 
-    async def _settle(self, verb: str, path: str, body: Any, *, task_id: str | None = None) -> tuple[SeenTask, ...]:
+    async def _settle(
+        self, verb: str, path: str, body: Any = None, *, method: str = "POST", task_id: str | None = None
+    ) -> tuple[SeenTask, ...]:
         """Repeat a request under one key until its outcome is known; return what an answer of 2xx showed."""
         key = f"chaos-{self.number}-{next(self._keys)}"
         tasks = [] if body is None else body.get("tasks", [body])
@@ -78,7 +85,7 @@ class Client:
         deadline = time.monotonic() + SETTLED_WITHIN_SECONDS
         while time.monotonic() < deadline:
             self._write(Outcome.INVOKE, verb, key=key, marks=marks, task_id=task_id)
-            answer = await self._connection.ask("POST", path, body, key=key)
+            answer = await self._connection.ask(method, path, body, key=key)
             outcome, seen = self._write_answer(verb, answer, key=key, task_id=task_id)
             if outcome is Outcome.INFO:
                 await asyncio.sleep(_PAUSE_SECONDS * (1 + self.chance.random()))
@@ -120,7 +127,7 @@ def _outcome(answer: HttpAnswer) -> Outcome:
 
 
 def _seen(answer: HttpAnswer) -> tuple[SeenTask, ...]:
-    tasks = answer.body.get("items", [answer.body])
+    tasks = [] if answer.body is None else answer.body.get("items", [answer.body])
     return tuple(SeenTask(task["id"], task["version"]) for task in tasks)
 
 

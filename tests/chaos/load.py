@@ -5,6 +5,7 @@ import random
 from collections import deque
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from tests.chaos.client import Client, Record
@@ -75,7 +76,7 @@ class Load:
 
 
 def _task(client: Client, *, kind: str = "chaos-work", **fields: Any) -> dict[str, Any]:
-    seconds = round(client.chance.uniform(0.1, 0.8), 3)
+    seconds = round(client.chance.uniform(0.1, 1.1), 3)
     priority = client.chance.choice(("critical", "high", "medium", "low"))
     return {"kind": kind, "payload": {"seconds": seconds}, "priority": priority, "process": True, **fields}
 
@@ -118,11 +119,16 @@ async def _cancelled_while_scheduled(client: Client) -> list[str]:
 
 
 async def _cancelled_at_work(client: Client) -> list[str]:
-    async def cancel_soon(task_id: str) -> None:
-        await asyncio.sleep(client.chance.uniform(0, 1.5))
-        await client.cancel(task_id)
+    return await _then(client, _task(client), client.cancel, within_seconds=1.5)
 
-    return await _then(client, _task(client), cancel_soon)
+
+async def _deleted_at_work(client: Client) -> list[str]:
+    return await _then(client, _task(client), partial(client.delete, force=True), within_seconds=1.5)
+
+
+async def _deleted_when_done(client: Client) -> list[str]:
+    # Sometimes it is not, and stays.
+    return await _then(client, _task(client), partial(client.delete, force=False), within_seconds=4)
 
 
 _MIX: dict[Callable[[Client], Awaitable[list[str]]], int] = {
@@ -133,15 +139,20 @@ _MIX: dict[Callable[[Client], Awaitable[list[str]]], int] = {
     _in_thread: 6,
     _processed_later: 5,
     _cancelled_at_work: 4,
+    _deleted_at_work: 2,
+    _deleted_when_done: 2,
     _cancelled_while_pending: 2,
     _cancelled_while_scheduled: 2,
     _blocking: 1,
 }
 
 
-async def _then(client: Client, task: dict[str, Any], follow: Callable[[str], Awaitable[None]]) -> list[str]:
+async def _then(
+    client: Client, task: dict[str, Any], follow: Callable[[str], Awaitable[None]], *, within_seconds: float = 0
+) -> list[str]:
     made = _made(await client.create(task))
     for task_id in made:
+        await asyncio.sleep(client.chance.uniform(0, within_seconds))
         await follow(task_id)
     return made
 

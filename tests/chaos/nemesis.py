@@ -40,6 +40,8 @@ class Nemesis:
         catalogue = all_faults()
         names = [name for name, times in self._plan.faults.items() for _ in range(times)]
         self._chance.shuffle(names)
+        # Poison hurts for a minute beside the others: it comes first, so that the drain need not wait for it.
+        names.sort(key=lambda name: name != "poison")
         for name in names:
             in_progress = await self._wait_until_busy()
             started_at = time.time()
@@ -49,7 +51,7 @@ class Nemesis:
             except FaultMissedError as error:
                 missed = str(error)
             self._record(FaultWindow(name, target, started_at, time.time(), in_progress, missed))
-            await asyncio.sleep(self._chance.uniform(0.5, 2))
+            await asyncio.sleep(self._plan.max_pause_seconds * self._chance.uniform(0.25, 1))
 
     async def _wait_until_busy(self) -> int | None:
         deadline = time.monotonic() + _BUSY_WITHIN_SECONDS

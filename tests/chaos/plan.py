@@ -14,49 +14,59 @@ class Plan:
         tasks: How many must be accepted before the load stops.
         steps_per_second: The pace of the load; a step makes 1.5 tasks on average.
         clients: How many clients there are.
-        in_progress: How many tasks must be in progress before a fault is inflicted.
+        in_progress: How many tasks must be in progress when a fault is inflicted.
+        max_pause_seconds: The longest pause between two faults; a quarter of it is the shortest.
         stores: How many task stores run.
-        processors: How many processors run.
         faults: How often each fault is inflicted.
     """
 
     tasks: int
-    steps_per_second: float
-    clients: int
-    in_progress: int
-    stores: int
-    processors: int
+    steps_per_second: float = 40
+    clients: int = 48
+    in_progress: int = 50
+    max_pause_seconds: float = 2
+    stores: int = 2
     faults: Mapping[str, int]
 
     @property
     def fills_disks(self) -> bool:
-        """Whether the servers need disks that can be filled, for which the run needs root."""
-        return any(name in self.faults for name in _DISK_FAULTS)
+        """Whether the servers need disks of their own."""
+        return any(name in self.faults for name in DISK_FAULTS)
 
 
-_DISK_FAULTS = ("nats_disk_full", "postgres_disk_full")
-_KILLS = ("gateway_killed", "store_killed", "processor_killed")
-_RARE = ("poison", "jetstream_deleted", "events_deleted", "stores_suspended", "gateway_suspended")
+DISK_FAULTS = ("nats_disk_full", "postgres_disk_full")
+
+ROUNDS = 8
+"""So many rounds make 1,000 kills."""
+
+KILLS_OF_ROUND = {
+    "gateway_killed": 28,
+    "store_killed": 38,
+    "processor_killed": 34,
+    "nats_killed": 6,
+    "postgres_killed": 6,
+    "jetstream_deleted": 2,
+}
+"""With one at each of the 11 failpoints, 125."""
 
 
-def usual_plan() -> Plan:
-    """`make chaos`: every fault that needs no root, within six minutes on two cores."""
-    faults = {name: 1 for name in all_faults() if name not in _DISK_FAULTS}
-    faults.update(dict.fromkeys(_KILLS, 6))
-    faults.update(nats_killed=2, postgres_killed=2)
-    return Plan(tasks=10_000, steps_per_second=40, clients=48, in_progress=50, stores=1, processors=2, faults=faults)
+def usual_plan(*, has_own_disks: bool) -> Plan:
+    """`make chaos`: every fault, within six minutes on two cores.
+
+    Args:
+        has_own_disks: Whether disks can be filled; else those two faults are left out.
+    """
+    kills = {"gateway_killed": 6, "store_killed": 6, "processor_killed": 6, "nats_killed": 2, "postgres_killed": 2}
+    left_out = () if has_own_disks else DISK_FAULTS
+    return Plan(tasks=10_000, faults={name: kills.get(name, 1) for name in all_faults() if name not in left_out})
 
 
-def full_plan() -> Plan:
-    """`make chaos-full`: a thousand kills, and every other fault several times, with two stores."""
-    faults = dict.fromkeys(all_faults(), 10)
-    faults.update(dict.fromkeys(_KILLS, 220))
-    faults.update(nats_killed=110, postgres_killed=110, **dict.fromkeys(_RARE, 10))
-    return Plan(tasks=100_000, steps_per_second=40, clients=48, in_progress=50, stores=2, processors=2, faults=faults)
+def round_plan() -> Plan:
+    """One round of `make chaos-full`: every fault, and 125 kills."""
+    faults = {name: KILLS_OF_ROUND.get(name, 1) for name in all_faults()}
+    return Plan(tasks=12_500, max_pause_seconds=1.2, faults=faults)
 
 
 def small_plan(*, tasks: int, stores: int, faults: Mapping[str, int]) -> Plan:
     """A run of chosen faults, for whoever looks for a defect."""
-    return Plan(
-        tasks=tasks, steps_per_second=15, clients=16, in_progress=10, stores=stores, processors=2, faults=faults
-    )
+    return Plan(tasks=tasks, steps_per_second=15, clients=16, in_progress=10, stores=stores, faults=faults)

@@ -4,14 +4,18 @@ import asyncio
 import os
 import signal
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
 from taskmill.cli.child_process import ChildProcess
 from taskmill.runtime.failpoint import FAILPOINT_VARIABLE
 from tests.chaos.ledger import PROCESSOR_VARIABLE
+from tests.support.eventually import eventually
 
 _RESTART_PAUSE_SECONDS = 0.2
+_SETTLED_SECONDS = 1
+_SETTLED_WITHIN_SECONDS = 30
 
 
 class KeptProcess:
@@ -35,6 +39,7 @@ class KeptProcess:
             stop_within_seconds=15,
         )
         self._starts = 0
+        self._started_at = 0.0
         self._next_failpoint: str | None = None
         self._armed: str | None = None
         self._failpoint_reached = asyncio.Event()
@@ -53,9 +58,10 @@ class KeptProcess:
             self._signal(signal.SIGCONT)
         await self._child.stop()
 
-    def kill(self) -> None:
-        """Kill it; it is started again."""
-        self._signal(signal.SIGKILL)
+    async def kill(self) -> None:
+        """Kill it, wherever it is beyond its imports; it is started again."""
+        await eventually(self._has_settled, within_seconds=_SETTLED_WITHIN_SECONDS)
+        await self._child.kill()
 
     def drain(self) -> None:
         """Ask it to drain; it is started again."""
@@ -73,19 +79,23 @@ class KeptProcess:
         """Kill it, have it die the nth time that it passes a failpoint, and start it again as usual.
 
         Returns:
-            Whether it passed there in time; if it did not, it was killed.
+            Whether it passed there in time. If it did not, or this is cancelled, it is killed, and disarmed so.
         """
         self._next_failpoint = f"{failpoint}:{nth}"
         self._failpoint_reached.clear()
-        self.kill()
+        await self._child.kill()
         try:
             async with asyncio.timeout(within_seconds):
-                await self._failpoint_reached.wait()
+                return await self._failpoint_reached.wait()
         except TimeoutError:
-            self._armed = self._next_failpoint = None
-            self.kill()
             return False
-        return True
+        finally:
+            if not self._failpoint_reached.is_set():
+                self._armed = self._next_failpoint = None
+                await self._child.kill()
+
+    def _has_settled(self) -> bool:
+        return self._child.is_running and time.monotonic() > self._started_at + _SETTLED_SECONDS
 
     async def _keep(self) -> None:
         while True:
@@ -95,6 +105,7 @@ class KeptProcess:
             if self._armed is not None:
                 environment[FAILPOINT_VARIABLE] = self._armed
             await self._child.spawn(self._command, environment=environment)
+            self._started_at = time.monotonic()
             status = await self._child.wait()
             if self._armed is not None and status == -signal.SIGKILL:
                 self._failpoint_reached.set()

@@ -29,15 +29,15 @@ async def run(plan: Plan, seed: int, directory: Path) -> History:
     """
     artefacts = Artefacts(directory)
     try:
-        async with running_stack(
-            directory, stores=plan.stores, processors=plan.processors, has_small_disks=plan.fills_disks
-        ) as stack:
+        async with running_stack(directory, stores=plan.stores, has_own_disks=plan.fills_disks) as stack:
             witness = Witness(stack.nats.url, on_event=artefacts.event, on_report=artefacts.report)
             witnessing = asyncio.create_task(witness.run())
             try:
                 await _load_and_hurt(plan, seed, stack, artefacts)
                 await stack.heal()
                 await drained(stack, witness, within_seconds=DRAINED_WITHIN_SECONDS)
+                # Should something still move, it shall not after it was written down.
+                await stack.stop_services()
                 await artefacts.save_final_state(stack.postgres.url)
             finally:
                 witnessing.cancel()

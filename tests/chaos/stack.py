@@ -13,7 +13,7 @@ from taskmill.cli.embedded.nats import NatsServer
 from taskmill.cli.embedded.ports import LOOPBACK, free_port
 from taskmill.cli.embedded.postgres import PostgresServer
 from taskmill.cli.readiness import is_ready
-from tests.chaos.disks import small_disks
+from tests.chaos.disks import own_disks
 from tests.chaos.ledger import LEDGER_VARIABLE
 from tests.chaos.processes import KeptProcess
 from tests.chaos.proxy import TcpProxy
@@ -21,6 +21,7 @@ from tests.support.eventually import eventually
 
 ACK_WAIT_SECONDS = 3
 LEASE_SECONDS = 5
+PROCESSORS = 4
 READY_WITHIN_SECONDS = 60
 
 
@@ -53,6 +54,10 @@ class ChaosStack:
             if not server.is_running:
                 await server.start()
 
+    async def stop_services(self) -> None:
+        """Stop them all at once: one after the other their grace times would add up."""
+        await asyncio.gather(*(service.stop() for service in self.services))
+
     def zombie(self) -> KeptProcess:
         """Describe one more processor, which takes its time between two heartbeats."""
         never = {"TASKMILL_WORK_ACK_WAIT_SECONDS": "3600"}
@@ -83,21 +88,18 @@ class ChaosStack:
 
 
 @asynccontextmanager
-async def running_stack(
-    directory: Path, *, stores: int, processors: int, has_small_disks: bool
-) -> AsyncIterator[ChaosStack]:
+async def running_stack(directory: Path, *, stores: int, has_own_disks: bool) -> AsyncIterator[ChaosStack]:
     """Start everything, yield it once the gateway is ready, and end it.
 
     Args:
         directory: Where servers keep their data, and logs and the ledger are written.
         stores: How many task stores.
-        processors: How many processors.
-        has_small_disks: Whether each server gets a disk of its own that can be filled.
+        has_own_disks: Whether each server gets a disk of its own that can be filled.
     """
     async with AsyncExitStack() as cleanup:
         nats_server, postgres = NatsServer(directory / "nats"), PostgresServer(directory / "postgres")
-        if has_small_disks:
-            await cleanup.enter_async_context(small_disks([nats_server.data_dir, postgres.data_dir]))
+        if has_own_disks:
+            await cleanup.enter_async_context(own_disks([nats_server.data_dir, postgres.data_dir]))
         for server in (nats_server, postgres):
             cleanup.push_async_callback(server.stop)
             await server.start()
@@ -106,14 +108,12 @@ async def running_stack(
             cleanup.push_async_callback(proxy.stop)
             await proxy.start((postgres if name == "store-postgres" else nats_server).port)
         await _migrate(postgres.url)
-        stack = _describe(directory, nats_server, postgres, proxies, stores=stores, processors=processors)
+        stack = _describe(directory, nats_server, postgres, proxies, stores=stores)
         for service in stack.services:
-            cleanup.push_async_callback(service.stop)
             service.start()
+        cleanup.push_async_callback(stack.stop_services)
         await eventually(lambda: is_ready(LOOPBACK, stack.gateway_port), within_seconds=READY_WITHIN_SECONDS)
         yield stack
-        # All at once: one after the other their grace times would add up.
-        await asyncio.gather(*(service.stop() for service in stack.services))
 
 
 def _describe(
@@ -123,7 +123,6 @@ def _describe(
     proxies: dict[str, TcpProxy],
     *,
     stores: int,
-    processors: int,
 ) -> ChaosStack:
     logs = directory / "logs"
     port = free_port()
@@ -137,6 +136,8 @@ def _describe(
     processor_environment = environment(
         "processor-nats",
         TASKMILL_APPS="tests.chaos.handlers:app",
+        # Longer than any task here takes: a crash is charged to what caused it, and to nothing that was begun before.
+        TASKMILL_PROBATION_SECONDS="10",
         **{LEDGER_VARIABLE: str(directory / "effects.jsonl")},
     )
     return ChaosStack(
@@ -149,7 +150,7 @@ def _describe(
         ],
         processors=[
             KeptProcess(f"processor-{number}", "taskmill.processor", logs, processor_environment)
-            for number in range(1, processors + 1)
+            for number in range(1, PROCESSORS + 1)
         ],
         proxies=list(proxies.values()),
         gateway_port=port,

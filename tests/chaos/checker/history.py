@@ -1,8 +1,9 @@
 """What a run left behind, as plain values: the checker reads nothing else."""
 
+import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
@@ -32,8 +33,8 @@ class Operation:
     Attributes:
         outcome: What is known.
         client: Who asked; a client does one thing after the other.
-        verb: create, create_many, read, process or cancel.
-        key: The Idempotency-Key; None for reads.
+        verb: create, create_many, read, process, cancel or delete.
+        key: The Idempotency-Key; None for reads. A deletion takes no notice of it.
         at: Seconds since the epoch.
         marks: On `invoke` of a creation: the label by which each new task is recognised. One mark is sent by one key.
         task_id: On `invoke` of anything else: the task it is about.
@@ -77,6 +78,11 @@ class FaultWindow:
     ended_at: float
     in_progress: int | None = None
     missed: str | None = None
+
+    @property
+    def is_kill(self) -> bool:
+        """Whether it is a `kill -9` of a process at work, by the nemesis or at a failpoint."""
+        return self.name.endswith("_killed") or self.name == "jetstream_deleted" or self.name.startswith("failpoint ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +128,11 @@ class LoggedEvent:
         """The task's status after it."""
         return str(self.data["status"])
 
+    @property
+    def at(self) -> float:
+        """When it happened, in seconds since the epoch."""
+        return instant(json.loads(self.document)["time"])
+
 
 @dataclass(frozen=True)
 class History:
@@ -136,6 +147,7 @@ class History:
         reported: The executions whose `completed` report was seen on its way to TASK_REPORTS.
         rows: The rows of `tasks` in the end, by task id.
         reconnects: How often services wrote in their logs that a connection is back.
+        wanted_in_progress: How many tasks were to be in progress at each fault.
     """
 
     operations: Sequence[Operation] = ()
@@ -146,6 +158,7 @@ class History:
     reported: Sequence[str] = ()
     rows: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     reconnects: int = 0
+    wanted_in_progress: int = 0
 
     @cached_property
     def log_by_task(self) -> Mapping[str, Sequence[LoggedEvent]]:
@@ -165,6 +178,14 @@ class History:
     def executions(self) -> Mapping[str, Effect]:
         """Every execution that began, by its name."""
         return {effect.execution: effect for effect in self.effects if effect.phase == "begin"}
+
+    @cached_property
+    def fault_windows(self) -> Sequence[FaultWindow]:
+        """The faults; poison lasts until all of it has failed."""
+        ends = [instant(row["updated_at"]) for row in self.rows.values() if row["labels"].get("fails_with")]
+        return [
+            replace(fault, ended_at=max(ends)) if fault.name == "poison" and ends else fault for fault in self.faults
+        ]
 
     @cached_property
     def accepted(self) -> Mapping[str, str]:

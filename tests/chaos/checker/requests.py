@@ -16,6 +16,17 @@ def no_accepted_task_lost(history: History) -> Iterator[str]:
             yield f"task {task_id} of key {key} has no row"
 
 
+def only_what_was_to_be_deleted_is(history: History) -> Iterator[str]:
+    """A task is deleted when somebody asked for it, and is gone for good once an answer of 2xx said so."""
+    asked = {operation.task_id for operation in history.operations if operation.verb == "delete"}
+    for event in history.log:
+        if event.type == "deleted" and event.task_id not in asked:
+            yield f"task {event.task_id} was deleted, and nobody asked for it"
+    for operation in history.operations:
+        if operation.verb == "delete" and operation.outcome is Outcome.OK and operation.task_id in history.rows:
+            yield f"task {operation.task_id} exists although its deletion was confirmed"
+
+
 def no_phantom_task(history: History) -> Iterator[str]:
     """A row that nobody asked for does not exist."""
     sent = {mark for operation in history.operations for mark in operation.marks}
@@ -79,8 +90,12 @@ def no_internal_error(history: History) -> Iterator[str]:
 def reads_are_monotonic(history: History) -> Iterator[str]:
     """A client never sees a task go back: not behind what it read before, and not behind what it was promised."""
     newest: dict[tuple[int, str], int] = {}
+    asked_to_delete: set[str | None] = set()
     for operation in history.operations:
-        if operation.verb == "read" and operation.http_status == 404 and operation.task_id in history.accepted:
+        if operation.verb == "delete":
+            asked_to_delete.add(operation.task_id)
+        is_missing = operation.verb == "read" and operation.http_status == 404
+        if is_missing and operation.task_id in history.accepted and operation.task_id not in asked_to_delete:
             yield f"client {operation.client} did not find task {operation.task_id}, which it was promised"
         # A stored answer is older on purpose.
         if operation.outcome is not Outcome.OK or operation.is_replayed:

@@ -3,13 +3,15 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
+from typing import Literal
 
-from tests.chaos.checker import bus, effects, log, requests
+from tests.chaos.checker import bus, effects, explained, log, requests
 from tests.chaos.checker.history import History, LoggedEvent, Outcome
 
 INVARIANTS: tuple[Callable[[History], Iterable[str]], ...] = (
     requests.every_fault_happened,
     requests.no_accepted_task_lost,
+    requests.only_what_was_to_be_deleted_is,
     requests.no_phantom_task,
     requests.refused_creations_left_nothing,
     requests.one_task_for_each_key,
@@ -23,7 +25,6 @@ INVARIANTS: tuple[Callable[[History], Iterable[str]], ...] = (
     log.attempts_rise_within_their_limit,
     log.rows_are_the_fold_of_their_log,
     log.crash_loop_needs_three_crashes,
-    log.only_poison_fails,
     bus.every_event_reaches_the_bus,
     bus.the_bus_tells_only_what_is_committed,
     bus.first_occurrences_are_in_order,
@@ -31,8 +32,10 @@ INVARIANTS: tuple[Callable[[History], Iterable[str]], ...] = (
     effects.one_effective_completion,
     effects.cancelled_before_its_start_never_ran,
     effects.nothing_runs_early,
-    effects.no_second_execution_without_a_fault,
     effects.every_start_was_committed_first,
+    explained.no_second_execution_without_a_fault,
+    explained.no_work_lost_without_a_fault,
+    explained.only_poison_fails,
 )
 
 MAX_VIOLATIONS_OF_EACH = 20
@@ -45,26 +48,33 @@ class Verdict:
     Attributes:
         violations: By the name of the invariant; only those that were violated, 20 of each at most.
         signs: How often each thing was seen without which a run proves nothing.
+        shortcomings: Why the run proves nothing; empty: it does.
     """
 
     violations: Mapping[str, tuple[str, ...]]
     signs: Mapping[str, int]
+    shortcomings: tuple[str, ...]
 
     @property
-    def missing_signs(self) -> list[str]:
-        """What was never seen; a run with any is vacuous."""
-        return [name for name, count in self.signs.items() if count == 0]
-
-    @property
-    def is_clean(self) -> bool:
-        """Whether everything holds, in a run that could have shown otherwise."""
-        return not self.violations and not self.missing_signs
+    def status(self) -> Literal["clean", "violated", "vacuous"]:
+        """`clean`: everything holds, in a run that could have shown otherwise."""
+        if self.violations:
+            return "violated"
+        return "vacuous" if self.shortcomings else "clean"
 
 
 def judge(history: History) -> Verdict:
     """Check every invariant, and count the signs of faults at work."""
     found = {invariant.__name__: tuple(islice(invariant(history), MAX_VIOLATIONS_OF_EACH)) for invariant in INVARIANTS}
-    return Verdict({name: violations for name, violations in found.items() if violations}, _signs(history))
+    signs = _signs(history)
+    unseen = (f"no {name}" for name, count in signs.items() if count == 0)
+    at_rest = (
+        f"{fault.name} with {fault.in_progress} tasks in progress"
+        for fault in history.faults
+        if (fault.in_progress or 0) < history.wanted_in_progress
+    )
+    violations = {name: violations for name, violations in found.items() if violations}
+    return Verdict(violations, signs, (*unseen, *at_rest))
 
 
 def _signs(history: History) -> Mapping[str, int]:

@@ -1,13 +1,14 @@
-"""The disk of a server is full. Its directory is a tmpfs of its own then, which needs root."""
+"""The disk of a server is full. It has one of its own then."""
 
 import asyncio
-import errno
 from pathlib import Path
 
+from tests.chaos.disks import full_disk, is_full
 from tests.chaos.faults.fault import FaultMissedError, Scene
+from tests.support.eventually import eventually
 
-_SECONDS = 5
-_CHUNK = bytes(1024 * 1024)
+_FULL_WITHIN_SECONDS = 20
+_SECONDS = 3
 
 
 async def nats_disk_full(scene: Scene) -> str:
@@ -27,21 +28,9 @@ async def postgres_disk_full(scene: Scene) -> str:
 
 
 async def _fill(directory: Path) -> None:
-    if not await asyncio.to_thread(directory.is_mount):
-        raise FaultMissedError(f"{directory} has no disk of its own")
-    filler = directory / "filler"
-    try:
-        await asyncio.to_thread(_write_until_full, filler)
+    async with full_disk(directory):
+        try:
+            await eventually(lambda: is_full(directory), within_seconds=_FULL_WITHIN_SECONDS)
+        except AssertionError:
+            raise FaultMissedError(f"the disk was not full within {_FULL_WITHIN_SECONDS} s") from None
         await asyncio.sleep(_SECONDS)
-    finally:
-        filler.unlink()
-
-
-def _write_until_full(filler: Path) -> None:
-    try:
-        with filler.open("wb", buffering=0) as file:
-            while file.write(_CHUNK):
-                pass
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise

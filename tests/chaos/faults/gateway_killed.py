@@ -5,5 +5,5 @@ from tests.chaos.faults.fault import Scene
 
 async def gateway_killed(scene: Scene) -> str:
     """Clients do not know what became of their requests."""
-    scene.stack.gateway.kill()
+    await scene.stack.gateway.kill()
     return scene.stack.gateway.name

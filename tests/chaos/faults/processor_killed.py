@@ -6,5 +6,5 @@ from tests.chaos.faults.fault import Scene
 async def processor_killed(scene: Scene) -> str:
     """Whatever it executes has begun, and will not end there."""
     processor = scene.chance.choice(scene.stack.processors)
-    processor.kill()
+    await processor.kill()
     return processor.name

@@ -6,7 +6,7 @@ from taskmill.cli.embedded.ports import LOOPBACK
 from taskmill.contracts.subjects import EVENT_SUBJECTS
 from tests.chaos.faults.fault import Scene
 
-_SECONDS = 8
+_SECONDS = 4
 
 
 async def slow_subscriber(scene: Scene) -> str:

@@ -6,5 +6,5 @@ from tests.chaos.faults.fault import Scene
 async def store_killed(scene: Scene) -> str:
     """Requests, reports and the relay's publishing break off anywhere."""
     store = scene.chance.choice(scene.stack.stores)
-    store.kill()
+    await store.kill()
     return store.name

@@ -14,10 +14,10 @@ async def zombies(scene: Scene) -> str:
     zombie.start()
     try:
         await asyncio.sleep(ACK_WAIT_SECONDS)
-        seconds = 2 * ACK_WAIT_SECONDS
+        seconds = 1.5 * ACK_WAIT_SECONDS
         task = {"kind": "chaos-work", "priority": "critical", "payload": {"seconds": seconds}, "process": True}
         await scene.client.create_many([task] * _TASKS)
-        await asyncio.sleep(2 * seconds)
+        await asyncio.sleep(1.5 * seconds)
     finally:
         await zombie.stop()
     return zombie.name

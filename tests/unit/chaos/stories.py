@@ -3,18 +3,20 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 from tests.chaos.checker.history import Effect, FaultWindow, History, LoggedEvent, Operation, Outcome, SeenTask
 
-BASE_TIME = "2026-11-24T12:00:00Z"
 BASE_SECONDS = 1_795_521_600.0
+"""2026-11-24T12:00:00Z."""
 
 
 def event(version: int, kind: str, task_id: str = "a", **data: Any) -> LoggedEvent:
-    """An event of a task, by default of its first run and attempt."""
+    """An event of a task, by default of its first run and attempt, `version` seconds after the base time."""
     data = {"run": 1, "attempt": 1, "revision": version, "kind": "chaos-work", "queue": "default", **data}
-    document = json.dumps({"id": f"{task_id}.{version}", "data": data})
+    time = datetime.fromtimestamp(BASE_SECONDS + version, UTC).isoformat()
+    document = json.dumps({"id": f"{task_id}.{version}", "time": time, "data": data})
     return LoggedEvent(task_id, version, kind, document, data)
 
 
@@ -63,7 +65,7 @@ def sound() -> History:
             operation(Outcome.INVOKE, verb="read", key=None, task_id="a"),
             operation(Outcome.OK, verb="read", key=None, task_id="a", seen=(SeenTask("a", 4),), http_status=200),
         ],
-        faults=[FaultWindow("processor_killed", "p-1", BASE_SECONDS + 1, BASE_SECONDS + 2, 60)],
+        faults=[FaultWindow("processor_killed", "p", BASE_SECONDS + 1, BASE_SECONDS + 2, 60)],
         effects=[
             begin("x1", "p-1", 0.5),
             begin("x1", "p-1", 3.5, phase="end"),

@@ -26,7 +26,7 @@ from taskmill.task_store.actors.expired_keys import ExpiredKeys
 from taskmill.task_store.actors.reconciler import Reconciler
 from taskmill.task_store.actors.registrations import Registrations
 from taskmill.task_store.actors.relay import Relay
-from taskmill.task_store.actors.status_reports import StatusReports
+from taskmill.task_store.actors.status_reports import ACK_WAIT_SECONDS, StatusReports
 from taskmill.task_store.actors.streams import Streams
 from taskmill.task_store.adapters.bulk_operation_rows import BulkOperationRows
 from taskmill.task_store.adapters.database import COMMAND_TIMEOUT_SECONDS, CONNECT_TIMEOUT_SECONDS, Lane
@@ -60,7 +60,6 @@ RELAY_LEASE_SECONDS = 5
 WRITES_CAPACITY = 10_000
 MAX_OPERATIONS_IN_A_BATCH = 256
 WRITE_DEADLINE_SECONDS = 3.0
-REPORTS_ACK_WAIT_SECONDS = 30
 MAX_READ_CONNECTIONS = 4
 
 
@@ -220,7 +219,7 @@ def _streams(session: NatsSession, settings: TaskStoreSettings, consumers: WorkC
             reports_stream(settings.reports_max_bytes),
             events_stream(settings.events_max_bytes, settings.events_max_age_seconds),
         ],
-        consumers=[reports_consumer(REPORTS_ACK_WAIT_SECONDS)],
+        consumers=[reports_consumer(ACK_WAIT_SECONDS)],
         on_replaced=lambda stream: consumers.forget() if stream == WORK_STREAM else None,
     )
 

