@@ -11,7 +11,7 @@ IN_PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .PHONY: help
 help: ## List the targets
-	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 .PHONY: run
 run: $(VENV)/.installed ## Start everything on this machine: NATS, PostgreSQL and the three services
@@ -33,6 +33,10 @@ chaos: $(VENV)/.installed-dev ## Inject every fault into the real system, and ch
 .PHONY: chaos-full
 chaos-full: $(VENV)/.installed-dev ## A thousand kills in rounds, for hours; goes on where it was stopped, and writes docs/reliability.md
 	$(BIN)/python -m tests.chaos --full
+
+.PHONY: chaos-mutants
+chaos-mutants: $(VENV)/.installed-dev ## Show that the harness finds mistakes: a dozen are planted in copies (15 minutes)
+	$(BIN)/python -m tests.chaos.mutants $(CHAOS_OPTIONS)
 
 .PHONY: check
 check: lint types imports drift test test-docker chaos ## Run exactly what CI runs

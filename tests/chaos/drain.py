@@ -1,10 +1,15 @@
 """Waits until nothing moves any more, so that what is found then is final."""
 
+import asyncio
+
 import asyncpg
 
 from tests.chaos.stack import ChaosStack
 from tests.chaos.witness import Witness
-from tests.support.eventually import eventually
+
+_LOOK_SECONDS = 0.5
+_STALLED_SECONDS = 60
+"""Longer than any recovery takes: what has not moved for so long will not."""
 
 _UNFINISHED = "SELECT count(*) FROM tasks WHERE is_run_active"
 _EVENT_IDS = "SELECT task_id || '.' || version FROM task_events"
@@ -14,19 +19,21 @@ async def drained(stack: ChaosStack, witness: Witness, *, within_seconds: float)
     """Wait until no run is active, and the witness has received every event.
 
     Returns:
-        Whether it came to that in time. If not, the checker finds what is missing.
+        Whether it came to that in time, and while something still moved. If not, the checker finds what is missing.
     """
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + within_seconds
     connection = await asyncpg.connect(stack.postgres.url)
-
-    async def is_quiet() -> bool:
-        if await connection.fetchval(_UNFINISHED):
-            return False
-        return {row[0] for row in await connection.fetch(_EVENT_IDS)} <= witness.received
-
     try:
-        await eventually(is_quiet, within_seconds=within_seconds, every_seconds=0.5)
-    except AssertionError:
-        return False
+        seen, moved_at = (0, 0), clock()
+        while clock() < min(deadline, moved_at + _STALLED_SECONDS):
+            unfinished = await connection.fetchval(_UNFINISHED)
+            if not unfinished and {row[0] for row in await connection.fetch(_EVENT_IDS)} <= witness.received:
+                return True
+            now_seen = (unfinished, len(witness.received))
+            if now_seen != seen:
+                seen, moved_at = now_seen, clock()
+            await asyncio.sleep(_LOOK_SECONDS)
     finally:
         await connection.close()
-    return True
+    return False
