@@ -30,7 +30,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 async def any_stack() -> AsyncIterator[TaskmillUp]:
     """The stack of all tests here, which may run or not."""
     with server_directory() as path:
-        stack = TaskmillUp(path / "data", processors=2)
+        stack = TaskmillUp(path / "data", processors=2, environment={"TASKMILL_RECONCILE_INTERVAL_SECONDS": "1"})
         yield stack
         await stack.end()
 
@@ -102,6 +102,15 @@ async def test_stack_json_names_every_process(stack: TaskmillUp) -> None:
     assert (entries["postgres"]["url"] or "").startswith("postgresql://taskmill@127.0.0.1:")
     assert [name for name in NAMES if entries[name]["url"] is None] == ["task-store", "processor-1", "processor-2"]
     assert entries["gateway"]["url"] == stack.url
+
+
+async def test_a_drill_loses_the_broker_and_no_task(stack: TaskmillUp) -> None:
+    """JetStream is deleted with more work under way than there are slots; every task is completed, and it says so."""
+    old_pid = stack.entries()["nats-server"]["pid"]
+    status, output = await stack.run_beside("drill", "broker-loss", "--yes", "--tasks", "800")
+    assert status == 0, output
+    assert "accepted 800, ended 800 (800 completed), lost 0" in output
+    assert stack.entries()["nats-server"]["pid"] != old_pid
 
 
 async def test_a_second_launcher_on_the_same_data_is_refused(stack: TaskmillUp) -> None:

@@ -73,6 +73,23 @@ class TaskmillUp:
             raise RuntimeError("taskmill up ended:\n" + "\n".join(self.output))
         return any(line.startswith("taskmill ready at") for line in self.output)
 
+    async def run_beside(self, *arguments: str, within_seconds: float = 100) -> tuple[int, str]:
+        """Run another `taskmill` command on the same data; return its exit status and what it printed."""
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", _MAIN, *arguments),
+            env={**os.environ, "TASKMILL_DATA": str(self.data_dir)},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        try:
+            async with asyncio.timeout(within_seconds):
+                output, _ = await process.communicate()
+        except TimeoutError:
+            process.kill()
+            await process.communicate()
+            raise
+        return process.returncode or 0, output.decode()
+
     async def end(self, number: signal.Signals = signal.SIGTERM, *, within_seconds: float = 15) -> int | None:
         """Send it a signal, wait until it has ended, and return its exit status; None if it was never started."""
         if self._process is None:

@@ -207,6 +207,15 @@ class StoreSide:
         """Fill the stream of reports, made with `SMALL_REPORTS_MAX_BYTES`, so that nothing more is stored."""
         await self.publish(OutboundMessage(subjects.report("filler"), b"x" * (SMALL_REPORTS_MAX_BYTES - 200), {}))
 
+    async def reports_stored(self, count: int) -> None:
+        """Wait until so many bundles are stored and not collected."""
+
+        async def are_stored() -> bool:
+            reply = await jetstream_request(self.session, f"STREAM.INFO.{streams.REPORTS_STREAM}")
+            return int(reply["state"]["messages"]) == count
+
+        await eventually(are_stored)
+
     async def work_left(self) -> int:
         """How many work items are not acknowledged."""
         reply = await jetstream_request(self.session, f"STREAM.INFO.{streams.WORK_STREAM}")

@@ -31,16 +31,19 @@ class ForgetfulSession(NatsSession):
 
 async def test_work_is_acknowledged_only_after_its_report_is_stored(nats_url: str) -> None:
     """While the stream of reports is full, finished work stays unacknowledged; with room, both are done."""
-    async with store_side(nats_url, is_collecting=False, reports_max_bytes=SMALL_REPORTS_MAX_BYTES) as store:
+    async with (
+        store_side(nats_url, is_collecting=False, reports_max_bytes=SMALL_REPORTS_MAX_BYTES) as store,
+        running_processor(nats_url, work_ack_wait_seconds=2),
+    ):
+        await store.purge_reports()
         await store.fill_reports()
-        async with running_processor(nats_url, work_ack_wait_seconds=2):
-            [item] = await store.dispatch("echo")
-            await store.held(1)
-            assert await store.work_left() == 1
-            await store.purge_reports()
-            store.collect()
-            await store.report_of(item, Completed)
-            await store.all_acknowledged()
+        [item] = await store.dispatch("echo")
+        await store.held(1)
+        assert await store.work_left() == 1
+        await store.purge_reports()
+        store.collect()
+        await store.report_of(item, Completed)
+        await store.all_acknowledged()
     assert store.types_of(item) == ["completed"]
 
 

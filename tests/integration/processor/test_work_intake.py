@@ -4,9 +4,14 @@ import asyncio
 from collections import Counter
 from typing import Any
 
+from structlog.testing import capture_logs
+
 from taskmill.contracts.reports import Completed
 from taskmill.contracts.status import Priority
 from taskmill.contracts.tasks import KindDefaults
+from taskmill.processor.bootstrap import build_processor
+from taskmill.processor.settings import ProcessorSettings
+from taskmill.runtime.supervisor import RunState
 from taskmill.sdk import Context, TaskApp
 from tests.integration.processor.harness import running_processor, store_side
 from tests.support.eventually import eventually
@@ -126,15 +131,36 @@ async def test_what_was_given_back_is_served_by_the_next_free_slot(nats_url: str
     assert report.delivery >= 2
 
 
-async def test_consumers_may_come_late(nats_url: str) -> None:
-    """A processor that starts before the streams exist says hello, and serves, once they do."""
-    async with store_side(nats_url, is_provisioned=False) as store, running_processor(nats_url, slots=7):
-        await store.provision()
-        hello = await eventually(lambda: store.hellos and store.hellos[0])
-        [item] = await store.dispatch("echo")
-        await store.report_of(item, Completed)
-    assert hello
+async def test_a_processor_waits_for_the_store(nats_url: str) -> None:
+    """Started before the store has made its streams, it says so without alarm, and serves once they are there."""
+    settings = ProcessorSettings(nats_url=nats_url, slots=7, grace_seconds=0)
+    async with store_side(nats_url, is_provisioned=False) as store:
+        supervisor = build_processor(settings)
+        with capture_logs() as logs:
+            running = asyncio.create_task(supervisor.run())
+            await eventually(lambda: any(entry["event"] == "reports.awaiting_store" for entry in logs))
+            assert supervisor.states()["reports"] is RunState.STARTING
+            assert supervisor.states()["work-intake"] is RunState.STOPPED
+            await store.provision()
+            [item] = await store.dispatch("echo")
+            await store.report_of(item, Completed, within_seconds=2)
+            hello = store.hellos[0]
+        supervisor.stop()
+        await running
+    assert not [entry for entry in logs if entry["log_level"] in {"warning", "error"}]
     assert (hello.queues, hello.slots) == (["default"], 7)
     assert {"echo", "sleep", "http-request"} <= set(hello.kinds)
     assert hello.kind_defaults["http-request"] == KindDefaults(max_attempts=3)
     assert hello.kind_defaults["echo"] == hello.kind_defaults["sleep"] == KindDefaults()
+
+
+async def test_a_processor_that_waits_for_the_store_can_be_stopped(nats_url: str) -> None:
+    """It has nothing to lose, and ends without alarm."""
+    supervisor = build_processor(ProcessorSettings(nats_url=nats_url, grace_seconds=0))
+    with capture_logs() as logs:
+        running = asyncio.create_task(supervisor.run())
+        await eventually(lambda: any(entry["event"] == "reports.awaiting_store" for entry in logs))
+        supervisor.stop()
+        async with asyncio.timeout(5):
+            await running
+    assert not [entry for entry in logs if entry["log_level"] in {"warning", "error"}]

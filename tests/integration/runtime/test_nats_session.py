@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 
 from taskmill.cli.embedded.nats import NatsServer
 from taskmill.contracts.errors import BusUnavailableError, PayloadTooLargeError
+from taskmill.runtime.nats_client import RawClient
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.settings import NatsSettings
 from tests.support.actors import running
@@ -289,15 +290,27 @@ async def test_permission_violations_are_logged(guarded_server: NatsServer) -> N
     assert "forbidden" in errors[0]
 
 
+class CountingSession(NatsSession):
+    """Counts its attempts to connect."""
+
+    attempts = 0
+
+    async def _open(self, client: RawClient) -> bool:
+        self.attempts += 1
+        return await super()._open(client)
+
+
 async def test_a_wrong_password_is_logged_and_tried_again(guarded_server: NatsServer) -> None:
-    """A session that is refused stays, says so without the password, and drains when told."""
+    """A session that is refused stays, says so once each time without the password, and drains when told."""
     settings = NatsSettings(nats_url=guarded_server.url.replace("//", "//u:wr0ng@"))
-    session = NatsSession(settings, client_name="limited")
+    session = CountingSession(settings, client_name="limited")
     with capture_logs() as logs:
         task = asyncio.create_task(session.run(lambda: None))
-        await eventually(lambda: len([entry for entry in logs if entry["event"] == "nats.error"]) >= 2)
+        await eventually(lambda: session.attempts >= 3)
         assert not session.is_connected
         session.stop()
         async with asyncio.timeout(5):
             await task
+    errors = [entry for entry in logs if entry["event"] == "nats.error"]
+    assert 2 <= len(errors) <= session.attempts
     assert "wr0ng" not in str(logs)

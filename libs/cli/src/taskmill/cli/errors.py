@@ -1,4 +1,4 @@
-"""What can go wrong while the stack starts; each message is meant for a person at a terminal.
+"""What can go wrong with the stack; each message is meant for a person at a terminal.
 
 StackError
 ├── ServerStartError     nats-server or PostgreSQL did not come up
@@ -6,7 +6,8 @@ StackError
 ├── RootRefusedError     root, and no way to run PostgreSQL as somebody else
 ├── DirectoryInUseError  another launcher runs on the same data directory
 ├── CannotListenError    the address for HTTP is taken, or is not this machine's
-└── ServiceStartError    a service did not come up, or refused its settings
+├── ServiceStartError    a service did not come up, or refused its settings
+└── StackNotRunningError nothing runs here that a command could work on
 """
 
 from pathlib import Path
@@ -69,3 +70,14 @@ class ServiceStartError(StackError):
     def __init__(self, name: str, reason: str, output: str) -> None:
         """Make the message from the service's name, what happened, and the end of its log."""
         super().__init__(f"{name} {reason}:\n{output or '(it logged nothing)'}")
+
+
+class StackNotRunningError(StackError):
+    """No stack runs here on a data directory."""
+
+    def __init__(self, data_dir: Path, reason: str) -> None:
+        """Make the message from the directory and what is missing."""
+        super().__init__(
+            f"no stack of `taskmill up` runs here on {data_dir}: {reason}. "
+            "Start one, or set TASKMILL_DATA to the directory of the one that runs"
+        )

@@ -4,6 +4,7 @@ import asyncio
 
 import typer
 
+from taskmill.cli.drill.commands import app as drill_app
 from taskmill.cli.errors import StackError
 from taskmill.cli.settings import StackSettings
 from taskmill.cli.up import up as run_stack
@@ -12,11 +13,7 @@ from taskmill.runtime.settings import SettingsError, load
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Taskmill on one machine."
 )
-
-
-@app.callback()
-def taskmill() -> None:
-    """Keep `up` a command with a name of its own while it is the only one."""
+app.add_typer(drill_app, name="drill")
 
 
 @app.command()

@@ -19,6 +19,7 @@ class ServiceProcess(ChildProcess):
         environment: Mapping[str, str],
         stop_within_seconds: float,
         url: str | None = None,
+        has_health_file: bool = False,
     ) -> None:
         """Describe the service; nothing runs yet.
 
@@ -30,6 +31,7 @@ class ServiceProcess(ChildProcess):
             environment: All its environment variables.
             stop_within_seconds: How long it may drain before it is killed.
             url: Where it can be reached from outside the stack; None for nowhere.
+            has_health_file: Whether it tells by a file that it is well, for `is_well`.
         """
         super().__init__(
             name,
@@ -39,8 +41,18 @@ class ServiceProcess(ChildProcess):
         )
         self.url = url
         self._command = (sys.executable, "-m", module, *arguments)
-        self._environment = environment
+        self._health_file = data_dir / "run" / f"{name}.health" if has_health_file else None
+        health = {} if self._health_file is None else {"TASKMILL_HEALTH_FILE": str(self._health_file)}
+        self._environment = {**environment, **health}
+
+    @property
+    def is_well(self) -> bool:
+        """Whether it has said that it serves; one without a health file is taken for well."""
+        return self._health_file is None or self._health_file.exists()
 
     async def start(self) -> None:
         """Start it; it may not be ready when this returns."""
+        if self._health_file is not None:
+            # One that was killed left it behind.
+            self._health_file.unlink(missing_ok=True)
         await self.spawn(self._command, environment=self._environment)

@@ -7,6 +7,8 @@ from pathlib import Path
 from taskmill.cli.service_process import ServiceProcess
 from taskmill.cli.settings import StackSettings
 
+GATEWAY_NAME = "gateway"
+
 _DATABASE_VARIABLES = ("DATABASE_URL", "TASKMILL_DATABASE_URL")
 _NATS_VARIABLES = ("NATS_URL", "TASKMILL_NATS_URL")
 
@@ -58,11 +60,12 @@ class Services:
                     "TASKMILL_GRACE_SECONDS": str(_HANDLER_GRACE_SECONDS),
                 },
                 stop_within_seconds=_PROCESSOR_STOP_SECONDS,
+                has_health_file=True,
             )
             for number in range(1, settings.processors + 1)
         ]
         self.gateway = ServiceProcess(
-            "gateway",
+            GATEWAY_NAME,
             "taskmill.gateway",
             data_dir=data_dir,
             environment={**environment, "TASKMILL_HOST": settings.host, "TASKMILL_PORT": str(settings.port)},

@@ -15,6 +15,9 @@ from taskmill.cli.settings import StackSettings
 from taskmill.cli.stack_file import StackFile
 from taskmill.cli.supervision import Supervised, describe_end, keep_running
 
+STACK_FILE = "stack.json"
+NATS_DIRECTORY = "nats"
+
 # Where NATS clients look by themselves; and not where a machine's own PostgreSQL may be.
 _NATS_PORT = 4_222
 _POSTGRES_PORT = 15_432
@@ -38,7 +41,7 @@ class Stack:
         self._data_dir = data_dir
         self._warn = warn
         self._processes: list[Supervised] = []
-        self._stack_file = StackFile(data_dir / "stack.json", self._processes)
+        self._stack_file = StackFile(data_dir / STACK_FILE, self._processes)
 
     async def run(self, ready: Callable[[str], None]) -> None:
         """Start everything, call `ready` with the URL of NATS, and keep it running; drain and stop it when cancelled.
@@ -50,7 +53,7 @@ class Stack:
         """
         async with contextlib.AsyncExitStack() as running:
             running.callback(self._stack_file.remove)
-            nats = NatsServer(self._data_dir / "nats", _NATS_PORT)
+            nats = NatsServer(self._data_dir / NATS_DIRECTORY, _NATS_PORT)
             postgres = PostgresServer(self._data_dir / "postgres", _POSTGRES_PORT)
             self._processes += [nats, postgres]
             running.push_async_callback(_stop_all, [nats, postgres])
@@ -64,7 +67,7 @@ class Stack:
             await self._start(services.gateway, *services.processors)
             await _run_to_the_end(services.migration)
             await self._start(services.store)
-            await self._wait_until_ready()
+            await self._wait_until_ready(services.processors)
             ready(nats.url)
             async with asyncio.TaskGroup() as supervision:
                 for process in self._processes:
@@ -79,20 +82,28 @@ class Stack:
         await asyncio.gather(*(process.start() for process in processes))
         self._stack_file.write()
 
-    async def _wait_until_ready(self) -> None:
-        """Return when the gateway says that it is ready and everything runs.
+    async def _wait_until_ready(self, processors: Sequence[ServiceProcess]) -> None:
+        """Return when requests can be served, every processor takes in work, and everything runs.
 
         Nobody is started again before that: what fails at the first try is a mistake to show, not to repeat.
         """
+        waiting_for: Supervised = self._processes[-1]
         try:
             async with asyncio.timeout(_READY_WITHIN_SECONDS):
-                while not await is_ready(self._settings.reachable_host, self._settings.port):
+                while (missing := await self._unready(processors)) is not None:
+                    waiting_for = missing
                     await self._check_all_run()
                     await asyncio.sleep(_READY_POLL_SECONDS)
                 await self._check_all_run()
         except TimeoutError:
             reason = f"was not ready within {_READY_WITHIN_SECONDS:g} s"
-            raise ServiceStartError("the gateway", reason, self._processes[-1].log_tail()) from None
+            raise ServiceStartError(waiting_for.name, reason, waiting_for.log_tail()) from None
+
+    async def _unready(self, processors: Sequence[ServiceProcess]) -> Supervised | None:
+        """Return somebody who does not serve yet; None when all do."""
+        if not await is_ready(self._settings.reachable_host, self._settings.port):
+            return self._processes[-1]
+        return next((processor for processor in processors if not processor.is_well), None)
 
     async def _check_all_run(self) -> None:
         for process in self._processes:

@@ -4,7 +4,7 @@ import contextlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from taskmill.cli.atomic_file import write_atomically
 
@@ -50,3 +50,21 @@ class StackFile:
     def remove(self) -> None:
         """Remove the file: nothing runs any more."""
         self._path.unlink(missing_ok=True)
+
+
+class ListedProcess(NamedTuple):
+    """One process that the file lists."""
+
+    name: str
+    pid: int
+    url: str | None
+
+
+def read_stack_file(path: Path) -> dict[str, ListedProcess]:
+    """Return what a stack file lists, by name; nothing when there is none, or when it is no stack file."""
+    try:
+        entries = json.loads(path.read_text())
+        processes = [ListedProcess(str(entry["name"]), int(entry["pid"]), entry["url"]) for entry in entries]
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return {}
+    return {process.name: process for process in processes}

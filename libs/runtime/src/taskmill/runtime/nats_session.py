@@ -255,15 +255,24 @@ class NatsSession(Actor):
         return None
 
     async def _open(self, client: RawClient) -> bool:
+        told: Exception | None = None
+
+        async def on_error(error: Exception) -> None:
+            nonlocal told
+            told = error
+            await self._on_error(error)
+
         try:
             await client.open(
                 self._settings.nats_url.split(","),
                 name=self._client_name,
                 inbox_prefix=self._inbox_prefix,
-                on_error=self._on_error,
+                on_error=on_error,
             )
         except Exception as error:
-            await self._on_error(error)
+            # Most of what nats-py raises here it has told before.
+            if error is not told:
+                await self._on_error(error)
             return False
         return True
 

@@ -11,6 +11,10 @@ from taskmill.cli.embedded.ports import LOOPBACK
 from taskmill.cli.embedded.server import EmbeddedServer
 from taskmill.cli.errors import BinaryMissingError
 
+SERVER_NAME = "nats-server"
+JETSTREAM_DIRECTORY = "jetstream"
+"""Where the server keeps every stream, under its own directory."""
+
 # The streams reserve several GiB without using them: by default a machine with little free disk would refuse them.
 _CONFIGURATION = """\
 server_name: taskmill
@@ -34,7 +38,7 @@ class NatsServer(EmbeddedServer):
 
     def __init__(self, data_dir: Path, port: int | None = None) -> None:
         """Describe the server; see `EmbeddedServer` for the arguments."""
-        super().__init__("nats-server", data_dir, port, stop_signal=SIGTERM)
+        super().__init__(SERVER_NAME, data_dir, port, stop_signal=SIGTERM)
 
     @property
     def url(self) -> str:
@@ -53,7 +57,7 @@ class NatsServer(EmbeddedServer):
         return [_nats_server(), "--config", str(configuration)]
 
     def _is_ready(self) -> bool:
-        return (self.data_dir / f"nats-server_{self.pid}.ports").exists()
+        return (self.data_dir / f"{SERVER_NAME}_{self.pid}.ports").exists()
 
 
 def _nats_server() -> str:

@@ -31,6 +31,9 @@ TICK_SECONDS = 0.02
 HELLO_INTERVAL_SECONDS = 10
 """The store takes a processor for gone when it has not heard of it for three times as long."""
 
+FIRST_HELLO_RETRY_SECONDS = 0.1
+"""How soon the first hello is tried again: a store that starts at the same time has made the streams in a moment."""
+
 TRIES_IN_DRAIN = 3
 
 MAX_UNSENT_REPORTS = 5_000
@@ -41,6 +44,7 @@ MAX_UNSENT_BYTES = 32 * 1024 * 1024
 class Reports(Actor):
     """Sends everything that happened since the last bundle as one, again and again until it is stored.
 
+    It has started once the first hello is stored: before that the store has not made the streams, and there is no work.
     While NATS is away, or the stream of reports is full, reports wait here in memory, and `has_room` becomes false.
 
     Args:
@@ -78,6 +82,7 @@ class Reports(Actor):
         self._announcements = Announcements()
         self._unstored: list[QueuedReport] = []
         self._bundle_count = 0
+        self._is_heard = False
         self._is_tick_due = False
         self._is_stopping = False
         self._wake = asyncio.Event()
@@ -141,8 +146,10 @@ class Reports(Actor):
         """Store what is reported until stopped."""
         self._loop = asyncio.get_running_loop()
         self._greet()
-        started()
         try:
+            await self._store_bundle()
+            self._is_heard = True
+            started()
             while True:
                 while self._unstored or len(self._queue):
                     await self._store_bundle()
@@ -152,7 +159,8 @@ class Reports(Actor):
                 self._wake.clear()
         except UnstorableError:
             # Their work items are not acknowledged, so they are executed again elsewhere.
-            _log.error("reports.lost", count=len(self._unstored) + len(self._queue))
+            if self._is_heard:
+                _log.error("reports.lost", count=len(self._unstored) + len(self._queue))
         finally:
             self._cancel_next_hello()
 
@@ -219,7 +227,7 @@ class Reports(Actor):
 
     async def _until_done(self, action: Callable[[], Awaitable[object]]) -> None:
         """Try until it succeeds: for ever, but in the drain only a few times."""
-        backoff = Backoff(base_seconds=0.05, factor=2, cap_seconds=1)
+        backoff = Backoff(base_seconds=0.05, factor=2, cap_seconds=1 if self._is_heard else FIRST_HELLO_RETRY_SECONDS)
         failures = failures_in_drain = 0
         while True:
             try:
@@ -230,9 +238,15 @@ class Reports(Actor):
                 if failures_in_drain > TRIES_IN_DRAIN:
                     raise UnstorableError from error
                 if failures == 1:
-                    _log.warning("reports.delayed", code=error.code)
+                    self._log_delay(error)
                 await asyncio.sleep(backoff.next())
             else:
                 if failures:
                     _log.info("reports.resumed", failures=failures)
                 return
+
+    def _log_delay(self, error: TaskmillError) -> None:
+        if self._is_heard:
+            _log.warning("reports.delayed", code=error.code)
+        else:
+            _log.info("reports.awaiting_store", code=error.code)

@@ -1,0 +1,73 @@
+"""`taskmill drill ...`."""
+
+import time
+import uuid
+from typing import Annotated
+
+import typer
+
+from taskmill.cli.errors import StackError
+from taskmill.cli.settings import StackSettings
+from taskmill.runtime.settings import SettingsError, load
+
+app = typer.Typer(
+    no_args_is_help=True, help="Break a part of the running stack on purpose, and see that nothing is lost."
+)
+
+_LAST_LOOK_SECONDS = 10.0
+"""What a drill has for its last counts, when its time is over."""
+
+_WARNING = """\
+This drill posts {tasks} tasks of kind `sleep` to {gateway_url}, with the label drill={drill_id}. While they are at work
+it kills nats-server (pid {nats_pid}) and deletes EVERYTHING that JetStream keeps in {nats_dir}:
+the streams of Taskmill, and any other there. Work that is under way, yours too, may be done a second time; consumers
+that others made there are gone; PostgreSQL, which has every task, is not touched. The drill's tasks stay.
+Go on?"""
+
+
+@app.callback()
+def drill() -> None:
+    """Keep `broker-loss` a command with a name of its own while it is the only one."""
+
+
+@app.command("broker-loss")
+def broker_loss(
+    tasks: Annotated[int, typer.Option(min=10, max=100_000, help="How many tasks the drill posts.")] = 500,
+    timeout: Annotated[float, typer.Option(min=1, help="In how many seconds every task must have ended.")] = 120,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before deleting.")] = False,
+) -> None:
+    """Delete JetStream's data while work is under way, and count the tasks before and after.
+
+    For a stack that `taskmill up` runs here, on TASKMILL_DATA (./.data). Ends with status 0 when every task came to its
+    end, and 1 when one was lost, or the drill could not be carried out.
+    """
+    # Here, because `taskmill up` starts sooner without them.
+    from taskmill.cli.drill.broker import Broker  # noqa: PLC0415
+    from taskmill.cli.drill.broker_loss import BrokerLoss  # noqa: PLC0415
+    from taskmill.cli.drill.drill_tasks import DrillTasks  # noqa: PLC0415
+    from taskmill.cli.drill.running_stack import find_stack  # noqa: PLC0415
+
+    drill_id = uuid.uuid4().hex[:12]
+    try:
+        stack = find_stack(load(StackSettings).data.resolve())
+        warning = _WARNING.format(
+            tasks=tasks,
+            gateway_url=stack.gateway_url,
+            drill_id=drill_id,
+            nats_pid=stack.nats_pid,
+            nats_dir=stack.nats_dir,
+        )
+        if not yes:
+            typer.confirm(warning, abort=True)
+        deadline = time.monotonic() + timeout
+        drill_tasks = DrillTasks(stack.gateway_url, drill_id, deadline=deadline + _LAST_LOOK_SECONDS)
+        broker = Broker(stack.nats_url, stack.nats_pid, stack.nats_dir)
+        is_passed = BrokerLoss(broker, drill_tasks, deadline=deadline, say=typer.echo).run(tasks)
+    except SettingsError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
+    except (StackError, OSError) as error:
+        typer.echo(f"taskmill: {error}", err=True)
+        raise typer.Exit(1) from None
+    if not is_passed:
+        raise typer.Exit(1)

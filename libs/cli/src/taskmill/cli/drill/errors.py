@@ -1,0 +1,54 @@
+"""What can keep a drill from its end; each message is meant for a person at a terminal.
+
+StackError
+├── GatewayAwayError     the gateway did not take, or answer, a request in time
+├── RequestRefusedError  the gateway refused a request
+├── BrokerAwayError      NATS did not say what JetStream holds
+├── StreamsNotBackError  the streams were not made anew in time
+└── NoWorkUnderWayError  there was nothing to be lost
+"""
+
+from taskmill.cli.errors import StackError
+
+
+class GatewayAwayError(StackError):
+    """The gateway did not answer a request in time, or could not carry it out."""
+
+    def __init__(self, url: str) -> None:
+        """Make the message from where the gateway is."""
+        super().__init__(f"the gateway at {url} could not carry out a request before the time was over")
+
+
+class RequestRefusedError(StackError):
+    """The gateway refused a request, which is not a matter of time."""
+
+    def __init__(self, status: int, body: str) -> None:
+        """Make the message from the answer."""
+        super().__init__(f"the gateway refused a request with {status}: {body[:500]}")
+
+
+class BrokerAwayError(StackError):
+    """NATS cannot be reached, or has no JetStream to tell of."""
+
+    def __init__(self, url: str) -> None:
+        """Make the message from where NATS is."""
+        super().__init__(f"nats-server at {url} did not say what JetStream holds")
+
+
+class StreamsNotBackError(StackError):
+    """The task store did not make its streams anew in time."""
+
+    def __init__(self) -> None:
+        """Make the message; it has no fields."""
+        super().__init__("JetStream was deleted, and its streams were not made anew before the time was over")
+
+
+class NoWorkUnderWayError(StackError):
+    """Tasks of the drill were never in progress and queued at the same time."""
+
+    def __init__(self, counts: str) -> None:
+        """Make the message from the last counts."""
+        super().__init__(
+            f"nothing was deleted, for work was never under way and waiting at once ({counts}): run it with more "
+            "--tasks, and with a processor that serves the queue `default`"
+        )
