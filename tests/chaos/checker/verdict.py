@@ -64,10 +64,11 @@ class Verdict:
 def judge(history: History) -> Verdict:
     """Check every invariant, and count the signs of faults at work."""
     found = {invariant.__name__: tuple(islice(invariant(history), MAX_VIOLATIONS_OF_EACH)) for invariant in INVARIANTS}
-    return Verdict({name: violations for name, violations in found.items() if violations}, _signs(history))
+    return Verdict({name: violations for name, violations in found.items() if violations}, signs_of(history))
 
 
-def _signs(history: History) -> Mapping[str, int]:
+def signs_of(history: History) -> Mapping[str, int]:
+    """How often each thing was seen without which a run proves nothing."""
     applied = {_execution(event) for event in history.log if event.type == "completed"}
     return {
         "redeliveries": sum(1 for event in history.log if event.type == "started" and event.data["delivery"] > 1),
