@@ -1,6 +1,6 @@
 """PostgreSQL as the store uses it: rows in memory, and statements that hold or undo themselves."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -116,7 +116,10 @@ class Database:
             self.waiting[change.name] += change.delta
         for answer in batch.keys.added:
             self.keys[KeyName(answer.scope, answer.key)] = answer
-        for event in batch.events:
+        self._log(batch.events)
+
+    def _log(self, events: Iterable[LoggedEvent]) -> None:
+        for event in events:
             self.log.append(event)
             if event.dispatch is not None:
                 self._queued_at[event.task_id, event.dispatch] = len(self.log)

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from taskmill.contracts.status import TaskStatus
 from taskmill.processor.domain.suspects import ReturnedWork
 from taskmill.runtime.pull import Delivery
 from taskmill.task_store.adapters.relay_log import RelayCursor
@@ -87,7 +88,7 @@ def _reports_after_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
         "transition",
         lambda status, *, is_run_active, by: (
             transition(status, is_run_active=is_run_active, by=by)
-            or (transition(runs.TaskStatus.IN_PROGRESS, is_run_active=True, by=by))
+            or (transition(TaskStatus.IN_PROGRESS, is_run_active=True, by=by))
         ),
     )
 

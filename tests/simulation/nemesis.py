@@ -1,6 +1,6 @@
 """What goes wrong in a run, and when."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from tests.simulation.broker import Broker
@@ -35,27 +35,28 @@ class Nemesis:
         self._broker = broker
         self._stores = stores
         self._processors = processors
+        self._processes: list[TaskStore | Processor] = [*stores, *processors]
         self._life = Life()
 
     def start(self, faults: int, until: float) -> None:
         """Inflict so many faults before an instant, in seconds of the scheduler."""
         random = self._world.random
         for _ in range(faults):
-            inflict = random.choice(
-                [
-                    partial(self._kill, random.choice(self._processors)),
-                    partial(self._kill, random.choice(self._processors)),
-                    partial(self._suspend, random.choice(self._processors)),
-                    partial(self._suspend, random.choice(self._processors)),
-                    partial(self._drain, random.choice(self._processors)),
-                    partial(self._kill, random.choice(self._stores)),
-                    partial(self._suspend, random.choice(self._stores)),
-                    partial(self._kill_broker, 0),
-                    partial(self._kill_broker, random.randrange(1, 6)),
-                    partial(self._kill_broker, None),
-                    self._take_database_away,
-                ]
-            )
+            processor, store = random.choice(self._processors), random.choice(self._stores)
+            inflictions: list[Callable[[], None]] = [
+                partial(self._kill, processor),
+                partial(self._kill, processor),
+                partial(self._suspend, processor),
+                partial(self._suspend, processor),
+                partial(self._drain, processor),
+                partial(self._kill, store),
+                partial(self._suspend, store),
+                partial(self._kill_broker, 0),
+                partial(self._kill_broker, random.randrange(1, 6)),
+                partial(self._kill_broker, None),
+                self._take_database_away,
+            ]
+            inflict = random.choice(inflictions)
             self._world.scheduler.after(random.uniform(0.2, until), self._life, inflict)
 
     def heal(self) -> None:
@@ -65,16 +66,10 @@ class Nemesis:
         self._database.is_away = False
         if self._broker.work.life.is_over:
             self._restart_broker(0, 0)
-        for process in (*self._stores, *self._processors):
+        for process in self._processes:
             process.life.suspended_until = min(process.life.suspended_until, self._world.scheduler.now)
             if process.life.is_over:
                 process.start()
-
-    def poison(self, processor: Processor) -> None:
-        """A handler ends its processor, whatever the nemesis does."""
-        self._world.fault("poison", processor.name, 1.0)
-        processor.crash()
-        self._world.scheduler.after(0.5, Life(), partial(_revive, processor))
 
     def _kill(self, process: Processor | TaskStore) -> None:
         if not process.life.is_over:
@@ -106,7 +101,7 @@ class Nemesis:
 
     def _restart_broker(self, forgotten_deliveries: int, lost_messages: int | None) -> None:
         self._broker.start(forgotten_deliveries=forgotten_deliveries, lost_messages=lost_messages)
-        for process in (*self._stores, *self._processors):
+        for process in self._processes:
             process.reconnect()
 
     def _take_database_away(self) -> None:

@@ -1,6 +1,6 @@
 """A processor: the real bookkeeping of `taskmill.processor.domain`, around handlers that only pretend to work."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from functools import partial
 from typing import Literal
@@ -40,6 +40,7 @@ IDLE_SECONDS = 1_000.0
 ANNOUNCE_AFTER_SECONDS = 0.02
 PULL_SECONDS = 2.0
 GRACE_SECONDS = 1.0
+RESTART_SECONDS = 0.5
 PROBATION_SECONDS = 8.0
 """Longer than any handler here: whatever still runs when the next suspect begins is charged with its crash, too."""
 
@@ -52,25 +53,15 @@ class Processor:
         world: The run.
         broker: Where work comes from and reports go to.
         kinds: What it has handlers for.
-        on_poison: Called with this processor when a handler ends it.
     """
 
-    def __init__(
-        self,
-        name: str,
-        world: World,
-        broker: Broker,
-        kinds: Collection[str],
-        *,
-        on_poison: Callable[["Processor"], None],
-    ) -> None:
+    def __init__(self, name: str, world: World, broker: Broker, kinds: Collection[str]) -> None:
         self.name = name
         self.life = Life()
         self.life.is_over = True
         self._world = world
         self._broker = broker
         self._kinds = sorted(kinds)
-        self._on_poison = on_poison
         self._starts = 0
 
     def start(self) -> None:
@@ -229,7 +220,9 @@ class Processor:
                     self._tell_progress(attempt, progress)
             else:
                 if ending.is_deadly:
-                    self._on_poison(self)
+                    self._world.fault("poison", self.name, 1.0)
+                    self.crash()
+                    self._world.scheduler.after(RESTART_SECONDS, Life(), self.start)
                     yield IDLE_SECONDS
                 return self._ended(attempt, ending, execution)
         if attempt.stop_reason is StopReason.DRAINING:

@@ -10,7 +10,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 Steps = Generator[float, None, T]
-"""What a process does, as a generator: each `yield` lets so many seconds pass, in which it may crash or be suspended."""
+"""What a process does, in steps: each `yield` lets so many seconds pass, in which it may crash or be suspended."""
 
 EPOCH = datetime(2026, 11, 24, 12, tzinfo=UTC)
 

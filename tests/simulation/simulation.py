@@ -38,18 +38,16 @@ class Simulation:
     def __init__(self, seed: int, *, is_traced: bool = False) -> None:
         self.world = world = World(seed, is_traced)
         random = world.random
-        scene = random.choices(list(_SCENES), weights=_SCENES.values())[0]
+        scene = random.choices(list(_SCENES), weights=list(_SCENES.values()))[0]
         if scene == "storm":
             self._worsen_weather()
         self.database = Database(world, max_waiting=random.choice([4, 1_000, 1_000]))
         self._witnessed: list[UnpublishedEvent] = []
         self.broker = Broker(world, self._witnessed.append)
-        self._processors = [
-            Processor(name, world, self.broker, kinds, on_poison=lambda processor: self._nemesis.poison(processor))
-            for name, kinds in (("p1", KIND_DEFAULTS), ("p2", KIND_DEFAULTS.keys() - {"rare"}))[
-                : 2 - (scene == "poison")
-            ]
-        ]
+        kinds_of = {"p1": KIND_DEFAULTS.keys(), "p2": KIND_DEFAULTS.keys() - {"rare"}}
+        if scene == "poison":
+            del kinds_of["p2"]
+        self._processors = [Processor(name, world, self.broker, kinds) for name, kinds in kinds_of.items()]
         self._stores = [TaskStore(name, world, self.database, self.broker, self._processors) for name in ("s1", "s2")]
         for store in self._stores:
             store.others = [other for other in self._stores if other is not store]
@@ -60,8 +58,10 @@ class Simulation:
 
     def run(self) -> History:
         """Let it happen, and return what is left in the end."""
-        for process in (*self._stores, *self._processors):
-            process.start()
+        for store in self._stores:
+            store.start()
+        for processor in self._processors:
+            processor.start()
         clients = [
             Client(
                 number,
