@@ -44,8 +44,12 @@ def one_effective_completion(history: History) -> Iterator[str]:
 def cancelled_before_its_start_never_ran(history: History) -> Iterator[str]:
     """What is cancelled while pending or scheduled is not executed."""
     for task_id, events in history.log_by_task.items():
+        tried: set[int] = set()
         for before, event in pairwise(events):
-            if event.type == "cancelled" and before.status in {"pending", "scheduled"}:
+            # Work that was handed out once may have been begun somewhere, and the run of it may have ended before.
+            if before.type == "queued":
+                tried.add(before.attempt)
+            if event.type == "cancelled" and before.status in {"pending", "scheduled"} and event.attempt not in tried:
                 for effect in history.begun.get((task_id, event.attempt), ()):
                     yield f"task {task_id}: execution {effect.execution} although cancelled while {before.status}"
 

@@ -46,13 +46,15 @@ def one_end_for_each_run(history: History) -> Iterator[str]:
     """A run has one terminal event at most, and nothing of it comes after; the next run begins anew."""
     for task_id, events in history.log_by_task.items():
         ended: set[int] = set()
+        before = ""
         for event in events:
-            if event.type in {"updated", "deleted", "created"}:
-                continue
-            if event.run in ended:
+            # What a person has set to pending again, and then cancels, is in no run.
+            is_by_hand = event.type in {"updated", "deleted"} or (event.type == "cancelled" and before == "pending")
+            if event.run in ended and not is_by_hand:
                 yield f"task {task_id}: {event.type} (version {event.version}) after the end of run {event.run}"
             if event.type in TERMINAL:
                 ended.add(event.run)
+            before = event.status
 
 
 def transitions_are_legal(history: History) -> Iterator[str]:

@@ -66,7 +66,7 @@ class Verdict:
 def judge(history: History) -> Verdict:
     """Check every invariant, and count the signs of faults at work."""
     found = {invariant.__name__: tuple(islice(invariant(history), MAX_VIOLATIONS_OF_EACH)) for invariant in INVARIANTS}
-    signs = _signs(history)
+    signs = signs_of(history)
     unseen = (f"no {name}" for name, count in signs.items() if count == 0)
     at_rest = (
         f"{fault.name} with {fault.in_progress} tasks in progress"
@@ -77,7 +77,8 @@ def judge(history: History) -> Verdict:
     return Verdict(violations, signs, (*unseen, *at_rest))
 
 
-def _signs(history: History) -> Mapping[str, int]:
+def signs_of(history: History) -> Mapping[str, int]:
+    """How often each thing was seen without which a run proves nothing."""
     applied = {_execution(event) for event in history.log if event.type == "completed"}
     return {
         "redeliveries": sum(1 for event in history.log if event.type == "started" and event.data["delivery"] > 1),

@@ -1,23 +1,8 @@
-from pathlib import Path
-
 import pytest
 
 from taskmill.contracts.status import TaskStatus
 from taskmill.task_store.domain.lifecycle import TRANSITIONS, Cause, Transition, transition
-
-LIFECYCLE_PAGE = Path(__file__).parents[3] / "docs" / "task-lifecycle.md"
-
-
-def documented_rows() -> list[list[str]]:
-    """The rows of the page's first table, cell by cell."""
-    lines = LIFECYCLE_PAGE.read_text().splitlines()
-    first = lines.index("| from | run active | by | delivery | to |") + 2
-    rows = []
-    for line in lines[first:]:
-        if not line.startswith("|"):
-            break
-        rows.append([cell.strip() for cell in line.strip("|").split("|")])
-    return rows
+from tests.support.lifecycle_page import documented_rows
 
 
 def as_row(way: Transition) -> list[str]:

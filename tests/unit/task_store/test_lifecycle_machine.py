@@ -15,13 +15,13 @@ from taskmill.task_store.domain.creation import decide_create
 from taskmill.task_store.domain.decision import Decision
 from taskmill.task_store.domain.editing import decide_update
 from taskmill.task_store.domain.endings import cancel_at_once, decide_cancel, decide_expiry
-from taskmill.task_store.domain.events import LoggedEvent
 from taskmill.task_store.domain.fence import FenceRule
 from taskmill.task_store.domain.lifecycle import TRANSITIONS, Cause
 from taskmill.task_store.domain.policies import NO_DEFAULTS
 from taskmill.task_store.domain.reports import MAX_CRASHES, Hearing, RunReport, decide_report
 from taskmill.task_store.domain.runs import decide_due, decide_lost, decide_process
 from taskmill.task_store.domain.state import AttemptState, TaskState
+from tests.support.folded_task import FoldedTask
 from tests.support.task_states import (
     NOW,
     RULES,
@@ -44,55 +44,6 @@ ENDINGS = {TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED}
 NEAR = st.sampled_from([0, 0, 0, 0, 0, -1, 1])
 
 MAKERS = (started, heartbeat, progressed, completed, failed, cancelled, given_back)
-
-
-class FoldedTask:
-    """A task as somebody sees it who knows its events only."""
-
-    def __init__(self) -> None:
-        self.version = 0
-        self.fields: dict[str, Any] = {}
-
-    def take(self, event: LoggedEvent) -> None:
-        """Apply one event."""
-        document = orjson.loads(event.document)
-        assert document["sequence"] == self.version + 1, "a version is missing"
-        self.version = document["sequence"]
-        data = document["data"]
-        shared = {name: data.pop(name) for name in ("kind", "queue", "status", "revision", "run", "attempt")}
-        self.fields.update(shared)
-        event_type = event.type.value
-        if event_type == "updated":
-            self.fields.update(data["changes"])
-        elif event_type == "queued":
-            is_new_run = data.pop("reason") == "process"
-            assert data["dispatch"] == self.fields.get("dispatch", 0) + 1, "a dispatch is not new"
-            cleared = {"started_at": None, "progress": None, "processor_id": None, "run_at": None}
-            self.fields.update(cleared, **data, delivery=0)
-            if is_new_run:
-                self.fields.update(error=None, result=None, finished_at=None)
-        elif event_type == "scheduled":
-            self._take_scheduled(data)
-        elif event_type == "started":
-            self.fields.update(data, progress=None)
-        elif event_type in {"completed", "failed", "cancelled"}:
-            assert (data.pop("cancellation") == "too_late") == (
-                event_type != "cancelled" and self.fields.get("cancel_requested_at") is not None
-            )
-            if event_type == "completed":
-                self.fields.update(error=None)
-            self.fields.update(data, cancel_requested_at=None, run_at=None)
-        else:
-            self.fields.update(data)
-
-    def _take_scheduled(self, data: dict[str, Any]) -> None:
-        reason, error = data.pop("reason"), data.pop("error")
-        self.fields.update(data, started_at=None, progress=None, processor_id=None)
-        assert (error is not None) == (reason == "retry")
-        if reason == "retry":
-            self.fields.update(error=error)
-        elif reason == "run_at":
-            self.fields.update(error=None, result=None, finished_at=None)
 
 
 class Lifecycle(RuleBasedStateMachine):
@@ -122,7 +73,7 @@ class Lifecycle(RuleBasedStateMachine):
     def follow(self, decision: Decision) -> None:
         """Take a decision over, as store and subscriber do."""
         for event in decision.events:
-            self.folded.take(event)
+            self.folded.take(event.document)
         if decision.attempt is not None:
             is_retried = decision.attempt.outcome is not None and decision.state.is_run_active
             assert decision.attempt.attempt == decision.state.attempt - is_retried

@@ -1,0 +1,429 @@
+"""The store as a state machine: whatever clients, processors and time do, PostgreSQL holds what the lifecycle says."""
+
+import asyncio
+from collections.abc import Coroutine, Iterator
+from datetime import datetime, timedelta
+from itertools import count
+from typing import Any, NamedTuple, TypeVar
+from uuid import UUID
+
+import asyncpg
+import orjson
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+
+from taskmill.contracts.errors import RequestError, TaskNotFoundError
+from taskmill.contracts.reports import ReportBundle
+from taskmill.contracts.status import TaskStatus
+from taskmill.task_store import use_cases
+from taskmill.task_store.adapters.database import Lane
+from taskmill.task_store.adapters.processor_rows import ProcessorRows
+from taskmill.task_store.adapters.task_lists import TaskLists, list_engine
+from taskmill.task_store.adapters.task_reader import TaskReader
+from taskmill.task_store.adapters.task_writer import TaskWriter
+from taskmill.task_store.domain.operations import Answer, ExpireCancellations, MakeDue, Operation, Redispatch
+from taskmill.task_store.domain.state import TaskState
+from taskmill.task_store.use_cases import Store
+from tests.support.folded_task import FoldedTask
+from tests.support.lifecycle_page import documented_rows
+from tests.support.task_states import (
+    NOW,
+    RULES,
+    cancelled,
+    completed,
+    failed,
+    given_back,
+    heartbeat,
+    no_jitter,
+    progressed,
+    started,
+)
+from tests.support.task_store import Document
+
+T = TypeVar("T")
+
+MAKERS = {
+    "started": started,
+    "heartbeat": heartbeat,
+    "progressed": progressed,
+    "completed": completed,
+    "failed": failed,
+    "cancelled": cancelled,
+    "given_back": given_back,
+}
+
+TASKS = st.integers(0, 1)
+
+
+class Clock:
+    """The time that the stores of a test go by."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> datetime:
+        """Say it."""
+        return self.now
+
+
+class TurnTaking:
+    """Writes through two stores that share a database, in turns: what one remembers, the other has changed."""
+
+    def __init__(self, writers: list[TaskWriter]) -> None:
+        self._writers = writers
+        self._turn = count()
+
+    async def ask(self, message: Operation) -> Answer:
+        """Apply an operation at once."""
+        (answer,) = await self._writers[next(self._turn) % len(self._writers)].apply([message])
+        if isinstance(answer, RequestError):
+            raise answer
+        return answer
+
+
+class Bench(NamedTuple):
+    """A store without a bus, and the loop that its connections belong to."""
+
+    runner: asyncio.Runner
+    store: Store
+    clock: Clock
+
+    def run(self, action: Coroutine[Any, Any, T]) -> T:
+        """Let the store do something, and wait for it: hypothesis knows no coroutines."""
+        return self.runner.run(action)
+
+
+@pytest.fixture
+def bench(database_url: str) -> Iterator[Bench]:
+    """A store on a database of its own."""
+    with asyncio.Runner() as runner:
+        clock = Clock()
+        lanes = [Lane(database_url, f"writer {number}") for number in range(2)]
+        pool = runner.run(_pool(database_url))
+        engine = list_engine(database_url)
+        writers = [
+            TaskWriter(
+                lane,
+                rules=RULES,
+                max_queues=4,
+                max_queued_tasks=1_000,
+                now=clock,
+                random=no_jitter,
+                on_commit=lambda: None,
+                on_scheduled=lambda _: None,
+            )
+            for lane in lanes
+        ]
+        reader = TaskReader(pool)
+        store = Store(TurnTaking(writers), reader, TaskLists(engine), ProcessorRows(pool), clock)
+        yield Bench(runner, store, clock)
+        for lane in lanes:
+            runner.run(lane.close())
+        runner.run(pool.close())
+        runner.run(engine.dispose())
+
+
+async def _pool(database_url: str) -> "asyncpg.Pool[asyncpg.Record]":
+    return await asyncpg.create_pool(database_url, min_size=0, max_size=1)
+
+
+class Way(NamedTuple):
+    """What the page says of a cause in a status."""
+
+    delivery: str
+    targets: list[str]
+
+
+WAYS = {
+    (by, source, in_run == "yes"): Way(delivery, to.split(", "))
+    for sources, in_run, by, delivery, to in documented_rows()
+    for source in sources.split(", ")
+}
+
+
+def way_of(state: TaskState, by: str) -> Way | None:
+    """What the page has for a cause where a task stands; None: nothing happens."""
+    return WAYS.get((by, state.status, state.is_run_active))
+
+
+def is_admitted(state: TaskState, way: Way, fence: dict[str, int], processor: str) -> bool:
+    """Whether a report counts, as the page's chapter on the fence puts it."""
+    if (fence["attempt"], fence["dispatch"]) != (state.attempt, state.dispatch):
+        return False
+    is_same = fence["delivery"] == state.delivery and processor == state.processor_id
+    if way.delivery == "same":
+        return is_same
+    return fence["delivery"] >= state.delivery and not (way.delivery == "newer" and is_same)
+
+
+def target_of(state: TaskState, way: Way, by: str, *, delivery: int, is_final: bool) -> str:
+    """Which of a report's targets it is, as the page's chapters on retries and cancellation put it."""
+    is_to_be_cancelled = state.cancel_requested_at is not None
+    is_second = {
+        "started": state.status == "in_progress" and delivery > state.delivery and state.crashes == 2,
+        "failed": is_final or is_to_be_cancelled or state.attempt >= state.attempt_limit,
+        "cancelled": not is_to_be_cancelled,
+        "given_back": is_to_be_cancelled,
+        "unknown_kind": is_to_be_cancelled,
+    }
+    return way.targets[is_second.get(by, False)]
+
+
+BEGINNINGS: dict[str, tuple[Document, list[tuple[str, Document]]]] = {
+    "pending": ({}, []),
+    "in progress by hand": ({}, [("set_status", {"status": TaskStatus.IN_PROGRESS})]),
+    "scheduled": ({"run_at": NOW + timedelta(seconds=5)}, []),
+    "queued": ({"process": True}, []),
+    "in progress": ({"process": True}, [("start", {})]),
+    "to be cancelled": ({"process": True}, [("start", {}), ("cancel", {})]),
+    "completed": ({"process": True}, [("go_on", {"by": "completed", "is_final": False})]),
+    "failed": ({"process": True}, [("go_on", {"by": "failed", "is_final": True})]),
+    "cancelled": ({}, [("cancel", {})]),
+}
+"""Where tasks may stand when the machine sets in: how they are created, and the rules that are followed then."""
+
+HANDED_OUT = ("queued", "in progress", "in progress", "to be cancelled")
+"""Where most may happen, and so most begin."""
+
+
+class StoreMachine(RuleBasedStateMachine):
+    """Two tasks in one database, with everything that may happen to them."""
+
+    def __init__(self, bench: Bench, taken: set[tuple[str, str]]) -> None:
+        super().__init__()
+        self.bench = bench
+        self.taken = taken
+        self.ids: list[UUID] = []
+        self.states: list[TaskState | None] = []
+        self.folded = [FoldedTask(), FoldedTask()]
+
+    @initialize(
+        beginnings=st.lists(st.sampled_from([*BEGINNINGS, *HANDED_OUT, *HANDED_OUT]), min_size=2, max_size=2),
+        max_attempts=st.sampled_from([1, 2, 3]),
+    )
+    def create(self, beginnings: list[str], max_attempts: int) -> None:
+        """A client creates them, and something has happened already."""
+        self.bench.clock.now = NOW
+        for number, beginning in enumerate(beginnings):
+            task_id = UUID(int=next(IDS))
+            creation, steps = BEGINNINGS[beginning]
+            body = {"id": task_id, "title": "a", "max_attempts": max_attempts, "backoff": {"jitter": 0}}
+            self.ask(use_cases.create_task, **body, **creation)
+            self.ids.append(task_id)
+            self.states.append(None)
+            self.look(number)
+            for name, arguments in steps:
+                getattr(self, name)(number=number, **arguments)
+
+    def ask(self, use_case: Any, **fields: Any) -> str | None:
+        """Make a request; return the code of its refusal."""
+        try:
+            self.bench.run(use_case(self.bench.store, orjson.dumps(fields)))
+        except RequestError as refusal:
+            return refusal.code
+        return None
+
+    def tell(self, operation: Operation) -> None:
+        """Let the store hear of something that is never refused."""
+        self.bench.run(self.bench.store.writes.ask(operation))
+
+    def look(self, number: int) -> TaskState | None:
+        """Read what has become of a task, and take its new events over."""
+        reads, task_id, folded = self.bench.store.reads, self.ids[number], self.folded[number]
+        try:
+            self.states[number] = self.bench.run(reads.task(task_id))
+        except TaskNotFoundError:
+            self.states[number] = None
+        for document in self.bench.run(reads.events(task_id, after_version=folded.version, limit=10)).documents:
+            folded.take(document)
+        return self.states[number]
+
+    def expect(self, number: int, before: TaskState | None, by: str, status: str | None) -> None:
+        """A task has come to a status by a cause; None: it is as it was, to the last column."""
+        after = self.look(number)
+        if status is None or before is None:
+            assert after == before
+        else:
+            assert after is not None
+            assert after.status == status
+            self.taken.add((by, before.status))
+
+    @rule(number=TASKS)
+    def process(self, number: int) -> None:
+        """A client asks for a run."""
+        before = self.states[number]
+        refusal = self.ask(use_cases.process_task, id=self.ids[number])
+        is_open = before is not None and way_of(before, "process") is not None
+        assert refusal == (None if is_open else "task_not_found" if before is None else "run_active")
+        self.expect(number, before, "process", "queued" if is_open else None)
+        after = self.states[number]
+        if is_open and before is not None and after is not None:
+            assert (after.run, after.attempt, after.dispatch) == (
+                before.run + 1,
+                before.attempt + 1,
+                before.dispatch + 1,
+            )
+
+    @rule(number=TASKS)
+    def cancel(self, number: int) -> None:
+        """A client wants a task not to be done."""
+        before = self.states[number]
+        refusal = self.ask(use_cases.cancel_task, id=self.ids[number])
+        way = None if before is None else way_of(before, "cancel")
+        assert refusal == (None if way else "task_not_found" if before is None else "already_finished")
+        self.expect(number, before, "cancel", way.targets[0] if way else None)
+
+    @rule(number=TASKS, status=st.sampled_from(list(TaskStatus)))
+    def set_status(self, number: int, status: TaskStatus) -> None:
+        """A client sets the status by hand."""
+        before = self.states[number]
+        refusal = self.ask(use_cases.update_task, id=self.ids[number], changes={"status": status})
+        way = None if before is None else way_of(before, "update")
+        if refusal is None:
+            assert before is not None
+            assert before.status is status or (way is not None and status in way.targets)
+        else:
+            assert before is None or way is None or status not in way.targets
+        self.expect(number, before, "update", status if refusal is None else None)
+
+    @rule(number=TASKS, title=st.sampled_from(["a", "b"]))
+    def set_title(self, number: int, title: str) -> None:
+        """A client edits what may be edited at any time."""
+        before = self.states[number]
+        refusal = self.ask(use_cases.update_task, id=self.ids[number], changes={"title": title})
+        assert refusal == ("task_not_found" if before is None else None)
+        self.expect(number, before, "edit", None if before is None or before.title == title else before.status)
+
+    @rule(number=TASKS, force=st.sampled_from([False, False, False, True]))
+    def delete(self, number: int, force: bool) -> None:
+        """A client deletes a task, which needs that no run is active, or force."""
+        before = self.states[number]
+        refusal = self.ask(use_cases.delete_task, id=self.ids[number], force=force)
+        after = self.look(number)
+        if before is not None and before.is_run_active and not force:
+            assert (refusal, after) == ("run_active", before)
+        else:
+            assert (refusal, after) == ("task_not_found" if before is None else None, None)
+
+    @rule(
+        number=TASKS,
+        by=st.sampled_from([*MAKERS, "unknown_kind"]),
+        beside=st.sampled_from([(0, 0, 0), (0, 0, 1), (0, 0, -1), (0, -1, 0), (0, 1, 0), (-1, 0, 0), (1, 0, 0)]),
+        processor=st.sampled_from(["processor-1", "processor-2"]),
+    )
+    def report(self, number: int, by: str, beside: tuple[int, int, int], processor: str) -> None:
+        """Some processor reports, under a fence that is the task's, or beside it."""
+        before = self.states[number]
+        if before is not None:
+            attempt, dispatch, delivery = beside
+            numbers = before.attempt + attempt, before.dispatch + dispatch, before.delivery + delivery
+            self.hear(number, before, by, numbers, processor, is_final=False)
+
+    @rule(number=TASKS)
+    def start(self, number: int) -> None:
+        """A processor gets the work, for the first time or again, and begins."""
+        before = self.states[number]
+        if before is not None:
+            numbers = before.attempt, before.dispatch, before.delivery + 1
+            self.hear(number, before, "started", numbers, "processor-1", is_final=False)
+
+    @rule(
+        number=TASKS,
+        by=st.sampled_from(
+            ["heartbeat", "progressed", "completed", "failed", "cancelled", "given_back", "unknown_kind"]
+        ),
+        is_final=st.booleans(),
+    )
+    def go_on(self, number: int, by: str, *, is_final: bool) -> None:
+        """Whoever holds the attempt, or is about to, reports of it."""
+        before = self.states[number]
+        if before is not None:
+            numbers = before.attempt, before.dispatch, before.delivery
+            self.hear(number, before, by, numbers, before.processor_id or "processor-1", is_final=is_final)
+
+    def hear(
+        self, number: int, before: TaskState, by: str, fence: tuple[int, int, int], processor: str, *, is_final: bool
+    ) -> None:
+        """Take a report in, and a replay of it, and see whether it counts."""
+        numbers = dict(zip(("attempt", "dispatch", "delivery"), (max(1, part) for part in fence), strict=True))
+        options: dict[str, dict[str, Any]] = {"unknown_kind": {"reason": by}, "failed": {"is_final": is_final}}
+        made = MAKERS["given_back" if by == "unknown_kind" else by](**numbers, **options.get(by, {}))
+        report = made.model_copy(update={"task_id": self.ids[number]})
+        self.tell(ReportBundle(processor_id=processor, reports=[report]))
+        way = way_of(before, by)
+        target = None
+        if way is not None and is_admitted(before, way, numbers, processor):
+            target = target_of(before, way, by, delivery=numbers["delivery"], is_final=is_final)
+        self.expect(number, before, by, target)
+        if by != "progressed":
+            after = self.states[number]
+            self.tell(ReportBundle(processor_id=processor, reports=[report]))
+            self.expect(number, after, by, None)
+
+    @rule(seconds=st.sampled_from([30, 5, 1]))
+    def wait(self, seconds: int) -> None:
+        """Time passes, and the store looks for what is due, and for cancellations that nobody answered."""
+        self.bench.clock.now += timedelta(seconds=seconds)
+        now = self.bench.clock.now
+        self.tell(MakeDue(tuple(self.ids)))
+        self.tell(ExpireCancellations(tuple(self.ids)))
+        for number, before in enumerate(list(self.states)):
+            by, target = "due", None
+            if before is not None and before.run_at is not None and before.run_at <= now:
+                target = "queued"
+            elif before is not None and before.cancel_requested_at is not None:
+                by = "expired"
+                target = "cancelled" if before.lease_until is not None and before.lease_until <= now else None
+            self.expect(number, before, by, target)
+
+    @rule(number=TASKS, dispatch=st.sampled_from([0, 0, 0, -1, 1]))
+    def lose(self, number: int, dispatch: int) -> None:
+        """A work item near the newest is nowhere."""
+        before = self.states[number]
+        self.tell(Redispatch({self.ids[number]: (0 if before is None else before.dispatch) + dispatch}))
+        is_lost = (
+            before is not None
+            and way_of(before, "lost") is not None
+            and dispatch == 0
+            and before.cancel_requested_at is None
+            and (before.lease_until is None or before.lease_until <= self.bench.clock.now)
+        )
+        self.expect(number, before, "lost", "queued" if is_lost else None)
+
+    @invariant()
+    def rows_are_the_fold_of_their_log(self) -> None:
+        """Who knows only the events knows the task; their versions have no gap, which the folding checks."""
+        for state, folded in zip(self.states, self.folded, strict=False):
+            if state is None:
+                continue
+            assert folded.version == state.version
+            for name in ("status", "revision", "run", "attempt", "title", "kind", "queue"):
+                assert folded.fields[name] == getattr(state, name), name
+            for name in ("dispatch", "delivery", "processor_id", "attempt_limit"):
+                assert folded.fields.get(name, getattr(state, name)) == getattr(state, name), name
+            for name in ("payload", "result", "progress", "error"):
+                assert folded.fields.get(name) == orjson.loads(getattr(state, name) or "null"), name
+
+
+IDS = count(0x01A2_0000_0000_7000_8000_0000_0000_0001)
+"""No two tasks of a database have the same id, whatever hypothesis tries again."""
+
+
+def test_postgresql_holds_what_the_lifecycle_says(bench: Bench) -> None:
+    """Through two stores on one database: refused is unchanged, a row is the fold of its log, a replay is no news."""
+    taken: set[tuple[str, str]] = set()
+    run_state_machine_as_test(
+        lambda: StoreMachine(bench, taken),  # type: ignore[arg-type]  # whatever makes one will do
+        settings=settings(
+            max_examples=120,
+            stateful_step_count=12,
+            deadline=None,
+            derandomize=True,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+    never = {by for by, *_ in WAYS} - {by for by, _ in taken}
+    assert not never, f"the machine shows too little: {sorted(never)} never changed anything"

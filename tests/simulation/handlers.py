@@ -1,0 +1,64 @@
+"""What handlers of each kind do: how long it takes, and how it ends."""
+
+from collections.abc import Iterator
+from random import Random
+from typing import NamedTuple
+
+from taskmill.contracts.tasks import KindDefaults, Progress, RetryBackoff, TaskError
+from taskmill.contracts.work import WorkItem
+from taskmill.processor.domain.outcome import Failure
+
+_BACKOFF = RetryBackoff(base_seconds=0.5, factor=2, cap_seconds=2, jitter=0.5)
+
+KIND_DEFAULTS = {
+    "steady": KindDefaults(),
+    "slow": KindDefaults(),
+    "rare": KindDefaults(),
+    "flaky": KindDefaults(max_attempts=3, backoff=_BACKOFF),
+    "hopeless": KindDefaults(max_attempts=2, backoff=_BACKOFF),
+    "poison": KindDefaults(),
+}
+"""steady, slow and rare complete; rare is unknown to some processors; flaky completes at its last attempt, hopeless
+never, and poison ends its processor."""
+
+FAILS_WITH = {"hopeless": "handler_error", "poison": "crash_loop"}
+
+_ERROR = TaskError(code="handler_error", type="ValueError", message="no")
+
+
+class Ending(NamedTuple):
+    """How an execution ends, unless it is stopped.
+
+    Attributes:
+        failure: None: it completes.
+        ignores_stop: Whether it goes on to its end although it is stopped.
+        is_deadly: Whether its processor ends before it does.
+    """
+
+    failure: Failure | None
+    ignores_stop: bool
+    is_deadly: bool
+
+
+def ending_of(random: Random, work_item: WorkItem) -> Ending:
+    """Decide how an execution will end."""
+    kind = work_item.kind
+    fails = kind == "hopeless" or (kind == "flaky" and work_item.attempt < work_item.attempt_limit)
+    failure = None
+    if fails:
+        retry_after = random.choice([None, None, 0.2, 1.5])
+        failure = Failure(
+            _ERROR, is_final=kind == "hopeless" and random.random() < 0.3, retry_after_seconds=retry_after
+        )
+    return Ending(failure, ignores_stop=random.random() < 0.2, is_deadly=kind == "poison")
+
+
+def steps_of(random: Random, kind: str) -> Iterator[tuple[float, Progress | None]]:
+    """The parts of an execution: how many seconds each takes, and the progress that is told after it."""
+    if kind == "poison":
+        yield random.uniform(0.01, 0.2), None
+    elif kind == "slow":
+        for number in range(random.randrange(2, 7)):
+            yield 1.0, Progress(fraction=number / 10)
+    else:
+        yield random.choice([0.005, 0.015, 0.4, 1.5]), None

@@ -1,0 +1,357 @@
+"""A processor: the real bookkeeping of `taskmill.processor.domain`, around handlers that only pretend to work."""
+
+from collections.abc import Collection, Iterable
+from datetime import datetime
+from functools import partial
+from typing import Literal
+from uuid import UUID
+
+import orjson
+
+from taskmill.contracts import subjects
+from taskmill.contracts.errors import UnavailableError
+from taskmill.contracts.reports import Hello
+from taskmill.contracts.tasks import Progress
+from taskmill.processor.domain.attempt import Attempt, AttemptKey, StopReason
+from taskmill.processor.domain.held_work import HeldWork
+from taskmill.processor.domain.report_queue import QueuedReport, ReportQueue
+from taskmill.processor.domain.report_text import (
+    bundle_text,
+    cancelled_text,
+    completed_text,
+    failed_text,
+    given_back_text,
+    heartbeat_text,
+    hello_text,
+    progressed_text,
+    started_text,
+)
+from taskmill.processor.domain.suspects import ReturnedWork, Suspects
+from taskmill.processor.domain.work_text import read_work_item
+from taskmill.runtime.pull import Delivery
+from tests.chaos.checker.history import Effect
+from tests.simulation.broker import Broker
+from tests.simulation.handlers import KIND_DEFAULTS, Ending, ending_of, steps_of
+from tests.simulation.scheduler import Activity, Life, Steps
+from tests.simulation.world import BEAT_SECONDS, World
+
+SLOTS = 3
+IDLE_SECONDS = 1_000.0
+ANNOUNCE_AFTER_SECONDS = 0.02
+PULL_SECONDS = 2.0
+GRACE_SECONDS = 1.0
+RESTART_SECONDS = 0.5
+PROBATION_SECONDS = 8.0
+"""Longer than any handler here: whatever still runs when the next suspect begins is charged with its crash, too."""
+
+
+class Processor:
+    """One process that executes work, and starts anew after each crash.
+
+    Args:
+        name: Unique among the processors.
+        world: The run.
+        broker: Where work comes from and reports go to.
+        kinds: What it has handlers for.
+    """
+
+    def __init__(self, name: str, world: World, broker: Broker, kinds: Collection[str]) -> None:
+        self.name = name
+        self.life = Life()
+        self.life.is_over = True
+        self._world = world
+        self._broker = broker
+        self._kinds = sorted(kinds)
+        self._starts = 0
+
+    def start(self) -> None:
+        """Begin a life, with nothing remembered of the one before."""
+        self.crash()
+        self.life = Life()
+        self._starts += 1
+        self._processor_id = f"{self.name}-{self._starts}"
+        self._held = HeldWork()
+        self._suspects = Suspects()
+        self._returned = ReturnedWork()
+        self._queue = ReportQueue()
+        self._bundle_count = 0
+        self._running: dict[Attempt, Activity] = {}
+        self._completions: dict[Attempt, str] = {}
+        self._outstanding = 0
+        self._is_draining = False
+        spawn = self._world.scheduler.spawn
+        self._reporting = spawn(self.life, self._report())
+        self._pulling = spawn(self.life, self._pull())
+        spawn(self.life, self._beat())
+        self.reconnect()
+
+    def crash(self) -> None:
+        """End at once."""
+        self.life.is_over = True
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it executes nothing and has told everything."""
+        return not self._running and not len(self._queue)
+
+    def reconnect(self) -> None:
+        """Greet the store, and ask for work again: pulls do not survive a server."""
+        if not self.life.is_over:
+            self._outstanding = 0
+            defaults = {kind: KIND_DEFAULTS[kind] for kind in self._kinds}
+            hello = Hello(
+                queues=["default"], kinds=self._kinds, kind_defaults=defaults, slots=SLOTS, software_version="1"
+            )
+            self._put("hello", QueuedReport(hello_text(hello)))
+            self._pulling.wake()
+
+    def cancel(self, task_id: UUID, attempt_number: int) -> None:
+        """Stop the handler of an attempt, if it is here."""
+        for attempt in self._held.of_task(task_id):
+            if attempt.key.attempt != attempt_number:
+                continue
+            if attempt in self._running:
+                self._stop_handler(attempt, StopReason.CANCELLED)
+            elif attempt in self._suspects:
+                self._suspects.leave(attempt)
+                now = self._world.scheduler.utc()
+                self._end(attempt, cancelled_text(attempt.fence, now, now))
+
+    def drain(self) -> Steps[None]:
+        """Finish what is in hand within the grace time, give back the rest, tell everything, end, and start again."""
+        self._is_draining = True
+        for attempt in self._suspects.take_waiting():
+            self._give_back(attempt, "draining")
+        deadline = self._world.scheduler.now + GRACE_SECONDS
+        while self._running and self._world.scheduler.now < deadline:
+            yield 0.1
+        for attempt in list(self._running):
+            self._stop_handler(attempt, StopReason.DRAINING)
+        while not self.is_idle:
+            yield 0.1
+        self.start()
+
+    # Work comes in, as in `WorkIntake` and `Execution.begin`.
+
+    def _pull(self) -> Steps[None]:
+        work = self._broker.work
+        while not self._is_draining:
+            credit = self._free_slots - self._outstanding
+            if credit > 0:
+                self._outstanding += credit
+                pull = partial(work.pull, self.life, self._on_delivery, credit=credit, seconds=PULL_SECONDS)
+                self._world.send(work, pull)
+            asked_at = self._world.scheduler.now
+            yield PULL_SECONDS
+            if self._world.scheduler.now >= asked_at + PULL_SECONDS:
+                self._outstanding = 0
+
+    @property
+    def _free_slots(self) -> int:
+        return SLOTS - len(self._running) - max(0, self._suspects.waiting_count - SLOTS)
+
+    def _on_delivery(self, delivery: Delivery) -> None:
+        self._outstanding = max(0, self._outstanding - 1)
+        self._held.arrive(delivery.reply)
+        is_suspect = self._returned.is_suspect(delivery.stream_sequence, delivery.delivery)
+        if self._is_draining or not self._begin(delivery, is_suspect=is_suspect):
+            self._returned.note(delivery.stream_sequence, delivery.delivery)
+            self._world.send(self._broker.work, partial(self._broker.work.nak, delivery.reply))
+            self._held.leave(delivery.reply)
+
+    def _begin(self, delivery: Delivery, *, is_suspect: bool) -> bool:
+        work_item = read_work_item(delivery.data)
+        key = AttemptKey(work_item.task_id, work_item.attempt, work_item.dispatch)
+        held = self._held.adopt(key, delivery.delivery, delivery.reply)
+        if held is not None:
+            if held.delivery == delivery.delivery and not held.is_ended:
+                self._announce(held)
+            return True
+        if self._free_slots <= 0:
+            return False
+        attempt = Attempt(key, work_item, delivery.delivery, delivery.delivery, delivery.reply)
+        self._held.begin(attempt)
+        if work_item.kind not in self._kinds:
+            self._give_back(attempt, "unknown_kind")
+        elif is_suspect:
+            self._suspects.enter(attempt)
+            self._begin_suspect()
+        else:
+            self._start(attempt)
+        return True
+
+    def _begin_suspect(self) -> None:
+        attempt = self._suspects.next_to_run() if len(self._running) < SLOTS else None
+        if attempt is not None:
+            self._start(attempt)
+            self._world.scheduler.after(PROBATION_SECONDS, self.life, partial(self._acquit, attempt))
+
+    def _acquit(self, attempt: Attempt) -> None:
+        self._suspects.leave(attempt)
+        self._begin_suspect()
+
+    # Handlers run, as in `Execution`.
+
+    def _start(self, attempt: Attempt) -> None:
+        self._running[attempt] = self._world.scheduler.spawn(self.life, self._execute(attempt))
+
+    def _execute(self, attempt: Attempt) -> Steps[None]:
+        attempt.started_at = self._world.scheduler.utc()
+        text = yield from self._outcome(attempt)
+        self._end(attempt, text)
+        del self._running[attempt]
+        self._suspects.leave(attempt)
+        self._begin_suspect()
+        self._pulling.wake()
+
+    def _outcome(self, attempt: Attempt) -> Steps[bytes]:
+        if attempt.delivery > 1:
+            yield from self._stored_start(attempt)
+        else:
+            self._world.scheduler.after(ANNOUNCE_AFTER_SECONDS, self.life, partial(self._announce, attempt))
+        if attempt.stop_reason is None:
+            execution = self._log_effect(attempt, "begin")
+            ending = ending_of(self._world.random, attempt.work_item)
+            for seconds, progress in steps_of(self._world.random, attempt.work_item.kind):
+                yield seconds
+                if attempt.stop_reason is not None and not ending.ignores_stop:
+                    break
+                if progress is not None:
+                    self._tell_progress(attempt, progress)
+            else:
+                if ending.is_deadly:
+                    self._world.fault("poison", self.name, 1.0)
+                    self.crash()
+                    self._world.scheduler.after(RESTART_SECONDS, Life(), self.start)
+                    yield IDLE_SECONDS
+                return self._ended(attempt, ending, execution)
+        if attempt.stop_reason is StopReason.DRAINING:
+            return given_back_text(attempt.fence, "draining")
+        return cancelled_text(attempt.fence, self._started_at(attempt), self._world.scheduler.utc())
+
+    def _stored_start(self, attempt: Attempt) -> Steps[None]:
+        is_stored: list[bool] = []
+
+        def on_start_stored() -> None:
+            is_stored.append(True)
+            if attempt in self._running:
+                self._running[attempt].wake()
+
+        attempt.on_start_stored = on_start_stored
+        self._announce(attempt)
+        while not is_stored and attempt.stop_reason is None:
+            yield IDLE_SECONDS
+        attempt.on_start_stored = None
+
+    def _ended(self, attempt: Attempt, ending: Ending, execution: str) -> bytes:
+        self._log_effect(attempt, "end", execution)
+        started_at, now = self._started_at(attempt), self._world.scheduler.utc()
+        if ending.failure is not None:
+            return failed_text(attempt.fence, started_at, now, ending.failure)
+        self._completions[attempt] = execution
+        return completed_text(attempt.fence, started_at, now, orjson.dumps({"execution": execution}))
+
+    def _log_effect(self, attempt: Attempt, phase: str, execution: str | None = None) -> str:
+        name = execution or f"x{len(self._world.effects)}"
+        item = attempt.work_item
+        self._world.note(self._processor_id, phase, name, str(item.task_id)[-4:], str(attempt.fence[1:]))
+        self._world.effects.append(
+            Effect(
+                name,
+                str(item.task_id),
+                item.run,
+                item.attempt,
+                self._processor_id,
+                phase,
+                self._world.seconds_since_epoch(),
+            )
+        )
+        return name
+
+    def _stop_handler(self, attempt: Attempt, reason: StopReason) -> None:
+        if attempt.stop_reason is None:
+            attempt.stop_reason = reason
+            self._running[attempt].wake()
+
+    def _started_at(self, attempt: Attempt) -> datetime:
+        return attempt.started_at or self._world.scheduler.utc()
+
+    # Everything is told, as in `Reports` and `Heartbeats`.
+
+    def _announce(self, attempt: Attempt) -> None:
+        if attempt.started_at is not None and not attempt.is_ended:
+            text = started_text(attempt.fence, attempt.started_at)
+            self._put((attempt, "started"), QueuedReport(text, on_stored=attempt.on_start_stored))
+
+    def _tell_progress(self, attempt: Attempt, progress: Progress) -> None:
+        attempt.told_progress = progress
+        self._put((attempt, "progressed"), QueuedReport(progressed_text(attempt.fence, progress)))
+
+    def _give_back(self, attempt: Attempt, reason: Literal["draining", "unknown_kind"]) -> None:
+        self._end(attempt, given_back_text(attempt.fence, reason))
+
+    def _end(self, attempt: Attempt, text: bytes) -> None:
+        attempt.is_ended = True
+        if attempt.told_progress is None:
+            self._queue.discard((attempt, "started"))
+        self._put((attempt, "ended"), QueuedReport(text, ended_attempt=attempt))
+
+    def _put(self, key: object, report: QueuedReport) -> None:
+        self._queue.put(key, report)
+        self._reporting.wake()
+
+    def _report(self) -> Steps[None]:
+        while True:
+            if not len(self._queue):
+                yield IDLE_SECONDS
+                continue
+            reports = self._queue.cut()
+            self._bundle_count += 1
+            yield from self._store_bundle(reports, f"{self._processor_id}:{self._bundle_count}")
+            ended = [report.ended_attempt for report in reports if report.ended_attempt is not None]
+            replies = [attempt.reply for attempt in ended]
+            self._world.send(self._broker.work, lambda replies=replies: self._ack(replies))  # type: ignore[misc]
+            self._held.release(ended)
+            for report in reports:
+                if report.on_stored is not None:
+                    report.on_stored()
+
+    def _store_bundle(self, reports: list[QueuedReport], message_id: str) -> Steps[None]:
+        stream = self._broker.reports
+        data = bundle_text(self._processor_id, (report.text for report in reports))
+        publish = partial(stream.publish, subjects.report(self._processor_id), data, message_id)
+        while True:
+            try:
+                yield from self._world.request(stream, publish)
+            except UnavailableError:
+                yield 0.1
+                continue
+            self._note_stored(report.ended_attempt for report in reports if report.ended_attempt is not None)
+            return
+
+    def _note_stored(self, ended: Iterable[Attempt]) -> None:
+        for attempt in ended:
+            self._world.stored_endings.setdefault(attempt.fence, self._world.scheduler.utc())
+            if attempt in self._completions:
+                self._world.reported.append(self._completions[attempt])
+
+    def _ack(self, replies: list[str]) -> None:
+        for reply in replies:
+            self._broker.work.ack(reply)
+
+    def _beat(self) -> Steps[None]:
+        work, reports = self._broker.work, self._broker.reports
+        while True:
+            yield BEAT_SECONDS
+            replies = self._held.replies()
+            if replies:
+                self._world.send(work, partial(_in_progress, self._broker, replies))
+            beats = [heartbeat_text(fence) for fence in self._held.started_fences()]
+            if beats:
+                data = bundle_text(self._processor_id, beats)
+                self._world.send(reports, partial(reports.publish, subjects.report(self._processor_id), data))
+
+
+def _in_progress(broker: Broker, replies: list[str]) -> None:
+    for reply in replies:
+        broker.work.in_progress(reply)

@@ -1,0 +1,111 @@
+"""What must hold after a run: all that the checker of the fault harness knows, and what only a simulation can see."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime
+from itertools import islice
+from uuid import UUID
+
+import orjson
+
+from taskmill.contracts.status import TaskStatus
+from tests.chaos.checker import log
+from tests.chaos.checker.history import History, LoggedEvent
+from tests.chaos.checker.verdict import INVARIANTS
+from tests.simulation.simulation import Simulation
+
+MAX_VIOLATIONS_OF_EACH = 3
+
+
+def the_stream_holds_the_log(simulation: Simulation, _: History) -> Iterator[str]:
+    """Whatever was lost of TASK_EVENTS, in the end it holds every event, in the order of the log."""
+    held = list(dict.fromkeys((event.task_id, event.version) for event in simulation.broker.events.events))
+    logged = [(event.task_id, event.version) for event in simulation.database.log]
+    if held != logged:
+        yield f"TASK_EVENTS holds {len(held)} of {len(logged)} events, or in another order"
+
+
+def waiting_tasks_are_counted(simulation: Simulation, _: History) -> Iterator[str]:
+    """What a queue says of how many tasks wait in it is so."""
+    waiting = {TaskStatus.QUEUED, TaskStatus.SCHEDULED}
+    for name, counted in simulation.database.waiting.items():
+        tasks = [task for task in simulation.database.tasks.values() if task.queue == name and task.status in waiting]
+        if counted != len(tasks):
+            yield f"queue {name}: {counted} tasks are said to wait, {len(tasks)} do"
+
+
+def attempts_end_with_their_run(simulation: Simulation, _: History) -> Iterator[str]:
+    """Once a run is over, each of its attempts that was queued says how it ended."""
+    for (task_id, number), attempt in simulation.database.attempts.items():
+        task = simulation.database.tasks.get(task_id)
+        if task is not None and not task.is_run_active and attempt.outcome is None:
+            yield f"task {task_id}: attempt {number} has no outcome"
+
+
+def only_poison_fails(_: Simulation, history: History) -> Iterator[str]:
+    """A task fails only for what its handler does, unless so much goes wrong that it looks like a crash loop."""
+    names = [fault.name for fault in history.faults]
+    # A slow task is on probation for a while only, so that poison may take it down more than once.
+    if "bad weather" in names or len(names) - names.count("poison") > ("poison" not in names):
+        return
+    # To fail is final for who is to be cancelled, though the kind completes at its last attempt.
+    too_late = {event.task_id for event in history.log if event.data.get("cancellation") == "too_late"}
+    rows = {task_id: row for task_id, row in history.rows.items() if task_id not in too_late}
+    yield from log.only_poison_fails(replace(history, rows=rows))
+
+
+def no_finished_work_is_done_again(simulation: Simulation, history: History) -> Iterator[str]:
+    """Work whose end is in the stream of reports is never taken for lost, as long as the streams lose nothing."""
+    if {"bad weather", "broker wiped", "broker's end lost"} & {fault.name for fault in history.faults}:
+        return
+    for task_id, events in history.log_by_task.items():
+        delivery = 0
+        for event in events:
+            if event.type == "queued" and event.data["reason"] == "lost":
+                execution = UUID(task_id), event.attempt, event.data["dispatch"] - 1
+                if _is_ended(simulation, execution, delivery, _decided_at(event)):
+                    yield f"task {task_id}: attempt {event.attempt} was queued again although its end was reported"
+            delivery = event.data["delivery"] if event.type == "started" else 0 if event.type == "queued" else delivery
+
+
+def _is_ended(simulation: Simulation, execution: tuple[UUID, int, int], delivery: int, at: datetime) -> bool:
+    """Whether the end of an attempt was reported before, by an execution that counts."""
+    return any(
+        fence[:3] == execution and fence.delivery >= delivery and stored_at < at
+        for fence, stored_at in simulation.world.stored_endings.items()
+    )
+
+
+def starts_never_go_back(_: Simulation, history: History) -> Iterator[str]:
+    """Of one work item, only a later delivery takes the attempt over, or the same one elsewhere."""
+    for task_id, events in history.log_by_task.items():
+        newest = (0, 0)
+        for event in events:
+            if event.type == "started":
+                fence = event.data["dispatch"], event.data["delivery"]
+                if fence < newest:
+                    yield f"task {task_id}: version {event.version} starts {fence} after {newest}"
+                newest = max(newest, fence)
+
+
+def _decided_at(event: LoggedEvent) -> datetime:
+    return datetime.fromisoformat(orjson.loads(event.document)["time"])
+
+
+SIMULATED_INVARIANTS = (
+    the_stream_holds_the_log,
+    waiting_tasks_are_counted,
+    attempts_end_with_their_run,
+    only_poison_fails,
+    no_finished_work_is_done_again,
+    starts_never_go_back,
+)
+SHARED_INVARIANTS = tuple(invariant for invariant in INVARIANTS if invariant is not log.only_poison_fails)
+
+
+def violations(simulation: Simulation, history: History) -> Mapping[str, list[str]]:
+    """What does not hold, by the name of the invariant."""
+    found = {invariant.__name__: invariant(history) for invariant in SHARED_INVARIANTS}
+    found |= {invariant.__name__: invariant(simulation, history) for invariant in SIMULATED_INVARIANTS}
+    listed = {name: list(islice(told, MAX_VIOLATIONS_OF_EACH)) for name, told in found.items()}
+    return {name: told for name, told in listed.items() if told}
