@@ -15,6 +15,7 @@ from taskmill.task_store.adapters.relay_log import RelayCursor, UnpublishedEvent
 from taskmill.task_store.adapters.stalled_tasks import CancellingTask, Place, StalledTask
 from taskmill.task_store.adapters.task_writer import StaleStateError
 from taskmill.task_store.domain.batch import Batch
+from taskmill.task_store.domain.bulk_operations import BulkBook
 from taskmill.task_store.domain.events import LoggedEvent
 from taskmill.task_store.domain.idempotency import KeyBook, KeyedAnswer, KeyName
 from taskmill.task_store.domain.kinds import KindBook
@@ -83,6 +84,8 @@ class Database:
             queues=QueueBook(known_queues, MAX_QUEUES, self._max_waiting),
             kinds=KindBook(self.kinds),
             keys=KeyBook(self.keys[name] for name in names if name in self.keys),
+            bulk_operations=BulkBook(()),
+            services=(),
             rules=RULES,
             now=self._world.scheduler.utc(),
             random=self._world.random.random,

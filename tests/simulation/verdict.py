@@ -9,7 +9,7 @@ from uuid import UUID
 import orjson
 
 from taskmill.contracts.status import TaskStatus
-from tests.chaos.checker import log
+from tests.chaos.checker import explained
 from tests.chaos.checker.history import History, LoggedEvent
 from tests.chaos.checker.verdict import INVARIANTS
 from tests.simulation.simulation import Simulation
@@ -51,7 +51,7 @@ def only_poison_fails(_: Simulation, history: History) -> Iterator[str]:
     # To fail is final for who is to be cancelled, though the kind completes at its last attempt.
     too_late = {event.task_id for event in history.log if event.data.get("cancellation") == "too_late"}
     rows = {task_id: row for task_id, row in history.rows.items() if task_id not in too_late}
-    yield from log.only_poison_fails(replace(history, rows=rows))
+    yield from explained.only_poison_fails(replace(history, rows=rows))
 
 
 def no_finished_work_is_done_again(simulation: Simulation, history: History) -> Iterator[str]:
@@ -100,7 +100,7 @@ SIMULATED_INVARIANTS = (
     no_finished_work_is_done_again,
     starts_never_go_back,
 )
-SHARED_INVARIANTS = tuple(invariant for invariant in INVARIANTS if invariant is not log.only_poison_fails)
+SHARED_INVARIANTS = tuple(invariant for invariant in INVARIANTS if invariant is not explained.only_poison_fails)
 
 
 def violations(simulation: Simulation, history: History) -> Mapping[str, list[str]]:

@@ -18,9 +18,10 @@ from taskmill.contracts.errors import RequestError, TaskNotFoundError
 from taskmill.contracts.reports import ReportBundle
 from taskmill.contracts.status import TaskStatus
 from taskmill.task_store import use_cases
+from taskmill.task_store.adapters.bulk_operation_rows import BulkOperationRows
 from taskmill.task_store.adapters.database import Lane
 from taskmill.task_store.adapters.processor_rows import ProcessorRows
-from taskmill.task_store.adapters.task_lists import TaskLists, list_engine
+from taskmill.task_store.adapters.task_lists import LIST_TIMEOUT_SECONDS, TaskLists, list_engine
 from taskmill.task_store.adapters.task_reader import TaskReader
 from taskmill.task_store.adapters.task_writer import TaskWriter
 from taskmill.task_store.domain.operations import Answer, ExpireCancellations, MakeDue, Operation, Redispatch
@@ -102,7 +103,7 @@ def bench(database_url: str) -> Iterator[Bench]:
         clock = Clock()
         lanes = [Lane(database_url, f"writer {number}") for number in range(2)]
         pool = runner.run(_pool(database_url))
-        engine = list_engine(database_url)
+        engine = list_engine(database_url, "lists", timeout_seconds=LIST_TIMEOUT_SECONDS)
         writers = [
             TaskWriter(
                 lane,
@@ -113,11 +114,14 @@ def bench(database_url: str) -> Iterator[Bench]:
                 random=no_jitter,
                 on_commit=lambda: None,
                 on_scheduled=lambda _: None,
+                on_bulk_operation=lambda: None,
             )
             for lane in lanes
         ]
         reader = TaskReader(pool)
-        store = Store(TurnTaking(writers), reader, TaskLists(engine), ProcessorRows(pool), clock)
+        store = Store(
+            TurnTaking(writers), reader, TaskLists(engine), ProcessorRows(pool), BulkOperationRows(pool), clock
+        )
         yield Bench(runner, store, clock)
         for lane in lanes:
             runner.run(lane.close())
