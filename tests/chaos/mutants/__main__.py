@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.chaos.mutants.mutant import Mutant, Trial, all_mutants
@@ -21,6 +21,10 @@ from tests.chaos.mutants.results import Result, page
 
 ROOT = Path(__file__).parents[3]
 RUN_WITHIN_SECONDS = 400
+
+MAX_RUNS = 3
+"""A crash may miss the moment in which the mistake does harm: then it is tried again, with the next seed."""
+
 _COPIED = ("libs", "services", "tests")
 
 
@@ -105,14 +109,22 @@ def main(arguments: list[str] | None = None) -> int:
         everything = [file for mutant in sharing for file in mutant.patched_files]
         for mutant, files in [(None, everything), *((mutant, mutant.patched_files) for mutant in sharing)]:
             results.append(_try(mutant, trial, files))
-            _say(results[-1].line)
     if options.record:
         options.record.write_text(page(results))
     return 0 if all(result.is_expected for result in results) else 1
 
 
 def _try(mutant: Mutant | None, trial: Trial, files: Sequence[str]) -> Result:
-    """Run a mutant, or the twin that has the same trial."""
+    """Run a mutant until it is caught, or the twin that has the same trial until there is a verdict."""
+    for seed in range(trial.seed, trial.seed + MAX_RUNS):
+        result = _run(mutant, replace(trial, seed=seed), files)
+        _say(result.line)
+        if result.is_expected or (mutant is None and result.problem is None):
+            break
+    return result
+
+
+def _run(mutant: Mutant | None, trial: Trial, files: Sequence[str]) -> Result:
     started = time.monotonic()
     copy = _copied(mutant)
     problem, violations = None, {}
