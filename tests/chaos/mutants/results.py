@@ -12,8 +12,8 @@ Written by `make chaos-mutants CHAOS_OPTIONS="--record docs/mutants.md"`, which 
 
 A mutant is a copy of the code in which one safeguard is patched out; the patches are in `tests/chaos/mutants`. A run of
 the fault harness on the copy must violate the invariant that the patch names, in bold here; the others that it violated
-follow. The same run on an unpatched copy, the twin, must violate none. A crash may miss the moment that matters: a mutant
-that was not caught is tried twice more, with the seeds 4 and 5.
+follow. The same run on an unpatched copy, the twin, must violate none. A crash may miss the moment that matters: a
+mutant that was not caught is tried twice more, with the next seeds.
 """
 
 
