@@ -39,7 +39,9 @@ SLOTS = 3
 IDLE_SECONDS = 1_000.0
 ANNOUNCE_AFTER_SECONDS = 0.02
 PULL_SECONDS = 2.0
-GRACE_SECONDS = 1.0
+GRACE_SECONDS = (0.0, 1.0)
+"""How long handlers may go on in a drain."""
+
 RESTART_SECONDS = 0.5
 PROBATION_SECONDS = 8.0
 """Longer than any handler here: whatever still runs when the next suspect begins is charged with its crash, too."""
@@ -122,7 +124,7 @@ class Processor:
         self._is_draining = True
         for attempt in self._suspects.take_waiting():
             self._give_back(attempt, "draining")
-        deadline = self._world.scheduler.now + GRACE_SECONDS
+        deadline = self._world.scheduler.now + self._world.random.choice(GRACE_SECONDS)
         while self._running and self._world.scheduler.now < deadline:
             yield 0.1
         for attempt in list(self._running):

@@ -147,3 +147,22 @@ def test_read_of_an_accepted_task_that_finds_nothing_is_caught() -> None:
     """A client that was promised a task finds it."""
     missing = operation(Outcome.FAIL, verb="read", key=None, task_id="a", http_status=404)
     assert "reads_are_monotonic" in judge(_with_operations(missing)(sound())).violations
+
+
+def test_what_is_kept_by_hand_is_in_no_run() -> None:
+    """A person may set a completed task to pending again, and cancel it, though its run has ended, and was executed."""
+    history = with_row(
+        with_log(
+            sound(),
+            lambda log: [
+                *log,
+                event(6, "updated", status="pending"),
+                event(7, "cancelled", status="cancelled", cancellation="before_start"),
+            ],
+        ),
+        "a",
+        version=7,
+        revision=7,
+        status="cancelled",
+    )
+    assert judge(history).violations == {}
