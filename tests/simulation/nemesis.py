@@ -49,27 +49,29 @@ class Nemesis:
                 partial(self._suspend, processor),
                 partial(self._suspend, processor),
                 partial(self._drain, processor),
+                partial(self._drain, processor),
                 partial(self._kill, store),
                 partial(self._suspend, store),
                 partial(self._kill_broker, 0),
                 partial(self._kill_broker, random.randrange(1, 6)),
                 partial(self._kill_broker, None),
                 self._take_database_away,
+                self._take_database_away,
             ]
             inflict = random.choice(inflictions)
             self._world.scheduler.after(random.uniform(0.2, until), self._life, inflict)
 
-    def heal(self) -> None:
-        """Undo everything, for good."""
+    def heal(self) -> float:
+        """Undo everything, for good; return when the last of what is suspended goes on, in seconds of the scheduler."""
         self._life.is_over = True
         self._world.weather.clear()
         self._database.is_away = False
         if self._broker.work.life.is_over:
             self._restart_broker(0, 0)
         for process in self._processes:
-            process.life.suspended_until = min(process.life.suspended_until, self._world.scheduler.now)
             if process.life.is_over:
                 process.start()
+        return max(process.life.suspended_until for process in self._processes)
 
     def _kill(self, process: Processor | TaskStore) -> None:
         if not process.life.is_over:
@@ -80,7 +82,7 @@ class Nemesis:
 
     def _suspend(self, process: Processor | TaskStore) -> None:
         if not process.life.is_over:
-            seconds = self._world.random.uniform(0.5, 9)
+            seconds = self._world.random.uniform(0.5, 8)
             self._world.fault(f"{_sort(process)} suspended", process.name, seconds)
             process.life.suspended_until = self._world.scheduler.now + seconds
 
@@ -92,7 +94,7 @@ class Nemesis:
     def _kill_broker(self, lost_messages: int | None) -> None:
         """Kill the broker; it comes back without its newest messages, so many, or (None) without any."""
         if not self._broker.work.life.is_over:
-            seconds = self._world.random.uniform(0.1, 4)
+            seconds = self._world.random.choice([0.03, 0.3, 3.0])
             name = {0: "broker killed", None: "broker wiped"}.get(lost_messages, "broker's end lost")
             self._world.fault(name, "broker", seconds)
             self._broker.stop()
@@ -105,7 +107,7 @@ class Nemesis:
             process.reconnect()
 
     def _take_database_away(self) -> None:
-        seconds = self._world.random.uniform(0.05, 3)
+        seconds = self._world.random.uniform(0.1, 5)
         self._world.fault("database away", "database", seconds)
         self._database.is_away = True
         self._world.scheduler.after(seconds, self._life, self._bring_database_back)

@@ -26,7 +26,7 @@ from taskmill.processor.domain.report_text import (
     progressed_text,
     started_text,
 )
-from taskmill.processor.domain.suspects import ReturnedWork, Suspects
+from taskmill.processor.domain.suspects import ReturnedWork, Suspects, probation_seconds
 from taskmill.processor.domain.work_text import read_work_item
 from taskmill.runtime.pull import Delivery
 from tests.chaos.checker.history import Effect
@@ -39,10 +39,12 @@ SLOTS = 3
 IDLE_SECONDS = 1_000.0
 ANNOUNCE_AFTER_SECONDS = 0.02
 PULL_SECONDS = 2.0
-GRACE_SECONDS = 1.0
+GRACE_SECONDS = (0.0, 1.0)
+"""How long handlers may go on in a drain."""
+
 RESTART_SECONDS = 0.5
-PROBATION_SECONDS = 8.0
-"""Longer than any handler here: whatever still runs when the next suspect begins is charged with its crash, too."""
+PROBATION_SECONDS = 2.0
+"""Shorter than many a handler here: what still runs when the next suspect begins is charged with its crash, too."""
 
 
 class Processor:
@@ -122,7 +124,7 @@ class Processor:
         self._is_draining = True
         for attempt in self._suspects.take_waiting():
             self._give_back(attempt, "draining")
-        deadline = self._world.scheduler.now + GRACE_SECONDS
+        deadline = self._world.scheduler.now + self._world.random.choice(GRACE_SECONDS)
         while self._running and self._world.scheduler.now < deadline:
             yield 0.1
         for attempt in list(self._running):
@@ -184,7 +186,8 @@ class Processor:
         attempt = self._suspects.next_to_run() if len(self._running) < SLOTS else None
         if attempt is not None:
             self._start(attempt)
-            self._world.scheduler.after(PROBATION_SECONDS, self.life, partial(self._acquit, attempt))
+            seconds = probation_seconds(PROBATION_SECONDS, attempt.delivery)
+            self._world.scheduler.after(seconds, self.life, partial(self._acquit, attempt))
 
     def _acquit(self, attempt: Attempt) -> None:
         self._suspects.leave(attempt)

@@ -75,11 +75,10 @@ class Simulation:
         ]
         self._nemesis.start(self._fault_count, FAULTS_UNTIL_SECONDS)
         self.world.scheduler.run(FAULTS_UNTIL_SECONDS)
-        was_late = self.world.weather.late > 0
-        self._nemesis.heal()
-        self.world.note("nemesis", "heals everything")
-        if was_late:
-            self.world.scheduler.run(FAULTS_UNTIL_SECONDS + MAX_LATE_SECONDS)
+        last_arrival = FAULTS_UNTIL_SECONDS + (MAX_LATE_SECONDS if self.world.weather.late else 0)
+        # What is late, or was sent to somebody who is suspended, is carried out all the same.
+        self.world.scheduler.run(max(last_arrival, self._nemesis.heal() + 0.1))
+        self.world.note("nemesis", "healed everything")
         self._rest(lambda: all(client.is_done for client in clients) and self._is_at_rest())
         clients[0].finish()
         self._rest(lambda: clients[0].is_done and self._is_at_rest())
@@ -107,6 +106,7 @@ class Simulation:
             and not self.broker.work.subjects
             and all(processor.is_idle for processor in self._processors)
             and self.database.cursor.position == len(self.database.log)
+            and self.broker.events.last_sequence >= len(self.database.log)
         )
 
     def _history(self) -> History:

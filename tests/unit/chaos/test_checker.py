@@ -213,3 +213,22 @@ def test_crash_loop_of_an_innocent_needs_two_inflicted_crashes(kills: int, is_ex
     effects = [begin(f"x{number}", f"p-{number}", at) for number, at in enumerate((0.5, 3, 23, 43))]
     violations = judge(replace(history, faults=faults, effects=effects)).violations
     assert ("only_poison_fails" not in violations) == is_explained
+
+
+def test_what_is_kept_by_hand_is_in_no_run() -> None:
+    """A person may set a completed task to pending again, and cancel it, though its run has ended, and was executed."""
+    history = with_row(
+        with_log(
+            sound(),
+            lambda log: [
+                *log,
+                event(6, "updated", status="pending"),
+                event(7, "cancelled", status="cancelled", cancellation="before_start"),
+            ],
+        ),
+        "a",
+        version=7,
+        revision=7,
+        status="cancelled",
+    )
+    assert judge(history).violations == {}

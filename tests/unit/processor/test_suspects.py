@@ -67,3 +67,8 @@ def test_all_that_wait_are_taken_out_at_once() -> None:
     line.leave(second)
     line.enter(second)
     assert line.next_to_run() is None
+
+
+def test_the_third_time_a_suspect_has_more_time_to_itself() -> None:
+    """One more crash may be its last, so nobody else is to cause it."""
+    assert [suspects.probation_seconds(2, delivery) for delivery in (2, 3, 4)] == [2, 20, 20]

@@ -15,7 +15,7 @@ from taskmill.processor.domain.attempt import Attempt, AttemptKey, StopReason
 from taskmill.processor.domain.held_work import HeldWork
 from taskmill.processor.domain.outcome import attempt_failure, result_json
 from taskmill.processor.domain.report_text import cancelled_text, completed_text, failed_text, given_back_text
-from taskmill.processor.domain.suspects import Suspects
+from taskmill.processor.domain.suspects import Suspects, probation_seconds
 from taskmill.processor.domain.work_text import read_work_item
 from taskmill.runtime.actor import Actor
 from taskmill.runtime.clock import Clock, utc_now
@@ -39,7 +39,8 @@ class Execution(Actor):
         slots: How many handlers run at once.
         grace_seconds: How long handlers may go on when the processor drains; then they are cancelled, and their work
             is given back.
-        probation_seconds: How long a suspected attempt runs alone among such; then the next of them begins.
+        probation_seconds: How long a suspected attempt runs alone among such; then the next of them begins. From its
+            third delivery on, ten times as long.
         clock: Dates starts and ends.
     """
 
@@ -168,7 +169,8 @@ class Execution(Actor):
             attempt = self._suspects.next_to_run()
             if attempt is not None:
                 self._start(attempt)
-                asyncio.get_running_loop().call_later(self._probation_seconds, self._acquit, attempt)
+                seconds = probation_seconds(self._probation_seconds, attempt.delivery)
+                asyncio.get_running_loop().call_later(seconds, self._acquit, attempt)
 
     def _acquit(self, attempt: Attempt) -> None:
         """A suspect that has run so long did not end its processor: the next one need not wait for its end."""

@@ -3,11 +3,27 @@
 An attempt that ends its processor takes down everything that runs beside it, and each of these is delivered again as
 well. Were they all started together again, the next crash would be charged to all of them. One at a time, a crash is
 charged to the one that was started; the others, which only wait, stay uncharged.
+
+The next is begun when the one before has ended, or has been at work for a while. Whoever takes longer than that may be
+taken down a second time; the third time it has the processor to itself for ten times as long.
 """
 
 from taskmill.processor.domain.attempt import Attempt
 
 MAX_RETURNED = 10_000
+
+_LONG_PROBATION_FROM_DELIVERY = 3
+_LONG_PROBATION_FACTOR = 10
+
+
+def probation_seconds(usual_seconds: float, delivery: int) -> float:
+    """How long a suspect runs before the next is begun.
+
+    Args:
+        usual_seconds: How long after the first crash.
+        delivery: How often it has been delivered. From the third time on, one more crash may be its last.
+    """
+    return usual_seconds * (_LONG_PROBATION_FACTOR if delivery >= _LONG_PROBATION_FROM_DELIVERY else 1)
 
 
 class ReturnedWork:
