@@ -23,10 +23,11 @@ from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.outbound import OutboundMessage
 from taskmill.runtime.provisioning import ensure_consumer, ensure_stream
 from taskmill.runtime.publisher import Publisher
-from taskmill.runtime.pull import ContinuousPull, Delivery, PullConsumer
+from taskmill.runtime.pull import Delivery, PullConsumer
 from taskmill.runtime.settings import NatsSettings
 from taskmill.runtime.supervisor import RunState, Supervisor
 from taskmill.sdk import TaskApp
+from tests.support.continuous_pull import ContinuousPull
 from tests.support.eventually import eventually
 
 ReportT = TypeVar("ReportT", bound=AttemptReport)

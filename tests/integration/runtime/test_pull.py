@@ -12,8 +12,9 @@ from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.outbound import OutboundMessage
 from taskmill.runtime.provisioning import ensure_consumer, ensure_stream
 from taskmill.runtime.publisher import Publisher
-from taskmill.runtime.pull import ContinuousPull, Delivery, PullConsumer
+from taskmill.runtime.pull import Delivery, PullConsumer
 from tests.support.actors import running
+from tests.support.continuous_pull import ContinuousPull
 from tests.support.eventually import eventually
 
 STREAM = StreamSpec(name="S", subjects=("s.>",), retention=Retention.WORK_QUEUE, allow_batched=True)
