@@ -65,6 +65,12 @@ async def test_a_delivery_tells_what_jetstream_knows(session: NatsSession, pulle
     publisher = Publisher(session, timeout_seconds=5)
     await publisher.publish(OutboundMessage("s.a", b"one", {"Nats-Msg-Id": "1"}))
     await publisher.publish(OutboundMessage("s.b", b"two", {}))
+
+    async def both_are_counted() -> bool:
+        # The stream acknowledges a message before its consumers have counted it.
+        return bool((await jetstream_request(session, "CONSUMER.INFO.S.c"))["num_pending"] == 2)
+
+    await eventually(both_are_counted)
     puller.consumer.pull(2)
     await eventually(lambda: len(puller.deliveries) == 2)
     first, second = puller.deliveries
