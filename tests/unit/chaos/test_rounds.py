@@ -51,18 +51,20 @@ def test_results_are_kept_one_a_line(tmp_path: Path) -> None:
     assert read_results(path) == kept
 
 
-def test_page_says_what_zero_bounds_and_hides_no_failure() -> None:
-    """Kills are counted in clean rounds alone, and a round that failed is named with its reason."""
-    page = render(
-        [
-            result(kills=600, accepted=60_000),
-            result(kills=400, accepted=50_000, round=2),
-            result(kills=99, round=3, status="violated", violations={"every_task_ends": 2}),
-        ]
-    )
-    assert "**1,000 kills over 110,000 accepted tasks: no violation**" in page
-    assert "less than 0.30 % of kills" in page
+def test_page_says_what_zero_bounds() -> None:
+    """What is claimed follows from the number of kills."""
+    page = render([result(kills=600, accepted=60_000), result(kills=400, accepted=50_000, round=2)])
+    assert "**1,000 kills over 110,000 accepted tasks in 2 rounds" in page
+    assert "less than 0.30 %\nof kills" in page
+
+
+def test_page_hides_no_failure() -> None:
+    """A round that failed is named with its reason, and nothing is claimed."""
+    failed = result(kills=99, round=2, status="violated", violations={"every_task_ends": 2})
+    page = render([result(kills=600, accepted=60_000), failed])
+    assert "**1 of the rounds did not end clean**" in page
     assert "| violated: every_task_ends (2) |" in page
+    assert "95 %" not in page
 
 
 def test_page_is_that_of_the_results() -> None:
