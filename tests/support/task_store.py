@@ -1,7 +1,7 @@
 """Task stores under test: built as in production, run in this process, talked to over NATS."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, NamedTuple
 
@@ -215,3 +215,14 @@ def report(
 def hello(*queues: str) -> Document:
     """What a processor says first."""
     return {"type": "hello", "queues": list(queues), "kinds": ["echo"], "slots": 10, "software_version": "1"}
+
+
+async def logged(database_url: str) -> list[tuple[int, str]]:
+    """Position and document of every event in the log, in order."""
+    rows = await run_sql(database_url, "SELECT position, document FROM task_events ORDER BY position")
+    return [(row["position"], row["document"]) for row in rows]
+
+
+def told(messages: Sequence[StoredMessage]) -> list[tuple[int, str]]:
+    """Position and document of every event in the stream, in order."""
+    return [(message.position, message.data.decode()) for message in messages]

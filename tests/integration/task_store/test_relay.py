@@ -10,25 +10,15 @@ from taskmill.contracts.streams import EVENTS_STREAM, WORK_STREAM
 from tests.support.eventually import eventually
 from tests.support.task_store import (
     StoreClient,
-    StoredMessage,
+    logged,
     new_id,
     report,
     run_sql,
     running_store,
     store_client,
     store_with_client,
+    told,
 )
-
-
-async def logged(database_url: str) -> list[tuple[int, str]]:
-    """Position and document of every event in the log, in order."""
-    rows = await run_sql(database_url, "SELECT position, document FROM task_events ORDER BY position")
-    return [(row["position"], row["document"]) for row in rows]
-
-
-def told(messages: list[StoredMessage]) -> list[tuple[int, str]]:
-    """Position and document of every event in the stream, in order."""
-    return [(message.position, message.data.decode()) for message in messages]
 
 
 async def test_the_stream_is_the_log_byte_for_byte(store: StoreClient, database_url: str) -> None:

@@ -14,27 +14,17 @@ from tests.support.executor import running_executor
 from tests.support.task_store import (
     Document,
     StoreClient,
-    StoredMessage,
+    logged,
     new_id,
     report,
     run_sql,
     running_store,
     store_client,
     store_with_client,
+    told,
 )
 
 QUICK = {"lease_seconds": 2, "work_ack_wait_seconds": 2, "reconcile_interval_seconds": 0.5}
-
-
-async def logged(database_url: str) -> list[tuple[int, str]]:
-    """Position and document of every event in the log, in order."""
-    rows = await run_sql(database_url, "SELECT position, document FROM task_events ORDER BY position")
-    return [(row["position"], row["document"]) for row in rows]
-
-
-def told(messages: Sequence[StoredMessage]) -> list[tuple[int, str]]:
-    """Position and document of every event in the stream, in order."""
-    return [(message.position, message.data.decode()) for message in messages]
 
 
 async def is_whole(store: StoreClient, database_url: str) -> bool:

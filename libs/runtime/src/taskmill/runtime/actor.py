@@ -33,10 +33,10 @@ class Actor(ABC):
         """
 
 
-async def stopped_within(stop_requested: asyncio.Event, seconds: float) -> bool:
-    """Pause for some seconds, or until a stop is requested if that comes first; return whether it did."""
+async def is_set_within(event: asyncio.Event, seconds: float | None) -> bool:
+    """Pause for some seconds (None: for good), or until an event is set if that comes first; return whether it was."""
     try:
         async with asyncio.timeout(seconds):
-            return await stop_requested.wait()
+            return await event.wait()
     except TimeoutError:
         return False

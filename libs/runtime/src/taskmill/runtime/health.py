@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
-from taskmill.runtime.actor import Actor, stopped_within
+from taskmill.runtime.actor import Actor, is_set_within
 
 
 class HealthFile(Actor):
@@ -37,6 +37,6 @@ class HealthFile(Actor):
             while not self._stop_requested.is_set():
                 if self._is_healthy():
                     self._path.touch()
-                await stopped_within(self._stop_requested, self._interval_seconds)
+                await is_set_within(self._stop_requested, self._interval_seconds)
         finally:
             self._path.unlink(missing_ok=True)

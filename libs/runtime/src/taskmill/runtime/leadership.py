@@ -7,7 +7,7 @@ from typing import Protocol
 
 import structlog
 
-from taskmill.runtime.actor import Actor, stopped_within
+from taskmill.runtime.actor import Actor, is_set_within
 
 _log = structlog.get_logger(__name__)
 
@@ -77,7 +77,7 @@ class Leadership(Actor):
         try:
             while not self._stop_requested.is_set():
                 await self._renew()
-                await stopped_within(self._stop_requested, self._ttl_seconds / RENEWALS_PER_TTL)
+                await is_set_within(self._stop_requested, self._ttl_seconds / RENEWALS_PER_TTL)
         finally:
             await self._release()
 

@@ -10,7 +10,7 @@ from nats.aio.client import Client
 from nats.errors import StaleConnectionError, UnexpectedEOF
 
 from taskmill.contracts.errors import BusUnavailableError, PayloadTooLargeError
-from taskmill.runtime.actor import Actor, stopped_within
+from taskmill.runtime.actor import Actor, is_set_within
 from taskmill.runtime.backoff import Backoff
 from taskmill.runtime.nats_client import RawClient, RawSink
 from taskmill.runtime.nats_protocol import NO_HEADERS, check_subject, encode_headers, encode_publish
@@ -217,7 +217,7 @@ class NatsSession(Actor):
         while not self._stop_requested.is_set():
             client = await self._connect()
             if client is None:
-                await stopped_within(self._stop_requested, backoff.next())
+                await is_set_within(self._stop_requested, backoff.next())
                 continue
             backoff.reset()
             try:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import structlog
 
 from taskmill.contracts.errors import BusUnavailableError
-from taskmill.runtime.actor import Actor, stopped_within
+from taskmill.runtime.actor import Actor, is_set_within
 from taskmill.runtime.backoff import Backoff
 from taskmill.runtime.nats_protocol import header_value, status_of
 from taskmill.runtime.nats_session import NatsSession, Subscription
@@ -115,7 +115,7 @@ class PullConsumer(Actor):
         started()
         self._tell_change()
         try:
-            while not await stopped_within(self._stop_requested, WATCH_INTERVAL_SECONDS):
+            while not await is_set_within(self._stop_requested, WATCH_INTERVAL_SECONDS):
                 await self._check_heartbeats()
         finally:
             if self._retry is not None:

@@ -25,7 +25,7 @@ from taskmill.contracts.errors import (
     StoreUnavailableError,
     TaskmillError,
 )
-from taskmill.runtime.actor import Actor, stopped_within
+from taskmill.runtime.actor import Actor, is_set_within
 from taskmill.runtime.failpoint import failpoint
 from taskmill.runtime.nats_protocol import decode_headers
 from taskmill.runtime.nats_session import NatsSession
@@ -166,7 +166,7 @@ class RequestServer(Actor):
             # Ready only when the server knows the subscriptions, or a request sent now would find nobody.
             await self._session.flush()
             started()
-            while not await stopped_within(self._stop_requested, 1):
+            while not await is_set_within(self._stop_requested, 1):
                 self._cancel_overdue()
             for subscription in subscriptions:
                 await self._session.drain(subscription)

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 import structlog
 
-from taskmill.runtime.actor import Actor, stopped_within
+from taskmill.runtime.actor import Actor, is_set_within
 from taskmill.runtime.backoff import Backoff
 
 _log = structlog.get_logger(__name__)
@@ -167,7 +167,7 @@ class _Charge:
             self.state = RunState.RESTARTING
             if clock() - started_at > STABLE_AFTER_SECONDS:
                 backoff.reset()
-            await stopped_within(self._stop_requested, backoff.next())
+            await is_set_within(self._stop_requested, backoff.next())
 
     def _is_cancelled(self) -> bool:
         return self._task is not None and self._task.cancelling() > 0

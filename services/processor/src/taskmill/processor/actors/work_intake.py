@@ -15,7 +15,7 @@ from taskmill.processor.domain.credit import CreditShares, Lane
 from taskmill.processor.domain.held_work import HeldWork
 from taskmill.processor.domain.suspects import ReturnedWork
 from taskmill.processor.errors import UndecodableWorkError
-from taskmill.runtime.actor import Actor
+from taskmill.runtime.actor import Actor, is_set_within
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.pull import Delivery, PullConsumer
 
@@ -83,7 +83,7 @@ class WorkIntake(Actor):
             while not self._is_stopping:
                 # Whatever a lost pull leaves unserved is found here.
                 self._schedule_turn()
-                await self._pause(TURN_SECONDS)
+                await is_set_within(self._stop_requested, TURN_SECONDS)
         self._take_turn()
 
     def _new_consumer(self, lane: Lane) -> PullConsumer:
@@ -170,13 +170,6 @@ class WorkIntake(Actor):
         asked_for = sum(self._consumers[lane].outstanding for lane in self._shares.backlogged)
         for lane, credit in self._shares.share_out(free_slots - asked_for).items():
             self._consumers[lane].pull(credit, expires_seconds=BACKLOG_PULL_SECONDS)
-
-    async def _pause(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._stop_requested.wait()
-        except TimeoutError:
-            pass
 
 
 def _ignore() -> None:

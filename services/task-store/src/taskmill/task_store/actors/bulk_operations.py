@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine
 import structlog
 
 from taskmill.contracts.errors import TaskmillError
-from taskmill.runtime.actor import Actor
+from taskmill.runtime.actor import Actor, is_set_within
 from taskmill.runtime.leadership import Leadership
 from taskmill.task_store.adapters.bulk_operation_rows import BulkOperationRows
 from taskmill.task_store.adapters.task_lists import TaskLists
@@ -62,7 +62,7 @@ class BulkOperations(Actor):
         while not self._stop_requested.is_set():
             self._woken.clear()
             if not await self._take_turns():
-                await self._pause()
+                await is_set_within(self._woken, LOOK_INTERVAL_SECONDS)
 
     async def _take_turns(self) -> bool:
         """Carry out a chunk of each operation; return whether one of them got on."""
@@ -103,10 +103,3 @@ class BulkOperations(Actor):
             look.cancel()
             stop.cancel()
             await asyncio.wait({look, stop})
-
-    async def _pause(self) -> None:
-        try:
-            async with asyncio.timeout(LOOK_INTERVAL_SECONDS):
-                await self._woken.wait()
-        except TimeoutError:
-            return

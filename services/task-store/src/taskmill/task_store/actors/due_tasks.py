@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from taskmill.contracts.errors import UnavailableError
-from taskmill.runtime.actor import Actor
+from taskmill.runtime.actor import Actor, is_set_within
 from taskmill.runtime.clock import Clock
 from taskmill.task_store.domain.operations import MakeDue
 from taskmill.task_store.ports import Reads, Writes
@@ -46,11 +46,7 @@ class Alarm:
             if seconds is not None and seconds <= 0:
                 self._rings_at = None
                 return
-            try:
-                async with asyncio.timeout(seconds):
-                    await self._changed.wait()
-            except TimeoutError:
-                continue
+            await is_set_within(self._changed, seconds)
 
 
 class DueTasks(Actor):

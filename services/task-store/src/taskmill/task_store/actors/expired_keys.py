@@ -7,7 +7,7 @@ from datetime import timedelta
 import structlog
 
 from taskmill.contracts.errors import UnavailableError
-from taskmill.runtime.actor import Actor, stopped_within
+from taskmill.runtime.actor import Actor, is_set_within
 from taskmill.runtime.clock import Clock
 from taskmill.runtime.leadership import Leadership
 from taskmill.task_store.adapters.expired_rows import ExpiredRows
@@ -50,7 +50,7 @@ class ExpiredKeys(Actor):
         started()
         await self._leadership_or_stop()
         pause_seconds = 0.0
-        while not await stopped_within(self._stop_requested, pause_seconds):
+        while not await is_set_within(self._stop_requested, pause_seconds):
             pause_seconds = LOOK_INTERVAL_SECONDS
             if not self._leadership.is_leader:
                 continue

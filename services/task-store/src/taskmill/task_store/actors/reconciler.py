@@ -10,7 +10,7 @@ import structlog
 from taskmill.contracts import subjects
 from taskmill.contracts.errors import OverloadedError, TaskmillError
 from taskmill.contracts.streams import REPORTS_STREAM, WORK_STREAM
-from taskmill.runtime.actor import Actor, stopped_within
+from taskmill.runtime.actor import Actor, is_set_within
 from taskmill.runtime.clock import Clock
 from taskmill.runtime.direct_get import MAX_SUBJECTS, subjects_with_messages
 from taskmill.runtime.jetstream_api import JetStreamError
@@ -87,7 +87,7 @@ class Reconciler(Actor):
         """Look again and again until stopped."""
         started()
         pause_seconds = self._interval_seconds
-        while not await stopped_within(self._stop_requested, pause_seconds):
+        while not await is_set_within(self._stop_requested, pause_seconds):
             pause_seconds = self._interval_seconds
             if not self._leadership.is_leader:
                 continue
@@ -145,7 +145,7 @@ class Reconciler(Actor):
         deadline = clock() + REPORTS_TIMEOUT_SECONDS
         # What is acknowledged leaves the stream.
         while (await stream_state(self._session, REPORTS_STREAM)).first_sequence <= newest:
-            if clock() >= deadline or await stopped_within(self._stop_requested, REPORTS_LOOK_SECONDS):
+            if clock() >= deadline or await is_set_within(self._stop_requested, REPORTS_LOOK_SECONDS):
                 raise OverloadedError
 
 

@@ -8,7 +8,7 @@ import structlog
 
 from taskmill.contracts import subjects
 from taskmill.contracts.errors import BusUnavailableError, UnavailableError
-from taskmill.runtime.actor import Actor
+from taskmill.runtime.actor import Actor, is_set_within
 from taskmill.runtime.backoff import Backoff
 from taskmill.runtime.clock import Clock
 from taskmill.runtime.failpoint import failpoint
@@ -135,10 +135,7 @@ class Relay(Actor):
 
     async def _wait(self) -> None:
         if self._leadership.is_leader:
-            try:
-                async with asyncio.timeout(POLL_INTERVAL_SECONDS):
-                    await self._woken.wait()
-            except TimeoutError:
+            if not await is_set_within(self._woken, POLL_INTERVAL_SECONDS):
                 self._is_stream_checked = False
         else:
             ends = [

@@ -7,7 +7,7 @@ import structlog
 
 from taskmill.contracts.errors import UnavailableError
 from taskmill.contracts.streams import ConsumerSpec, StreamSpec
-from taskmill.runtime.actor import Actor
+from taskmill.runtime.actor import Actor, is_set_within
 from taskmill.runtime.jetstream_api import JetStreamError
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.provisioning import ensure_consumer, ensure_stream
@@ -59,19 +59,12 @@ class Streams(Actor):
             await self._provision()
         started()
         while not self._is_stopping:
-            await self._wait()
+            self._woken.clear()
+            await is_set_within(self._woken, LOOK_INTERVAL_SECONDS)
             try:
                 await self._provision()
             except (UnavailableError, JetStreamError) as error:
                 _log.warning("streams.postponed", error=str(error))
-
-    async def _wait(self) -> None:
-        self._woken.clear()
-        try:
-            async with asyncio.timeout(LOOK_INTERVAL_SECONDS):
-                await self._woken.wait()
-        except TimeoutError:
-            return
 
     async def _provision(self) -> None:
         for stream in self._streams:
