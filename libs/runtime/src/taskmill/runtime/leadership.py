@@ -67,6 +67,15 @@ class Leadership(Actor):
             self._acquired.clear()
             await self._acquired.wait()
 
+    async def wait_until_leader_or(self, stop_requested: asyncio.Event) -> None:
+        """Return as `wait_until_leader` does, or when a stop is requested if that comes first."""
+        ends = [asyncio.create_task(self.wait_until_leader()), asyncio.create_task(stop_requested.wait())]
+        try:
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for end in ends:
+                end.cancel()
+
     def stop(self) -> None:
         """Begin the drain: give the lease back, so that another need not wait for its end."""
         self._stop_requested.set()

@@ -48,7 +48,7 @@ class ExpiredKeys(Actor):
     async def run(self, started: Callable[[], None]) -> None:
         """Remove what has expired until stopped."""
         started()
-        await self._leadership_or_stop()
+        await self._leadership.wait_until_leader_or(self._stop_requested)
         pause_seconds = 0.0
         while not await is_set_within(self._stop_requested, pause_seconds):
             pause_seconds = LOOK_INTERVAL_SECONDS
@@ -64,12 +64,3 @@ class ExpiredKeys(Actor):
                 continue
             if deleted >= MAX_ROWS_AT_ONCE:
                 pause_seconds = NEXT_BATCH_SECONDS
-
-    async def _leadership_or_stop(self) -> None:
-        ends = [
-            asyncio.create_task(self._leadership.wait_until_leader()),
-            asyncio.create_task(self._stop_requested.wait()),
-        ]
-        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        for end in ends:
-            end.cancel()

@@ -138,13 +138,7 @@ class Relay(Actor):
             if not await is_set_within(self._woken, POLL_INTERVAL_SECONDS):
                 self._is_stream_checked = False
         else:
-            ends = [
-                asyncio.create_task(self._leadership.wait_until_leader()),
-                asyncio.create_task(self._stop_requested.wait()),
-            ]
-            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-            for end in ends:
-                end.cancel()
+            await self._leadership.wait_until_leader_or(self._stop_requested)
 
     async def _publish_next(self) -> bool:
         """Publish what comes next in the log; return whether more may follow."""
