@@ -136,8 +136,6 @@ def _describe(
     processor_environment = environment(
         "processor-nats",
         TASKMILL_APPS="tests.chaos.handlers:app",
-        # Longer than any task here takes: a crash is charged to what caused it, and to nothing that was begun before.
-        TASKMILL_PROBATION_SECONDS="10",
         **{LEDGER_VARIABLE: str(directory / "effects.jsonl")},
     )
     return ChaosStack(

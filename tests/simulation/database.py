@@ -198,6 +198,7 @@ class Database:
                 task.attempt,
                 task.dispatch,
                 max(task.attempt_limit, task.attempt),
+                task.crashes,
                 task.timeout_seconds,
                 task.title,
                 task.queue,

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from taskmill.contracts.status import TaskStatus
-from taskmill.processor.domain.suspects import ReturnedWork
+from taskmill.processor.domain import suspects
 from taskmill.runtime.pull import Delivery
 from taskmill.task_store.adapters.relay_log import RelayCursor
 from taskmill.task_store.domain import batch, reports, runs
@@ -117,7 +117,7 @@ DEFECTS: Mapping[str, Defect] = {
     ),
     "two crashes are a crash loop": Defect(_replace(reports, "MAX_CRASHES", 2), {"crash_loop_needs_three_crashes"}),
     "suspects run beside each other": Defect(
-        _replace(ReturnedWork, "is_suspect", lambda *_: False), {"only_poison_fails"}
+        _replace(suspects, "_LAST_CHANCE_AFTER_CRASHES", 99), {"only_poison_fails"}
     ),
     "lost work stays lost": Defect(
         _replace(batch, "decide_lost", lambda state, *_: Decision(state)), {"every_task_ends"}

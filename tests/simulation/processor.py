@@ -43,8 +43,7 @@ GRACE_SECONDS = (0.0, 1.0)
 """How long handlers may go on in a drain."""
 
 RESTART_SECONDS = 0.5
-PROBATION_SECONDS = 2.0
-"""Shorter than many a handler here: what still runs when the next suspect begins is charged with its crash, too."""
+PROBATION_SECONDS = 20.0
 
 
 class Processor:
@@ -155,13 +154,13 @@ class Processor:
     def _on_delivery(self, delivery: Delivery) -> None:
         self._outstanding = max(0, self._outstanding - 1)
         self._held.arrive(delivery.reply)
-        is_suspect = self._returned.is_suspect(delivery.stream_sequence, delivery.delivery)
-        if self._is_draining or not self._begin(delivery, is_suspect=is_suspect):
+        possible_crashes = self._returned.possible_crashes(delivery.stream_sequence, delivery.delivery)
+        if self._is_draining or not self._begin(delivery, possible_crashes):
             self._returned.note(delivery.stream_sequence, delivery.delivery)
             self._world.send(self._broker.work, partial(self._broker.work.nak, delivery.reply))
             self._held.leave(delivery.reply)
 
-    def _begin(self, delivery: Delivery, *, is_suspect: bool) -> bool:
+    def _begin(self, delivery: Delivery, possible_crashes: int) -> bool:
         work_item = read_work_item(delivery.data)
         key = AttemptKey(work_item.task_id, work_item.attempt, work_item.dispatch)
         held = self._held.adopt(key, delivery.delivery, delivery.reply)
@@ -171,11 +170,18 @@ class Processor:
             return True
         if self._free_slots <= 0:
             return False
-        attempt = Attempt(key, work_item, delivery.delivery, delivery.delivery, delivery.reply)
+        attempt = Attempt(
+            key,
+            work_item,
+            delivery.delivery,
+            delivery.delivery,
+            delivery.reply,
+            possible_crashes=work_item.crashes + possible_crashes,
+        )
         self._held.begin(attempt)
         if work_item.kind not in self._kinds:
             self._give_back(attempt, "unknown_kind")
-        elif is_suspect:
+        elif attempt.possible_crashes:
             self._suspects.enter(attempt)
             self._begin_suspect()
         else:
@@ -186,8 +192,6 @@ class Processor:
         attempt = self._suspects.next_to_run() if len(self._running) < SLOTS else None
         if attempt is not None:
             self._start(attempt)
-            seconds = probation_seconds(PROBATION_SECONDS, attempt.delivery)
-            self._world.scheduler.after(seconds, self.life, partial(self._acquit, attempt))
 
     def _acquit(self, attempt: Attempt) -> None:
         self._suspects.leave(attempt)
@@ -208,8 +212,10 @@ class Processor:
         self._pulling.wake()
 
     def _outcome(self, attempt: Attempt) -> Steps[bytes]:
-        if attempt.delivery > 1:
+        if attempt.possible_crashes:
             yield from self._stored_start(attempt)
+            seconds = probation_seconds(PROBATION_SECONDS, attempt.possible_crashes)
+            self._world.scheduler.after(seconds, self.life, partial(self._acquit, attempt))
         else:
             self._world.scheduler.after(ANNOUNCE_AFTER_SECONDS, self.life, partial(self._announce, attempt))
         if attempt.stop_reason is None:

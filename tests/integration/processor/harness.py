@@ -107,6 +107,7 @@ class StoreSide:
         queue: str = "default",
         count: int = 1,
         attempt_limit: int = 1,
+        crashes: int = 0,
         timeout_seconds: float | None = None,
     ) -> list[WorkItem]:
         """Publish work items and return them once they are stored."""
@@ -117,6 +118,7 @@ class StoreSide:
                 attempt=1,
                 dispatch=1,
                 attempt_limit=attempt_limit,
+                crashes=crashes,
                 timeout_seconds=timeout_seconds,
                 title="A task",
                 kind=kind,
@@ -151,7 +153,7 @@ class StoreSide:
         return [report_type for report_type in types if report_type != "heartbeat"]
 
     async def return_next(self, priority: Priority = Priority.MEDIUM, *, count: int = 1) -> None:
-        """Fetch the next work items and give them back, so that their next deliveries are their second."""
+        """Fetch the next work items and give them back, so that they are delivered once more."""
         fetched: asyncio.Queue[Delivery] = asyncio.Queue()
         consumer = PullConsumer(
             self.session,

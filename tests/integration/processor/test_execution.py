@@ -244,8 +244,8 @@ async def test_what_is_no_work_item_is_dropped(nats_url: str) -> None:
         await store.all_acknowledged()
 
 
-async def test_a_redelivered_task_starts_only_when_that_is_known(nats_url: str) -> None:
-    """From the second delivery on, the handler is called only after the start is stored."""
+async def test_a_suspect_starts_only_when_that_is_known(nats_url: str) -> None:
+    """The handler of what may have been in a crash is called only after the start is stored."""
     app = TaskApp("late")
     may_end, called = asyncio.Event(), asyncio.Event()
 
@@ -266,8 +266,7 @@ async def test_a_redelivered_task_starts_only_when_that_is_known(nats_url: str) 
         await store.reports_stored(2)
         await store.purge_reports()
         await store.fill_reports()
-        [item] = await store.dispatch("late", priority=Priority.LOW)
-        await store.given_back(Priority.LOW)
+        [item] = await store.dispatch("late", priority=Priority.LOW, crashes=1)
         may_end.set()
         await store.held(1, Priority.LOW)
         with pytest.raises(TimeoutError):

@@ -28,9 +28,10 @@ class Gated:
 
 
 async def dispatch_suspects(store: StoreSide, *names: str) -> dict[str, WorkItem]:
-    """Dispatch gated tasks that were delivered before. Nobody may serve meanwhile."""
+    """Dispatch gated tasks that were delivered twice before. Nobody may serve meanwhile."""
     items = {name: (await store.dispatch("wait", name, priority=Priority.CRITICAL))[0] for name in names}
-    await store.return_next(Priority.CRITICAL, count=len(names))
+    for _ in range(2):
+        await store.return_next(Priority.CRITICAL, count=len(names))
     return items
 
 
@@ -55,7 +56,7 @@ async def test_suspects_run_one_at_a_time_and_the_rest_goes_on(nats_url: str) ->
             gated.may_end[second].set()
             await store.report_of(items[second], Completed)
             await store.all_acknowledged()
-    assert [report.delivery for report in store.of(items[second], Started)] == [2]
+    assert [report.delivery for report in store.of(items[second], Started)] == [3]
 
 
 async def test_suspects_that_wait_take_no_slot(nats_url: str) -> None:
@@ -145,7 +146,7 @@ async def poison(payload, context):
 
 
 async def test_crashes_are_charged_to_who_caused_them(nats_url: str, tmp_path: Path) -> None:
-    """Of the starts of a task that ends its processor every time all are known; its neighbours start once more only."""
+    """Of the starts of a task that ends its processor every time all are known; its neighbours complete."""
     (tmp_path / "poisoned.py").write_text(POISONED_APP)
     async with store_side(nats_url, ack_wait_seconds=1) as store:
         before = await store.dispatch("innocent")
@@ -162,4 +163,5 @@ async def test_crashes_are_charged_to_who_caused_them(nats_url: str, tmp_path: P
         async with processor_process(nats_url, tmp_path, "--app", "poisoned:app", TASKMILL_WORK_ACK_WAIT_SECONDS="1"):
             for item in innocents:
                 await store.report_of(item, Completed)
-    assert max(len(store.of(item, Started)) for item in innocents) == 2
+    # They may be taken down beside it twice. The third time each has its turn.
+    assert max(len(store.of(item, Started)) for item in innocents) in {2, 3}

@@ -67,6 +67,15 @@ def test_page_hides_no_failure() -> None:
     assert "95 %" not in page
 
 
+def test_page_claims_nothing_from_other_code() -> None:
+    """What an earlier commit showed, good or bad, is told, and counts for nothing."""
+    earlier = [result(commit="a", kills=500, status=status, round=2) for status in ("clean", "violated")]
+    page = render([*earlier, result(commit="b", kills=1_000, accepted=50_000)])
+    assert "**1,000 kills over 50,000 accepted tasks in 1 rounds" in page
+    assert "less than 0.30 %" in page
+    assert page.count("| 2 | 1001 | a |") == 2
+
+
 def test_page_is_that_of_the_results() -> None:
     """docs/reliability.md is made from docs/reliability.jsonl."""
     if RESULTS.exists():

@@ -7,7 +7,7 @@ from taskmill.contracts.work import WorkItem
 from taskmill.processor.domain.attempt import Attempt, AttemptKey
 
 
-def new_attempt(number: int = 1, *, delivery: int = 1) -> Attempt:
+def new_attempt(number: int = 1, *, delivery: int = 1, possible_crashes: int = 0) -> Attempt:
     """An attempt of the task with this number."""
     item = WorkItem(
         task_id=UUID(int=number),
@@ -19,4 +19,5 @@ def new_attempt(number: int = 1, *, delivery: int = 1) -> Attempt:
         queue="q",
         priority=Priority.LOW,
     )
-    return Attempt(AttemptKey(item.task_id, 1, 1), item, delivery, delivery, f"reply.{number}.{delivery}")
+    key, reply = AttemptKey(item.task_id, 1, 1), f"reply.{number}.{delivery}"
+    return Attempt(key, item, delivery, delivery, reply, possible_crashes=possible_crashes)

@@ -62,12 +62,13 @@ class Stage:
             probation_seconds=probation_seconds,
         )
 
-    def deliver(self, item: WorkItem, *, delivery: int, is_suspect: bool = False) -> bool:
+    def deliver(self, item: WorkItem, *, delivery: int, possible_crashes: int = 0) -> bool:
         """Let a delivery arrive; return whether it was taken."""
         reply = f"reply.{delivery}"
         self.held.arrive(reply)
         return self.execution.begin(
-            Delivery("subject", item.model_dump_json().encode(), reply, delivery, 1, 0, None), is_suspect=is_suspect
+            Delivery("subject", item.model_dump_json().encode(), reply, delivery, 1, 0, None),
+            possible_crashes=possible_crashes,
         )
 
     def reported(self) -> list[Report]:
@@ -124,7 +125,7 @@ async def test_a_redelivery_after_one_elsewhere_is_announced() -> None:
 async def test_what_is_no_work_item_is_refused(data: bytes) -> None:
     """Whatever the bytes are, they are refused as undecodable."""
     with pytest.raises(UndecodableWorkError):
-        Stage().execution.begin(Delivery("subject", data, "reply", 1, 1, 0, None), is_suspect=False)
+        Stage().execution.begin(Delivery("subject", data, "reply", 1, 1, 0, None), possible_crashes=0)
 
 
 async def steps() -> None:
@@ -158,7 +159,7 @@ async def test_a_suspect_whose_start_is_not_stored_can_be_cancelled() -> None:
     """It is reported as cancelled alone; its handler is not called."""
     stage = Stage()
     item = new_attempt(1).work_item
-    stage.deliver(item, delivery=2, is_suspect=True)
+    stage.deliver(item, delivery=3, possible_crashes=2)
     await steps()
     stage.execution.cancel(item.task_id, item.attempt)
     await steps()
@@ -171,7 +172,7 @@ async def test_a_suspect_that_has_run_for_a_while_is_none_any_more() -> None:
     """The next one begins beside it."""
     stage = Stage(slots=2, probation_seconds=0)
     for number in (1, 2):
-        stage.deliver(new_attempt(number).work_item, delivery=2, is_suspect=True)
+        stage.deliver(new_attempt(number).work_item, delivery=3, possible_crashes=2)
 
     def both_run() -> bool:
         stage.store_starts()
@@ -181,13 +182,39 @@ async def test_a_suspect_that_has_run_for_a_while_is_none_any_more() -> None:
     await stage.drain()
 
 
+async def test_after_one_crash_the_next_begins_a_moment_later() -> None:
+    """Nearly always nobody is to blame, and all shall soon be under way again."""
+    stage = Stage(slots=2)
+    for number in (1, 2):
+        stage.deliver(new_attempt(number).work_item, delivery=2, possible_crashes=1)
+
+    def both_run() -> bool:
+        stage.store_starts()
+        return stage.calls == 2
+
+    await eventually(both_run)
+    await stage.drain()
+
+
+async def test_a_crash_that_the_store_knows_of_counts_at_a_first_delivery() -> None:
+    """What was given back after two crashes, and dispatched anew, still waits for its turn."""
+    stage = Stage(slots=2)
+    for number in (1, 2):
+        stage.deliver(new_attempt(number).work_item.model_copy(update={"crashes": 2}), delivery=1)
+    await steps()
+    stage.store_starts()
+    await steps()
+    assert stage.calls == 1
+    await stage.drain()
+
+
 async def test_suspects_that_wait_are_bounded() -> None:
     """As many as there are slots wait without taking one; any more take one each, so that the next is given back."""
     stage = Stage(slots=2)
     items = [new_attempt(number).work_item for number in range(1, 6)]
-    assert all(stage.deliver(item, delivery=2, is_suspect=True) for item in items[:4])
+    assert all(stage.deliver(item, delivery=3, possible_crashes=2) for item in items[:4])
     assert stage.execution.free_slots == 0
-    assert not stage.deliver(items[4], delivery=2, is_suspect=True)
+    assert not stage.deliver(items[4], delivery=3, possible_crashes=2)
     await stage.drain()
 
 
@@ -195,16 +222,16 @@ async def test_the_next_suspect_begins_when_the_first_has_ended() -> None:
     """Not before, and only as many as slots run at once."""
     stage = Stage(slots=1)
     first, second = (new_attempt(number).work_item for number in (1, 2))
-    stage.deliver(first, delivery=2, is_suspect=True)
+    stage.deliver(first, delivery=3, possible_crashes=2)
     await steps()
     stage.store_starts()
     await steps()
     assert stage.calls == 1
     # The only slot is taken, but not by what waits.
-    assert not stage.deliver(second, delivery=2, is_suspect=True)
+    assert not stage.deliver(second, delivery=3, possible_crashes=2)
     stage.may_end.set()
     await steps()
-    assert stage.deliver(second, delivery=2, is_suspect=True)
+    assert stage.deliver(second, delivery=3, possible_crashes=2)
     await steps()
     stage.store_starts()
     await steps()
@@ -217,8 +244,8 @@ async def test_a_suspect_that_times_out_lets_the_next_begin() -> None:
     stage = Stage(slots=2)
     first = new_attempt(1).work_item.model_copy(update={"timeout_seconds": 0.01})
     second = new_attempt(2).work_item
-    stage.deliver(first, delivery=2, is_suspect=True)
-    stage.deliver(second, delivery=2, is_suspect=True)
+    stage.deliver(first, delivery=3, possible_crashes=2)
+    stage.deliver(second, delivery=3, possible_crashes=2)
     await steps()
     stage.store_starts()
     slot_freed = asyncio.Event()

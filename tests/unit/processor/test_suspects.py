@@ -5,29 +5,28 @@ from taskmill.processor.domain.suspects import ReturnedWork, Suspects
 from tests.unit.processor.builders import new_attempt
 
 
-def test_a_first_delivery_is_no_suspect() -> None:
-    """A later one is: somebody may have begun it before."""
+def test_every_delivery_before_may_have_been_a_crash() -> None:
+    """Somebody may have begun it; at the first there was none."""
     returned = ReturnedWork()
-    assert not returned.is_suspect(7, 1)
-    assert returned.is_suspect(7, 2)
+    assert [returned.possible_crashes(7, delivery) for delivery in (1, 2, 3)] == [0, 1, 2]
 
 
 def test_what_was_only_given_back_here_is_no_suspect() -> None:
     """As long as every delivery of it was given back here, one after the other."""
     returned = ReturnedWork()
     returned.note(7, 1)
-    assert not returned.is_suspect(7, 2)
+    assert returned.possible_crashes(7, 2) == 0
     returned.note(7, 2)
-    assert not returned.is_suspect(7, 3)
-    assert returned.is_suspect(7, 4)
-    assert returned.is_suspect(8, 2)
+    assert returned.possible_crashes(7, 3) == 0
+    assert returned.possible_crashes(7, 4) == 3
+    assert returned.possible_crashes(8, 2) == 1
 
 
 def test_giving_a_suspect_back_does_not_clear_it() -> None:
     """Whoever had it before may have begun it."""
     returned = ReturnedWork()
     returned.note(7, 2)
-    assert returned.is_suspect(7, 3)
+    assert returned.possible_crashes(7, 3) == 2
 
 
 def test_the_oldest_is_forgotten() -> None:
@@ -35,8 +34,8 @@ def test_the_oldest_is_forgotten() -> None:
     returned = ReturnedWork()
     for sequence in range(suspects.MAX_RETURNED + 1):
         returned.note(sequence, 1)
-    assert returned.is_suspect(0, 2)
-    assert not returned.is_suspect(1, 2)
+    assert returned.possible_crashes(0, 2) == 1
+    assert returned.possible_crashes(1, 2) == 0
 
 
 def test_one_runs_at_a_time_in_order() -> None:
@@ -69,6 +68,17 @@ def test_all_that_wait_are_taken_out_at_once() -> None:
     assert line.next_to_run() is None
 
 
-def test_the_third_time_a_suspect_has_more_time_to_itself() -> None:
-    """One more crash may be its last, so nobody else is to cause it."""
-    assert [suspects.probation_seconds(2, delivery) for delivery in (2, 3, 4)] == [2, 20, 20]
+def test_who_has_another_chance_goes_first() -> None:
+    """What may have been in two crashes waits until the others are under way."""
+    line, last_chance, other = Suspects(), new_attempt(1, possible_crashes=2), new_attempt(2, possible_crashes=1)
+    line.enter(last_chance)
+    line.enter(other)
+    assert line.next_to_run() is other
+    line.leave(other)
+    assert line.next_to_run() is last_chance
+
+
+def test_after_two_crashes_a_suspect_has_much_time_to_itself() -> None:
+    """One more may be its last, so nobody else is to cause it."""
+    first = suspects.FIRST_PROBATION_SECONDS
+    assert [suspects.probation_seconds(20, crashes) for crashes in (1, 2, 3)] == [first, 20, 20]

@@ -21,6 +21,9 @@ class WorkItem(WireModel):
     attempt: Annotated[int, Field(ge=1)]
     dispatch: Annotated[int, Field(ge=1, description="Number of this publication of the task's work.")]
     attempt_limit: Annotated[int, Field(ge=1, description="The last attempt that the run may come to.")] = 1
+    crashes: Annotated[
+        int, Field(ge=0, description="How many processors died over this attempt, as far as is known.")
+    ] = 0
     timeout_seconds: TimeoutSeconds = None
     title: Title
     kind: Kind

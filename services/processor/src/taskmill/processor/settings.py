@@ -72,11 +72,11 @@ class ProcessorSettings(NatsSettings, LogSettings, HealthSettings):
         Field(
             ge=0,
             le=3_600,
-            description="Tasks that were at work when a processor died are begun one after another, so far apart: "
-            "what kills its processor does so soon, as a rule, and then takes none of the others with it. From the "
-            "third delivery on, ten times as far. Where handlers take minutes, more of it protects them from poison.",
+            description="A task that may have been in two crashes of a processor fails at the third. It is begun alone "
+            "among such, and the next waits for its end, but not longer than this: what kills its processor does so "
+            "soon, as a rule. Where handlers take minutes, more of it protects them from poison.",
         ),
-    ] = 2
+    ] = 20
     work_ack_wait_seconds: Annotated[
         float,
         Field(

@@ -39,8 +39,7 @@ class Execution(Actor):
         slots: How many handlers run at once.
         grace_seconds: How long handlers may go on when the processor drains; then they are cancelled, and their work
             is given back.
-        probation_seconds: How long a suspected attempt runs alone among such; then the next of them begins. From its
-            third delivery on, ten times as long.
+        probation_seconds: How long an attempt that may have been in two crashes runs before the next suspect is begun.
         clock: Dates starts and ends.
     """
 
@@ -82,13 +81,15 @@ class Execution(Actor):
         """Have a function called whenever a handler has ended."""
         self._listeners.append(listener)
 
-    def begin(self, delivery: Delivery, *, is_suspect: bool) -> bool:
+    def begin(self, delivery: Delivery, *, possible_crashes: int) -> bool:
         """Execute a work item that arrived, if a slot is free.
+
+        What may have ended a processor before waits for its turn among such. It is held meanwhile, but not reported as
+        started, so that a crash is not charged to it.
 
         Args:
             delivery: What arrived.
-            is_suspect: Whether it may have ended a processor before: then it waits until no other such runs here. It
-                is held meanwhile, but not reported as started, so that a crash is not charged to it.
+            possible_crashes: How many deliveries before this one somebody may have begun.
 
         Returns:
             Whether it was taken. A redelivery of what is executed here already is taken, whether a slot is free or not.
@@ -102,13 +103,20 @@ class Execution(Actor):
             return True
         if self.free_slots <= 0:
             return False
-        attempt = Attempt(key, work_item, delivery.delivery, delivery.delivery, delivery.reply)
+        attempt = Attempt(
+            key,
+            work_item,
+            delivery.delivery,
+            delivery.delivery,
+            delivery.reply,
+            possible_crashes=work_item.crashes + possible_crashes,
+        )
         self._held.begin(attempt)
         failpoint("work.fetched")
         if work_item.kind not in self._handlers:
             _log.warning("attempt.unknown_kind", task_id=str(work_item.task_id), kind=work_item.kind)
             self._reports.end(attempt, given_back_text(attempt.fence, "unknown_kind"))
-        elif is_suspect:
+        elif attempt.possible_crashes:
             self._suspects.enter(attempt)
             self._begin_suspect()
         else:
@@ -169,8 +177,6 @@ class Execution(Actor):
             attempt = self._suspects.next_to_run()
             if attempt is not None:
                 self._start(attempt)
-                seconds = probation_seconds(self._probation_seconds, attempt.delivery)
-                asyncio.get_running_loop().call_later(seconds, self._acquit, attempt)
 
     def _acquit(self, attempt: Attempt) -> None:
         """A suspect that has run so long did not end its processor: the next one need not wait for its end."""
@@ -214,8 +220,10 @@ class Execution(Actor):
     async def _call(self, attempt: Attempt) -> Any:
         if attempt.stop_reason is not None:
             raise asyncio.CancelledError
-        if attempt.delivery > 1:
+        if attempt.possible_crashes:
             await self._stored_start(attempt)
+            seconds = probation_seconds(self._probation_seconds, attempt.possible_crashes)
+            asyncio.get_running_loop().call_later(seconds, self._acquit, attempt)
         else:
             self._reports.begin(attempt)
         failpoint("work.started")
@@ -223,7 +231,7 @@ class Execution(Actor):
         return await self._calls.call(handler, attempt, partial(self._reports.note_progress, attempt))
 
     async def _stored_start(self, attempt: Attempt) -> None:
-        """Wait until the start is stored: only so does the store know of every delivery that killed its processor."""
+        """Wait until the start is stored: only so does the store know of every crash it was in."""
         stored = asyncio.Event()
         attempt.on_start_stored = stored.set
         self._reports.announce(attempt)

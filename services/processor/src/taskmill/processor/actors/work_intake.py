@@ -132,8 +132,8 @@ class WorkIntake(Actor):
     def _begin(self, delivery: Delivery) -> bool:
         """Have a work item executed; False: it has to be given back."""
         try:
-            is_suspect = self._returned.is_suspect(delivery.stream_sequence, delivery.delivery)
-            return self._execution.begin(delivery, is_suspect=is_suspect)
+            possible_crashes = self._returned.possible_crashes(delivery.stream_sequence, delivery.delivery)
+            return self._execution.begin(delivery, possible_crashes=possible_crashes)
         except UndecodableWorkError as error:
             _log.error("work.undecodable", subject=delivery.subject, problems=error.problem_count)
             self._answer([delivery.reply], b"+TERM")

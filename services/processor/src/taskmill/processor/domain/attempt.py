@@ -50,6 +50,8 @@ class Attempt:
         work_item: What was asked for.
         delivery: The delivery count under which everything is reported.
         newest_delivery: The highest delivery count that was seen of it.
+        possible_crashes: How many processors may have died over it: as many as the store knows of, and each delivery
+            before this one that was not given back here unbegun.
         reply: The subject of its newest delivery, which heartbeats and the ack go to.
         started_at: When the handler was about to be called; None: it has not been.
         on_start_stored: Called once the report of its start is stored.
@@ -67,6 +69,7 @@ class Attempt:
     delivery: int
     newest_delivery: int
     reply: str
+    possible_crashes: int = 0
     started_at: datetime | None = None
     on_start_stored: Callable[[], None] | None = None
     progress: Progress | None = None

@@ -1,29 +1,32 @@
-"""Work items that may have ended the processor that had them before: they are executed one at a time.
+"""Work items that may have ended the processor that had them before: they are begun one after another.
 
 An attempt that ends its processor takes down everything that runs beside it, and each of these is delivered again as
-well. Were they all started together again, the next crash would be charged to all of them. One at a time, a crash is
-charged to the one that was started; the others, which only wait, stay uncharged.
+well. Were they all started together again, the next crash would be charged to all of them. One after another, a crash
+is charged to those that were begun; the others, which only wait, stay uncharged.
 
-The next is begun when the one before has ended, or has been at work for a while. Whoever takes longer than that may be
-taken down a second time; the third time it has the processor to itself for ten times as long.
+After one crash the next is begun a moment later: nearly always no task is to blame, and the work of a processor that
+died, or of all when NATS was away, is soon under way again. What may have been in two crashes has its next one charged
+as its last. It has the processor to itself, as far as suspects go, until it ends or has been at work for long.
 """
 
 from taskmill.processor.domain.attempt import Attempt
 
 MAX_RETURNED = 10_000
 
-_LONG_PROBATION_FROM_DELIVERY = 3
-_LONG_PROBATION_FACTOR = 10
+FIRST_PROBATION_SECONDS = 0.05
+"""How long what may have been in one crash runs before the next suspect is begun."""
+
+_LAST_CHANCE_AFTER_CRASHES = 2
 
 
-def probation_seconds(usual_seconds: float, delivery: int) -> float:
-    """How long a suspect runs before the next is begun.
+def probation_seconds(usual_seconds: float, possible_crashes: int) -> float:
+    """How long a suspect runs before the next is begun, unless it ends sooner.
 
     Args:
-        usual_seconds: How long after the first crash.
-        delivery: How often it has been delivered. From the third time on, one more crash may be its last.
+        usual_seconds: For what one more crash may be the last of.
+        possible_crashes: How many processors may have died over it.
     """
-    return usual_seconds * (_LONG_PROBATION_FACTOR if delivery >= _LONG_PROBATION_FROM_DELIVERY else 1)
+    return usual_seconds if possible_crashes >= _LAST_CHANCE_AFTER_CRASHES else FIRST_PROBATION_SECONDS
 
 
 class ReturnedWork:
@@ -39,24 +42,24 @@ class ReturnedWork:
             stream_sequence: Which message of the work stream it is.
             delivery: How often JetStream has delivered it, this time included.
         """
-        if self.is_suspect(stream_sequence, delivery):
+        if self.possible_crashes(stream_sequence, delivery):
             return
         self._returned.pop(stream_sequence, None)
         self._returned[stream_sequence] = delivery
         if len(self._returned) > MAX_RETURNED:
             del self._returned[next(iter(self._returned))]
 
-    def is_suspect(self, stream_sequence: int, delivery: int) -> bool:
-        """Whether somebody may have begun an earlier delivery of this message."""
-        return delivery > 1 and self._returned.get(stream_sequence) != delivery - 1
+    def possible_crashes(self, stream_sequence: int, delivery: int) -> int:
+        """How many earlier deliveries of this message somebody may have begun: none, if each was given back here."""
+        return 0 if self._returned.get(stream_sequence) == delivery - 1 else delivery - 1
 
 
 class Suspects:
-    """The line in which suspected attempts wait for each other, in the order of their arrival."""
+    """The line in which suspected attempts wait for each other: by their possible crashes, then as they arrived."""
 
     def __init__(self) -> None:
         self._running: Attempt | None = None
-        self._waiting: dict[Attempt, None] = {}
+        self._waiting: dict[Attempt, int] = {}
 
     @property
     def waiting_count(self) -> int:
@@ -65,13 +68,13 @@ class Suspects:
 
     def enter(self, attempt: Attempt) -> None:
         """Let an attempt wait for its turn."""
-        self._waiting[attempt] = None
+        self._waiting[attempt] = attempt.possible_crashes
 
     def next_to_run(self) -> Attempt | None:
         """The attempt whose turn has come, which then runs until it leaves; None: one runs, or none waits."""
         if self._running is not None or not self._waiting:
             return None
-        self._running = next(iter(self._waiting))
+        self._running = min(self._waiting, key=self._waiting.__getitem__)
         del self._waiting[self._running]
         return self._running
 

@@ -23,6 +23,7 @@ class WaitingWork(NamedTuple):
     attempt: int
     dispatch: int
     attempt_limit: int
+    crashes: int
     timeout_seconds: float | None
     title: str
     queue: str
@@ -129,11 +130,11 @@ class RelayLog:
 
 def _event(row: Record) -> UnpublishedEvent:
     _, position, task_id, version, event_type, kind, document, must_stop, *rest = row
-    run, attempt, dispatch, attempt_limit, timeout_seconds, title, queue, priority, labels, payload = rest
+    run, attempt, dispatch, attempt_limit, crashes, timeout_seconds, title, queue, priority, labels, payload = rest
     work = None
     if payload is not None:
         priority = _PRIORITIES[priority]
         work = WaitingWork(
-            run, attempt, dispatch, attempt_limit, timeout_seconds, title, queue, priority, labels, payload
+            run, attempt, dispatch, attempt_limit, crashes, timeout_seconds, title, queue, priority, labels, payload
         )
     return UnpublishedEvent(position, task_id, version, _EVENT_TYPES[event_type], kind, document, must_stop, work)

@@ -9,7 +9,7 @@ And of the processors that there are, which is as seldom asked for.
 # or the planner would take the index of queued tasks for it, and go through all of them for each event.
 UNPUBLISHED = """
 SELECT candidates, position, task_id, version, type, event_kind, document, must_stop,
-    run, attempt, dispatch, attempt_limit, timeout_seconds, title, queue, priority, labels, payload
+    run, attempt, dispatch, attempt_limit, crashes, timeout_seconds, title, queue, priority, labels, payload
 FROM (
     SELECT *,
         sum(octet_length(document) + coalesce(octet_length(payload::text), 0)) OVER (ORDER BY position) AS batch_bytes,
@@ -22,7 +22,7 @@ FROM (
                 ELSE logged.type IN ('cancelled', 'deleted', 'failed') AND tasks.is_run_active IS NOT true
             END AS must_stop,
             tasks.run, tasks.attempt, tasks.dispatch, greatest(tasks.attempt_limit, tasks.attempt) AS attempt_limit,
-            coalesce(tasks.timeout_seconds, kinds.timeout_seconds) AS timeout_seconds,
+            tasks.crashes, coalesce(tasks.timeout_seconds, kinds.timeout_seconds) AS timeout_seconds,
             tasks.title, tasks.queue, tasks.priority, tasks.labels,
             CASE WHEN tasks.status = 'queued' AND tasks.dispatch = logged.dispatch THEN tasks.payload END AS payload
         FROM (SELECT * FROM task_events WHERE position > $1 ORDER BY position LIMIT $2) AS logged

@@ -89,6 +89,7 @@ def _message(event: UnpublishedEvent, work: WaitingWork) -> OutboundMessage:
         "attempt": work.attempt,
         "dispatch": work.dispatch,
         "attempt_limit": work.attempt_limit,
+        "crashes": work.crashes,
         "timeout_seconds": work.timeout_seconds,
         "title": work.title,
         "kind": event.kind,
