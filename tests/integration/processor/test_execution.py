@@ -274,9 +274,8 @@ async def test_a_suspect_starts_only_when_that_is_known(nats_url: str) -> None:
         await store.purge_reports()
         await asyncio.wait_for(called.wait(), 5)
         store.collect()
-        started = await store.report_of(item, Started)
+        await store.report_of(item, Started)
         await store.report_of(item, Completed)
-    assert started.delivery >= 2
     assert store.types_of(item) == ["started", "completed"]
 
 
