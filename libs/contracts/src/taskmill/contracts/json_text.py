@@ -8,7 +8,7 @@ import math
 from typing import TypeVar
 
 from pydantic import BaseModel, JsonValue, TypeAdapter, ValidationError
-from pydantic_core import ErrorDetails, from_json, to_json
+from pydantic_core import ErrorDetails, from_json
 
 from taskmill.contracts.errors import (
     FieldProblem,
@@ -145,11 +145,6 @@ def field_problem(detail: ErrorDetails) -> FieldProblem:
         del steps[-2:]
     pointer = "".join(f"/{step}" for step in steps)
     return FieldProblem(pointer=pointer, detail=_DETAILS.get(detail["type"], detail["msg"]), code=detail["type"])
-
-
-def json_size(value: JsonValue) -> int:
-    """Bytes of a value as compact UTF-8 JSON, which is how limits are counted."""
-    return len(to_json(value))
 
 
 def is_nested_within(value: JsonValue, levels: int) -> bool:

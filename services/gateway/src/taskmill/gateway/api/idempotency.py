@@ -75,7 +75,5 @@ def json_response(reply: Reply, status: int, headers: dict[str, str] | None = No
         status: The status code.
         headers: What else clients are told.
     """
-    response = Response(reply.body, status, headers=headers, media_type="application/json")
-    if is_replayed(reply):
-        response.headers["Idempotent-Replayed"] = "true"
-    return response
+    all_headers = {**(headers or {}), "Idempotent-Replayed": "true"} if is_replayed(reply) else headers
+    return Response(reply.body, status, headers=all_headers, media_type="application/json")
