@@ -32,9 +32,10 @@ _DIGITS_TO_ZEROS = bytes.maketrans(b"123456789E", b"000000000e")
 _MAX_REPORTED_PROBLEMS = 20
 _MAX_STEP_CHARS = 64
 
-# Where pydantic's own words repeat a piece of the value, these replace them.
+# Where pydantic's own words repeat a piece of the value, or speak of Python, these replace them.
 _DETAILS = {
     "uuid_parsing": "Input should be a valid UUID",
+    "uuid_type": "Input should be a valid UUID",
     "union_tag_invalid": "Input has an unknown tag",
 }
 
