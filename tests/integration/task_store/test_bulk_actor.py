@@ -73,7 +73,7 @@ class Store:
 
     async def start(self, **fields: Any) -> BulkOperationState:
         """Begin a bulk operation."""
-        request = StartBulkOperation.model_validate({"id": uuid.uuid4(), **fields})
+        request = StartBulkOperation.model_validate({"id": new_id(), **fields})
         begun = (await self.writes.ask(request)).bulk_operation
         assert begun is not None
         return begun
