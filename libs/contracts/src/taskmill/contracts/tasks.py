@@ -185,7 +185,9 @@ class WaitingFor(WireModel):
             "processor: any that serves its queue. kind: one in its queue that has a handler for its kind."
         ),
     ]
-    until: Annotated[datetime | None, Field(description="When it is due, for `due_time`.")] = None
+    until: Annotated[
+        datetime | None, Field(description="When a scheduled task is due, or offered to processors again.")
+    ] = None
 
 
 class Cancellation(StrEnum):
