@@ -11,7 +11,7 @@ from taskmill.task_store.domain.state import TaskState
 PROCESSOR_LIFE = timedelta(seconds=30)
 """A processor that was not heard of for so long does not count: it says hello every 10 s."""
 
-_WAITING = frozenset({TaskStatus.SCHEDULED, TaskStatus.QUEUED})
+_WAITING = (TaskStatus.SCHEDULED, TaskStatus.QUEUED)
 
 
 class Service(NamedTuple):
