@@ -12,9 +12,9 @@ Result = Mapping[str, Any]
 
 _HEAD = """# Reliability: what a thousand kills showed
 
-Made by `python -m tests.chaos.report` from [reliability.jsonl](reliability.jsonl), which has a line for every round
-that was run, failed ones included. `make chaos-full` runs the rounds that have no clean result of the present code yet;
-what is claimed below rests on the rounds of the newest commit alone.
+Made by `.venv/bin/python -m tests.chaos.report` from [reliability.jsonl](reliability.jsonl), which has a line for every
+round that was run, failed ones included. `make chaos-full` runs the rounds that have no clean result of the present
+code yet; what is claimed below rests on the rounds of the newest commit alone.
 
 In each round the real processes (a gateway, two task stores, four processors, nats-server, PostgreSQL) serve a steady
 load, and are killed and hindered meanwhile, often before they have recovered from the time before. A fault is inflicted
