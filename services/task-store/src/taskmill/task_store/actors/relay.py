@@ -166,10 +166,8 @@ class Relay(Actor):
             cursor.position, limit=MAX_EVENTS_AT_ONCE, max_bytes=MAX_BYTES_AT_ONCE
         )
         if events:
-            await self._work.follow(events)
-            failpoint("relay.work_published")
+            await self._follow(events)
             sequence = await self._publish_events(cursor, events)
-            failpoint("relay.events_published")
             position = events[-1].position
             self._cursor = cursor._replace(position=position, work_position=position, stream_sequence=sequence)
         return has_more
@@ -180,7 +178,7 @@ class Relay(Actor):
             cursor.work_position, limit=MAX_NEW_EVENTS_DURING_REPAIR, max_bytes=MAX_BYTES_AT_ONCE
         )
         if new:
-            await self._work.follow(new)
+            await self._follow(new)
             self._cursor = cursor = cursor._replace(work_position=new[-1].position)
         lost, _ = await self._log.unpublished(cursor.position, limit=MAX_EVENTS_AT_ONCE, max_bytes=MAX_BYTES_AT_ONCE)
         lost = [event for event in lost if event.position <= cursor.work_position]
@@ -191,8 +189,14 @@ class Relay(Actor):
             _log.info("relay.events_repaired", position=position)
         return True
 
+    async def _follow(self, events: list[UnpublishedEvent]) -> None:
+        await self._work.follow(events)
+        failpoint("relay.work_published")
+
     async def _publish_events(self, cursor: RelayCursor, events: list[UnpublishedEvent]) -> int:
-        return await self._events.publish(events, last_sequence=cursor.stream_sequence or 0)
+        sequence = await self._events.publish(events, last_sequence=cursor.stream_sequence or 0)
+        failpoint("relay.events_published")
+        return sequence
 
     def _doubt_stream(self) -> None:
         self._is_stream_checked = False
