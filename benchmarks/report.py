@@ -53,9 +53,9 @@ _COMPARABLE = """## What is comparable, and what is not
   the result for a time; procrastinate and Taskmill keep the task.
 - **Ends are seen differently.** For Taskmill, procrastinate and pgqueuer PostgreSQL is asked every 50 ms whether
   anything is unfinished; for Celery and taskiq Redis is asked for the keys of the results. An end is seen up to 50 ms
-  late, which is less than 1 % of what is measured.
-- **The client takes its part.** On two cores Celery's client, in Python, costs about as much as its worker. wrk costs
-  Taskmill little, but the gateway takes the place of that client.
+  late, after some seconds of work.
+- **The clients share the cores.** Those of the peers are Python, as an application that enqueues would be. Taskmill's is
+  wrk, which takes little; the gateway takes the place of a client in Python.
 - **The empty endpoints** check the same body and do nothing with it, on the uvicorn, uvloop and httptools that the
   gateway has. No durable service on FastAPI that makes use of it for every request can be faster than the first."""
 

@@ -48,7 +48,10 @@ TASKIQ = Peer(
             "a worker process for each core, acknowledged when the result is saved (the default)",
             "https://taskiq-python.github.io/guide/cli.html",
         ),
-        Setting("uvloop, which taskiq takes when it is installed", "https://taskiq-python.github.io/guide/cli.html"),
+        Setting(
+            "uvloop, which taskiq takes when it is installed",
+            "https://taskiq-python.github.io/guide/architecture-overview.html",
+        ),
     ),
     tasks={"process": 15_000},
     reference={"process": 4_300},
@@ -83,16 +86,16 @@ PGQUEUER = Peer(
     title="pgqueuer",
     packages=("pgqueuer", "asyncpg", "uvloop"),
     servers=(POSTGRES,),
-    workers=(("python", "tasks.py"),),
+    workers=(("python", "-m", "tasks"),),
     settings=(
         Setting(
             "the asyncpg driver, uvloop, five queue managers in a worker, as in its own benchmark",
-            "https://pgqueuer.readthedocs.io/en/latest/comparisons/benchmarks/",
+            "https://janbjorge.github.io/pgqueuer/comparisons/benchmarks/",
         ),
         Setting(
             "`batch_size` 100, a pool for the producer, a connection for each manager, its settings for autovacuum, "
             "`durable` (the default)",
-            "https://pgqueuer.readthedocs.io/en/latest/guides/performance-tuning/",
+            "https://janbjorge.github.io/pgqueuer/guides/performance-tuning/",
         ),
     ),
     tasks={"process": 60_000, "enqueue": 200_000},

@@ -88,30 +88,42 @@ def peer_sampler(peer: Peer, command: str) -> Sampler:
         async with AsyncExitStack() as cleanup:
             directory = cleanup.enter_context(data_directory())
             urls = await cleanup.enter_async_context(running_servers(peer.servers, directory))
-            environment = {**os.environ, **urls, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
+            environment = {**os.environ, **urls, "PYTHONPATH": str(peer.folder)}
             python = str(programs / "python")
             if (peer.folder / "schema.py").exists():
-                await _output([python, "schema.py"], peer.folder, environment)
-            for number, worker in enumerate(peer.workers if command != "enqueue" else ()):
-                process = ChildProcess(
-                    f"worker-{number}", pid_file=directory / f"{number}.pid", log_file=directory / f"{number}.log"
-                )
-                cleanup.push_async_callback(process.stop)
-                # A ChildProcess stays in this process' folder: the shell changes it, and becomes the worker.
-                command_line = ["sh", "-c", 'cd "$0" && exec "$@"', str(peer.folder), str(programs / worker[0])]
-                await process.spawn([*command_line, *worker[1:]], environment=environment)
-            client = [python, "client.py", command, str(peer.tasks[command])]
-            said = await _output(client, peer.folder, environment)
+                await _output([python, "-m", "schema"], environment)
+            workers = (
+                [] if command == "enqueue" else await _start_workers(peer, programs, environment, directory, cleanup)
+            )
+            try:
+                said = await _output([python, "-m", "client", command, str(peer.tasks[command])], environment)
+            except MeasurementError as error:
+                tails = "; ".join(worker.log_tail() for worker in workers)
+                raise MeasurementError(f"{error} The workers said: {tails}") from error
         figures: Figures = json.loads(said.splitlines()[-1])
         return figures
 
     return sample
 
 
-async def _output(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> str:
+async def _start_workers(
+    peer: Peer, programs: Path, environment: Mapping[str, str], directory: Path, cleanup: AsyncExitStack
+) -> Sequence[ChildProcess]:
+    """Start them; that they are ready is for the client to find out, which waits for some tasks before it measures."""
+    workers = []
+    for number, (program, *arguments) in enumerate(peer.workers):
+        worker = ChildProcess(
+            f"worker-{number}", pid_file=directory / f"{number}.pid", log_file=directory / f"{number}.log"
+        )
+        cleanup.push_async_callback(worker.stop)
+        await worker.spawn([str(programs / program), *arguments], environment=environment)
+        workers.append(worker)
+    return workers
+
+
+async def _output(command: Sequence[str], environment: Mapping[str, str]) -> str:
     process = await asyncio.create_subprocess_exec(
         *command,
-        cwd=folder,
         env=environment,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -122,7 +134,7 @@ async def _output(command: Sequence[str], folder: Path, environment: Mapping[str
     except TimeoutError:
         process.kill()
         await process.wait()
-        raise MeasurementError(f"{' '.join(command[1:])} did not end within {_CLIENT_WITHIN_SECONDS} s") from None
+        raise MeasurementError(f"{' '.join(command[1:])} did not end within {_CLIENT_WITHIN_SECONDS} s.") from None
     if process.returncode != 0:
         raise MeasurementError(f"{' '.join(command[1:])}: {errors.decode(errors='replace')[-800:]}")
     return output.decode()

@@ -1,4 +1,4 @@
-"""Enqueues tasks and waits for their results: `python client.py process 4000` or `python client.py latency 300`."""
+"""Enqueues tasks and waits for their results: `python -m client process 4000` or `python -m client latency 300`."""
 
 import json
 import os

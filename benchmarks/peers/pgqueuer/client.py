@@ -1,4 +1,4 @@
-"""Enqueues tasks in bulk: `python client.py enqueue 100000`; `process` also waits until all are done."""
+"""Enqueues tasks in bulk: `python -m client enqueue 100000`; `process` also waits until all are done."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""The pgqueuer worker: `python tasks.py` runs it."""
+"""The pgqueuer worker: `python -m tasks` runs it."""
 
 import asyncio
 import os

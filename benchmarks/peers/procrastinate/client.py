@@ -1,4 +1,4 @@
-"""Enqueues tasks and waits until they have succeeded: `python client.py process 4000`."""
+"""Enqueues tasks and waits until they have succeeded: `python -m client process 4000`."""
 
 import asyncio
 import json

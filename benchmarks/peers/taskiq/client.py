@@ -1,4 +1,4 @@
-"""Enqueues tasks and waits for their results: `python client.py process 10000`."""
+"""Enqueues tasks and waits for their results: `python -m client process 10000`."""
 
 import asyncio
 import json
