@@ -54,7 +54,7 @@ _COMPARABLE = """## What is comparable, and what is not
 - **Ends are seen differently.** For Taskmill, procrastinate and pgqueuer PostgreSQL is asked every 50 ms whether
   anything is unfinished; for Celery and taskiq Redis is asked for the keys of the results. An end is seen up to 50 ms
   late, after some seconds of work.
-- **The clients share the cores.** Those of the peers are Python, as an application that enqueues would be. Taskmill's is
+- **The clients share the cores.** Those of the peers are Python, as an application that enqueues is. Taskmill's is
   wrk, which takes little; the gateway takes the place of a client in Python.
 - **The empty endpoints** check the same body and do nothing with it, on the uvicorn, uvloop and httptools that the
   gateway has. No durable service on FastAPI that makes use of it for every request can be faster than the first."""

@@ -1,26 +1,18 @@
 """What a task costs as the table grows."""
 
 from benchmarks.measure import Figures, Measure, Sampler, each_alone
-from benchmarks.measures.creating import MANY_CONNECTIONS
-from benchmarks.measures.processing import PROCESSED_TASK, process_for
+from benchmarks.measures.processing import process_singly
 from benchmarks.seeding import seed_tasks
 from benchmarks.stack import running_stack
 
 SIZES = (1_000, 10_000, 100_000)
-
-_WARM_UP_SECONDS = 2
-_SECONDS = 5
 
 
 def _among(tasks: int) -> Sampler:
     async def sample() -> Figures:
         async with running_stack() as stack:
             await seed_tasks(stack.database_url, tasks)
-            for seconds in (_WARM_UP_SECONDS, _SECONDS):
-                figures = await process_for(
-                    stack, "/tasks", PROCESSED_TASK, connections=MANY_CONNECTIONS, seconds=seconds
-                )
-        return figures
+            return await process_singly(stack)
 
     return sample
 

@@ -6,8 +6,7 @@ from contextlib import closing
 
 from benchmarks.client import Client
 from benchmarks.measure import TASKMILL, Figures, Measure, each_alone, latency_figures
-from benchmarks.measures.creating import MANY_CONNECTIONS
-from benchmarks.measures.processing import PROCESSED_TASK, process_for
+from benchmarks.measures.processing import process_singly
 from benchmarks.measures.steady_load import completion_times
 from benchmarks.peers.catalogue import CELERY
 from benchmarks.peers.peer import peer_sampler
@@ -46,9 +45,7 @@ def _times_of_single_tasks(url: str) -> list[float]:
 
 async def _half_rate() -> Figures:
     async with running_stack() as stack:
-        highest = await process_for(
-            stack, "/tasks", PROCESSED_TASK, connections=MANY_CONNECTIONS, seconds=_RATE_SECONDS
-        )
+        highest = await process_singly(stack, _RATE_SECONDS)
         rate = highest["per_second"] / 2
         times = await completion_times(stack, rate=rate, seconds=_STEADY_SECONDS)
     return {"per_second": rate, **latency_figures(times)}

@@ -4,8 +4,7 @@ import asyncio
 
 from benchmarks.cpu import resident_mb
 from benchmarks.measure import TASKMILL, Figures, Measure, each_alone
-from benchmarks.measures.creating import MANY_CONNECTIONS
-from benchmarks.measures.processing import PROCESSED_TASK, process_for
+from benchmarks.measures.processing import process_singly
 from benchmarks.stack import running_stack
 
 _LOAD_SECONDS = 3
@@ -15,7 +14,7 @@ _IDLE_SECONDS = 10
 
 async def _idle() -> Figures:
     async with running_stack() as stack:
-        await process_for(stack, "/tasks", PROCESSED_TASK, connections=MANY_CONNECTIONS, seconds=_LOAD_SECONDS)
+        await process_singly(stack, _LOAD_SECONDS)
         await asyncio.sleep(_SETTLE_SECONDS)
         meter = stack.cpu_meter()
         await asyncio.sleep(_IDLE_SECONDS)
