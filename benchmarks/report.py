@@ -18,6 +18,9 @@ REFERENCE_FASTAPI_PER_SECOND = 11_000
 
 MIS_SET_BELOW = 0.8
 
+NOISY_ABOVE = 0.1
+"""The part of all cores that others may take before figures are worth little."""
+
 _REFERENCED = {"process-64": "process", "process-batch": "process", "batch": "enqueue"}
 """Which command of a peer's client a measure asks for."""
 
@@ -123,12 +126,18 @@ def _parts(judgement: Judgement) -> str:
 
 
 def _shortfalls(samples: Sequence[Sample], measured: Mapping[Quantity, float]) -> Iterator[str]:
-    """What of the table is to be taken with care: who is left out, failed, or is slower than it should be."""
+    """What of the table is to be taken with care: who is left out, failed, was disturbed, or is slower than it should be."""
     for name, reason in dict.fromkeys((sample.contender, sample.left_out) for sample in samples if sample.left_out):
         yield f"- **Left out: {name}.** {reason}."
     for sample in samples:
         if sample.failed:
             yield f"- **A sample is missing:** {sample.contender} in `{sample.measure}`. {sample.failed}."
+    noisy = {sample.measure: sample.others_cpu for sample in sorted(samples, key=lambda sample: sample.others_cpu)}
+    if noise := [f"`{measure}` {part:.0%}" for measure, part in noisy.items() if part > NOISY_ABOVE]:
+        yield (
+            f"- **Noisy:** others took more than {NOISY_ABOVE:.0%} of all cores during samples of {', '.join(noise)}. "
+            "What is said of these would have to be measured again on a quiet machine."
+        )
     yield from _peers_held_against_their_references(measured)
 
 

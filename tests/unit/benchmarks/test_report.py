@@ -6,7 +6,14 @@ from benchmarks.report import render
 from benchmarks.results import Sample
 
 
-def sample(measure: str, contender: str, figures: dict[str, float], *, left_out: str | None = None) -> Sample:
+def sample(
+    measure: str,
+    contender: str,
+    figures: dict[str, float],
+    *,
+    left_out: str | None = None,
+    others_cpu: float = 0.03,
+) -> Sample:
     """A sample as the suite keeps it."""
     return Sample(
         measure=measure,
@@ -15,7 +22,7 @@ def sample(measure: str, contender: str, figures: dict[str, float], *, left_out:
         commit="abc1234",
         machine="2 cores",
         versions={"celery": "5.7.0"} if contender == "celery" else {"Python": "3.11.7"},
-        others_cpu=0.03,
+        others_cpu=others_cpu,
         figures=figures,
         left_out=left_out,
     )
@@ -50,6 +57,13 @@ def test_a_peer_that_cannot_be_had_is_named() -> None:
     page = render([sample("process-64", "celery", {}, left_out="redis-server is not installed")])
     assert "**Left out: celery.** redis-server is not installed." in page
     assert re.search(r"÷ Celery \+ Redis \| ≥ 3.5 \| ≥ 4 \|  \|  \|  \| not measured \|", page)
+
+
+def test_a_disturbed_measure_is_named() -> None:
+    """The most that others took stands beside the measure; a quiet one is not mentioned."""
+    samples = [sample("create-64", "taskmill", {"per_second": 1.0}, others_cpu=part) for part in (0.4, 0.6, 0.02)]
+    page = render([*samples, sample("idle", "taskmill", {}, others_cpu=0.1)])
+    assert "during samples of `create-64` 60%." in page
 
 
 def test_each_setting_of_a_peer_has_its_page() -> None:
