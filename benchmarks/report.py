@@ -126,7 +126,7 @@ def _parts(judgement: Judgement) -> str:
 
 
 def _shortfalls(samples: Sequence[Sample], measured: Mapping[Quantity, float]) -> Iterator[str]:
-    """What of the table is to be taken with care: who is left out, failed, was disturbed, or is slower than it should be."""
+    """What of the table to take with care: who is left out, failed, was disturbed, or is slower than it should be."""
     for name, reason in dict.fromkeys((sample.contender, sample.left_out) for sample in samples if sample.left_out):
         yield f"- **Left out: {name}.** {reason}."
     for sample in samples:
