@@ -23,6 +23,7 @@ FROM (
     FROM generate_series($1::int, $2::int) AS number
 ) AS numbers
 """  # noqa: S608 (constants only)
+_GIN_INDEXES = "SELECT indexname, indexdef FROM pg_indexes WHERE tablename = 'tasks' AND indexdef LIKE '% USING gin %'"
 _CHUNK_TASKS = 50_000
 _TIMEOUT_SECONDS = 900
 
@@ -31,8 +32,14 @@ async def seed_tasks(database_url: str, tasks: int) -> None:
     """Add completed tasks, 100 for each second before now, and let PostgreSQL take its statistics."""
     connection = await asyncpg.connect(database_url, command_timeout=_TIMEOUT_SECONDS)
     try:
+        # These are made several times faster over a full table than with it, and come out the same.
+        indexes = await connection.fetch(_GIN_INDEXES)
+        for index in indexes:
+            await connection.execute(f"DROP INDEX {index['indexname']}")
         for first in range(1, tasks + 1, _CHUNK_TASKS):
             await connection.execute(_INSERT, first, min(first + _CHUNK_TASKS - 1, tasks))
+        for index in indexes:
+            await connection.execute(index["indexdef"])
         await connection.execute("VACUUM (ANALYZE) tasks")
         await connection.execute("CHECKPOINT")
     finally:
