@@ -173,8 +173,8 @@ async def test_a_long_handler_runs_once_and_is_seen_on_its_way(data_dir: Path) -
 
 
 async def test_the_example_of_the_readme(data_dir: Path) -> None:
-    """Its first task fetches a real page in the background, and the page is in the result."""
-    [_, example] = README.read_text().split("Fetch a page in the background:", 1)
+    """It fetches a real page in the background, and the page is in the result."""
+    [_, example] = README.read_text().split("Fetch a page in the background, ", 1)
     body = json.loads(example.split("-d '", 1)[1].split("'", 1)[0])
     assert body["payload"]["url"] == "https://example.org/"
     stack = TaskmillUp(data_dir, environment={"TASKMILL_HTTP_ALLOW_PRIVATE": "true"})

@@ -1,16 +1,13 @@
-"""Simulated runs by hand.
+"""Simulated runs by hand: the trace of one seed, or what is violated in many."""
 
-`python -m tests.simulation SEED` prints what happens in one run; `python -m tests.simulation FIRST LAST` goes
-through many, and prints what is violated.
-"""
-
+import argparse
 import sys
 
 from tests.simulation.simulation import Simulation
 from tests.simulation.verdict import violations
 
 
-def main(first: int, last: int | None = None) -> int:
+def main(first: int, last: int | None) -> int:
     """Run one seed with its trace, or those from `first` to `last`; return 1 if anything is violated."""
     is_violated = False
     for seed in range(first, (first if last is None else last) + 1):
@@ -24,5 +21,13 @@ def main(first: int, last: int | None = None) -> int:
     return int(is_violated)
 
 
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    parser.add_argument("first", type=int, metavar="SEED", help="the seed; alone: print what happens in its run")
+    parser.add_argument("last", type=int, nargs="?", metavar="LAST", help="run every seed from SEED to this one")
+    return parser
+
+
 if __name__ == "__main__":
-    sys.exit(main(*map(int, sys.argv[1:])))
+    options = _parser().parse_args()
+    sys.exit(main(options.first, options.last))

@@ -26,7 +26,7 @@ from taskmill.processor.domain.report_text import (
     progressed_text,
     started_text,
 )
-from taskmill.processor.domain.suspects import ReturnedWork, Suspects, probation_seconds
+from taskmill.processor.domain.suspects import MAKES_WAY_AFTER_SECONDS, ReturnedWork, Suspects
 from taskmill.processor.domain.work_text import read_work_item
 from taskmill.runtime.pull import Delivery
 from tests.chaos.checker.history import Effect
@@ -193,6 +193,10 @@ class Processor:
         if attempt is not None:
             self._start(attempt)
 
+    def _let_next_begin(self, attempt: Attempt) -> None:
+        self._suspects.make_way(attempt)
+        self._begin_suspect()
+
     def _acquit(self, attempt: Attempt) -> None:
         self._suspects.leave(attempt)
         self._begin_suspect()
@@ -214,8 +218,9 @@ class Processor:
     def _outcome(self, attempt: Attempt) -> Steps[bytes]:
         if attempt.possible_crashes:
             yield from self._stored_start(attempt)
-            seconds = probation_seconds(PROBATION_SECONDS, attempt.possible_crashes)
-            self._world.scheduler.after(seconds, self.life, partial(self._acquit, attempt))
+            after = self._world.scheduler.after
+            after(MAKES_WAY_AFTER_SECONDS, self.life, partial(self._let_next_begin, attempt))
+            after(PROBATION_SECONDS, self.life, partial(self._acquit, attempt))
         else:
             self._world.scheduler.after(ANNOUNCE_AFTER_SECONDS, self.life, partial(self._announce, attempt))
         if attempt.stop_reason is None:

@@ -73,7 +73,7 @@ class Store:
 
     async def start(self, **fields: Any) -> BulkOperationState:
         """Begin a bulk operation."""
-        request = StartBulkOperation.model_validate({"id": uuid.uuid4(), **fields})
+        request = StartBulkOperation.model_validate({"id": new_id(), **fields})
         begun = (await self.writes.ask(request)).bulk_operation
         assert begun is not None
         return begun
@@ -282,4 +282,4 @@ async def test_what_was_completed_long_ago_is_forgotten(store: Store) -> None:
     assert completed.finished_at is not None
     assert await store.expired.delete_bulk_operations(completed.finished_at, 10) == 0
     assert await store.expired.delete_bulk_operations(utc_now() + timedelta(days=1), 10) == 1
-    assert [operation.id for operation in await store.rows.running(10)] == [runs.id]
+    assert [operation.id for operation in await store.rows.running(10, behind=uuid.UUID(int=0))] == [runs.id]

@@ -8,12 +8,14 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import orjson
+import pytest
 
 from taskmill.contracts import registry
 from taskmill.contracts.errors import UnavailableError
 from taskmill.contracts.requests import REPLAYED_HEADER
 from taskmill.runtime.failpoint import FAILPOINT_VARIABLE
 from taskmill.runtime.requests import RequestClient
+from taskmill.task_store.actors import bulk_operations
 from tests.support.eventually import eventually
 from tests.support.task_store import (
     Document,
@@ -181,6 +183,25 @@ async def test_a_full_queue_is_waited_for(database_url: str, nats_url: str) -> N
         assert (operation["waiting_for"], operation["refusals"]) == (None, {})
         assert operation["counts"] == {"matched": 5, "done": 5, "refused": 0}
         assert Counter(await statuses(store, *tasks)) == {"completed": 2, "queued": 3}
+
+
+async def test_operations_that_wait_hold_up_no_other_that_waits(
+    database_url: str, nats_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though there are more of them than are looked at in one go."""
+    monkeypatch.setattr(bulk_operations, "MAX_OPERATIONS_AT_ONCE", 2)
+    async with store_with_client(database_url, nats_url, max_queued_tasks=1) as store:
+        full = [(await create_many(store, 1, queue=queue, process=True))[0] for queue in ("full", "other")]
+        waiting = [await create_many(store, 1, queue=queue) for queue in ("full", "full", "full", "other")]
+        operations = [await start(store, action="process", ids=ids) for ids in waiting]
+
+        async def all_wait() -> bool:
+            found = [await store.ask(registry.GET_BULK, id=operation_id) for operation_id in operations]
+            return all(operation["waiting_for"] == "room_in_queue" for operation in found)
+
+        await eventually(all_wait, within_seconds=10)
+        await store.report(report("completed", full[1]))
+        assert (await completed(store, operations[-1]))["counts"]["done"] == 1
 
 
 async def test_whichever_store_is_asked_the_leader_carries_it_out(database_url: str, nats_url: str) -> None:

@@ -237,17 +237,30 @@ async def test_what_a_task_waits_for(database_url: str, nats_url: str) -> None:
             return await reasons() == ["slot", "kind", "processor"]
 
         await eventually(are_right)
-
-        async def is_told_at_once() -> bool:
-            # A store goes on with what it knew of processors for a second.
-            created = await store.create(process=True, queue="web")
-            return bool(created["waiting_for"]["reason"] == "slot")
-
-        await eventually(is_told_at_once)
+        created = await store.create(process=True, queue="web")
+        assert created["waiting_for"]["reason"] == "slot"
         page = await store.ask(registry.LIST, sort="created_at")
         assert [item["waiting_for"]["reason"] for item in page["items"]][:3] == ["slot", "kind", "processor"]
         await run_sql(database_url, "UPDATE processors SET seen_at = seen_at - interval '31 seconds'")
         assert await reasons() == ["processor"] * 3
+
+
+async def test_a_task_whose_kind_nobody_knows_waits_for_its_kind(store: StoreClient) -> None:
+    """Also while it is scheduled to be offered again; the answer to a change and a list say so, too."""
+    await store.report(hello("default"))
+    task = await store.create(process=True, kind="report")
+    await store.report(report("given_back", task["id"], reason="unknown_kind"))
+
+    async def is_told() -> bool:
+        read = await store.get(task["id"])
+        return bool(
+            read["status"] == "scheduled" and read["waiting_for"] == {"reason": "kind", "until": read["run_at"]}
+        )
+
+    await eventually(is_told)
+    (listed,) = (await store.ask(registry.LIST))["items"]
+    changed = await store.ask(registry.UPDATE, id=task["id"], changes={"title": "Report"})
+    assert listed["waiting_for"]["reason"] == changed["waiting_for"]["reason"] == "kind"
 
 
 async def test_the_timeout_of_a_kind_travels_with_its_work(store: StoreClient) -> None:

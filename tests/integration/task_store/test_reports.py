@@ -125,6 +125,7 @@ async def test_an_unknown_kind_waits_and_is_queued_when_due(database_url: str, n
         scheduled = await store.get(task["id"])
         assert scheduled["status"] == "scheduled"
         assert scheduled["run_at"] > scheduled["updated_at"]
+        assert scheduled["waiting_for"] == {"reason": "processor", "until": scheduled["run_at"]}
 
         async def is_queued() -> bool:
             return bool((await store.get(task["id"]))["status"] == "queued")

@@ -18,7 +18,7 @@ from tests.unit.cli.test_drill_counts import task
 
 
 class FakeStack(Broker):
-    """A broker that notes what is done to it, and tasks of which some may never end."""
+    """A broker that notes what is done to it, and tasks of which some may never end, and some wait before the loss."""
 
     def __init__(self, *, lost_tasks: int = 0, waiting_tasks: int = 1) -> None:
         super().__init__("nats://nowhere", 0, Path("/nowhere"))
@@ -89,6 +89,13 @@ def test_tasks_are_posted_before_the_loss_and_during_it() -> None:
     assert "handler called more than once: 9" in lines[-1]
 
 
+def test_fewer_tasks_than_slots_are_enough() -> None:
+    """None of them waits, but all are at work when their messages are lost."""
+    stack, lines = FakeStack(waiting_tasks=0), list[str]()
+    assert run(stack, lines)
+    assert lines[0] == "before: 8 in progress"
+
+
 def test_a_task_that_has_not_ended_in_time_is_lost() -> None:
     """The drill has failed, and says how many."""
     stack, lines = FakeStack(lost_tasks=3), list[str]()
@@ -97,8 +104,8 @@ def test_a_task_that_has_not_ended_in_time_is_lost() -> None:
 
 
 def test_nothing_is_deleted_unless_work_is_under_way() -> None:
-    """With nothing waiting the drill would prove little, and ends before it does harm."""
-    stack = FakeStack(waiting_tasks=0)
+    """With nothing at work the drill would prove little, and ends before it does harm."""
+    stack = FakeStack(waiting_tasks=8)
     with pytest.raises(NoWorkUnderWayError):
         run(stack, [])
     assert stack.done == ["8 posted"]

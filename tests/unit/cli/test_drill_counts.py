@@ -57,13 +57,21 @@ def test_whatever_ended_is_not_lost(status: TaskStatus) -> None:
     assert count([ended.id], [ended]).unended == 0
 
 
-def test_work_is_under_way_when_some_is_done_while_some_waits() -> None:
-    """A drill with nothing at work, or nothing waiting, would prove little."""
-    tasks = [task(TaskStatus.QUEUED), task(TaskStatus.IN_PROGRESS)]
-    ids = [found.id for found in tasks]
-    assert count(ids, tasks).is_work_under_way
-    assert not count(ids, tasks[:1]).is_work_under_way
-    assert not count(ids, tasks[1:]).is_work_under_way
+QUEUED_TASK, TASK_AT_WORK, DONE_TASK = map(task, (TaskStatus.QUEUED, TaskStatus.IN_PROGRESS, TaskStatus.COMPLETED))
+
+
+@pytest.mark.parametrize(
+    ("tasks", "is_under_way"),
+    [
+        ([QUEUED_TASK, TASK_AT_WORK, DONE_TASK], True),
+        ([TASK_AT_WORK], True),
+        ([QUEUED_TASK, DONE_TASK], False),
+        ([TASK_AT_WORK, DONE_TASK], False),
+    ],
+)
+def test_work_is_under_way_when_some_is_done_while_some_waits(tasks: list[TaskSummary], is_under_way: bool) -> None:
+    """Or all at once, when there are slots for all. With nothing at work, or the last of it, a drill proves little."""
+    assert count([found.id for found in tasks], tasks).is_work_under_way is is_under_way
 
 
 def test_what_was_done_again_is_counted_by_task() -> None:

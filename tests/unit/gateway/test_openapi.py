@@ -48,7 +48,7 @@ def test_every_route_is_documented(document: dict[str, Any], app: FastAPI) -> No
         for method in route.methods or ()
     }
     documented = {name for name, _ in _operations(document)}
-    assert routes - documented == {"GET /docs", "GET /docs/assets/{name}"}
+    assert routes - documented == {"GET /", "GET /docs", "GET /docs/assets/{name}"}
     assert documented <= routes
 
 
@@ -158,6 +158,12 @@ def test_answers_name_their_headers(document: dict[str, Any]) -> None:
     assert operations["getTask"]["304"]["headers"].keys() == {"ETag"}
     assert operations["listTasks"]["200"]["headers"].keys() == {"Link"}
     assert all(operations["createTask"][status]["headers"].keys() == {"Retry-After"} for status in ("429", "503"))
+
+
+async def test_the_root_leads_to_the_documentation(client: httpx.AsyncClient) -> None:
+    """Whoever opens the gateway in a browser finds it."""
+    answer = await client.get("/")
+    assert (answer.status_code, answer.headers["location"]) == (307, "/docs")
 
 
 async def test_the_page_needs_nothing_from_elsewhere(client: httpx.AsyncClient) -> None:

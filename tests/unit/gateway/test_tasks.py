@@ -33,7 +33,7 @@ async def test_a_batch_is_one_command(client: httpx.AsyncClient, store: Remember
     assert response.status_code == 201
     assert response.json() == examples.RECEIPTS
     asked = [{"id": str(NEW_TASK_ID), "title": "a"}, {"id": str(NEW_TASK_ID), "title": "b", "payload": [1]}]
-    assert store.asked == [("tasks.v1.cmd.create_many", {"tasks": asked, "idempotency": None})]
+    assert store.asked == [("tasks.v1.cmd.create_many", {"tasks": asked})]
 
 
 async def test_a_task_is_read_with_its_etag(client: httpx.AsyncClient, store: RememberingStore) -> None:

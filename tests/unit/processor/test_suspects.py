@@ -78,7 +78,29 @@ def test_who_has_another_chance_goes_first() -> None:
     assert line.next_to_run() is last_chance
 
 
-def test_after_two_crashes_a_suspect_has_much_time_to_itself() -> None:
-    """One more may be its last, so nobody else is to cause it."""
-    first = suspects.FIRST_PROBATION_SECONDS
-    assert [suspects.probation_seconds(20, crashes) for crashes in (1, 2, 3)] == [first, 20, 20]
+def test_after_one_crash_a_suspect_makes_way_for_the_next() -> None:
+    """It stays at work, and the next begins beside it."""
+    line, first, second = Suspects(), new_attempt(1, possible_crashes=1), new_attempt(2, possible_crashes=1)
+    line.enter(first)
+    line.enter(second)
+    assert line.next_to_run() is first
+    line.make_way(first)
+    assert line.next_to_run() is second
+
+
+def test_who_is_on_its_last_chance_has_its_turn_alone() -> None:
+    """It begins when no other suspect is at work any more, and makes no way."""
+    line, last_chance = Suspects(), new_attempt(1, possible_crashes=2)
+    others = [new_attempt(number, possible_crashes=1) for number in (2, 3)]
+    line.enter(others[0])
+    line.next_to_run()
+    line.make_way(others[0])
+    line.enter(last_chance)
+    assert line.next_to_run() is None
+    line.leave(others[0])
+    assert line.next_to_run() is last_chance
+    line.make_way(last_chance)
+    line.enter(others[1])
+    assert line.next_to_run() is None
+    line.leave(last_chance)
+    assert line.next_to_run() is others[1]

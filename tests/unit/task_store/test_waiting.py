@@ -5,7 +5,7 @@ import pytest
 from taskmill.contracts.status import TaskStatus
 from taskmill.contracts.tasks import WaitingFor, WaitReason
 from taskmill.task_store.domain.waiting import Service, waiting_for
-from tests.support.task_states import pending_task
+from tests.support.task_states import after, failed, given_back, pending_task, queued_task
 
 DUE = datetime(2026, 11, 24, 12, tzinfo=UTC)
 HERE = Service(queues=frozenset({"default", "web"}), kinds=frozenset({"echo"}))
@@ -33,6 +33,26 @@ def test_a_scheduled_task_waits_for_its_time() -> None:
     """Whoever could do it, nobody may before."""
     state = pending_task()._replace(status=TaskStatus.SCHEDULED, is_run_active=True, run_at=DUE)
     assert waiting_for(state, [HERE]) == WaitingFor(reason=WaitReason.DUE_TIME, until=DUE)
+
+
+@pytest.mark.parametrize(
+    ("services", "reason"),
+    [
+        ([HERE], WaitReason.KIND),
+        ([], WaitReason.PROCESSOR),
+        ([HERE._replace(kinds=frozenset({"report"}))], WaitReason.DUE_TIME),
+    ],
+)
+def test_a_task_that_is_offered_again_waits_for_its_kind(services: list[Service], reason: WaitReason) -> None:
+    """Not for its time, unless a processor that knows its kind has come meanwhile."""
+    offered_again = after(queued_task(kind="report"), given_back(reason="unknown_kind"))
+    assert waiting_for(offered_again, services) == WaitingFor(reason=reason, until=offered_again.run_at)
+
+
+def test_a_retry_waits_for_its_time() -> None:
+    """Even when the processors that knew its kind have gone: it is not offered to any before."""
+    retried = after(queued_task(kind="report", max_attempts=2), failed())
+    assert waiting_for(retried, [HERE]) == WaitingFor(reason=WaitReason.DUE_TIME, until=retried.run_at)
 
 
 @pytest.mark.parametrize("status", sorted(set(TaskStatus) - {TaskStatus.SCHEDULED, TaskStatus.QUEUED}))

@@ -51,8 +51,8 @@ def messages_page() -> str:
     """docs/messages.md: who says what to whom, on which subject."""
     parts = [
         "# Messages",
-        "Generated from the contracts (`python -m taskmill.contracts.generate`); do not edit. Each model's JSON Schema "
-        "is in [schemas/](schemas/).",
+        "Generated from the contracts (`.venv/bin/python -m taskmill.contracts.generate`); do not edit. Each model's "
+        "JSON Schema is in [schemas/](schemas/).",
         "## Requests",
         "Sent by the gateway and answered by a task store: core NATS, queue group `task-store`. An error is answered "
         "with the headers `Nats-Service-Error` and `Nats-Service-Error-Code` (ADR-32) and a "

@@ -8,7 +8,7 @@ import math
 from typing import TypeVar
 
 from pydantic import BaseModel, JsonValue, TypeAdapter, ValidationError
-from pydantic_core import ErrorDetails, from_json, to_json
+from pydantic_core import ErrorDetails, from_json
 
 from taskmill.contracts.errors import (
     FieldProblem,
@@ -32,9 +32,10 @@ _DIGITS_TO_ZEROS = bytes.maketrans(b"123456789E", b"000000000e")
 _MAX_REPORTED_PROBLEMS = 20
 _MAX_STEP_CHARS = 64
 
-# Where pydantic's own words repeat a piece of the value, these replace them.
+# Where pydantic's own words repeat a piece of the value, or speak of Python, these replace them.
 _DETAILS = {
     "uuid_parsing": "Input should be a valid UUID",
+    "uuid_type": "Input should be a valid UUID",
     "union_tag_invalid": "Input has an unknown tag",
 }
 
@@ -145,11 +146,6 @@ def field_problem(detail: ErrorDetails) -> FieldProblem:
         del steps[-2:]
     pointer = "".join(f"/{step}" for step in steps)
     return FieldProblem(pointer=pointer, detail=_DETAILS.get(detail["type"], detail["msg"]), code=detail["type"])
-
-
-def json_size(value: JsonValue) -> int:
-    """Bytes of a value as compact UTF-8 JSON, which is how limits are counted."""
-    return len(to_json(value))
 
 
 def is_nested_within(value: JsonValue, levels: int) -> bool:

@@ -24,6 +24,7 @@ from taskmill.contracts.status import Priority, TaskStatus
 from taskmill.contracts.tasks import (
     DEFAULT_KIND,
     DEFAULT_QUEUE,
+    WITHOUT_NUL,
     Attempt,
     Backoff,
     Description,
@@ -40,7 +41,6 @@ from taskmill.contracts.tasks import (
     TaskError,
     TaskReceipt,
     TaskSummary,
-    Text,
     TimeoutSeconds,
     Title,
     WireModel,
@@ -100,7 +100,10 @@ class NewTask(Request):
     kind: Kind = DEFAULT_KIND
     payload: Payload = None
     queue: Queue = DEFAULT_QUEUE
-    labels: Labels = {}
+    labels: Annotated[Labels, Field(json_schema_extra={"additionalProperties": False, "default": {}})] = Field(
+        # A default that is there already is copied deeply for each task, which takes longer.
+        default_factory=dict
+    )
     max_attempts: MaxAttempts = None
     backoff: Backoff = None
     timeout_seconds: TimeoutSeconds = None
@@ -153,7 +156,7 @@ class TaskFilter(Request):
 
     status: Annotated[list[TaskStatus], Field(max_length=len(TaskStatus), description="Any of these.")] = []
     title: Annotated[
-        Annotated[Text, StringConstraints(min_length=1, max_length=MAX_TITLE_CHARS)] | None,
+        Annotated[str, StringConstraints(min_length=1, max_length=MAX_TITLE_CHARS), WITHOUT_NUL] | None,
         Field(description="A part of the title, in any case."),
     ] = None
     kind: Annotated[Kind | None, Field(description="Its kind.")] = None

@@ -8,7 +8,7 @@ RequestError
 └── UnsupportedMediaTypeError  unsupported_media_type
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from taskmill.contracts.errors import InternalError, RequestError
@@ -33,6 +33,10 @@ class MethodNotAllowedError(RequestError):
 
     code = "method_not_allowed"
     detail = "The method is not one of those in the header Allow."
+
+    def __init__(self, methods: Collection[str] = ()) -> None:
+        super().__init__()
+        self.allowed = sorted({*methods, "HEAD"} if "GET" in methods else methods)
 
 
 class RequestTimeoutError(RequestError):

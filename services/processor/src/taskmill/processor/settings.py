@@ -72,9 +72,10 @@ class ProcessorSettings(NatsSettings, LogSettings, HealthSettings):
         Field(
             ge=0,
             le=3_600,
-            description="A task that may have been in two crashes of a processor fails at the third. It is begun alone "
-            "among such, and the next waits for its end, but not longer than this: what kills its processor does so "
-            "soon, as a rule. Where handlers take minutes, more of it protects them from poison.",
+            description="A task that may have been in two crashes of a processor fails at the third. So it is begun "
+            "when no other that may have been in one is at work, and the next waits for its end; but neither longer "
+            "than this: what kills its processor does so soon, as a rule. Where handlers take minutes, more of it "
+            "protects them from poison.",
         ),
     ] = 20
     work_ack_wait_seconds: Annotated[

@@ -133,7 +133,9 @@ async def build(settings: TaskStoreSettings, *, now: Clock = utc_now) -> Supervi
     bulk_rows = BulkOperationRows(pool)
     bulk_operations = BulkOperations(bulk_rows, TaskLists(bulk_engine), writes, leadership, begun=bulk_alarm)
     processors = ProcessorRows(pool)
-    registrations = Registrations(processors, consumers, knows_queue=writer.knows_queue, now=now)
+    registrations = Registrations(
+        processors, consumers, knows_queue=writer.knows_queue, on_noted=writer.note_service, now=now
+    )
     reconciler = Reconciler(
         session,
         leadership=leadership,

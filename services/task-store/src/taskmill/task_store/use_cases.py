@@ -29,7 +29,6 @@ from taskmill.contracts.requests import (
     StoreHealth,
     UpdateTask,
 )
-from taskmill.contracts.status import TaskStatus
 from taskmill.runtime.clock import Clock
 from taskmill.runtime.requests import Reply
 from taskmill.task_store.domain.cursors import (
@@ -50,7 +49,7 @@ from taskmill.task_store.domain.documents import (
 )
 from taskmill.task_store.domain.operations import Answer, KeyedReply
 from taskmill.task_store.domain.state import TaskState
-from taskmill.task_store.domain.waiting import Service, waiting_for
+from taskmill.task_store.domain.waiting import Service, waiting_for, waits_for_processors
 from taskmill.task_store.ports import BulkOperationReads, Lists, Processors, Reads, Writes
 
 # A `CreateTasks` weighs as much as a thousand other requests: so many at most stand in one batch of the mailbox.
@@ -203,6 +202,6 @@ def _keyed_reply(keyed: KeyedReply) -> Reply:
 
 async def _services(store: Store, tasks: Sequence[TaskState]) -> list[Service]:
     """What the living processors do, if any of the tasks waits for them."""
-    if all(task.status is not TaskStatus.QUEUED for task in tasks):
+    if not any(map(waits_for_processors, tasks)):
         return []
     return await store.processors.services(store.now())

@@ -39,8 +39,9 @@ class Counts:
 
     @property
     def is_work_under_way(self) -> bool:
-        """Whether some are in progress while others wait."""
-        return bool(self.by_status[TaskStatus.IN_PROGRESS] and self.by_status[TaskStatus.QUEUED])
+        """Whether some are in progress while others wait, or, when there are slots for all, all are in progress."""
+        in_progress = self.by_status[TaskStatus.IN_PROGRESS]
+        return in_progress > 0 and (self.by_status[TaskStatus.QUEUED] > 0 or in_progress == self.accepted)
 
     def __str__(self) -> str:
         parts = [

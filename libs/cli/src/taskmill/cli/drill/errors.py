@@ -44,11 +44,11 @@ class StreamsNotBackError(StackError):
 
 
 class NoWorkUnderWayError(StackError):
-    """Tasks of the drill were never in progress and queued at the same time."""
+    """Tasks of the drill were never in progress while others were queued, nor all of them in progress at once."""
 
     def __init__(self, counts: str) -> None:
         """Make the message from the last counts."""
         super().__init__(
-            f"nothing was deleted, for work was never under way and waiting at once ({counts}): run it with more "
-            "--tasks, and with a processor that serves the queue `default`"
+            f"nothing was deleted, for too little of the drill's work was under way at once ({counts}): it takes a "
+            "processor that serves the queue `default` and has slots free; with more --tasks, work is under way longer"
         )

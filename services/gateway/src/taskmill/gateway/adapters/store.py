@@ -27,6 +27,11 @@ class Requester(Protocol):
         """
 
 
+def json_text(request: BaseModel) -> bytes:
+    """A model as compact JSON, without the fields that were never set: they are left to the store."""
+    return request.__pydantic_serializer__.to_json(request, exclude_unset=True)
+
+
 class Store:
     """Sends commands to the task store.
 
@@ -56,7 +61,10 @@ class Store:
             UnavailableError: Nobody answered in time.
             RemoteError: The store answered with an error.
         """
-        body = request.__pydantic_serializer__.to_json(request, exclude_unset=True)
+        return await self.send(command, json_text(request), timeout_seconds=timeout_seconds)
+
+    async def send(self, command: Command, body: bytes, *, timeout_seconds: float | None = None) -> Reply:
+        """Send a command that is JSON already; otherwise as `ask`."""
         if len(body) > MAX_COMMAND_BYTES:
             raise PayloadTooLargeError("request, written as compact JSON,", MAX_COMMAND_BYTES)
         if self._in_flight >= MAX_COMMANDS_IN_FLIGHT:

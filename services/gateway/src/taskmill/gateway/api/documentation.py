@@ -4,6 +4,7 @@ from importlib.resources import files
 from typing import Annotated
 
 from fastapi import Path, Response
+from fastapi.responses import RedirectResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from taskmill.contracts.errors import error_codes
@@ -42,6 +43,10 @@ class DocumentationEndpoints:
         self._assets = {name: (static / "swagger-ui" / name).read_bytes() for name in _ASSETS}
         self._assets["docs.js"] = (static / "docs.js").read_bytes()
         self._problems = {kind.code: kind for kind in _problem_kinds()}
+
+    async def root(self) -> Response:
+        """Lead whoever looks around to this document."""
+        return RedirectResponse("/docs")
 
     async def page(self) -> Response:
         """Show this document for people."""

@@ -40,14 +40,15 @@ def idempotency(header: str | None, operation: str, body: BaseModel) -> Idempote
     Args:
         header: The header; None: the request has none, and is carried out each time it is made.
         operation: The request's method and path, such as `POST /tasks`.
-        body: What it says. Two bodies that say the same count as the same, however they are written.
+        body: What it says. Two bodies that say the same count as the same, however they are written, and
+            whether they leave a default out or not.
 
     Raises:
         InvalidRequestError: The header is no key.
     """
     if header is None:
         return None
-    content = json.dumps(body.model_dump(mode="json", exclude_unset=True), sort_keys=True, separators=(",", ":"))
+    content = json.dumps(body.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
     fingerprint = hashlib.sha256(f"{operation}\n{content}".encode()).hexdigest()
     return IdempotencyKey(key=_key(header), fingerprint=fingerprint)
 
@@ -75,7 +76,5 @@ def json_response(reply: Reply, status: int, headers: dict[str, str] | None = No
         status: The status code.
         headers: What else clients are told.
     """
-    response = Response(reply.body, status, headers=headers, media_type="application/json")
-    if is_replayed(reply):
-        response.headers["Idempotent-Replayed"] = "true"
-    return response
+    all_headers = {**(headers or {}), "Idempotent-Replayed": "true"} if is_replayed(reply) else headers
+    return Response(reply.body, status, headers=all_headers, media_type="application/json")

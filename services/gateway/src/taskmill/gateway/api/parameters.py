@@ -58,7 +58,7 @@ class Parameters:
             RequestError: It does not fit; `errors()` names the classes.
             ClientDisconnect: The client left before its body was complete.
         """
-        arguments: dict[str, Any] = dict(scope["path_params"])
+        arguments: dict[str, Any] = dict(scope.get("path_params", ()))
         if self._request_name:
             arguments[self._request_name] = Request(scope)
         if self._query_name:

@@ -1,16 +1,13 @@
 """Every error as an RFC 9457 problem document."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Annotated, Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import Response
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
-from starlette.routing import BaseRoute, Match
 
-from taskmill.contracts.errors import FieldProblem, InternalError, Problem, TaskmillError
-from taskmill.gateway.errors import MethodNotAllowedError, PathNotFoundError, http_error
+from taskmill.contracts.errors import FieldProblem, Problem, TaskmillError
+from taskmill.gateway.errors import http_error
 
 PROBLEM_CONTENT_TYPE = "application/problem+json"
 
@@ -72,40 +69,3 @@ def _example(error: type[TaskmillError]) -> dict[str, Any]:
     # Some details are made of what happened; an example shows what the class always says, or else its first line.
     detail = error.__dict__.get("detail") or (error.__doc__ or "").partition("\n")[0]
     return problem_document(Problem(code=error.code, detail=detail)).model_dump(mode="json")
-
-
-def install_problem_handlers(app: FastAPI) -> None:
-    """Make the application answer every error, also those of the framework, with a problem."""
-    app.add_exception_handler(TaskmillError, _on_taskmill_error)
-    app.add_exception_handler(HTTPException, _on_http_exception)
-    app.add_exception_handler(ClientDisconnect, _on_disconnect)
-    app.add_exception_handler(Exception, _on_unexpected)
-
-
-async def _on_taskmill_error(_request: Request, error: Exception) -> Response:
-    problem = error.problem() if isinstance(error, TaskmillError) else InternalError().problem()
-    return problem_response(problem)
-
-
-async def _on_http_exception(request: Request, error: Exception) -> Response:
-    # The framework itself raises only these two: no route has the path, or none that has it has the method.
-    if isinstance(error, HTTPException) and error.status_code == 405:
-        allowed = ", ".join(sorted(_allowed_methods(request.app.routes, request)))
-        return problem_response(MethodNotAllowedError().problem(), {"Allow": allowed})
-    return problem_response(PathNotFoundError().problem())
-
-
-async def _on_disconnect(_request: Request, _error: Exception) -> Response:
-    return Response(status_code=400)  # nobody is there to read it
-
-
-async def _on_unexpected(_request: Request, _error: Exception) -> Response:
-    # The framework raises it again after this answer, and the server logs it with its traceback.
-    return problem_response(InternalError().problem())
-
-
-def _allowed_methods(routes: Sequence[BaseRoute], request: Request) -> set[str]:
-    matching = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
-    # A mount has no methods of its own: the only one serves files.
-    methods = {method for route in matching for method in getattr(route, "methods", None) or ["GET"]}
-    return methods | {"HEAD"} if "GET" in methods else methods

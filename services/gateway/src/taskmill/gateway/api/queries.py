@@ -18,7 +18,7 @@ from taskmill.contracts.requests import (
     TaskSort,
 )
 from taskmill.contracts.status import Priority, TaskStatus
-from taskmill.contracts.tasks import Kind, Queue, Text
+from taskmill.contracts.tasks import WITHOUT_NUL, Kind, Queue
 
 _DECIMAL = re.compile(r"[1-9][0-9]{0,5}|0", re.ASCII)
 
@@ -78,7 +78,7 @@ class TaskQuery(PageQuery):
         list[TaskStatus], Field(max_length=len(TaskStatus), description="Its status; repeatable: any of these.")
     ] = []
     title: Annotated[
-        Annotated[Text, StringConstraints(min_length=1, max_length=MAX_TITLE_CHARS)] | SkipJsonSchema[None],
+        Annotated[str, StringConstraints(min_length=1, max_length=MAX_TITLE_CHARS), WITHOUT_NUL] | SkipJsonSchema[None],
         Field(description="A part of its title, in any case. 1 to 200 characters."),
     ] = None
     kind: Annotated[Kind | SkipJsonSchema[None], Field(description="Its kind.")] = None

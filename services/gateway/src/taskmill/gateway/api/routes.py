@@ -285,6 +285,7 @@ def health_routes(endpoints: HealthEndpoints) -> list[StrictRoute]:
 def documentation_routes(endpoints: DocumentationEndpoints) -> list[StrictRoute]:
     """What explains the interface."""
     return [
+        StrictRoute("/", endpoints.root, methods=["GET"], include_in_schema=False),
         StrictRoute("/docs", endpoints.page, methods=["GET"], include_in_schema=False),
         StrictRoute("/docs/assets/{name}", endpoints.asset, methods=["GET"], include_in_schema=False),
         StrictRoute(

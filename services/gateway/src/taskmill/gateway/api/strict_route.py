@@ -10,9 +10,8 @@ from typing import Any
 
 from fastapi import Response
 from fastapi.routing import APIRoute
-from starlette.exceptions import HTTPException
 from starlette.routing import Match
-from starlette.types import Receive, Scope, Send
+from starlette.types import Receive, Scope
 
 from taskmill.contracts.errors import InternalError, TaskmillError
 from taskmill.gateway.api.parameters import Parameters
@@ -56,11 +55,12 @@ class StrictRoute(APIRoute):
             return super().matches({**scope, "method": "GET"})
         return super().matches(scope)
 
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request that the path matched."""
-        method = "GET" if scope["method"] == "HEAD" else scope["method"]
-        if method not in (self.methods or ()):
-            raise HTTPException(405)
-        arguments = await self._parameters.read(scope, receive)
-        response = await self.endpoint(**arguments)
-        await response(scope, receive, send)
+    async def answer(self, scope: Scope, receive: Receive) -> Response:
+        """Answer a request that the path and the method match.
+
+        Raises:
+            TaskmillError: It cannot be answered as it wishes.
+            ClientDisconnect: The client left before its body was complete.
+        """
+        response: Response = await self.endpoint(**await self._parameters.read(scope, receive))
+        return response

@@ -15,7 +15,7 @@ from taskmill.processor.domain.attempt import Attempt, AttemptKey, StopReason
 from taskmill.processor.domain.held_work import HeldWork
 from taskmill.processor.domain.outcome import attempt_failure, result_json
 from taskmill.processor.domain.report_text import cancelled_text, completed_text, failed_text, given_back_text
-from taskmill.processor.domain.suspects import Suspects, probation_seconds
+from taskmill.processor.domain.suspects import MAKES_WAY_AFTER_SECONDS, Suspects
 from taskmill.processor.domain.work_text import read_work_item
 from taskmill.runtime.actor import Actor
 from taskmill.runtime.clock import Clock, utc_now
@@ -39,7 +39,8 @@ class Execution(Actor):
         slots: How many handlers run at once.
         grace_seconds: How long handlers may go on when the processor drains; then they are cancelled, and their work
             is given back.
-        probation_seconds: How long an attempt that may have been in two crashes runs before the next suspect is begun.
+        probation_seconds: How long a suspected attempt is at work before one on its last chance is begun beside it, and
+            one on its last chance before any other is.
         clock: Dates starts and ends.
     """
 
@@ -178,8 +179,12 @@ class Execution(Actor):
             if attempt is not None:
                 self._start(attempt)
 
+    def _let_next_begin(self, attempt: Attempt) -> None:
+        self._suspects.make_way(attempt)
+        self._begin_suspect()
+
     def _acquit(self, attempt: Attempt) -> None:
-        """A suspect that has run so long did not end its processor: the next one need not wait for its end."""
+        """A suspect that has run so long did not end its processor: none need wait for its end."""
         self._suspects.leave(attempt)
         self._begin_suspect()
 
@@ -222,8 +227,9 @@ class Execution(Actor):
             raise asyncio.CancelledError
         if attempt.possible_crashes:
             await self._stored_start(attempt)
-            seconds = probation_seconds(self._probation_seconds, attempt.possible_crashes)
-            asyncio.get_running_loop().call_later(seconds, self._acquit, attempt)
+            loop = asyncio.get_running_loop()
+            loop.call_later(MAKES_WAY_AFTER_SECONDS, self._let_next_begin, attempt)
+            loop.call_later(self._probation_seconds, self._acquit, attempt)
         else:
             self._reports.begin(attempt)
         failpoint("work.started")

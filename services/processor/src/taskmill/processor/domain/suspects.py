@@ -6,27 +6,22 @@ is charged to those that were begun; the others, which only wait, stay uncharged
 
 After one crash the next is begun a moment later: nearly always no task is to blame, and the work of a processor that
 died, or of all when NATS was away, is soon under way again. What may have been in two crashes has its next one charged
-as its last. It has the processor to itself, as far as suspects go, until it ends or has been at work for long.
+as its last. So it has its turn alone: no other suspect is at work then, unless it has been for long.
 """
 
 from taskmill.processor.domain.attempt import Attempt
 
 MAX_RETURNED = 10_000
 
-FIRST_PROBATION_SECONDS = 0.05
-"""How long what may have been in one crash runs before the next suspect is begun."""
+MAKES_WAY_AFTER_SECONDS = 0.05
+"""How long what may have been in one crash runs before the next such is begun."""
 
 _LAST_CHANCE_AFTER_CRASHES = 2
 
 
-def probation_seconds(usual_seconds: float, possible_crashes: int) -> float:
-    """How long a suspect runs before the next is begun, unless it ends sooner.
-
-    Args:
-        usual_seconds: For what one more crash may be the last of.
-        possible_crashes: How many processors may have died over it.
-    """
-    return usual_seconds if possible_crashes >= _LAST_CHANCE_AFTER_CRASHES else FIRST_PROBATION_SECONDS
+def is_last_chance(attempt: Attempt) -> bool:
+    """Whether one more crash may be its last."""
+    return attempt.possible_crashes >= _LAST_CHANCE_AFTER_CRASHES
 
 
 class ReturnedWork:
@@ -58,7 +53,8 @@ class Suspects:
     """The line in which suspected attempts wait for each other: by their possible crashes, then as they arrived."""
 
     def __init__(self) -> None:
-        self._running: Attempt | None = None
+        self._newest: Attempt | None = None
+        self._at_work: set[Attempt] = set()
         self._waiting: dict[Attempt, int] = {}
 
     @property
@@ -71,18 +67,28 @@ class Suspects:
         self._waiting[attempt] = attempt.possible_crashes
 
     def next_to_run(self) -> Attempt | None:
-        """The attempt whose turn has come, which then runs until it leaves; None: one runs, or none waits."""
-        if self._running is not None or not self._waiting:
+        """The attempt whose turn has come, which is at work then; None: it is nobody's turn."""
+        if self._newest is not None or not self._waiting:
             return None
-        self._running = min(self._waiting, key=self._waiting.__getitem__)
-        del self._waiting[self._running]
-        return self._running
+        attempt = min(self._waiting, key=self._waiting.__getitem__)
+        if self._at_work and is_last_chance(attempt):
+            return None
+        del self._waiting[attempt]
+        self._at_work.add(attempt)
+        self._newest = attempt
+        return attempt
+
+    def make_way(self, attempt: Attempt) -> None:
+        """Let the next begin beside an attempt that is at work, unless either is on its last chance."""
+        if attempt is self._newest and not is_last_chance(attempt):
+            self._newest = None
 
     def leave(self, attempt: Attempt) -> None:
-        """Take an attempt out, whether it runs or waits. Nothing happens when it does neither."""
+        """Take an attempt out, whether it is at work or waits. Nothing happens when it does neither."""
         self._waiting.pop(attempt, None)
-        if attempt is self._running:
-            self._running = None
+        self._at_work.discard(attempt)
+        if attempt is self._newest:
+            self._newest = None
 
     def take_waiting(self) -> list[Attempt]:
         """Take out all that wait."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from uuid import UUID
 
 import structlog
 
@@ -19,6 +20,8 @@ MAX_TASKS_IN_A_CHUNK = 200
 """So many tasks are asked in one batch, for which other requests wait: more would hardly go faster."""
 
 MAX_OPERATIONS_AT_ONCE = 100
+
+_FIRST_ID = UUID(int=0)
 
 LOOK_INTERVAL_SECONDS = 1
 """How often to look for what another store began, and whether an operation that waits can go on."""
@@ -49,6 +52,7 @@ class BulkOperations(Actor):
         self._writes = writes
         self._leadership = leadership
         self._woken = begun
+        self._last_id = _FIRST_ID
         self._stop_requested = asyncio.Event()
 
     def stop(self) -> None:
@@ -69,10 +73,12 @@ class BulkOperations(Actor):
         if not self._leadership.is_leader:
             return False
         try:
-            operations = await self._rows.running(MAX_OPERATIONS_AT_ONCE)
+            operations = await self._rows.running(MAX_OPERATIONS_AT_ONCE, behind=self._last_id)
         except TaskmillError as error:
             _log.warning("bulk_operations.postponed", code=error.code)
             return False
+        # Those that there are too many of to be looked at in one go come next, or they would wait for those before.
+        self._last_id = operations[-1].id if len(operations) == MAX_OPERATIONS_AT_ONCE else _FIRST_ID
         return any([await self._carry_on(operation) for operation in operations])
 
     async def _carry_on(self, operation: BulkOperationState) -> bool:

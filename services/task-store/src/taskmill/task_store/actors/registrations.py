@@ -13,6 +13,7 @@ from taskmill.runtime.clock import Clock
 from taskmill.runtime.jetstream_api import JetStreamError
 from taskmill.task_store.adapters.processor_rows import ProcessorRows
 from taskmill.task_store.adapters.work_consumers import WorkConsumers
+from taskmill.task_store.domain.waiting import Service
 
 _log = structlog.get_logger(__name__)
 
@@ -31,17 +32,25 @@ class Registrations(Actor):
         processors: Where it is written down.
         consumers: Makes consumers.
         knows_queue: Whether a queue exists; the limit may have left no room for it.
+        on_noted: Called with what a processor does, once that is written down.
         now: The clock.
     """
 
     name = "registrations"
 
     def __init__(
-        self, processors: ProcessorRows, consumers: WorkConsumers, *, knows_queue: Callable[[str], bool], now: Clock
+        self,
+        processors: ProcessorRows,
+        consumers: WorkConsumers,
+        *,
+        knows_queue: Callable[[str], bool],
+        on_noted: Callable[[Service], None],
+        now: Clock,
     ) -> None:
         self._processors = processors
         self._consumers = consumers
         self._knows_queue = knows_queue
+        self._on_noted = on_noted
         self._now = now
         self._waiting: asyncio.Queue[_Greeting] = asyncio.Queue(MAX_WAITING)
         self._stop_requested = asyncio.Event()
@@ -84,3 +93,4 @@ class Registrations(Actor):
             else:
                 _log.warning("registrations.queue_beyond_limit", queue=queue)
         await self._processors.note(greeting.processor_id, greeting.hello, self._now())
+        self._on_noted(Service(frozenset(greeting.hello.queues), frozenset(greeting.hello.kinds)))

@@ -35,9 +35,12 @@ class BulkOperationRows:
             raise BulkOperationNotFoundError
         return found[0]
 
-    async def running(self, limit: int) -> list[BulkOperationState]:
-        """Those that are not completed, at most `limit`: first those that wait for nothing, then the oldest."""
-        return await self._fetch(bulk_statements.RUNNING_BULK_OPERATIONS, limit)
+    async def running(self, limit: int, *, behind: UUID) -> list[BulkOperationState]:
+        """Those that are not completed, at most `limit`: first those that wait for nothing.
+
+        Either are in the order of their ids, from the first behind `behind` round to that one itself.
+        """
+        return await self._fetch(bulk_statements.RUNNING_BULK_OPERATIONS, limit, behind)
 
     async def _fetch(self, statement: str, *arguments: object) -> list[BulkOperationState]:
         async with translated_errors(), self._pool.acquire(timeout=CONNECT_TIMEOUT_SECONDS) as connection:

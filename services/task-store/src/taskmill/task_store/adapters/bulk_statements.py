@@ -33,7 +33,7 @@ BULK_OPERATIONS = f"SELECT {_NAMES} FROM bulk_operations WHERE id = ANY($1::uuid
 
 RUNNING_BULK_OPERATIONS = f"""
 SELECT {_NAMES} FROM bulk_operations WHERE status = 'running'
-ORDER BY waiting_for IS NOT NULL, created_at, id LIMIT $1
+ORDER BY waiting_for IS NOT NULL, id <= $2, id LIMIT $1
 """  # noqa: S608
 
 FORGET_BULK_OPERATIONS = """

@@ -43,6 +43,11 @@ class KnownNames:
         self.services = await living_services(connection, now)
         self._expires_at = time.monotonic() + REFRESH_SECONDS
 
+    def note_service(self, service: Service) -> None:
+        """Remember what a processor does that has just said so, until all are read anew."""
+        if service not in self.services:
+            self.services = [*self.services, service]
+
     def note(self, queues: Iterable[str], kinds: Mapping[str, KindDefaults]) -> None:
         """Remember queues that were added, and what kinds declare since."""
         for name in queues:

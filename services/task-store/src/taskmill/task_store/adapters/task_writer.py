@@ -38,6 +38,7 @@ from taskmill.task_store.domain.operations import (
 )
 from taskmill.task_store.domain.queues import QueueBook
 from taskmill.task_store.domain.runs import RunRules
+from taskmill.task_store.domain.waiting import Service
 
 _log = structlog.get_logger(__name__)
 
@@ -91,6 +92,10 @@ class TaskWriter:
     def knows_queue(self, name: str) -> bool:
         """Whether a queue exists for certain: after a batch that named it, whether it exists."""
         return name in self._known.queues
+
+    def note_service(self, service: Service) -> None:
+        """Tell from the next answer on what tasks wait for when there is a processor that does this."""
+        self._known.note_service(service)
 
     async def apply(self, operations: Sequence[Operation]) -> list[Answer | RequestError]:
         """Apply operations in their order, all or none.

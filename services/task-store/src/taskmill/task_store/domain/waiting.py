@@ -11,6 +11,8 @@ from taskmill.task_store.domain.state import TaskState
 PROCESSOR_LIFE = timedelta(seconds=30)
 """A processor that was not heard of for so long does not count: it says hello every 10 s."""
 
+_WAITING = (TaskStatus.SCHEDULED, TaskStatus.QUEUED)
+
 
 class Service(NamedTuple):
     """What one living processor does."""
@@ -19,19 +21,31 @@ class Service(NamedTuple):
     kinds: frozenset[str]
 
 
+def waits_for_processors(state: TaskState) -> bool:
+    """Whether a task is offered to processors, now or again in a moment since the last one did not know its kind.
+
+    Only the latter is scheduled and has been queued: a retry, and a task that a client wants later, has not been yet.
+    """
+    return state.status is TaskStatus.QUEUED or (state.status is TaskStatus.SCHEDULED and state.queued_at is not None)
+
+
 def waiting_for(state: TaskState, services: Iterable[Service]) -> WaitingFor | None:
     """What a task waits for; None: it does not wait.
 
     Args:
         state: The task.
-        services: What the living processors do.
+        services: What the living processors do; they count only if it `waits_for_processors`.
     """
-    if state.status is TaskStatus.SCHEDULED:
-        return WaitingFor(reason=WaitReason.DUE_TIME, until=state.run_at)
-    if state.status is not TaskStatus.QUEUED:
+    if state.status not in _WAITING:
         return None
+    reason = WaitReason.SLOT if state.status is TaskStatus.QUEUED else WaitReason.DUE_TIME
+    if waits_for_processors(state):
+        reason = _missing(state, services) or reason
+    return WaitingFor(reason=reason, until=state.run_at)
+
+
+def _missing(state: TaskState, services: Iterable[Service]) -> WaitReason | None:
     in_queue = [service for service in services if state.queue in service.queues]
     if not in_queue:
-        return WaitingFor(reason=WaitReason.PROCESSOR)
-    is_known = any(state.kind in service.kinds for service in in_queue)
-    return WaitingFor(reason=WaitReason.SLOT if is_known else WaitReason.KIND)
+        return WaitReason.PROCESSOR
+    return None if any(state.kind in service.kinds for service in in_queue) else WaitReason.KIND
