@@ -5,7 +5,7 @@ import os
 from benchmarks.peers.peer import Peer, Setting
 from benchmarks.peers.servers import NATS, POSTGRES, REDIS
 
-_CORES = str(os.cpu_count() or 1)
+_CORES = os.cpu_count() or 1
 
 CELERY = Peer(
     name="celery",
@@ -13,7 +13,18 @@ CELERY = Peer(
     packages=("celery", "kombu", "redis"),
     servers=(REDIS,),
     workers=(
-        ("celery", "--app", "tasks", "worker", "--pool", "prefork", "--concurrency", _CORES, "--loglevel", "WARNING"),
+        (
+            "celery",
+            "--app",
+            "tasks",
+            "worker",
+            "--pool",
+            "prefork",
+            "--concurrency",
+            str(_CORES),
+            "--loglevel",
+            "WARNING",
+        ),
     ),
     settings=(
         Setting(
@@ -38,7 +49,7 @@ TASKIQ = Peer(
     title="taskiq-nats + Redis results",
     packages=("taskiq", "taskiq-nats", "taskiq-redis", "nats-py", "uvloop"),
     servers=(NATS, REDIS),
-    workers=(("taskiq", "worker", "tasks:broker", "--workers", _CORES, "--log-level", "WARNING"),),
+    workers=(("taskiq", "worker", "tasks:broker", "--workers", str(_CORES), "--log-level", "WARNING"),),
     settings=(
         Setting(
             "`PullBasedJetStreamBroker` with `pull_consume_batch` 100; results by `RedisAsyncResultBackend`",
@@ -62,10 +73,10 @@ PROCRASTINATE = Peer(
     title="procrastinate",
     packages=("procrastinate", "psycopg"),
     servers=(POSTGRES,),
-    workers=(("procrastinate", "--app", "tasks.app", "worker", "--concurrency", "30"),),
+    workers=(("procrastinate", "--app", "tasks.app", "worker", "--concurrency", "30"),) * _CORES,
     settings=(
         Setting(
-            "one worker with `--concurrency 30`",
+            "a worker with `--concurrency 30` for each core",
             "https://procrastinate.readthedocs.io/en/stable/howto/production/concurrency.html",
         ),
         Setting(
@@ -86,15 +97,15 @@ PGQUEUER = Peer(
     title="pgqueuer",
     packages=("pgqueuer", "asyncpg", "uvloop"),
     servers=(POSTGRES,),
-    workers=(("python", "-m", "tasks"),),
+    workers=(("python", "-m", "tasks"),) * _CORES,
     settings=(
         Setting(
-            "the asyncpg driver, uvloop, five queue managers in a worker, as in its own benchmark",
+            "the asyncpg driver and uvloop, as in its own benchmark; a worker with one queue manager for each core",
             "https://janbjorge.github.io/pgqueuer/comparisons/benchmarks/",
         ),
         Setting(
-            "`batch_size` 100, a pool for the producer, a connection for each manager, its settings for autovacuum, "
-            "`durable` (the default)",
+            "`batch_size` 500, for short tasks, a pool for the producer, a connection for each manager, its settings "
+            "for autovacuum, `durable` (the default)",
             "https://janbjorge.github.io/pgqueuer/guides/performance-tuning/",
         ),
     ),
