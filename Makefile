@@ -38,6 +38,14 @@ chaos-full: $(VENV)/.installed-dev ## A thousand kills in rounds, for hours; goe
 chaos-mutants: $(VENV)/.installed-dev ## Show that the harness finds mistakes: a dozen are planted in copies (15 minutes)
 	$(BIN)/python -m tests.chaos.mutants $(CHAOS_OPTIONS)
 
+.PHONY: bench
+bench: $(VENV)/.installed-dev ## Measure Taskmill beside its peers (40 minutes); goes on where it was stopped, and writes docs/benchmarks.md
+	$(BIN)/python -m benchmarks
+
+.PHONY: bench-quick
+bench-quick: $(VENV)/.installed-dev ## Measure without peers, and fail below what must be reached (3 minutes)
+	$(BIN)/python -m benchmarks --quick
+
 .PHONY: check
 check: lint types imports drift test test-docker chaos ## Run exactly what CI runs
 
@@ -53,7 +61,7 @@ lint: $(VENV)/.installed-dev ## Check format and style
 
 .PHONY: types
 types: $(VENV)/.installed-dev ## Check the types, strictly
-	$(BIN)/mypy $(addsuffix /src,$(MEMBERS)) tests
+	$(BIN)/mypy $(addsuffix /src,$(MEMBERS)) tests benchmarks
 
 .PHONY: imports
 imports: $(VENV)/.installed-dev ## Check that imports go one way only

@@ -15,7 +15,7 @@ import nats
 import pytest
 from nats.js.api import ConsumerConfig, DeliverPolicy
 
-from benchmarks.measure import Client
+from benchmarks.client import Client
 from tests.support.eventually import eventually
 from tests.support.servers import server_directory
 from tests.support.stack import TaskmillUp

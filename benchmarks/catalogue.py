@@ -1,0 +1,15 @@
+"""All measures, in the order of the table."""
+
+from benchmarks.measures import creating, growth, latency, processing, reading, resources
+
+MEASURES = (
+    *creating.MEASURES,
+    *processing.MEASURES,
+    *latency.MEASURES,
+    *resources.MEASURES,
+    *reading.MEASURES,
+    *growth.MEASURES,
+)
+
+QUICK = ("create-64", "create-1", "two-processors", "idle-latency", "half-rate", "idle")
+"""Those that mean something without a peer, and take little time."""

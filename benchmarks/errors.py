@@ -1,0 +1,18 @@
+"""What may go wrong in the suite.
+
+BenchmarkError
+├── LeftOutError         something cannot be had on this machine: it is named, not faked
+└── MeasurementError     it ran, but what was measured is worth nothing
+"""
+
+
+class BenchmarkError(Exception):
+    """Base of all."""
+
+
+class LeftOutError(BenchmarkError):
+    """Something cannot be had here; the text says what, and how to get it."""
+
+
+class MeasurementError(BenchmarkError):
+    """A sample is not worth keeping; the text says why."""
