@@ -60,3 +60,5 @@ async def _draw(program: Path, stack: RunningStack, graph: Graph) -> None:
             recorder.kill()
     if recorder.returncode != 0:
         raise LeftOutError(f"py-spy could not look into the {graph.process}: {output.decode(errors='replace')[-500:]}")
+    # Its title is py-spy's own command, with paths of this machine.
+    graph.file.write_text(graph.file.read_text().replace(f"{ROOT}/", ""))
