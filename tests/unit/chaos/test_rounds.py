@@ -54,7 +54,7 @@ def test_results_are_kept_one_a_line(tmp_path: Path) -> None:
 def test_page_says_what_zero_bounds() -> None:
     """What is claimed follows from the number of kills."""
     page = render([result(kills=600, accepted=60_000), result(kills=400, accepted=50_000, round=2)])
-    assert "**1,000 kills over 110,000 accepted tasks in 2 clean rounds" in page
+    assert "**1,000 kills over 110,000 accepted tasks in 2 rounds" in page
     assert "less than 0.30 %\nof kills" in page
 
 
@@ -67,11 +67,12 @@ def test_page_hides_no_failure() -> None:
     assert "95 %" not in page
 
 
-def test_a_round_that_was_not_as_planned_counts_for_nothing() -> None:
-    """No promise is broken when a fault could not be inflicted: the others count, and this one is run again."""
-    missed = result(kills=99, round=2, status="violated", violations={"every_fault_happened": 1})
-    page = render([result(kills=1_000, accepted=60_000), missed])
-    assert "**1,000 kills over 60,000 accepted tasks in 1 clean rounds" in page
+def test_a_fault_that_could_not_be_inflicted_is_told() -> None:
+    """No promise is broken by it: the round's kills count, and the page says that it was not as planned."""
+    missed = result(kills=400, accepted=50_000, round=2, status="violated", violations={"every_fault_happened": 1})
+    page = render([result(kills=600, accepted=60_000), missed])
+    assert "**1,000 kills over 110,000 accepted tasks in 2 rounds" in page
+    assert "In 1 of these one fault could not be inflicted" in page
     assert "less than 0.30 %" in page
 
 
@@ -79,7 +80,7 @@ def test_page_claims_nothing_from_other_code() -> None:
     """What an earlier commit showed, good or bad, is told, and counts for nothing."""
     earlier = [result(commit="a", kills=500, status=status, round=2) for status in ("clean", "violated")]
     page = render([*earlier, result(commit="b", kills=1_000, accepted=50_000)])
-    assert "**1,000 kills over 50,000 accepted tasks in 1 clean rounds" in page
+    assert "**1,000 kills over 50,000 accepted tasks in 1 rounds" in page
     assert "less than 0.30 %" in page
     assert page.count("| 2 | 1001 | a |") == 2
 
