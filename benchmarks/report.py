@@ -26,7 +26,7 @@ _REFERENCED = {"process-64": "process", "process-batch": "process", "batch": "en
 
 _HEAD = """# Benchmarks: Taskmill beside what people would use instead
 
-Made by `python -m benchmarks` from [benchmarks.jsonl](benchmarks.jsonl), which has a line for every sample that was
+Made by `make bench` from [benchmarks.jsonl](benchmarks.jsonl), which has a line for every sample that was
 taken. This page shows the newest commit that was measured. Each figure is the median of at least three samples;
 contenders take turns, and all of them, servers and load generators included, share one machine.
 """

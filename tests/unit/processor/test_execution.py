@@ -168,25 +168,12 @@ async def test_a_suspect_whose_start_is_not_stored_can_be_cancelled() -> None:
     await stage.drain()
 
 
-async def test_a_suspect_that_has_run_for_a_while_is_none_any_more() -> None:
-    """The next one begins beside it."""
-    stage = Stage(slots=2, probation_seconds=0)
+@pytest.mark.parametrize(("possible_crashes", "probation_seconds"), [(1, 3_600), (2, 0)])
+async def test_a_suspect_that_has_run_for_a_while_makes_way(possible_crashes: int, probation_seconds: float) -> None:
+    """The next one begins beside it: after one crash a moment later, on the last chance when its probation is over."""
+    stage = Stage(slots=2, probation_seconds=probation_seconds)
     for number in (1, 2):
-        stage.deliver(new_attempt(number).work_item, delivery=3, possible_crashes=2)
-
-    def both_run() -> bool:
-        stage.store_starts()
-        return stage.calls == 2
-
-    await eventually(both_run)
-    await stage.drain()
-
-
-async def test_after_one_crash_the_next_begins_a_moment_later() -> None:
-    """Nearly always nobody is to blame, and all shall soon be under way again."""
-    stage = Stage(slots=2)
-    for number in (1, 2):
-        stage.deliver(new_attempt(number).work_item, delivery=2, possible_crashes=1)
+        stage.deliver(new_attempt(number).work_item, delivery=2, possible_crashes=possible_crashes)
 
     def both_run() -> bool:
         stage.store_starts()

@@ -9,6 +9,8 @@ died, or of all when NATS was away, is soon under way again. What may have been 
 as its last. So it has its turn alone: no other suspect is at work then, unless it has been for long.
 """
 
+from operator import attrgetter
+
 from taskmill.processor.domain.attempt import Attempt
 
 MAX_RETURNED = 10_000
@@ -55,7 +57,7 @@ class Suspects:
     def __init__(self) -> None:
         self._newest: Attempt | None = None
         self._at_work: set[Attempt] = set()
-        self._waiting: dict[Attempt, int] = {}
+        self._waiting: dict[Attempt, None] = {}
 
     @property
     def waiting_count(self) -> int:
@@ -64,13 +66,13 @@ class Suspects:
 
     def enter(self, attempt: Attempt) -> None:
         """Let an attempt wait for its turn."""
-        self._waiting[attempt] = attempt.possible_crashes
+        self._waiting[attempt] = None
 
     def next_to_run(self) -> Attempt | None:
         """The attempt whose turn has come, which is at work then; None: it is nobody's turn."""
         if self._newest is not None or not self._waiting:
             return None
-        attempt = min(self._waiting, key=self._waiting.__getitem__)
+        attempt = min(self._waiting, key=attrgetter("possible_crashes"))
         if self._at_work and is_last_chance(attempt):
             return None
         del self._waiting[attempt]
