@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from taskmill.contracts.errors import BusUnavailableError
 from taskmill.runtime.pull import Delivery
-from taskmill.task_store.adapters.relay_log import UnpublishedEvent
+from taskmill.task_store.domain.publication import UnpublishedEvent
 from tests.simulation.scheduler import Life
 from tests.simulation.world import ACK_WAIT_SECONDS, World
 

@@ -11,7 +11,7 @@ from taskmill.contracts.errors import DatabaseUnavailableError
 from taskmill.contracts.events import EventType
 from taskmill.contracts.status import TaskStatus
 from taskmill.contracts.tasks import KindDefaults
-from taskmill.task_store.adapters.relay_log import RelayCursor, UnpublishedEvent, WaitingWork
+from taskmill.task_store.adapters.relay_log import RelayCursor
 from taskmill.task_store.adapters.stalled_tasks import CancellingTask, Place, StalledTask
 from taskmill.task_store.adapters.task_writer import StaleStateError
 from taskmill.task_store.domain.batch import Batch
@@ -20,6 +20,7 @@ from taskmill.task_store.domain.events import LoggedEvent
 from taskmill.task_store.domain.idempotency import KeyBook, KeyedAnswer, KeyName
 from taskmill.task_store.domain.kinds import KindBook
 from taskmill.task_store.domain.operations import Operation, named_key, named_tasks, wants_documents
+from taskmill.task_store.domain.publication import UnpublishedEvent, WaitingWork
 from taskmill.task_store.domain.queues import QueueBook
 from taskmill.task_store.domain.state import AttemptState, TaskState
 from tests.simulation.scheduler import Steps
@@ -95,15 +96,16 @@ class Database:
         state = self.tasks[task_id]
         return state if is_whole else state._replace(payload=None, result=None)
 
-    def write(self, batch: Batch) -> None:
-        """Write what a batch decided, all or nothing.
+    def write(self, batch: Batch) -> int:
+        """Write what a batch decided, all or nothing; return the position of its first event in the log.
 
         Raises:
             StaleStateError: A task, a key or a queue is no longer as it was read.
         """
         created, changed, deleted = batch.created, batch.changed, batch.deleted
+        first_position = len(self.log) + 1
         if not (batch.events or changed):
-            return
+            return first_position
         if self._is_stale(batch):
             raise StaleStateError
         for state in created:
@@ -120,6 +122,7 @@ class Database:
         for answer in batch.keys.added:
             self.keys[KeyName(answer.scope, answer.key)] = answer
         self._log(batch.events)
+        return first_position
 
     def _log(self, events: Iterable[LoggedEvent]) -> None:
         for event in events:

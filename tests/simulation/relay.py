@@ -10,9 +10,11 @@ import orjson
 from taskmill.contracts.errors import UnavailableError
 from taskmill.contracts.events import EventType
 from taskmill.contracts.streams import MESSAGE_ID_HEADER
-from taskmill.task_store.adapters.relay_log import RelayCursor, UnpublishedEvent
+from taskmill.task_store.adapters.relay_log import RelayCursor
 from taskmill.task_store.adapters.work_stream import _message as work_message
 from taskmill.task_store.adapters.work_stream import _stops_execution as stops_execution
+from taskmill.task_store.adapters.work_stream import _wanted_work as wanted_work
+from taskmill.task_store.domain.publication import CommittedEvents, LogSlice, UnpublishedEvent
 from tests.simulation.broker import Broker
 from tests.simulation.database import Database
 from tests.simulation.processor import Processor
@@ -21,6 +23,7 @@ from tests.simulation.world import LEADER_SECONDS, World
 
 POLL_SECONDS = 2.0
 MAX_EVENTS_AT_ONCE = 20
+MAX_CHARACTERS_AT_ONCE = 1_000_000
 MAX_NEW_EVENTS_DURING_REPAIR = 5
 KEPT_FOR = timedelta(days=7)
 
@@ -86,15 +89,19 @@ class Relay:
         self._broker = broker
         self._leadership = leadership
         self._processors = processors
+        self._committed = CommittedEvents()
         self._cursor: RelayCursor | None = None
         self._saved: RelayCursor | None = None
         self._is_stream_checked = False
         self._activity = world.scheduler.spawn(life, self._run())
 
-    def wake(self) -> None:
+    def wake(self, events: Sequence[UnpublishedEvent] = ()) -> None:
         """Say that events were committed: here, or in another store."""
         if self._leadership.is_leader:
+            self._committed.add(events)
             self._activity.wake()
+        else:
+            self._committed.clear()
 
     def doubt_stream(self) -> None:
         """Say that the connection was lost, and is back."""
@@ -135,8 +142,7 @@ class Relay:
         return (yield from self._publish_new(cursor))
 
     def _publish_new(self, cursor: RelayCursor) -> Steps[bool]:
-        yield from self._database.round_trip()
-        events = self._database.unpublished(cursor.position, MAX_EVENTS_AT_ONCE)
+        events, has_more = yield from self._unpublished(cursor.position)
         if not events:
             return False
         yield from self._follow(events)
@@ -144,7 +150,16 @@ class Relay:
         position = events[-1].position
         self._world.note(self._leadership.owner, "published to position", position, "sequence", sequence)
         self._cursor = cursor._replace(position=position, work_position=position, stream_sequence=sequence)
-        return len(events) == MAX_EVENTS_AT_ONCE
+        return has_more
+
+    def _unpublished(self, position: int) -> Steps[LogSlice]:
+        known = self._committed.behind(position, limit=MAX_EVENTS_AT_ONCE, max_characters=MAX_CHARACTERS_AT_ONCE)
+        if known is not None:
+            self._world.signs["not read again"] += 1
+            return known
+        yield from self._database.round_trip()
+        events = self._database.unpublished(position, MAX_EVENTS_AT_ONCE)
+        return LogSlice(events, has_more=len(events) == MAX_EVENTS_AT_ONCE)
 
     def _publish_again(self, cursor: RelayCursor) -> Steps[bool]:
         yield from self._database.round_trip()
@@ -160,7 +175,7 @@ class Relay:
         self._cursor = cursor._replace(position=position, stream_sequence=sequence)
         return True
 
-    def _follow(self, events: list[UnpublishedEvent]) -> Steps[None]:
+    def _follow(self, events: Sequence[UnpublishedEvent]) -> Steps[None]:
         """Withdraw the work that is in vain, and publish what waits."""
         work = self._broker.work
         ended = [event for event in events if event.must_stop and stops_execution(event)]
@@ -170,12 +185,12 @@ class Relay:
         for event in ended:
             attempt = orjson.loads(event.document)["data"]["attempt"]
             stop_handler(self._world, self._processors, event.task_id, attempt)
-        messages = [work_message(event, event.work) for event in events if event.work is not None]
+        messages = [work_message(event, wanted) for event, wanted in wanted_work(events)]
         for message in messages:
             message_id = message.headers[MESSAGE_ID_HEADER]
             yield from self._world.request(work, partial(work.publish, message.subject, message.payload, message_id))
 
-    def _publish_events(self, cursor: RelayCursor, events: list[UnpublishedEvent]) -> Steps[int]:
+    def _publish_events(self, cursor: RelayCursor, events: Sequence[UnpublishedEvent]) -> Steps[int]:
         stream = self._broker.events
         sequence = cursor.stream_sequence or 0
         # In two parts, because a batch that fails may have been stored in part.

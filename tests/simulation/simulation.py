@@ -5,8 +5,8 @@ from typing import Any
 
 import orjson
 
-from taskmill.task_store.adapters.relay_log import UnpublishedEvent
 from taskmill.task_store.domain.events import LoggedEvent as StoredEvent
+from taskmill.task_store.domain.publication import UnpublishedEvent
 from taskmill.task_store.domain.state import TaskState
 from tests.chaos.checker.history import FaultWindow, History, LoggedEvent
 from tests.simulation.broker import Broker

@@ -8,6 +8,7 @@ from taskmill.contracts.errors import UnavailableError
 from taskmill.runtime.pull import Delivery
 from taskmill.task_store.adapters.report_bundles import read_bundle
 from taskmill.task_store.domain.operations import MakeDue
+from taskmill.task_store.domain.publication import UnpublishedEvent
 from tests.simulation.broker import Broker
 from tests.simulation.database import Database
 from tests.simulation.processor import Processor
@@ -82,8 +83,8 @@ class TaskStore:
             self._credit = 0
             self._pulling.wake()
 
-    def _wake_relays(self) -> None:
-        self._relay.wake()
+    def _wake_relays(self, events: Sequence[UnpublishedEvent]) -> None:
+        self._relay.wake(events)
         for store in self.others:
             self._world.send(store, store._relay.wake)
 

@@ -30,6 +30,7 @@ SIGNS = {
     "dropped duplicates",
     "expired leases",
     "lost work",
+    "not read again",
     "poison",
     "processor drained",
     "processor killed",

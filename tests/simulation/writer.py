@@ -8,7 +8,7 @@ from taskmill.contracts.errors import DatabaseUnavailableError, QueueFullError, 
 from taskmill.contracts.reports import GivenBack, Heartbeat, ReportBundle
 from taskmill.contracts.requests import CancelTask, ProcessTask, UpdateTask
 from taskmill.contracts.status import TaskStatus
-from taskmill.task_store.adapters.task_writer import StaleStateError
+from taskmill.task_store.adapters.task_writer import StaleStateError, committed_events
 from taskmill.task_store.domain.batch import Batch
 from taskmill.task_store.domain.lifecycle import Cause
 from taskmill.task_store.domain.operations import (
@@ -21,6 +21,7 @@ from taskmill.task_store.domain.operations import (
     named_tasks,
     new_tasks,
 )
+from taskmill.task_store.domain.publication import UnpublishedEvent
 from taskmill.task_store.domain.reports import _CAUSES as CAUSES_OF_REPORTS
 from tests.simulation.database import Database
 from tests.simulation.scheduler import Life, Steps
@@ -54,7 +55,7 @@ class Writer:
         world: The run.
         database: Where to.
         life: The store's.
-        on_commit: Called after each commit that wrote events.
+        on_commit: Called after each commit that wrote events, with them.
         on_scheduled: Called with the time at which the first of the tasks is due that a commit scheduled.
     """
 
@@ -65,7 +66,7 @@ class Writer:
         database: Database,
         life: Life,
         *,
-        on_commit: Callable[[], None],
+        on_commit: Callable[[Sequence[UnpublishedEvent]], None],
         on_scheduled: Callable[[datetime], None],
     ) -> None:
         self._name = name
@@ -117,29 +118,30 @@ class Writer:
             yield from self._database.round_trip()
             if not batch.kinds.changed and not any(isinstance(answer, QueueFullError) for answer in answers):
                 try:
-                    self._database.write(batch)
+                    first_position = self._database.write(batch)
                 except StaleStateError:
                     self._world.signs["conflicts"] += 1
                 else:
-                    yield from self._committed(batch)
+                    yield from self._committed(batch, first_position)
                     return answers
         yield from self._database.round_trip()
         self._known_queues.update(self._database.waiting)
         batch = self._database.load(operations, self._known_queues, is_locked=True)
         answers = self._decide(batch, operations)
         self._database.write_names(batch)
-        self._database.write(batch)
-        yield from self._committed(batch)
+        first_position = self._database.write(batch)
+        yield from self._committed(batch, first_position)
         return answers
 
-    def _committed(self, batch: Batch) -> Steps[None]:
+    def _committed(self, batch: Batch, first_position: int) -> Steps[None]:
+        events = committed_events(batch, first_position)
         for event in batch.events:
             self._world.note(self._name, "commits", str(event.task_id)[-4:], f"{event.version}:{event.type}")
         # Whoever dies, or loses the connection, here has written all the same.
         yield from self._database.round_trip()
         self._known_queues.update(self._database.waiting)
         if batch.events:
-            self._on_commit()
+            self._on_commit(events)
         if batch.next_run_at is not None:
             self._on_scheduled(batch.next_run_at)
 

@@ -1,8 +1,9 @@
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import nats
+import orjson
 import pytest
 from structlog.testing import capture_logs
 
@@ -16,10 +17,13 @@ from taskmill.contracts.errors import (
     PayloadTooLargeError,
     RemoteError,
     StoreUnavailableError,
+    TaskmillError,
     TaskNotFoundError,
 )
+from taskmill.runtime.nats_protocol import encode_headers
 from taskmill.runtime.nats_session import NatsSession
-from taskmill.runtime.requests import Reply, RequestClient, RequestServer
+from taskmill.runtime.request_bundles import BUNDLE_HEADER, MAX_BUNDLED_REQUEST_BYTES, MAX_REQUESTS_IN_A_BUNDLE
+from taskmill.runtime.requests import BundleHandler, Reply, RequestClient, RequestServer
 from tests.support.actors import running
 from tests.support.eventually import eventually
 
@@ -35,6 +39,13 @@ def server(session: NatsSession, handler: Handler, *, max_in_flight: int = 100, 
     """A server with one route, `svc.do`."""
     return RequestServer(
         session, "svc", {"svc.do": handler}, group="svc", max_in_flight=max_in_flight, deadline_seconds=deadline
+    )
+
+
+def bundling_server(session: NatsSession, handle_each: BundleHandler) -> RequestServer:
+    """A server whose requests may come in bundles; those that come alone are echoed."""
+    return RequestServer(
+        session, "svc", {"svc.do": echo}, group="svc", max_in_flight=100, bundled={"svc.do": handle_each}
     )
 
 
@@ -316,3 +327,103 @@ async def test_two_servers_share_the_requests(session: NatsSession) -> None:
         await asyncio.gather(*[client(session).request("svc.do", b"") for _ in range(100)])
     assert sum(counts) == 100
     assert all(counts)
+
+
+async def test_requests_of_one_moment_travel_together(session: NatsSession) -> None:
+    """One message there and one back; each gets its own reply, with its headers, or its own error."""
+    seen: list[list[bytes]] = []
+
+    async def each(bodies: Sequence[bytes]) -> list[bytes | Reply | TaskmillError]:
+        seen.append(list(bodies))
+        return [TaskNotFoundError() if body == b"bad" else Reply(body * 2, {"Told": body.decode()}) for body in bodies]
+
+    async with running(bundling_server(session, each)):
+        requests = RequestClient(session, timeout_seconds=10, bundled=["svc.do"])
+        bodies = [b"a", b"", b"bad", b"\xc3\xbc"]
+        replies = await asyncio.gather(*[requests.request("svc.do", body) for body in bodies], return_exceptions=True)
+        assert seen == [bodies]
+        assert replies[0] == Reply(b"aa", {"Told": "a"})
+        assert replies[1] == Reply(b"", {"Told": ""})
+        assert isinstance(replies[2], RemoteError)
+        assert replies[2].problem().code == "task_not_found"
+        assert replies[3] == Reply(b"\xc3\xbc" * 2, {"Told": "ü"})
+        # Alone, too large to share, or with a deadline of its own, it goes as ever.
+        assert (await requests.request("svc.do", b"alone")).body == b"alone"
+        large = b"x" * (MAX_BUNDLED_REQUEST_BYTES + 1)
+        await asyncio.gather(*[requests.request("svc.do", large) for _ in range(2)])
+        await asyncio.gather(*[requests.request("svc.do", b"", timeout_seconds=1) for _ in range(2)])
+        assert len(seen) == 1
+    assert not session.requests._waiting
+
+
+async def test_a_bundle_is_only_so_large(session: NatsSession) -> None:
+    """More requests than that make several, and large replies arrive whole."""
+    seen: list[int] = []
+
+    async def each(bodies: Sequence[bytes]) -> list[bytes | Reply | TaskmillError]:
+        seen.append(len(bodies))
+        return [body * 100 for body in bodies]
+
+    async with running(bundling_server(session, each)):
+        requests = RequestClient(session, timeout_seconds=10, bundled=["svc.do"])
+        bodies = [b"%d" % number * 60 for number in range(1_000, 1_000 + 2 * MAX_REQUESTS_IN_A_BUNDLE + 1)]
+        replies = await asyncio.gather(*[requests.request("svc.do", body) for body in bodies])
+        assert replies == [Reply(body * 100) for body in bodies[:-1]] + [Reply(bodies[-1])]
+    assert seen == [MAX_REQUESTS_IN_A_BUNDLE] * 2
+
+
+async def test_what_ends_a_bundle_ends_each_of_its_requests(session: NatsSession) -> None:
+    """An error of the whole, an answer that does not come, nobody there; and a cancelled request harms no other."""
+    may_answer = asyncio.Event()
+
+    async def each(bodies: Sequence[bytes]) -> list[bytes | Reply | TaskmillError]:
+        await may_answer.wait()
+        if b"lost" in bodies:
+            raise BusUnavailableError
+        return list(bodies)
+
+    requests = RequestClient(session, timeout_seconds=0.3, bundled=["svc.do"])
+
+    async def ends(*bodies: bytes) -> set[type[object]]:
+        sent = [requests.request("svc.do", body) for body in bodies]
+        return {type(reply) for reply in await asyncio.gather(*sent, return_exceptions=True)}
+
+    assert await ends(b"1", b"2") == {StoreUnavailableError}
+    async with running(bundling_server(session, each)):
+        assert await ends(b"1", b"2") == {StoreUnavailableError}
+        may_answer.set()
+        assert await ends(b"lost", b"2") == {RemoteError}
+        may_answer.clear()
+        first, second = (asyncio.create_task(requests.request("svc.do", body)) for body in (b"1", b"2"))
+        await eventually(lambda: session.requests._waiting)
+        first.cancel()
+        may_answer.set()
+        assert (await second).body == b"2"
+
+
+@pytest.mark.parametrize("sizes", ["", "x", "3", "-1,3", "1,2", "1;1"])
+async def test_a_broken_bundle_is_refused(session: NatsSession, sizes: str) -> None:
+    """Nobody is asked what it says."""
+
+    async def each(bodies: Sequence[bytes]) -> list[bytes | Reply | TaskmillError]:
+        raise AssertionError(bodies)
+
+    async with running(bundling_server(session, each)):
+        headers = encode_headers({BUNDLE_HEADER: sizes})
+        answer = await session.requests.request("svc.do.bundle", b"12", timeout_seconds=5, headers=headers)
+        assert orjson.loads(answer.body)["code"] == "invalid_request"
+
+
+@pytest.mark.parametrize("headers", [{BUNDLE_HEADER: "0:1"}, {BUNDLE_HEADER: "0:1,0:x"}, {BUNDLE_HEADER: "0:1,0:9"}])
+async def test_a_broken_reply_to_a_bundle_is_a_fault(session: NatsSession, headers: dict[str, str]) -> None:
+    """Nobody gets what was meant for another."""
+
+    def answer(_subject: bytes, reply: bytes, _body: bytes, _headers: bytes | None) -> None:
+        session.publish(reply.decode(), b"12", headers=headers)
+
+    subscription = session.subscribe("svc.do.bundle", answer)
+    await session.flush()
+    requests = RequestClient(session, timeout_seconds=5, bundled=["svc.do"])
+    replies = await asyncio.gather(*[requests.request("svc.do", b"") for _ in range(2)], return_exceptions=True)
+    assert [type(reply) for reply in replies] == [InternalError, InternalError]
+    session.unsubscribe(subscription)

@@ -120,7 +120,7 @@ async def opened(database_url: str) -> AsyncIterator[Store]:
         max_queued_tasks=10_000,
         now=utc_now,
         random=no_jitter,
-        on_commit=lambda: None,
+        on_commit=lambda _: None,
         on_scheduled=lambda _: None,
         on_bulk_operation=lambda: None,
     )

@@ -1,3 +1,4 @@
+import asyncio
 from typing import Any
 
 import orjson
@@ -6,8 +7,9 @@ import pytest
 from taskmill.contracts import registry
 from taskmill.contracts.errors import RemoteError
 from taskmill.contracts.limits import MAX_BATCH_TASKS, MAX_BODY_BYTES, MAX_PAYLOAD_BYTES, MAX_RESULT_BYTES
-from taskmill.contracts.requests import EditableTask
+from taskmill.contracts.requests import REPLAYED_HEADER, EditableTask
 from taskmill.contracts.work import WorkItem
+from taskmill.runtime.requests import Reply, RequestClient
 from tests.support.task_store import StoreClient, new_id, report
 
 RICH: dict[str, Any] = {
@@ -50,6 +52,32 @@ async def test_an_id_is_used_once(store: StoreClient) -> None:
     await store.ask(registry.DELETE, id=task["id"])
     assert await store.refusal(registry.CREATE, id=task["id"], title="again") == "task_exists"
     assert await store.event_types(task["id"]) == ["created", "deleted"]
+
+
+async def test_requests_that_come_together_are_answered_each(store: StoreClient) -> None:
+    """What one of them gets does not depend on the others, whether it is refused or repeated."""
+    first, second = new_id(), new_id()
+    key = {"key": "k", "fingerprint": "f" * 64}
+    bodies = [
+        orjson.dumps({"id": first, "title": "a", "process": True}),
+        b"{",
+        orjson.dumps({"id": first, "title": "b"}),
+        orjson.dumps({"id": new_id(), "title": ""}),
+        orjson.dumps({"id": second, "title": "c", "idempotency": key}),
+        orjson.dumps({"id": new_id(), "title": "c", "idempotency": key}),
+    ]
+    requests = RequestClient(store.session, timeout_seconds=4, bundled=[registry.CREATE.subject])
+    sent = [requests.request(registry.CREATE.subject, body) for body in bodies]
+    replies = await asyncio.gather(*sent, return_exceptions=True)
+    found = [
+        reply.problem().code if isinstance(reply, RemoteError) else orjson.loads(reply.body)["id"]
+        for reply in replies
+        if not isinstance(reply, BaseException) or isinstance(reply, RemoteError)
+    ]
+    assert found == [first, "invalid_json", "task_exists", "invalid_request", second, second]
+    assert isinstance(replies[5], Reply)
+    assert replies[5].headers == {REPLAYED_HEADER: "true"}
+    assert [message.position for message in await store.published(3)] == [1, 2, 3]
 
 
 async def test_many_are_created_at_once(store: StoreClient) -> None:

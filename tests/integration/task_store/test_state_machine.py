@@ -1,7 +1,7 @@
 """The store as a state machine: whatever clients, processors and time do, PostgreSQL holds what the lifecycle says."""
 
 import asyncio
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import count
 from typing import Any, NamedTuple, TypeVar
@@ -14,17 +14,19 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from taskmill.contracts.errors import RequestError, TaskNotFoundError
+from taskmill.contracts.errors import RequestError, TaskmillError, TaskNotFoundError
 from taskmill.contracts.reports import ReportBundle
 from taskmill.contracts.status import TaskStatus
 from taskmill.task_store import use_cases
 from taskmill.task_store.adapters.bulk_operation_rows import BulkOperationRows
 from taskmill.task_store.adapters.database import Lane
 from taskmill.task_store.adapters.processor_rows import ProcessorRows
+from taskmill.task_store.adapters.relay_log import RelayLog
 from taskmill.task_store.adapters.task_lists import LIST_TIMEOUT_SECONDS, TaskLists, list_engine
 from taskmill.task_store.adapters.task_reader import TaskReader
 from taskmill.task_store.adapters.task_writer import TaskWriter
 from taskmill.task_store.domain.operations import Answer, ExpireCancellations, MakeDue, Operation, Redispatch
+from taskmill.task_store.domain.publication import UnpublishedEvent
 from taskmill.task_store.domain.state import TaskState
 from taskmill.task_store.use_cases import Store
 from tests.support.folded_task import FoldedTask
@@ -70,18 +72,40 @@ class Clock:
 
 
 class TurnTaking:
-    """Writes through two stores that share a database, in turns: what one remembers, the other has changed."""
+    """Writes through two stores that share a database, in turns: what one remembers, the other has changed.
 
-    def __init__(self, writers: list[TaskWriter]) -> None:
+    What a writer says of its commit must be what the relay would read; `said` counts how often that was compared.
+    """
+
+    def __init__(self, writers: list[TaskWriter], log: RelayLog, committed: list[Sequence[UnpublishedEvent]]) -> None:
+        self.said = 0
         self._writers = writers
+        self._log = log
+        self._committed = committed
         self._turn = count()
 
     async def ask(self, message: Operation) -> Answer:
         """Apply an operation at once."""
-        (answer,) = await self._writers[next(self._turn) % len(self._writers)].apply([message])
-        if isinstance(answer, RequestError):
+        (answer,) = await self.ask_each([message])
+        if isinstance(answer, TaskmillError):
             raise answer
         return answer
+
+    async def ask_each(self, messages: Sequence[Operation]) -> Sequence[Answer | TaskmillError]:
+        """Apply operations at once."""
+        answers = await self._writers[next(self._turn) % len(self._writers)].apply(messages)
+        while self._committed:
+            if said := self._committed.pop():
+                read = await self._log.unpublished(said[0].position - 1, limit=1_000, max_bytes=1_000_000)
+                assert [_comparable(event) for event in said] == [_comparable(event) for event in read.events]
+                self.said += 1
+        return answers
+
+
+def _comparable(event: UnpublishedEvent) -> UnpublishedEvent:
+    """The same event, with the labels as values: `jsonb` does not keep their text."""
+    work = event.work
+    return event if work is None else event._replace(work=work._replace(labels=orjson.loads(work.labels)))
 
 
 class Bench(NamedTuple):
@@ -101,7 +125,8 @@ def bench(database_url: str) -> Iterator[Bench]:
     """A store on a database of its own."""
     with asyncio.Runner() as runner:
         clock = Clock()
-        lanes = [Lane(database_url, f"writer {number}") for number in range(2)]
+        lanes = [Lane(database_url, f"lane {number}") for number in range(3)]
+        committed: list[Sequence[UnpublishedEvent]] = []
         pool = runner.run(_pool(database_url))
         engine = list_engine(database_url, "lists", timeout_seconds=LIST_TIMEOUT_SECONDS)
         writers = [
@@ -112,17 +137,17 @@ def bench(database_url: str) -> Iterator[Bench]:
                 max_queued_tasks=1_000,
                 now=clock,
                 random=no_jitter,
-                on_commit=lambda: None,
+                on_commit=committed.append,
                 on_scheduled=lambda _: None,
                 on_bulk_operation=lambda: None,
             )
-            for lane in lanes
+            for lane in lanes[:2]
         ]
         reader = TaskReader(pool)
-        store = Store(
-            TurnTaking(writers), reader, TaskLists(engine), ProcessorRows(pool), BulkOperationRows(pool), clock
-        )
+        writes = TurnTaking(writers, RelayLog(lanes[2], lanes[2]), committed)
+        store = Store(writes, reader, TaskLists(engine), ProcessorRows(pool), BulkOperationRows(pool), clock)
         yield Bench(runner, store, clock)
+        assert writes.said
         for lane in lanes:
             runner.run(lane.close())
         runner.run(pool.close())

@@ -267,3 +267,24 @@ async def test_stop_before_run() -> None:
     box.stop()
     async with asyncio.timeout(1):
         await box.run(lambda: None)
+
+
+async def test_several_are_asked_at_once() -> None:
+    """Each gets its own answer, and what fails, or finds no room, does not harm the others."""
+    ledger = Ledger()
+    async with running(mailbox(ledger.handle, capacity=3)) as box:
+        answers = await box.ask_each([1, -1, 2, 3])
+        assert [type(answer) for answer in answers] == [int, TaskNotFoundError, int, OverloadedError]
+        assert (answers[0], answers[2]) == (10, 20)
+        assert await box.ask_each([]) == []
+    assert ledger.batches == [[1, -1, 2]]
+
+
+async def test_several_that_wait_too_long() -> None:
+    """They have the same end as one."""
+    ledger = Ledger()
+    ledger.may_go_on.clear()
+    async with running(mailbox(ledger.handle, deadline_seconds=0.05)) as box:
+        answers = await box.ask_each([1, 2])
+        assert [type(answer) for answer in answers] == [OverloadedError, OverloadedError]
+        ledger.may_go_on.set()

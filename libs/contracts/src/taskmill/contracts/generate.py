@@ -11,10 +11,10 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from taskmill.contracts import streams
+from taskmill.contracts import streams, subjects
 from taskmill.contracts.errors import error_codes
 from taskmill.contracts.events import EVENT_DATA
-from taskmill.contracts.registry import COMMANDS, MESSAGES, message_models
+from taskmill.contracts.registry import BUNDLED, COMMANDS, MESSAGES, message_models
 from taskmill.contracts.reports import ReportBundle
 
 SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -64,6 +64,10 @@ def messages_page() -> str:
                 for command in COMMANDS
             ],
         ),
+        "Requests of one moment may travel together, as a bundle, to "
+        f"`{', '.join(subjects.bundle(command.subject) for command in BUNDLED)}`. The bodies follow one another; the "
+        "header `Taskmill-Bundle` tells their sizes in bytes (`512,498`). The reply has a part for each request, in "
+        "their order: the header block of its reply, often empty, and the body (`0:640,87:212`).",
         "## Published messages",
         _table(
             ["subject", "model", "from", "to", "what it is"],

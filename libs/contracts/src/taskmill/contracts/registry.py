@@ -47,6 +47,10 @@ COMMANDS = (
 )
 
 
+BUNDLED = (CREATE,)
+"""Those whose requests may also travel in bundles."""
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """A message that is published, not answered."""

@@ -24,6 +24,11 @@ def command(verb: str) -> str:
     return f"{PREFIX}.cmd.{verb}"
 
 
+def bundle(command_subject: str) -> str:
+    """Where requests of one subject go that travel together, such as `tasks.v1.cmd.create.bundle`."""
+    return f"{command_subject}.bundle"
+
+
 def work(queue: str, priority: Priority, kind: str, task_id: UUID) -> str:
     """The subject of a task's work item. A task has one, so that a new dispatch replaces the old."""
     return f"{PREFIX}.work.{queue}.{priority.value}.{kind}.{task_id}"

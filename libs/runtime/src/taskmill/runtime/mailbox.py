@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Generic, TypeVar
 
 import structlog
@@ -94,6 +95,25 @@ class BatchingMailbox(Actor, Generic[M, R]):
         if not self.offer(message, settle):
             raise OverloadedError
         return await future
+
+    async def ask_each(self, messages: Sequence[M]) -> list[R | TaskmillError]:
+        """Send messages and wait for all answers, errors among them; one for which there is no room is overloaded."""
+        answers: list[R | TaskmillError] = [OverloadedError() for _ in messages]
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        open_answers = 0
+
+        def settle(index: int, answer: R | TaskmillError) -> None:
+            nonlocal open_answers
+            answers[index] = answer
+            open_answers -= 1
+            if not open_answers and not future.done():
+                future.set_result(None)
+
+        for index, message in enumerate(messages):
+            open_answers += self.offer(message, partial(settle, index))
+        if open_answers:
+            await future
+        return answers
 
     def offer(self, message: M, on_done: Callable[[R | TaskmillError], None]) -> bool:
         """Send a message and have a function called with its answer, which saves a future on hot paths.

@@ -5,8 +5,7 @@ the body. A large reply is deflated, with the header `Content-Encoding: deflate`
 """
 
 import asyncio
-import zlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from types import MappingProxyType
@@ -15,9 +14,11 @@ from typing import NamedTuple
 import structlog
 from pydantic import ValidationError
 
+from taskmill.contracts import subjects
 from taskmill.contracts.errors import (
     BusUnavailableError,
     InternalError,
+    InvalidRequestError,
     OverloadedError,
     PayloadTooLargeError,
     Problem,
@@ -26,20 +27,17 @@ from taskmill.contracts.errors import (
     TaskmillError,
 )
 from taskmill.runtime.actor import Actor, is_set_within
+from taskmill.runtime.deflation import DEFLATE, DEFLATE_ABOVE_BYTES, ENCODING_HEADER, deflate, inflate
 from taskmill.runtime.failpoint import failpoint
-from taskmill.runtime.nats_protocol import decode_headers
+from taskmill.runtime.nats_protocol import NO_HEADERS, decode_headers, encode_headers
 from taskmill.runtime.nats_session import NatsSession
+from taskmill.runtime.request_bundles import Part, RequestBundler, read_requests, write_replies
 from taskmill.runtime.request_mux import NoRespondersError
 
 _log = structlog.get_logger(__name__)
 
-DEFLATE_ABOVE_BYTES = 512 * 1024
-MAX_INFLATED_BYTES = 64 * 1024 * 1024
-
 _ERROR_HEADER = "Nats-Service-Error"
 _ERROR_CODE_HEADER = "Nats-Service-Error-Code"
-_ENCODING_HEADER = "Content-Encoding"
-_DEFLATE = "deflate"
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -58,6 +56,9 @@ class Reply(NamedTuple):
 Handler = Callable[[bytes], Awaitable[bytes | Reply]]
 """Takes the body of a request and returns its reply, or just its body; a `TaskmillError` becomes an error reply."""
 
+BundleHandler = Callable[[Sequence[bytes]], Awaitable[Sequence[bytes | Reply | TaskmillError]]]
+"""Takes the bodies of the requests of a bundle, and returns what each is answered with."""
+
 
 class RequestClient:
     """Sends requests to other services.
@@ -65,11 +66,15 @@ class RequestClient:
     Args:
         session: The connection.
         timeout_seconds: How long each request may take.
+        bundled: Subjects whose requests travel together when they are made in the same moment.
     """
 
-    def __init__(self, session: NatsSession, *, timeout_seconds: float) -> None:
+    def __init__(self, session: NatsSession, *, timeout_seconds: float, bundled: Iterable[str] = ()) -> None:
         self._requests = session.requests
         self._timeout_seconds = timeout_seconds
+        self._bundlers = {
+            subject: RequestBundler(session.requests, subject, timeout_seconds=timeout_seconds) for subject in bundled
+        }
 
     async def request(self, subject: str, body: bytes, *, timeout_seconds: float | None = None) -> Reply:
         """Send a request and return its reply.
@@ -87,18 +92,21 @@ class RequestClient:
             RemoteError: The service answered with an error.
             PayloadTooLargeError: The request is larger than NATS takes.
         """
-        if timeout_seconds is None:
-            timeout_seconds = self._timeout_seconds
+        bundler = self._bundlers.get(subject) if timeout_seconds is None else None
         try:
-            answer = await self._requests.request(subject, body, timeout_seconds=timeout_seconds)
+            if bundler is not None:
+                answer = await bundler.request(body)
+            else:
+                timeout_seconds = self._timeout_seconds if timeout_seconds is None else timeout_seconds
+                answer = await self._requests.request(subject, body, timeout_seconds=timeout_seconds)
         except (NoRespondersError, TimeoutError):
             raise StoreUnavailableError from None
         return Reply(answer.body) if answer.headers is None else _read(answer.body, decode_headers(answer.headers))
 
 
 def _read(body: bytes, headers: dict[str, str]) -> Reply:
-    if headers.pop(_ENCODING_HEADER, None) == _DEFLATE:
-        body = _inflate(body)
+    if headers.pop(ENCODING_HEADER, None) == DEFLATE:
+        body = inflate(body)
     if _ERROR_CODE_HEADER not in headers:
         return Reply(body, headers)
     try:
@@ -106,17 +114,6 @@ def _read(body: bytes, headers: dict[str, str]) -> Reply:
     except ValidationError:
         raise InternalError from None
     raise RemoteError(problem)
-
-
-def _inflate(body: bytes) -> bytes:
-    inflater = zlib.decompressobj()
-    try:
-        inflated = inflater.decompress(body, MAX_INFLATED_BYTES)
-    except zlib.error:
-        raise InternalError from None
-    if not inflater.eof:
-        raise InternalError
-    return inflated
 
 
 class RequestServer(Actor):
@@ -130,6 +127,7 @@ class RequestServer(Actor):
         max_in_flight: Requests beyond it are answered with `overloaded` at once.
         deadline_seconds: A handler that takes longer is cancelled within a second, and the request answered with
             `overloaded`.
+        bundled: The handlers of those subjects whose requests may come in bundles, too.
     """
 
     def __init__(
@@ -141,10 +139,12 @@ class RequestServer(Actor):
         group: str,
         max_in_flight: int,
         deadline_seconds: float = 10,
+        bundled: Mapping[str, BundleHandler] = MappingProxyType({}),
     ) -> None:
         self.name = name
         self._session = session
         self._routes = routes
+        self._bundled = bundled
         self._group = group
         self._max_in_flight = max_in_flight
         self._deadline_seconds = deadline_seconds
@@ -162,6 +162,10 @@ class RequestServer(Actor):
             self._session.subscribe(subject, partial(self._on_request, handler), queue=self._group)
             for subject, handler in self._routes.items()
         ]
+        subscriptions += [
+            self._session.subscribe(subjects.bundle(subject), partial(self._on_bundle, handler), queue=self._group)
+            for subject, handler in self._bundled.items()
+        ]
         try:
             # Ready only when the server knows the subscriptions, or a request sent now would find nobody.
             await self._session.flush()
@@ -178,19 +182,33 @@ class RequestServer(Actor):
                 task.cancel()
 
     def _on_request(self, handler: Handler, _subject: bytes, reply: bytes, body: bytes, _headers: bytes | None) -> None:
-        if not reply:
-            return
+        if reply:
+            self._begin(reply.decode(), lambda: handler(body))
+
+    def _on_bundle(
+        self, handler: BundleHandler, _subject: bytes, reply: bytes, body: bytes, headers: bytes | None
+    ) -> None:
+        if reply:
+            self._begin(reply.decode(), lambda: self._answer_bundle(handler, body, headers))
+
+    def _begin(self, reply: str, handle: Callable[[], Awaitable[bytes | Reply]]) -> None:
         if len(self._in_flight) >= self._max_in_flight:
-            self._answer_error(reply.decode(), OverloadedError())
+            self._answer_error(reply, OverloadedError())
             return
         loop = asyncio.get_running_loop()
-        task = loop.create_task(self._answer(handler, reply.decode(), body))
+        task = loop.create_task(self._answer(handle, reply))
         self._in_flight[task] = loop.time()
         task.add_done_callback(self._in_flight.pop)
 
-    async def _answer(self, handler: Handler, reply: str, body: bytes) -> None:
+    async def _answer_bundle(self, handler: BundleHandler, body: bytes, headers: bytes | None) -> Reply:
+        requests = read_requests(body, headers)
+        if requests is None:
+            raise InvalidRequestError
+        return Reply(*write_replies([_part(answer) for answer in await handler(requests)]))
+
+    async def _answer(self, handle: Callable[[], Awaitable[bytes | Reply]], reply: str) -> None:
         try:
-            answer = await handler(body)
+            answer = await handle()
         except TaskmillError as error:
             self._answer_error(reply, error)
         except asyncio.CancelledError:
@@ -205,7 +223,7 @@ class RequestServer(Actor):
 
     def _answer_with(self, reply: str, body: bytes, headers: Mapping[str, str]) -> None:
         if len(body) > DEFLATE_ABOVE_BYTES:
-            body, headers = zlib.compress(body, 1), {**headers, _ENCODING_HEADER: _DEFLATE}
+            body, headers = deflate(body), {**headers, ENCODING_HEADER: DEFLATE}
         try:
             self._session.publish(reply, body, headers=headers)
         except PayloadTooLargeError:
@@ -215,15 +233,11 @@ class RequestServer(Actor):
             _log.warning("request.unanswered", server=self.name)
 
     def _answer_error(self, reply: str, error: TaskmillError) -> None:
-        problem = error.problem()
-        headers = {
-            _ERROR_HEADER: problem.detail.replace("\r", " ").replace("\n", " "),
-            _ERROR_CODE_HEADER: problem.code,
-        }
+        body, headers = _error_reply(error)
         try:
-            self._session.publish(reply, problem.model_dump_json().encode(), headers=headers)
+            self._session.publish(reply, body, headers=headers)
         except (TaskmillError, ValueError):
-            _log.warning("request.unanswered", server=self.name, code=problem.code)
+            _log.warning("request.unanswered", server=self.name, code=error.code)
 
     def _cancel_overdue(self) -> None:
         latest_start = asyncio.get_running_loop().time() - self._deadline_seconds
@@ -238,3 +252,19 @@ class RequestServer(Actor):
             self._cancel_overdue()
         with suppress(BusUnavailableError):
             await self._session.flush()
+
+
+def _part(answer: bytes | Reply | TaskmillError) -> Part:
+    if isinstance(answer, bytes):
+        return Part(NO_HEADERS, answer)
+    body, headers = _error_reply(answer) if isinstance(answer, TaskmillError) else answer
+    return Part(encode_headers(headers), body)
+
+
+def _error_reply(error: TaskmillError) -> Reply:
+    problem = error.problem()
+    headers = {
+        _ERROR_HEADER: problem.detail.replace("\r", " ").replace("\n", " "),
+        _ERROR_CODE_HEADER: problem.code,
+    }
+    return Reply(problem.model_dump_json().encode(), headers)

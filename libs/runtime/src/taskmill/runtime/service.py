@@ -1,6 +1,7 @@
 """The entry of a service's process."""
 
 import asyncio
+import gc
 import sys
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -13,6 +14,10 @@ from taskmill.runtime.supervisor import StartError, Supervisor
 from taskmill.runtime.telemetry import configure_logging
 
 _log = structlog.get_logger(__name__)
+
+OBJECTS_BEFORE_COLLECTION = 10_000
+"""A batch makes thousands of objects and drops them all. With Python's own 700 the collector looked through those of
+half a batch dozens of times, which was a quarter of the task store's CPU time."""
 
 EXIT_DRAINED = 0
 EXIT_START_FAILED = 1
@@ -44,6 +49,7 @@ def run_service(
         sys.stderr.write(f"{error}\n")
         return EXIT_BAD_SETTINGS
     configure_logging(service, settings)
+    gc.set_threshold(OBJECTS_BEFORE_COLLECTION)
 
     async def serve() -> None:
         supervisor = await build(settings)

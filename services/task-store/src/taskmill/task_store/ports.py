@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import NamedTuple, Protocol
 from uuid import UUID
 
+from taskmill.contracts.errors import TaskmillError
 from taskmill.contracts.requests import ListTasks
 from taskmill.task_store.domain.bulk_operations import BulkOperationState
 from taskmill.task_store.domain.cursors import ListPosition
@@ -38,6 +39,13 @@ class Writes(Protocol):
             RequestError: It is refused.
             UnavailableError: The database is away, or too much waits; it may have been applied all the same.
         """
+
+
+class RequestWrites(Writes, Protocol):
+    """The same for requests, of which several may come together."""
+
+    async def ask_each(self, messages: Sequence[Operation]) -> Sequence[Answer | TaskmillError]:
+        """Apply operations, each for itself; what `ask` would raise is among the answers."""
 
 
 class Reads(Protocol):

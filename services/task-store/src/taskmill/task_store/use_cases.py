@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pydantic import TypeAdapter
 
 from taskmill.contracts.bulk_operations import GetBulkOperation, StartBulkOperation
+from taskmill.contracts.errors import TaskmillError
 from taskmill.contracts.json_text import read_json
 from taskmill.contracts.requests import (
     REPLAYED_HEADER,
@@ -50,7 +51,7 @@ from taskmill.task_store.domain.documents import (
 from taskmill.task_store.domain.operations import Answer, KeyedReply
 from taskmill.task_store.domain.state import TaskState
 from taskmill.task_store.domain.waiting import Service, waiting_for, waits_for_processors
-from taskmill.task_store.ports import BulkOperationReads, Lists, Processors, Reads, Writes
+from taskmill.task_store.ports import BulkOperationReads, Lists, Processors, Reads, RequestWrites
 
 # A `CreateTasks` weighs as much as a thousand other requests: so many at most stand in one batch of the mailbox.
 MAX_LARGE_REQUESTS_AT_ONCE = 4
@@ -76,7 +77,7 @@ _REPLAYED = {REPLAYED_HEADER: "true"}
 class Store:
     """What the use cases work on."""
 
-    writes: Writes
+    writes: RequestWrites
     reads: Reads
     lists: Lists
     processors: Processors
@@ -91,6 +92,19 @@ async def create_task(store: Store, body: bytes) -> bytes | Reply:
     Raises `TaskExistsError`, `TooManyQueuesError`, `QueueFullError`, `IdempotencyKeyReusedError`.
     """
     return _task_reply(await store.writes.ask(read_json(_CREATE, body)))
+
+
+async def create_each_task(store: Store, bodies: Sequence[bytes]) -> Sequence[bytes | Reply | TaskmillError]:
+    """What `create_task` does, for requests that came together; each is answered for itself."""
+    requests: list[CreateTask] = []
+    refusals: dict[int, TaskmillError] = {}
+    for index, body in enumerate(bodies):
+        try:
+            requests.append(read_json(_CREATE, body))
+        except TaskmillError as refusal:
+            refusals[index] = refusal
+    answers = iter(await store.writes.ask_each(requests))
+    return [refusals[index] if index in refusals else _told(next(answers)) for index in range(len(bodies))]
 
 
 async def create_tasks(store: Store, body: bytes) -> bytes | Reply:
@@ -190,6 +204,10 @@ async def check_health(store: Store, body: bytes) -> bytes:
     read_json(_HEALTH, body)
     postgresql = ComponentState.UP if await store.reads.is_reachable() else ComponentState.DOWN
     return StoreHealth(postgresql=postgresql).model_dump_json().encode()
+
+
+def _told(answer: Answer | TaskmillError) -> bytes | Reply | TaskmillError:
+    return answer if isinstance(answer, TaskmillError) else _task_reply(answer)
 
 
 def _task_reply(answer: Answer) -> bytes | Reply:

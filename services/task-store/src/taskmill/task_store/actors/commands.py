@@ -44,4 +44,5 @@ def commands(session: NatsSession, store: Store, *, deadline_seconds: float) -> 
         group=QUEUE_GROUP,
         max_in_flight=MAX_IN_FLIGHT,
         deadline_seconds=deadline_seconds,
+        bundled={registry.CREATE.subject: partial(use_cases.create_each_task, store)},
     )

@@ -1,7 +1,7 @@
 """Publishes the event log, and the work that it asks for."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 import structlog
@@ -16,8 +16,9 @@ from taskmill.runtime.jetstream_api import JetStreamError
 from taskmill.runtime.leadership import Leadership
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.task_store.adapters.event_stream import EventStream
-from taskmill.task_store.adapters.relay_log import RelayCursor, RelayLog, UnpublishedEvent
+from taskmill.task_store.adapters.relay_log import RelayCursor, RelayLog
 from taskmill.task_store.adapters.work_stream import WorkStream
+from taskmill.task_store.domain.publication import CommittedEvents, LogSlice, UnpublishedEvent
 
 _log = structlog.get_logger(__name__)
 
@@ -76,6 +77,7 @@ class Relay(Actor):
         self._work = work
         self._kept_for = kept_for
         self._now = now
+        self._committed = CommittedEvents()
         self._cursor: RelayCursor | None = None
         self._saved: RelayCursor | None = None
         self._saved_at = 0.0
@@ -84,11 +86,17 @@ class Relay(Actor):
         self._stop_requested = asyncio.Event()
         session.on_reconnect(self._doubt_stream)
 
-    def wake(self) -> None:
-        """Say that events were committed: to this relay, or to that of the store that leads."""
+    def wake(self, events: Sequence[UnpublishedEvent] = ()) -> None:
+        """Say that events were committed: to this relay, or to that of the store that leads.
+
+        Args:
+            events: These, if they are known, so that they need not be read.
+        """
         if self._leadership.is_leader:
+            self._committed.add(events)
             self._woken.set()
             return
+        self._committed.clear()
         try:
             self._session.publish(subjects.RELAY_WAKE_SUBJECT, b"")
         except BusUnavailableError:
@@ -162,15 +170,19 @@ class Relay(Actor):
         return self._cursor
 
     async def _publish_new(self, cursor: RelayCursor) -> bool:
-        events, has_more = await self._log.unpublished(
-            cursor.position, limit=MAX_EVENTS_AT_ONCE, max_bytes=MAX_BYTES_AT_ONCE
-        )
+        events, has_more = await self._unpublished(cursor.position)
         if events:
             await self._follow(events)
             sequence = await self._publish_events(cursor, events)
             position = events[-1].position
             self._cursor = cursor._replace(position=position, work_position=position, stream_sequence=sequence)
         return has_more
+
+    async def _unpublished(self, position: int) -> LogSlice:
+        known = self._committed.behind(position, limit=MAX_EVENTS_AT_ONCE, max_characters=MAX_BYTES_AT_ONCE)
+        if known is not None:
+            return known
+        return await self._log.unpublished(position, limit=MAX_EVENTS_AT_ONCE, max_bytes=MAX_BYTES_AT_ONCE)
 
     async def _publish_again(self, cursor: RelayCursor) -> bool:
         """Publish lost events again, and meanwhile the work of new ones, whose turn comes later."""
@@ -189,11 +201,11 @@ class Relay(Actor):
             _log.info("relay.events_repaired", position=position)
         return True
 
-    async def _follow(self, events: list[UnpublishedEvent]) -> None:
+    async def _follow(self, events: Sequence[UnpublishedEvent]) -> None:
         await self._work.follow(events)
         failpoint("relay.work_published")
 
-    async def _publish_events(self, cursor: RelayCursor, events: list[UnpublishedEvent]) -> int:
+    async def _publish_events(self, cursor: RelayCursor, events: Sequence[UnpublishedEvent]) -> int:
         sequence = await self._events.publish(events, last_sequence=cursor.stream_sequence or 0)
         failpoint("relay.events_published")
         return sequence

@@ -16,7 +16,7 @@ from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.outbound import OutboundMessage
 from taskmill.runtime.publisher import Publisher
 from taskmill.runtime.stream_state import StreamState, stream_state
-from taskmill.task_store.adapters.relay_log import UnpublishedEvent
+from taskmill.task_store.domain.publication import UnpublishedEvent
 
 
 class EventStream:

@@ -2,7 +2,6 @@
 
 from datetime import datetime
 from typing import NamedTuple
-from uuid import UUID
 
 from asyncpg import Record
 
@@ -10,43 +9,11 @@ from taskmill.contracts.events import EventType
 from taskmill.contracts.status import Priority
 from taskmill.task_store.adapters import relay_statements
 from taskmill.task_store.adapters.database import Lane
+from taskmill.task_store.domain.publication import LogSlice, UnpublishedEvent, WaitingWork
 
 # Calling an enumeration costs ten times as much as a look-up.
 _PRIORITIES = {priority.value: priority for priority in Priority}
 _EVENT_TYPES = {event_type.value: event_type for event_type in EventType}
-
-
-class WaitingWork(NamedTuple):
-    """What a work item is made of: a task that still waits for the dispatch that an event asks for."""
-
-    run: int
-    attempt: int
-    dispatch: int
-    attempt_limit: int
-    crashes: int
-    timeout_seconds: float | None
-    title: str
-    queue: str
-    priority: Priority
-    labels: str
-    """JSON text."""
-    payload: str
-    """JSON text."""
-
-
-class UnpublishedEvent(NamedTuple):
-    """An event behind the relay's cursor, with what is to be done beside publishing it."""
-
-    position: int
-    task_id: UUID
-    version: int
-    type: EventType
-    kind: str
-    document: str
-    must_stop: bool
-    """The event ends a run, or asks to, and no other has begun: an execution that goes on all the same is in vain."""
-    work: WaitingWork | None
-    """The work to publish for it."""
 
 
 class RelayCursor(NamedTuple):
@@ -60,14 +27,6 @@ class RelayCursor(NamedTuple):
     """When the stream that holds the events was created; None: the relay has not seen it yet."""
     stream_sequence: int | None
     """Where in that stream the newest event is."""
-
-
-class LogSlice(NamedTuple):
-    """Some of the log, in order."""
-
-    events: list[UnpublishedEvent]
-    has_more: bool
-    """Whether more may follow."""
 
 
 class RelayLog:

@@ -152,14 +152,16 @@ WITH event_log AS MATERIALIZED (
     SELECT {_values(EVENT_COLUMNS)}
     FROM event_log, unnest({_arrays(7, EVENT_COLUMNS)}) WITH ORDINALITY AS new ({_names(EVENT_COLUMNS)}, ordinal)
     ORDER BY new.ordinal
+    RETURNING position
 )
 SELECT 1 / ((SELECT count(*) FROM changed) + (SELECT count(*) FROM deleted) + (SELECT count(*) FROM counted)
-    = $6::bigint)::integer, (SELECT json_object_agg(name, waiting) FROM counted)
+    = $6::bigint)::integer, (SELECT json_object_agg(name, waiting) FROM counted), (SELECT min(position) FROM logged)
 """  # noqa: S608
 
 
 WRITE = _write_statement(with_keys=False)
-"""Writes what a batch decided of tasks, and returns how many wait now in the queues where that changed.
+"""Writes what a batch decided of tasks. Returns how many wait now in the queues where that changed, and where in the
+log the first event is; the others follow it one by one.
 
 `$6` is how many rows of tasks and queues are to be updated or deleted. If there are fewer, because a task is no longer
 as it was read, or a queue has no room, the statement undoes itself: dividing by zero is how SQL does that without a

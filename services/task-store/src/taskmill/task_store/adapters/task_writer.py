@@ -7,6 +7,7 @@ lock, load, decide, write, commit.
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import cast
 from uuid import UUID
 
 import orjson
@@ -36,6 +37,7 @@ from taskmill.task_store.domain.operations import (
     new_tasks,
     wants_documents,
 )
+from taskmill.task_store.domain.publication import PayloadNotReadError, UnpublishedEvent, unpublished_events
 from taskmill.task_store.domain.queues import QueueBook
 from taskmill.task_store.domain.runs import RunRules
 from taskmill.task_store.domain.waiting import Service
@@ -60,7 +62,7 @@ class TaskWriter:
         max_queued_tasks: How many tasks may wait in each queue.
         now: The clock.
         random: Returns a number from 0 to 1, for the jitter of retries.
-        on_commit: Called after each commit that wrote events.
+        on_commit: Called after each commit that wrote events, with them, or with none if more than them is to be read.
         on_scheduled: Called after a commit with the time at which the first of the tasks that it scheduled is due.
         on_bulk_operation: Called after a commit that began bulk operations.
     """
@@ -74,7 +76,7 @@ class TaskWriter:
         max_queued_tasks: int,
         now: Clock,
         random: Callable[[], float],
-        on_commit: Callable[[], None],
+        on_commit: Callable[[Sequence[UnpublishedEvent]], None],
         on_scheduled: Callable[[datetime], None],
         on_bulk_operation: Callable[[], None],
     ) -> None:
@@ -128,8 +130,8 @@ class TaskWriter:
         if batch.kinds.changed or any(isinstance(answer, QueueFullError) for answer in answers):
             # Kinds are written under the lock only; and another store may have made room in a queue.
             raise StaleStateError
-        await self._write(connection, batch)
-        self._committed(batch)
+        first_position = await self._write(connection, batch)
+        self._committed(batch, first_position)
         return answers
 
     async def _apply_locked(
@@ -144,11 +146,11 @@ class TaskWriter:
         answers = _decide(batch, operations)
         await _write_rare(connection, batch)
         try:
-            await self._write(connection, batch)
+            first_position = await self._write(connection, batch)
         except StaleStateError as error:
             raise DatabaseUnavailableError("A task was changed outside of Taskmill at the same moment.") from error
         await connection.execute("COMMIT")
-        self._committed(batch)
+        self._committed(batch, first_position)
         return answers
 
     async def _load(
@@ -182,13 +184,14 @@ class TaskWriter:
             for operation in operations
         )
 
-    async def _write(self, connection: "Connection[Record]", batch: Batch) -> None:
+    async def _write(self, connection: "Connection[Record]", batch: Batch) -> int | None:
+        """Write what was decided; return the position of the first event in the log, if there are events."""
         failpoint("store.before_commit")
         changed, deleted, counted, keys = batch.changed, batch.deleted, batch.queues.changes, batch.keys.added
         if not (batch.events or changed or keys):
-            return
+            return None
         try:
-            waiting = await connection.fetchval(
+            row = await connection.fetchrow(
                 statements.WRITE_WITH_KEYS if keys else statements.WRITE,
                 json_rows(state._asdict() for state in batch.created),
                 json_rows({**state._asdict(), "read_version": version} for version, state in changed),
@@ -198,22 +201,32 @@ class TaskWriter:
                 len(changed) + len(deleted) + len(counted),
                 *arrays(batch.events, len(statements.EVENT_COLUMNS)),
                 *([json_rows(answer._asdict() for answer in keys)] if keys else []),
-                column=1,
             )
         except DivisionByZeroError as error:
             raise StaleStateError from error
+        assert row is not None  # noqa: S101  (an aggregate always has one)
+        _, waiting, first_position = row
         if waiting is not None:
             self._known.queues.update(orjson.loads(waiting))
+        return cast("int | None", first_position)
 
-    def _committed(self, batch: Batch) -> None:
+    def _committed(self, batch: Batch, first_position: int | None) -> None:
         failpoint("store.after_commit")
         self._known.note(batch.queues.added, batch.kinds.changed)
-        if batch.events:
-            self._on_commit()
+        if first_position is not None:
+            self._on_commit(committed_events(batch, first_position))
         if batch.next_run_at is not None:
             self._on_scheduled(batch.next_run_at)
         if batch.bulk_operations.added:
             self._on_bulk_operation()
+
+
+def committed_events(batch: Batch, first_position: int) -> Sequence[UnpublishedEvent]:
+    """The events of a batch that has just been committed; none when the relay has to read them."""
+    try:
+        return unpublished_events(batch.events, batch.states, batch.kinds, first_position)
+    except PayloadNotReadError:
+        return ()
 
 
 async def _write_rare(connection: "Connection[Record]", batch: Batch) -> None:

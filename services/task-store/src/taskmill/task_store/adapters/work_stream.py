@@ -14,8 +14,8 @@ from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.outbound import OutboundMessage
 from taskmill.runtime.publisher import Publisher
 from taskmill.runtime.stream_state import purge_subject
-from taskmill.task_store.adapters.relay_log import UnpublishedEvent, WaitingWork
 from taskmill.task_store.adapters.work_consumers import WorkConsumers
+from taskmill.task_store.domain.publication import UnpublishedEvent, WaitingWork
 
 PURGES_AT_ONCE = 100
 
@@ -42,7 +42,7 @@ class WorkStream:
             JetStreamError: JetStream refuses.
         """
         await self._withdraw([event for event in events if event.must_stop and _stops_execution(event)])
-        await self._publish([(event, event.work) for event in events if event.work is not None])
+        await self._publish(_wanted_work(events))
 
     def stop_handler(self, task_id: UUID, attempt: int) -> None:
         """Tell the processor that executes an attempt, whichever it is, to stop. It may not hear it.
@@ -69,6 +69,17 @@ class WorkStream:
         for queue in {work.queue for _, work in waiting}:
             await self._consumers.ensure(queue)
         await self._publisher.publish_all([_message(event, work) for event, work in waiting])
+
+
+def _wanted_work(events: Sequence[UnpublishedEvent]) -> list[tuple[UnpublishedEvent, WaitingWork]]:
+    """The work that events ask for, unless one that follows takes it back or asks for other work instead."""
+    wanted: dict[UUID, tuple[UnpublishedEvent, WaitingWork]] = {}
+    for event in events:
+        if event.work is not None:
+            wanted[event.task_id] = event, event.work
+        elif event.must_stop:
+            wanted.pop(event.task_id, None)
+    return list(wanted.values())
 
 
 def _stops_execution(event: UnpublishedEvent) -> bool:

@@ -4,7 +4,7 @@ The states are read once. Each operation is decided in turn on what those before
 see each other; what comes out is written in one statement, which holds only if the states are still as they were read.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -120,6 +120,11 @@ class Batch:
                 return self._serve(operation)
             case _:
                 return self._answer_once(operation, operation.idempotency)
+
+    @property
+    def states(self) -> Mapping[UUID, TaskState]:
+        """The tasks as the operations leave them; those that they delete are not there."""
+        return self._states
 
     @property
     def created(self) -> list[TaskState]:

@@ -1,0 +1,134 @@
+"""Requests that are made in the same moment travel together: one message there, one back.
+
+A bundle goes to a subject of its own. Its body is the bodies of its requests, one after another, and the header
+`Taskmill-Bundle` tells their sizes, as in `512,498`. The reply is made alike, of one part for each request in the same
+order; a part is the header block of its reply, often empty, and the body, as in `0:640,87:212`.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from taskmill.contracts import subjects
+from taskmill.contracts.errors import InternalError
+from taskmill.runtime.deflation import DEFLATE, ENCODING_HEADER, inflate
+from taskmill.runtime.nats_protocol import encode_headers, header_value
+from taskmill.runtime.request_mux import Answer, RequestMux
+
+BUNDLE_HEADER = "Taskmill-Bundle"
+
+MAX_REQUESTS_IN_A_BUNDLE = 64
+MAX_BUNDLED_REQUEST_BYTES = 8 * 1024
+"""A larger request goes alone, so that a bundle fits a message, and so do the replies to it."""
+
+
+class Part(NamedTuple):
+    """A reply within a bundle."""
+
+    headers: bytes
+    """The header block; empty: none."""
+    body: bytes
+
+
+def read_requests(body: bytes, headers: bytes | None) -> list[bytes] | None:
+    """The requests of a bundle; None when it is not one."""
+    sizes = header_value(headers, BUNDLE_HEADER)
+    try:
+        return _cut(body, [int(size) for size in (sizes or "").split(",")])
+    except ValueError:
+        return None
+
+
+def write_replies(parts: Sequence[Part]) -> tuple[bytes, Mapping[str, str]]:
+    """Body and header of the reply to a bundle."""
+    sizes = ",".join([f"{len(part.headers)}:{len(part.body)}" for part in parts])
+    return b"".join([piece for part in parts for piece in part]), {BUNDLE_HEADER: sizes}
+
+
+def _read_replies(answer: Answer, count: int) -> list[Answer]:
+    sizes = header_value(answer.headers, BUNDLE_HEADER)
+    if sizes is None:
+        return [answer] * count  # an error that holds for all
+    body = inflate(answer.body) if header_value(answer.headers, ENCODING_HEADER) == DEFLATE else answer.body
+    try:
+        pieces = _cut(body, [int(size) for pair in sizes.split(",") for size in pair.split(":")])
+    except ValueError:
+        raise InternalError from None
+    if len(pieces) != 2 * count:
+        raise InternalError
+    return [Answer(body, headers or None) for headers, body in zip(pieces[::2], pieces[1::2], strict=True)]
+
+
+def _cut(body: bytes, sizes: Sequence[int]) -> list[bytes]:
+    if min(sizes) < 0 or sum(sizes) != len(body):
+        raise ValueError("the sizes are not those of the body")
+    pieces, start = [], 0
+    for size in sizes:
+        pieces.append(body[start : start + size])
+        start += size
+    return pieces
+
+
+class RequestBundler:
+    """Sends the requests of one subject; those that are made in the same turn of the event loop go together.
+
+    A request that is alone in its turn is sent as it is.
+
+    Args:
+        requests: The session's.
+        subject: Where the requests go.
+        timeout_seconds: How long each may take.
+    """
+
+    def __init__(self, requests: RequestMux, subject: str, *, timeout_seconds: float) -> None:
+        self._requests = requests
+        self._subject = subject
+        self._timeout_seconds = timeout_seconds
+        self._bodies: list[bytes] = []
+        self._futures: list[asyncio.Future[Answer]] = []
+        self._sending: set[asyncio.Task[None]] = set()
+
+    async def request(self, body: bytes) -> Answer:
+        """Send a request and wait for its answer; raises what `RequestMux.request` does."""
+        if len(body) > MAX_BUNDLED_REQUEST_BYTES:
+            return await self._requests.request(self._subject, body, timeout_seconds=self._timeout_seconds)
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Answer] = loop.create_future()
+        self._bodies.append(body)
+        self._futures.append(future)
+        if len(self._bodies) == 1:
+            loop.call_soon(self._send)
+        elif len(self._bodies) == MAX_REQUESTS_IN_A_BUNDLE:
+            self._send()
+        return await future
+
+    def _send(self) -> None:
+        bodies, futures = self._bodies, self._futures
+        if not bodies:
+            return
+        self._bodies, self._futures = [], []
+        task = asyncio.get_running_loop().create_task(self._exchange(bodies, futures))
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
+
+    async def _exchange(self, bodies: Sequence[bytes], futures: "Sequence[asyncio.Future[Answer]]") -> None:
+        try:
+            answers = await self._ask(bodies)
+        except Exception as error:
+            for future in futures:
+                if not future.done():
+                    future.set_exception(error)
+            return
+        for future, answer in zip(futures, answers, strict=True):
+            if not future.done():
+                future.set_result(answer)
+
+    async def _ask(self, bodies: Sequence[bytes]) -> list[Answer]:
+        timeout_seconds = self._timeout_seconds
+        if len(bodies) == 1:
+            return [await self._requests.request(self._subject, bodies[0], timeout_seconds=timeout_seconds)]
+        headers = encode_headers({BUNDLE_HEADER: ",".join([str(len(body)) for body in bodies])})
+        answer = await self._requests.request(
+            subjects.bundle(self._subject), b"".join(bodies), timeout_seconds=timeout_seconds, headers=headers
+        )
+        return _read_replies(answer, len(bodies))
