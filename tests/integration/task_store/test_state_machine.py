@@ -190,8 +190,9 @@ def is_admitted(state: TaskState, way: Way, fence: dict[str, int], processor: st
 def target_of(state: TaskState, way: Way, by: str, *, delivery: int, is_final: bool) -> str:
     """Which of a report's targets it is, as the page's chapters on retries and cancellation put it."""
     is_to_be_cancelled = state.cancel_requested_at is not None
+    is_crash = state.status == "in_progress" and delivery > state.delivery
     is_second = {
-        "started": state.status == "in_progress" and delivery > state.delivery and state.crashes == 2,
+        "started": state.crashes + is_crash >= 3,
         "failed": is_final or is_to_be_cancelled or state.attempt >= state.attempt_limit,
         "cancelled": not is_to_be_cancelled,
         "given_back": is_to_be_cancelled,

@@ -236,9 +236,10 @@ class Lifecycle(RuleBasedStateMachine):
 
     @invariant()
     def attempts_and_crashes_are_limited(self) -> None:
-        """A run has no more attempts than it may, and none goes on after too many crashes."""
+        """A run has no more attempts than it may, and none starts after too many crashes."""
         assert not self.state.is_run_active or self.state.attempt <= self.state.attempt_limit
-        assert self.state.crashes < MAX_CRASHES
+        is_started = self.state.is_run_active and self.state.status is TaskStatus.IN_PROGRESS
+        assert not is_started or self.state.crashes < MAX_CRASHES
 
     @invariant()
     def each_run_has_its_attempt(self) -> None:

@@ -153,8 +153,23 @@ def test_work_that_was_given_back_is_no_crash() -> None:
     """A rolling restart charges nobody: the count stays as it was."""
     state = crashed(queued_task(), 2)
     for dispatch in range(1, 11):
-        state = after(state, given_back(9, dispatch=dispatch), started(1, dispatch=dispatch + 1))
+        state = after(state, given_back(state.delivery, dispatch=dispatch), started(1, dispatch=dispatch + 1))
     assert (state.status, state.crashes) == (TaskStatus.IN_PROGRESS, 2)
+
+
+@pytest.mark.parametrize("reason", ["draining", "unknown_kind"])
+def test_a_crash_is_charged_although_its_work_was_given_back(reason: str) -> None:
+    """A later delivery that is not begun tells of the crash, too: else poison would be like new after each restart."""
+    assert after(queued_task(), given_back(2, reason=reason)).crashes == 0
+    assert after(queued_task(), started(1), given_back(2, reason=reason)).crashes == 1
+    assert after(crashed(queued_task(), 1), given_back(3, reason=reason)).crashes == 2
+
+
+def test_after_the_third_crash_nothing_starts_wherever_it_was_told_of() -> None:
+    """Who gives work back fails no task: that is left to the next `started`."""
+    state = after(crashed(queued_task(), MAX_CRASHES - 1), given_back(MAX_CRASHES + 1))
+    assert (state.status, state.crashes) == (TaskStatus.QUEUED, MAX_CRASHES)
+    assert after(state, started(1, dispatch=2)).status is TaskStatus.FAILED
 
 
 def test_the_next_attempt_starts_without_crashes() -> None:

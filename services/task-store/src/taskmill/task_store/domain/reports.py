@@ -1,6 +1,6 @@
 """What a processor's reports change."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -186,7 +186,7 @@ def _failed_attempt(attempt: AttemptState, error: str, finished_at: datetime) ->
 def _stop(state: TaskState, report: Cancelled, hearing: Hearing) -> Decision:
     if state.cancel_requested_at is None:
         # What stopped it was meant for an earlier run: a message that came late.
-        return queue(state, "given_back", hearing.now)
+        return queue(state, "given_back", hearing.now, _charged(state, report))
     state, earlier_events = _started_first(state, report, hearing)
     return _after(earlier_events, endings.cancelled(state, Cancellation.CONFIRMED, report.finished_at, hearing.now))
 
@@ -195,10 +195,19 @@ def _give_back(state: TaskState, report: GivenBack, hearing: Hearing) -> Decisio
     if state.cancel_requested_at is not None:
         return endings.cancelled(state, Cancellation.CONFIRMED, hearing.now, hearing.now)
     if report.reason == "draining":
-        return queue(state, "given_back", hearing.now)
+        return queue(state, "given_back", hearing.now, _charged(state, report))
     run_at = hearing.now + hearing.rules.unknown_kind_backoff
-    scheduled, event = schedule(state, run_at, "unknown_kind", hearing.now)
+    scheduled, event = schedule(state, run_at, "unknown_kind", hearing.now, _charged(state, report))
     return Decision(scheduled, (event,), newest_attempt(scheduled))
+
+
+def _charged(state: TaskState, report: GivenBack | Cancelled) -> Mapping[str, int]:
+    """The crash that a report tells of: it is charged before the next dispatch, which counts its deliveries anew.
+
+    Were it forgotten, poison that was given back while it waited for its turn would be begun beside others again, as if
+    it had never ended a processor. Whether they are too many is decided by the next `started`.
+    """
+    return {"crashes": state.crashes + _is_crash(state, report)}
 
 
 def _started_first(

@@ -90,7 +90,7 @@ def queue(
     state: TaskState,
     reason: Literal["process", "given_back", "due", "lost"],
     now: datetime,
-    new_run: Mapping[str, Any] = MappingProxyType({}),
+    changes: Mapping[str, Any] = MappingProxyType({}),
 ) -> Decision:
     """Under a new dispatch, at which no delivery has started: reports of the one before no longer count."""
     queued = state._replace(
@@ -106,7 +106,7 @@ def queue(
         updated_at=now,
         queued_at=now,
         started_at=None,
-        **new_run,
+        **changes,
     )
     details = {"dispatch": queued.dispatch, "reason": reason, "attempt_limit": queued.attempt_limit}
     event = compose_event(EventType.QUEUED, queued, now, details)
