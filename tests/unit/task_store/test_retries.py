@@ -17,6 +17,7 @@ from tests.support.task_states import (
     HEARING,
     NOW,
     after,
+    cancelled,
     cancelling_task,
     completed,
     create_request,
@@ -163,6 +164,13 @@ def test_a_crash_is_charged_although_its_work_was_given_back(reason: str) -> Non
     assert after(queued_task(), given_back(2, reason=reason)).crashes == 0
     assert after(queued_task(), started(1), given_back(2, reason=reason)).crashes == 1
     assert after(crashed(queued_task(), 1), given_back(3, reason=reason)).crashes == 2
+
+
+def test_a_crash_is_charged_although_its_work_was_stopped_by_mistake() -> None:
+    """A cancellation that nobody asked for, or that came late, gives the work back."""
+    assert after(queued_task(), cancelled(2)).crashes == 0
+    state = after(queued_task(), started(1), cancelled(2))
+    assert (state.status, state.crashes) == (TaskStatus.QUEUED, 1)
 
 
 def test_after_the_third_crash_nothing_starts_wherever_it_was_told_of() -> None:
