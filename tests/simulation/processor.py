@@ -75,6 +75,7 @@ class Processor:
         self._suspects = Suspects()
         self._returned = ReturnedWork()
         self._queue = ReportQueue()
+        self._unstored: list[QueuedReport] = []
         self._bundle_count = 0
         self._running: dict[Attempt, Activity] = {}
         self._completions: dict[Attempt, str] = {}
@@ -93,7 +94,7 @@ class Processor:
     @property
     def is_idle(self) -> bool:
         """Whether it executes nothing and has told everything."""
-        return not self._running and not len(self._queue)
+        return not self._running and not len(self._queue) and not self._unstored
 
     def reconnect(self) -> None:
         """Greet the store, and ask for work again: pulls do not survive a server."""
@@ -319,7 +320,7 @@ class Processor:
             if not len(self._queue):
                 yield IDLE_SECONDS
                 continue
-            reports = self._queue.cut()
+            self._unstored = reports = self._queue.cut()
             self._bundle_count += 1
             yield from self._store_bundle(reports, f"{self._processor_id}:{self._bundle_count}")
             ended = [report.ended_attempt for report in reports if report.ended_attempt is not None]
@@ -329,6 +330,7 @@ class Processor:
             for report in reports:
                 if report.on_stored is not None:
                     report.on_stored()
+            self._unstored = []
 
     def _store_bundle(self, reports: list[QueuedReport], message_id: str) -> Steps[None]:
         stream = self._broker.reports
