@@ -87,6 +87,7 @@ async def build(settings: TaskStoreSettings, *, now: Clock = utc_now) -> Supervi
         max_size=MAX_READ_CONNECTIONS,
         timeout=CONNECT_TIMEOUT_SECONDS,
         command_timeout=COMMAND_TIMEOUT_SECONDS,
+        reset=_keep_session,
         server_settings={"application_name": "taskmill reader"},
     )
     engine = list_engine(url, "lists", timeout_seconds=LIST_TIMEOUT_SECONDS)
@@ -173,6 +174,10 @@ async def build(settings: TaskStoreSettings, *, now: Clock = utc_now) -> Supervi
         commands(session, store, deadline_seconds=settings.request_timeout_seconds),
     ]
     return _supervisor(actors, session, settings)
+
+
+async def _keep_session(_connection: object) -> None:
+    """Instead of the four statements with which asyncpg cleans a connection: a query leaves nothing behind in it."""
 
 
 async def wait_for_schema(database_url: str) -> None:
