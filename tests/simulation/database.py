@@ -8,7 +8,6 @@ from uuid import UUID
 import orjson
 
 from taskmill.contracts.errors import DatabaseUnavailableError
-from taskmill.contracts.events import EventType
 from taskmill.contracts.status import TaskStatus
 from taskmill.contracts.tasks import KindDefaults
 from taskmill.task_store.adapters.relay_log import RelayCursor
@@ -20,15 +19,13 @@ from taskmill.task_store.domain.events import LoggedEvent
 from taskmill.task_store.domain.idempotency import KeyBook, KeyedAnswer, KeyName
 from taskmill.task_store.domain.kinds import KindBook
 from taskmill.task_store.domain.operations import Operation, named_key, named_tasks, wants_documents
-from taskmill.task_store.domain.publication import UnpublishedEvent, WaitingWork
+from taskmill.task_store.domain.publication import UnpublishedEvent, unpublished_events
 from taskmill.task_store.domain.queues import QueueBook
 from taskmill.task_store.domain.state import AttemptState, TaskState
 from tests.simulation.scheduler import Steps
 from tests.simulation.world import RULES, World
 
 MAX_QUEUES = 4
-
-_WITH_WORK = {EventType.QUEUED, EventType.CANCEL_REQUESTED, EventType.CANCELLED, EventType.DELETED, EventType.FAILED}
 
 
 class Lease(NamedTuple):
@@ -182,36 +179,7 @@ class Database:
 
     def unpublished(self, position: int, limit: int) -> list[UnpublishedEvent]:
         """The log behind a position, with the work that it asks for."""
-        return [
-            self._unpublished(number, event)
-            for number, event in enumerate(self.log[position : position + limit], start=position + 1)
-        ]
-
-    def _unpublished(self, position: int, event: LoggedEvent) -> UnpublishedEvent:
-        task = self.tasks.get(event.task_id) if event.type in _WITH_WORK else None
-        is_active = task is not None and task.is_run_active
-        if event.type is EventType.CANCEL_REQUESTED:
-            must_stop = task is not None and is_active and task.cancel_requested_at is not None
-        else:
-            must_stop = event.type in {EventType.CANCELLED, EventType.DELETED, EventType.FAILED} and not is_active
-        work = None
-        if task is not None and task.status is TaskStatus.QUEUED and task.dispatch == event.dispatch:
-            work = WaitingWork(
-                task.run,
-                task.attempt,
-                task.dispatch,
-                max(task.attempt_limit, task.attempt),
-                task.crashes,
-                task.timeout_seconds,
-                task.title,
-                task.queue,
-                task.priority,
-                task.labels,
-                task.payload or "null",
-            )
-        return UnpublishedEvent(
-            position, event.task_id, event.version, event.type, event.kind, event.document, must_stop, work
-        )
+        return unpublished_events(self.log[position : position + limit], self.tasks, KindBook(self.kinds), position + 1)
 
     def stalled_queued(self, until: datetime) -> list[StalledTask]:
         """Tasks that are queued since `until` or longer, and whose work the relay has published."""
