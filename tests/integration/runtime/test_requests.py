@@ -20,9 +20,10 @@ from taskmill.contracts.errors import (
     TaskmillError,
     TaskNotFoundError,
 )
+from taskmill.contracts.limits import MAX_BUNDLED_REQUEST_BYTES, MAX_REQUESTS_IN_A_BUNDLE
 from taskmill.runtime.nats_protocol import encode_headers
 from taskmill.runtime.nats_session import NatsSession
-from taskmill.runtime.request_bundles import BUNDLE_HEADER, MAX_BUNDLED_REQUEST_BYTES, MAX_REQUESTS_IN_A_BUNDLE
+from taskmill.runtime.request_bundles import BUNDLE_HEADER
 from taskmill.runtime.requests import BundleHandler, Reply, RequestClient, RequestServer
 from tests.support.actors import running
 from tests.support.eventually import eventually
@@ -401,7 +402,7 @@ async def test_what_ends_a_bundle_ends_each_of_its_requests(session: NatsSession
         assert (await second).body == b"2"
 
 
-@pytest.mark.parametrize("sizes", ["", "x", "3", "-1,3", "1,2", "1;1"])
+@pytest.mark.parametrize("sizes", ["", "x", "3", "-1,3", "1,2", "1;1", "1,1" + ",0" * MAX_REQUESTS_IN_A_BUNDLE])
 async def test_a_broken_bundle_is_refused(session: NatsSession, sizes: str) -> None:
     """Nobody is asked what it says."""
 

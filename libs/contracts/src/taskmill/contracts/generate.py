@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from taskmill.contracts import streams, subjects
 from taskmill.contracts.errors import error_codes
 from taskmill.contracts.events import EVENT_DATA
+from taskmill.contracts.limits import MAX_BUNDLED_REQUEST_BYTES, MAX_REQUESTS_IN_A_BUNDLE
 from taskmill.contracts.registry import BUNDLED, COMMANDS, MESSAGES, message_models
 from taskmill.contracts.reports import ReportBundle
 
@@ -65,9 +66,10 @@ def messages_page() -> str:
             ],
         ),
         "Requests of one moment may travel together, as a bundle, to "
-        f"`{', '.join(subjects.bundle(command.subject) for command in BUNDLED)}`. The bodies follow one another; the "
-        "header `Taskmill-Bundle` tells their sizes in bytes (`512,498`). The reply has a part for each request, in "
-        "their order: the header block of its reply, often empty, and the body (`0:640,87:212`).",
+        f"`{', '.join(subjects.bundle(command.subject) for command in BUNDLED)}`: at most "
+        f"{MAX_REQUESTS_IN_A_BUNDLE}, of at most {MAX_BUNDLED_REQUEST_BYTES // 1024} KiB each. The bodies follow one "
+        "another; the header `Taskmill-Bundle` tells their sizes in bytes (`512,498`). The reply has a part for each "
+        "request, in their order: the header block of its reply, often empty, and the body (`0:640,87:212`).",
         "## Published messages",
         _table(
             ["subject", "model", "from", "to", "what it is"],

@@ -57,3 +57,8 @@ MAX_QUEUES_PER_PROCESSOR = 64
 MAX_INTEGER = 2**63 - 1
 MIN_INTEGER = -(2**63)
 """Integers in JSON documents: what a signed 64-bit number holds, as in PostgreSQL and most languages."""
+
+MAX_REQUESTS_IN_A_BUNDLE = 64
+
+MAX_BUNDLED_REQUEST_BYTES = 8 * 1024
+"""A larger request goes alone, so that a bundle fits a message, and so do the replies to it."""

@@ -11,15 +11,12 @@ from typing import NamedTuple
 
 from taskmill.contracts import subjects
 from taskmill.contracts.errors import InternalError
+from taskmill.contracts.limits import MAX_BUNDLED_REQUEST_BYTES, MAX_REQUESTS_IN_A_BUNDLE
 from taskmill.runtime.deflation import DEFLATE, ENCODING_HEADER, inflate
 from taskmill.runtime.nats_protocol import encode_headers, header_value
 from taskmill.runtime.request_mux import Answer, RequestMux
 
 BUNDLE_HEADER = "Taskmill-Bundle"
-
-MAX_REQUESTS_IN_A_BUNDLE = 64
-MAX_BUNDLED_REQUEST_BYTES = 8 * 1024
-"""A larger request goes alone, so that a bundle fits a message, and so do the replies to it."""
 
 
 class Part(NamedTuple):
@@ -31,10 +28,12 @@ class Part(NamedTuple):
 
 
 def read_requests(body: bytes, headers: bytes | None) -> list[bytes] | None:
-    """The requests of a bundle; None when it is not one."""
-    sizes = header_value(headers, BUNDLE_HEADER)
+    """The requests of a bundle; None when it is not one, or holds more than `MAX_REQUESTS_IN_A_BUNDLE`."""
+    sizes = (header_value(headers, BUNDLE_HEADER) or "").split(",")
+    if len(sizes) > MAX_REQUESTS_IN_A_BUNDLE:
+        return None
     try:
-        return _cut(body, [int(size) for size in (sizes or "").split(",")])
+        return _cut(body, [int(size) for size in sizes])
     except ValueError:
         return None
 

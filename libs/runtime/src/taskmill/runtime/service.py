@@ -16,8 +16,8 @@ from taskmill.runtime.telemetry import configure_logging
 _log = structlog.get_logger(__name__)
 
 OBJECTS_BEFORE_COLLECTION = 10_000
-"""A batch makes thousands of objects and drops them all. With Python's own 700 the collector looked through those of
-half a batch dozens of times, which was a quarter of the task store's CPU time."""
+"""A batch makes thousands of objects and drops them all. With Python's own 700 the collector looks through them again
+and again: while tasks came in batches, that was a quarter of the task store's CPU time."""
 
 EXIT_DRAINED = 0
 EXIT_START_FAILED = 1
