@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from taskmill.contracts.errors import BusUnavailableError
-from taskmill.runtime.pull import Delivery
+from taskmill.runtime.pull import DeliveredMessage
 from taskmill.task_store.domain.publication import UnpublishedEvent
 from tests.simulation.scheduler import Life
 from tests.simulation.world import ACK_WAIT_SECONDS, World
@@ -26,7 +26,7 @@ class StoredMessage:
 @dataclass(slots=True, eq=False)
 class _Pull:
     life: Life
-    deliver: Callable[[Delivery], None]
+    deliver: Callable[[DeliveredMessage], None]
     expires_at: float
     credit: int
 
@@ -81,7 +81,7 @@ class WorkQueue:
         for message in [held for held in self._messages.values() if held.subject.endswith(subject_end)]:
             del self._messages[message.sequence]
 
-    def pull(self, life: Life, deliver: Callable[[Delivery], None], *, credit: int, seconds: float) -> None:
+    def pull(self, life: Life, deliver: Callable[[DeliveredMessage], None], *, credit: int, seconds: float) -> None:
         """Deliver so many messages to a process, as they come, but none after so many seconds."""
         self._pulls.append(_Pull(life, deliver, self._world.scheduler.now + seconds, credit))
         self._serve()
@@ -141,7 +141,7 @@ class WorkQueue:
             self._redeliver_at(message, now + ACK_WAIT_SECONDS)
 
     def _deliver(self, pull: _Pull, message: StoredMessage) -> None:
-        delivery = Delivery(
+        delivery = DeliveredMessage(
             subject=message.subject,
             data=message.data,
             reply=f"{self._name}.{message.sequence}.{message.deliveries}",

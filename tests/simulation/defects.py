@@ -7,7 +7,7 @@ import pytest
 
 from taskmill.contracts.status import TaskStatus
 from taskmill.processor.domain import suspects
-from taskmill.runtime.pull import Delivery
+from taskmill.runtime.pull import DeliveredMessage
 from taskmill.task_store.adapters.relay_log import RelayCursor
 from taskmill.task_store.domain import batch, reports, runs
 from taskmill.task_store.domain.decision import Decision
@@ -69,7 +69,7 @@ def _cursor_first(monkeypatch: pytest.MonkeyPatch) -> None:
 def _ack_before_commit(monkeypatch: pytest.MonkeyPatch) -> None:
     real = TaskStore._take_in
 
-    def take_in(self: TaskStore, delivery: Delivery) -> None:
+    def take_in(self: TaskStore, delivery: DeliveredMessage) -> None:
         self._broker.reports.ack(delivery.reply)
         real(self, delivery)
 

@@ -28,7 +28,7 @@ from taskmill.processor.domain.report_text import (
 )
 from taskmill.processor.domain.suspects import MAKES_WAY_AFTER_SECONDS, ReturnedWork, Suspects
 from taskmill.processor.domain.work_text import read_work_item
-from taskmill.runtime.pull import Delivery
+from taskmill.runtime.pull import DeliveredMessage
 from tests.chaos.checker.history import Effect
 from tests.simulation.broker import Broker
 from tests.simulation.handlers import KIND_DEFAULTS, Ending, ending_of, steps_of
@@ -152,7 +152,7 @@ class Processor:
     def _free_slots(self) -> int:
         return SLOTS - len(self._running) - max(0, self._suspects.waiting_count - SLOTS)
 
-    def _on_delivery(self, delivery: Delivery) -> None:
+    def _on_delivery(self, delivery: DeliveredMessage) -> None:
         self._outstanding = max(0, self._outstanding - 1)
         self._held.arrive(delivery.reply)
         possible_crashes = self._returned.possible_crashes(delivery.stream_sequence, delivery.delivery)
@@ -161,7 +161,7 @@ class Processor:
             self._world.send(self._broker.work, partial(self._broker.work.nak, delivery.reply))
             self._held.leave(delivery.reply)
 
-    def _begin(self, delivery: Delivery, possible_crashes: int) -> bool:
+    def _begin(self, delivery: DeliveredMessage, possible_crashes: int) -> bool:
         work_item = read_work_item(delivery.data)
         key = AttemptKey(work_item.task_id, work_item.attempt, work_item.dispatch)
         held = self._held.adopt(key, delivery.delivery, delivery.reply)

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from taskmill.contracts.errors import UnavailableError
-from taskmill.runtime.pull import Delivery
+from taskmill.runtime.pull import DeliveredMessage
 from taskmill.task_store.adapters.report_bundles import read_bundle
 from taskmill.task_store.domain.operations import MakeDue
 from taskmill.task_store.domain.publication import UnpublishedEvent
@@ -117,7 +117,7 @@ class TaskStore:
         for _, run_at in scheduled[len(due) : len(due) + 1]:
             self._ring_at(run_at)
 
-    # Reports, as in `StatusReports`.
+    # Reports, as in `ReportIntake`.
 
     def _pull_reports(self) -> Steps[None]:
         reports = self._broker.reports
@@ -129,7 +129,7 @@ class TaskStore:
             yield PULL_SECONDS
             self._credit = 0
 
-    def _take_in(self, delivery: Delivery) -> None:
+    def _take_in(self, delivery: DeliveredMessage) -> None:
         bundle = read_bundle(delivery.data)
         if bundle is not None:
             self.writer.offer(bundle, partial(self._settle, delivery.reply))

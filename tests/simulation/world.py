@@ -11,7 +11,7 @@ from uuid import UUID
 
 from taskmill.contracts.errors import BusUnavailableError, TaskmillError
 from taskmill.contracts.status import TaskStatus
-from taskmill.processor.domain.attempt import Fence
+from taskmill.processor.domain.attempt import ReportKey
 from taskmill.task_store.domain.lifecycle import Cause
 from taskmill.task_store.domain.runs import RunRules
 from tests.chaos.checker.history import Effect, FaultWindow
@@ -84,7 +84,7 @@ class World:
     taken: set[Taken] = field(default_factory=set)
     effects: list[Effect] = field(default_factory=list)
     reported: list[str] = field(default_factory=list)
-    stored_endings: dict[Fence, datetime] = field(default_factory=dict)
+    stored_endings: dict[ReportKey, datetime] = field(default_factory=dict)
     faults: list[FaultWindow] = field(default_factory=list)
 
     def __post_init__(self) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from taskmill.runtime.nats_session import NatsSession
-from taskmill.runtime.pull import Delivery, PullConsumer
+from taskmill.runtime.pull import DeliveredMessage, PullConsumer
 
 
 class ContinuousPull(PullConsumer):
@@ -20,13 +20,19 @@ class ContinuousPull(PullConsumer):
     """
 
     def __init__(
-        self, session: NatsSession, *, stream: str, consumer: str, deliver: Callable[[Delivery], None], credit: int
+        self,
+        session: NatsSession,
+        *,
+        stream: str,
+        consumer: str,
+        deliver: Callable[[DeliveredMessage], None],
+        credit: int,
     ) -> None:
         super().__init__(session, stream=stream, consumer=consumer, deliver=self._deliver_and_ask, on_change=self._ask)
         self._hand_over = deliver
         self._credit = credit
 
-    def _deliver_and_ask(self, delivery: Delivery) -> None:
+    def _deliver_and_ask(self, delivery: DeliveredMessage) -> None:
         self._hand_over(delivery)
         if self.outstanding <= self._credit // 2:
             self._ask()

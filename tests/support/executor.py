@@ -15,7 +15,7 @@ from taskmill.contracts.work import WorkItem
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.outbound import OutboundMessage
 from taskmill.runtime.publisher import Publisher
-from taskmill.runtime.pull import Delivery, PullConsumer
+from taskmill.runtime.pull import DeliveredMessage, PullConsumer
 from taskmill.runtime.settings import NatsSettings
 from tests.support.actors import running
 from tests.support.eventually import eventually
@@ -39,7 +39,7 @@ class Executor:
         self._session = session
         self._reports_of = reports_of
         self._publisher = Publisher(session, timeout_seconds=2)
-        self._deliveries: asyncio.Queue[Delivery] = asyncio.Queue()
+        self._deliveries: asyncio.Queue[DeliveredMessage] = asyncio.Queue()
         self.pull = PullConsumer(
             session,
             stream=WORK_STREAM,

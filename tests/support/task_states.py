@@ -9,8 +9,8 @@ from taskmill.contracts.requests import CreateTask
 from taskmill.contracts.tasks import Progress, TaskError
 from taskmill.task_store.domain.creation import decide_create
 from taskmill.task_store.domain.endings import decide_cancel
-from taskmill.task_store.domain.policies import NO_DEFAULTS
 from taskmill.task_store.domain.reports import Hearing, RunReport, decide_report
+from taskmill.task_store.domain.retries import NO_DEFAULTS
 from taskmill.task_store.domain.runs import RunRules
 from taskmill.task_store.domain.state import TaskState
 

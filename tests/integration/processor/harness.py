@@ -23,7 +23,7 @@ from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.outbound import OutboundMessage
 from taskmill.runtime.provisioning import ensure_consumer, ensure_stream
 from taskmill.runtime.publisher import Publisher
-from taskmill.runtime.pull import Delivery, PullConsumer
+from taskmill.runtime.pull import DeliveredMessage, PullConsumer
 from taskmill.runtime.settings import NatsSettings
 from taskmill.runtime.supervisor import RunState, Supervisor
 from taskmill.sdk import TaskApp
@@ -154,7 +154,7 @@ class StoreSide:
 
     async def return_next(self, priority: Priority = Priority.MEDIUM, *, count: int = 1) -> None:
         """Fetch the next work items and give them back, so that they are delivered once more."""
-        fetched: asyncio.Queue[Delivery] = asyncio.Queue()
+        fetched: asyncio.Queue[DeliveredMessage] = asyncio.Queue()
         consumer = PullConsumer(
             self.session,
             stream=streams.WORK_STREAM,
@@ -232,7 +232,7 @@ class StoreSide:
 
         await eventually(is_empty)
 
-    def _collect(self, delivery: Delivery) -> None:
+    def _collect(self, delivery: DeliveredMessage) -> None:
         bundle = ReportBundle.model_validate_json(delivery.data)
         self.bundles.append(bundle)
         self.bundle_sizes.append(len(delivery.data))

@@ -12,7 +12,7 @@ from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.outbound import OutboundMessage
 from taskmill.runtime.provisioning import ensure_consumer, ensure_stream
 from taskmill.runtime.publisher import Publisher
-from taskmill.runtime.pull import Delivery, PullConsumer
+from taskmill.runtime.pull import DeliveredMessage, PullConsumer
 from tests.support.actors import running
 from tests.support.continuous_pull import ContinuousPull
 from tests.support.eventually import eventually
@@ -25,7 +25,7 @@ class Puller:
     """A pull consumer with what it was given."""
 
     def __init__(self, session: NatsSession) -> None:
-        self.deliveries: list[Delivery] = []
+        self.deliveries: list[DeliveredMessage] = []
         self.changes = 0
         self.consumer = PullConsumer(
             session, stream="S", consumer="c", deliver=self.deliveries.append, on_change=self._count
@@ -144,7 +144,7 @@ async def test_a_deleted_consumer_gives_its_credit_back(session: NatsSession, pu
 async def test_pulls_are_made_again_after_a_killed_server(nats_server: NatsServer, own_session: NatsSession) -> None:
     """After a kill -9 of the server nothing would arrive any more without a new pull."""
     await provision(own_session)
-    deliveries: list[Delivery] = []
+    deliveries: list[DeliveredMessage] = []
     consumer = ContinuousPull(own_session, stream="S", consumer="c", deliver=deliveries.append, credit=10)
     async with running(consumer):
         await fill(own_session, 3)
@@ -189,7 +189,7 @@ async def test_continuous_pull_takes_everything(session: NatsSession) -> None:
     """More messages than its credit arrive, each once, while the credit is never exceeded."""
     await provision(session)
     await fill(session, 5_000)
-    deliveries: list[Delivery] = []
+    deliveries: list[DeliveredMessage] = []
     consumer = ContinuousPull(session, stream="S", consumer="c", deliver=deliveries.append, credit=100)
     async with running(consumer):
         await eventually(lambda: len(deliveries) == 5_000)

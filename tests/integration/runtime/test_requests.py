@@ -32,7 +32,7 @@ Handler = Callable[[bytes], Awaitable[bytes]]
 
 
 async def echo(body: bytes) -> bytes:
-    """Answer with the request."""
+    """RawReply with the request."""
     return body
 
 

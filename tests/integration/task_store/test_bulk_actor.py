@@ -17,7 +17,7 @@ from taskmill.runtime.clock import utc_now
 from taskmill.runtime.leadership import Leadership
 from taskmill.task_store.actors.bulk_operations import BulkOperations
 from taskmill.task_store.adapters.bulk_operation_rows import BulkOperationRows
-from taskmill.task_store.adapters.database import Lane
+from taskmill.task_store.adapters.database import DedicatedConnection
 from taskmill.task_store.adapters.expired_rows import ExpiredRows
 from taskmill.task_store.adapters.task_lists import TaskLists, list_engine
 from taskmill.task_store.adapters.task_writer import TaskWriter
@@ -112,7 +112,7 @@ async def store(database_url: str) -> AsyncIterator[Store]:
 @asynccontextmanager
 async def opened(database_url: str) -> AsyncIterator[Store]:
     """Yield a store on a database."""
-    lanes = [Lane(database_url, name) for name in ("writer", "expiry")]
+    lanes = [DedicatedConnection(database_url, name) for name in ("writer", "expiry")]
     writer = TaskWriter(
         lanes[0],
         rules=RULES,

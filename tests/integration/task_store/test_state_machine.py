@@ -19,7 +19,7 @@ from taskmill.contracts.reports import ReportBundle
 from taskmill.contracts.status import TaskStatus
 from taskmill.task_store import use_cases
 from taskmill.task_store.adapters.bulk_operation_rows import BulkOperationRows
-from taskmill.task_store.adapters.database import Lane
+from taskmill.task_store.adapters.database import DedicatedConnection
 from taskmill.task_store.adapters.processor_rows import ProcessorRows
 from taskmill.task_store.adapters.relay_log import RelayLog
 from taskmill.task_store.adapters.task_lists import LIST_TIMEOUT_SECONDS, TaskLists, list_engine
@@ -125,7 +125,7 @@ def bench(database_url: str) -> Iterator[Bench]:
     """A store on a database of its own."""
     with asyncio.Runner() as runner:
         clock = Clock()
-        lanes = [Lane(database_url, f"lane {number}") for number in range(3)]
+        lanes = [DedicatedConnection(database_url, f"lane {number}") for number in range(3)]
         committed: list[Sequence[UnpublishedEvent]] = []
         pool = runner.run(_pool(database_url))
         engine = list_engine(database_url, "lists", timeout_seconds=LIST_TIMEOUT_SECONDS)

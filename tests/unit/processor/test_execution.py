@@ -23,7 +23,7 @@ from taskmill.processor.domain.report_text import bundle_text
 from taskmill.processor.errors import UndecodableWorkError
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.publisher import Publisher
-from taskmill.runtime.pull import Delivery
+from taskmill.runtime.pull import DeliveredMessage
 from taskmill.runtime.settings import NatsSettings
 from taskmill.sdk import Context, TaskApp
 from tests.support.eventually import eventually
@@ -67,7 +67,7 @@ class Stage:
         reply = f"reply.{delivery}"
         self.held.arrive(reply)
         return self.execution.begin(
-            Delivery("subject", item.model_dump_json().encode(), reply, delivery, 1, 0, None),
+            DeliveredMessage("subject", item.model_dump_json().encode(), reply, delivery, 1, 0, None),
             possible_crashes=possible_crashes,
         )
 
@@ -125,7 +125,7 @@ async def test_a_redelivery_after_one_elsewhere_is_announced() -> None:
 async def test_what_is_no_work_item_is_refused(data: bytes) -> None:
     """Whatever the bytes are, they are refused as undecodable."""
     with pytest.raises(UndecodableWorkError):
-        Stage().execution.begin(Delivery("subject", data, "reply", 1, 1, 0, None), possible_crashes=0)
+        Stage().execution.begin(DeliveredMessage("subject", data, "reply", 1, 1, 0, None), possible_crashes=0)
 
 
 async def steps() -> None:

@@ -20,10 +20,10 @@ from taskmill.contracts.reports import (
 )
 from taskmill.contracts.tasks import Progress, TaskError
 from taskmill.processor.domain import report_text
-from taskmill.processor.domain.attempt import Fence
+from taskmill.processor.domain.attempt import ReportKey
 from taskmill.processor.domain.outcome import Failure
 
-FENCE = Fence(UUID(int=7), 2, 3, 4)
+FENCE = ReportKey(UUID(int=7), 2, 3, 4)
 STARTED_AT = datetime(2026, 1, 2, 3, 4, 5, 678901, UTC)
 FINISHED_AT = datetime(2026, 1, 2, 3, 4, 6, tzinfo=UTC)
 ERROR = TaskError(code="handler_error", type="ValueError", message='"quoted" ü')

@@ -28,7 +28,7 @@ class Ledger:
         self.refuses: Callable[[int], bool] = lambda _: False
 
     async def handle(self, messages: Sequence[int]) -> list[int | TaskmillError]:
-        """Answer each number with ten times it, and a negative one with an error."""
+        """RawReply each number with ten times it, and a negative one with an error."""
         self.batches.append(list(messages))
         await self.may_go_on.wait()
         if any(self.refuses(message) for message in messages):

@@ -42,7 +42,7 @@ from taskmill.task_store.domain.operations import (
 from taskmill.task_store.domain.queues import QueueBook, QueueChange
 from taskmill.task_store.domain.reports import RunReport
 from taskmill.task_store.domain.state import TaskState
-from taskmill.task_store.domain.waiting import Service
+from taskmill.task_store.domain.waiting import ServedWork
 from tests.support.task_states import (
     NOW,
     RULES,
@@ -70,7 +70,7 @@ def batch(
     max_waiting: int = 10,
     kinds: Mapping[str, KindDefaults] = MappingProxyType({}),
     keys: Iterable[KeyedAnswer] = (),
-    services: Sequence[Service] = (),
+    services: Sequence[ServedWork] = (),
     now: datetime = NOW,
 ) -> Batch:
     """A batch that has read these states."""
@@ -246,9 +246,9 @@ def test_a_request_under_a_key_is_done_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("services", "reason"), [([], "processor"), ([Service(frozenset(["default"]), frozenset(["echo"]))], "slot")]
+    ("services", "reason"), [([], "processor"), ([ServedWork(frozenset(["default"]), frozenset(["echo"]))], "slot")]
 )
-def test_an_answer_says_what_the_task_waits_for(services: list[Service], reason: str) -> None:
+def test_an_answer_says_what_the_task_waits_for(services: list[ServedWork], reason: str) -> None:
     """Of what was known of the processors; also the answer that is kept under a key."""
     of = batch(services=services)
     assert of.decide(other_task(kind="echo", process=True)).waiting == WaitingFor(reason=WaitReason(reason))

@@ -23,8 +23,8 @@ from taskmill.task_store.domain.documents import (
 from taskmill.task_store.domain.editing import decide_delete, decide_update
 from taskmill.task_store.domain.endings import decide_cancel
 from taskmill.task_store.domain.events import LoggedEvent
-from taskmill.task_store.domain.policies import NO_DEFAULTS
 from taskmill.task_store.domain.reports import decide_report
+from taskmill.task_store.domain.retries import NO_DEFAULTS
 from taskmill.task_store.domain.state import TaskState, newest_attempt
 from tests.support.task_states import (
     HEARING,

@@ -17,8 +17,8 @@ from taskmill.task_store.domain.editing import decide_update
 from taskmill.task_store.domain.endings import cancel_at_once, decide_cancel, decide_expiry
 from taskmill.task_store.domain.fence import FenceRule
 from taskmill.task_store.domain.lifecycle import TRANSITIONS, Cause
-from taskmill.task_store.domain.policies import NO_DEFAULTS
 from taskmill.task_store.domain.reports import MAX_CRASHES, Hearing, RunReport, decide_report
+from taskmill.task_store.domain.retries import NO_DEFAULTS
 from taskmill.task_store.domain.runs import decide_due, decide_lost, decide_process
 from taskmill.task_store.domain.state import AttemptState, TaskState
 from tests.support.folded_task import FoldedTask

@@ -8,8 +8,8 @@ from taskmill.contracts.events import EventType
 from taskmill.contracts.status import TaskStatus
 from taskmill.contracts.tasks import AttemptOutcome, KindDefaults, RetryBackoff
 from taskmill.task_store.domain.creation import decide_create
-from taskmill.task_store.domain.policies import NO_DEFAULTS, retry_wait
 from taskmill.task_store.domain.reports import MAX_CRASHES, decide_report
+from taskmill.task_store.domain.retries import NO_DEFAULTS, retry_wait
 from taskmill.task_store.domain.runs import decide_due, decide_process
 from taskmill.task_store.domain.state import TaskState
 from tests.support.task_states import (

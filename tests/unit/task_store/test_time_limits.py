@@ -1,7 +1,7 @@
 """Times that must not overtake each other."""
 
 from taskmill.task_store.actors.reconciler import REPORTS_TIMEOUT_SECONDS
-from taskmill.task_store.actors.status_reports import ACK_WAIT_SECONDS
+from taskmill.task_store.actors.report_intake import ACK_WAIT_SECONDS
 from taskmill.task_store.bootstrap import WRITE_DEADLINE_SECONDS
 
 

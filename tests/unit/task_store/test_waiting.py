@@ -4,12 +4,12 @@ import pytest
 
 from taskmill.contracts.status import TaskStatus
 from taskmill.contracts.tasks import WaitingFor, WaitReason
-from taskmill.task_store.domain.waiting import Service, waiting_for
+from taskmill.task_store.domain.waiting import ServedWork, waiting_for
 from tests.support.task_states import after, failed, given_back, pending_task, queued_task
 
 DUE = datetime(2026, 11, 24, 12, tzinfo=UTC)
-HERE = Service(queues=frozenset({"default", "web"}), kinds=frozenset({"echo"}))
-ELSEWHERE = Service(queues=frozenset({"other"}), kinds=frozenset({"report"}))
+HERE = ServedWork(queues=frozenset({"default", "web"}), kinds=frozenset({"echo"}))
+ELSEWHERE = ServedWork(queues=frozenset({"other"}), kinds=frozenset({"report"}))
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ ELSEWHERE = Service(queues=frozenset({"other"}), kinds=frozenset({"report"}))
     ],
 )
 def test_a_queued_task_waits_for_whoever_could_do_it(
-    services: list[Service], queue: str, kind: str, reason: WaitReason
+    services: list[ServedWork], queue: str, kind: str, reason: WaitReason
 ) -> None:
     """A slot where somebody can do it; else that there is somebody for the queue, and then for the kind."""
     state = pending_task()._replace(status=TaskStatus.QUEUED, is_run_active=True, queue=queue, kind=kind)
@@ -43,7 +43,7 @@ def test_a_scheduled_task_waits_for_its_time() -> None:
         ([HERE._replace(kinds=frozenset({"report"}))], WaitReason.DUE_TIME),
     ],
 )
-def test_a_task_that_is_offered_again_waits_for_its_kind(services: list[Service], reason: WaitReason) -> None:
+def test_a_task_that_is_offered_again_waits_for_its_kind(services: list[ServedWork], reason: WaitReason) -> None:
     """Not for its time, unless a processor that knows its kind has come meanwhile."""
     offered_again = after(queued_task(kind="report"), given_back(reason="unknown_kind"))
     assert waiting_for(offered_again, services) == WaitingFor(reason=reason, until=offered_again.run_at)

@@ -25,7 +25,7 @@ _ACK_TOKENS = 9
 
 
 @dataclass(slots=True)
-class Delivery:
+class DeliveredMessage:
     """One delivery of a stream's message."""
 
     subject: str
@@ -59,7 +59,7 @@ class PullConsumer(Actor):
         *,
         stream: str,
         consumer: str,
-        deliver: Callable[[Delivery], None],
+        deliver: Callable[[DeliveredMessage], None],
         on_change: Callable[[], None] | None = None,
     ) -> None:
         self.name = f"pull-{consumer}"
@@ -144,7 +144,7 @@ class PullConsumer(Actor):
             self.outstanding -= 1
         self._backoff.reset()
         self._deliver(
-            Delivery(
+            DeliveredMessage(
                 subject.decode(),
                 data,
                 reply.decode(),

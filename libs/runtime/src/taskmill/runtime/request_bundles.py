@@ -14,7 +14,7 @@ from taskmill.contracts.errors import InternalError
 from taskmill.contracts.limits import MAX_BUNDLED_REQUEST_BYTES, MAX_REQUESTS_IN_A_BUNDLE
 from taskmill.runtime.deflation import DEFLATE, ENCODING_HEADER, inflate
 from taskmill.runtime.nats_protocol import encode_headers, header_value
-from taskmill.runtime.request_mux import Answer, RequestMux
+from taskmill.runtime.request_mux import RawReply, RequestMux
 
 BUNDLE_HEADER = "Taskmill-Bundle"
 
@@ -44,7 +44,7 @@ def write_replies(parts: Sequence[Part]) -> tuple[bytes, Mapping[str, str]]:
     return b"".join([piece for part in parts for piece in part]), {BUNDLE_HEADER: sizes}
 
 
-def _read_replies(answer: Answer, count: int) -> list[Answer]:
+def _read_replies(answer: RawReply, count: int) -> list[RawReply]:
     sizes = header_value(answer.headers, BUNDLE_HEADER)
     if sizes is None:
         return [answer] * count  # an error that holds for all
@@ -55,7 +55,7 @@ def _read_replies(answer: Answer, count: int) -> list[Answer]:
         raise InternalError from None
     if len(pieces) != 2 * count:
         raise InternalError
-    return [Answer(body, headers or None) for headers, body in zip(pieces[::2], pieces[1::2], strict=True)]
+    return [RawReply(body, headers or None) for headers, body in zip(pieces[::2], pieces[1::2], strict=True)]
 
 
 def _cut(body: bytes, sizes: Sequence[int]) -> list[bytes]:
@@ -84,15 +84,15 @@ class RequestBundler:
         self._subject = subject
         self._timeout_seconds = timeout_seconds
         self._bodies: list[bytes] = []
-        self._futures: list[asyncio.Future[Answer]] = []
+        self._futures: list[asyncio.Future[RawReply]] = []
         self._sending: set[asyncio.Task[None]] = set()
 
-    async def request(self, body: bytes) -> Answer:
+    async def request(self, body: bytes) -> RawReply:
         """Send a request and wait for its answer; raises what `RequestMux.request` does."""
         if len(body) > MAX_BUNDLED_REQUEST_BYTES:
             return await self._requests.request(self._subject, body, timeout_seconds=self._timeout_seconds)
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[Answer] = loop.create_future()
+        future: asyncio.Future[RawReply] = loop.create_future()
         self._bodies.append(body)
         self._futures.append(future)
         if len(self._bodies) == 1:
@@ -110,7 +110,7 @@ class RequestBundler:
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)
 
-    async def _exchange(self, bodies: Sequence[bytes], futures: "Sequence[asyncio.Future[Answer]]") -> None:
+    async def _exchange(self, bodies: Sequence[bytes], futures: "Sequence[asyncio.Future[RawReply]]") -> None:
         try:
             answers = await self._ask(bodies)
         except Exception as error:
@@ -122,7 +122,7 @@ class RequestBundler:
             if not future.done():
                 future.set_result(answer)
 
-    async def _ask(self, bodies: Sequence[bytes]) -> list[Answer]:
+    async def _ask(self, bodies: Sequence[bytes]) -> list[RawReply]:
         timeout_seconds = self._timeout_seconds
         if len(bodies) == 1:
             return [await self._requests.request(self._subject, bodies[0], timeout_seconds=timeout_seconds)]

@@ -15,7 +15,7 @@ class NoRespondersError(Exception):
     """Nobody is subscribed to the subject of a request."""
 
 
-class Answer(NamedTuple):
+class RawReply(NamedTuple):
     """What came back for a request."""
 
     body: bytes
@@ -30,14 +30,14 @@ class RequestMux:
         self._session = session
         self._prefix = f"{session.new_inbox()}."
         self._prefix_bytes = len(self._prefix)
-        self._waiting: dict[bytes, asyncio.Future[Answer]] = {}
+        self._waiting: dict[bytes, asyncio.Future[RawReply]] = {}
         self._numbers = itertools.count()
         session.subscribe(f"{self._prefix}*", self._on_answer)
         session.on_disconnect(self._fail_all)
 
     async def request(
         self, subject: str, body: bytes, *, timeout_seconds: float, headers: bytes = NO_HEADERS
-    ) -> Answer:
+    ) -> RawReply:
         """Send a request and wait for its first answer.
 
         Args:
@@ -55,7 +55,7 @@ class RequestMux:
         session = self._session
         token = b"%d" % next(self._numbers)
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[Answer] = loop.create_future()
+        future: asyncio.Future[RawReply] = loop.create_future()
         # One timer per request: `asyncio.timeout` costs three times as much.
         timer = loop.call_later(timeout_seconds, _give_up, future)
         self._waiting[token] = future
@@ -73,7 +73,7 @@ class RequestMux:
         if headers is not None and status_of(headers) == NO_RESPONDERS_STATUS:
             future.set_exception(NoRespondersError())
         else:
-            future.set_result(Answer(body, headers))
+            future.set_result(RawReply(body, headers))
 
     def _fail_all(self) -> None:
         for future in self._waiting.values():
@@ -81,6 +81,6 @@ class RequestMux:
                 future.set_exception(BusUnavailableError())
 
 
-def _give_up(future: "asyncio.Future[Answer]") -> None:
+def _give_up(future: "asyncio.Future[RawReply]") -> None:
     if not future.done():
         future.set_exception(TimeoutError())

@@ -22,14 +22,14 @@ from taskmill.task_store.actors.bulk_operations import BulkOperations
 from taskmill.task_store.actors.commands import commands
 from taskmill.task_store.actors.connections import Connections
 from taskmill.task_store.actors.due_tasks import Alarm, DueTasks
-from taskmill.task_store.actors.expired_keys import ExpiredKeys
+from taskmill.task_store.actors.expiry import Expiry
 from taskmill.task_store.actors.reconciler import Reconciler
 from taskmill.task_store.actors.registrations import Registrations
 from taskmill.task_store.actors.relay import Relay
-from taskmill.task_store.actors.status_reports import ACK_WAIT_SECONDS, StatusReports
+from taskmill.task_store.actors.report_intake import ACK_WAIT_SECONDS, ReportIntake
 from taskmill.task_store.actors.streams import Streams
 from taskmill.task_store.adapters.bulk_operation_rows import BulkOperationRows
-from taskmill.task_store.adapters.database import COMMAND_TIMEOUT_SECONDS, CONNECT_TIMEOUT_SECONDS, Lane
+from taskmill.task_store.adapters.database import COMMAND_TIMEOUT_SECONDS, CONNECT_TIMEOUT_SECONDS, DedicatedConnection
 from taskmill.task_store.adapters.event_stream import EventStream
 from taskmill.task_store.adapters.expired_rows import ExpiredRows
 from taskmill.task_store.adapters.processor_rows import ProcessorRows
@@ -74,12 +74,12 @@ async def build(settings: TaskStoreSettings, *, now: Clock = utc_now) -> Supervi
         StartError: PostgreSQL cannot be reached, or its schema is too old.
     """
     url = settings.database_url.get_secret_value()
-    writer_lane = Lane(url, "writer")
+    writer_connection = DedicatedConnection(url, "writer")
     # To forget how far the relay was, who led, or what has expired costs nothing: it is done again.
-    relay_lane, lease_lane, expiry_lane = (
-        Lane(url, name, is_commit_awaited=False) for name in ("relay", "lease", "expiry")
+    relay_connection, lease_connection, expiry_connection = (
+        DedicatedConnection(url, name, is_commit_awaited=False) for name in ("relay", "lease", "expiry")
     )
-    lanes = (writer_lane, relay_lane, lease_lane, expiry_lane)
+    connections = (writer_connection, relay_connection, lease_connection, expiry_connection)
     await wait_for_schema(url)
     pool = await asyncpg.create_pool(
         url,
@@ -96,7 +96,7 @@ async def build(settings: TaskStoreSettings, *, now: Clock = utc_now) -> Supervi
 
     session = NatsSession(settings, client_name="task-store")
     owner = uuid.uuid4().hex
-    relay_log = RelayLog(relay_lane, lease_lane)
+    relay_log = RelayLog(relay_connection, lease_connection)
     leadership = Leadership("relay-leadership", relay_log, owner, ttl_seconds=RELAY_LEASE_SECONDS)
     consumers = WorkConsumers(session, ack_wait_seconds=settings.work_ack_wait_seconds)
     publisher = Publisher(session, timeout_seconds=settings.request_timeout_seconds)
@@ -114,7 +114,7 @@ async def build(settings: TaskStoreSettings, *, now: Clock = utc_now) -> Supervi
     alarm = Alarm(now)
     bulk_alarm = asyncio.Event()
     writer = TaskWriter(
-        writer_lane,
+        writer_connection,
         rules=_run_rules(settings),
         max_queues=settings.max_queues,
         max_queued_tasks=settings.max_queued_tasks,
@@ -146,8 +146,11 @@ async def build(settings: TaskStoreSettings, *, now: Clock = utc_now) -> Supervi
         now=now,
         interval_seconds=settings.reconcile_interval_seconds,
     )
-    expired_keys = ExpiredKeys(
-        ExpiredRows(expiry_lane), leadership, kept_for=timedelta(seconds=settings.idempotency_ttl_seconds), now=now
+    expiry = Expiry(
+        ExpiredRows(expiry_connection),
+        leadership,
+        kept_for=timedelta(seconds=settings.idempotency_ttl_seconds),
+        now=now,
     )
     store = Store(
         writes=writes,
@@ -158,11 +161,11 @@ async def build(settings: TaskStoreSettings, *, now: Clock = utc_now) -> Supervi
         now=now,
     )
     actors: list[Actor] = [
-        Connections([pool.close, engine.dispose, bulk_engine.dispose, *(lane.close for lane in lanes)]),
+        Connections([pool.close, engine.dispose, bulk_engine.dispose, *(own.close for own in connections)]),
         session,
         _streams(session, settings, consumers),
         leadership,
-        expired_keys,
+        expiry,
         # Drained after the mailbox, to publish what is committed last.
         relay,
         writes,
@@ -170,7 +173,7 @@ async def build(settings: TaskStoreSettings, *, now: Clock = utc_now) -> Supervi
         reconciler,
         bulk_operations,
         registrations,
-        StatusReports(session, writes, greet=registrations.greet),
+        ReportIntake(session, writes, greet=registrations.greet),
         commands(session, store, deadline_seconds=settings.request_timeout_seconds),
     ]
     return _supervisor(actors, session, settings)
@@ -189,24 +192,24 @@ async def wait_for_schema(database_url: str) -> None:
         SchemaTooOldError: It is older.
         StartError: PostgreSQL does not answer.
     """
-    lane = Lane(database_url, "schema")
+    connection = DedicatedConnection(database_url, "schema")
     try:
         async with asyncio.timeout(DATABASE_WAIT_SECONDS):
-            found = await _schema_revision(lane)
+            found = await _schema_revision(connection)
     except TimeoutError:
         raise StartError(f"PostgreSQL did not answer within {DATABASE_WAIT_SECONDS} s") from None
     finally:
-        await lane.close()
+        await connection.close()
     needed = newest_revision()
     if found is None or found < needed:
         raise SchemaTooOldError(found, needed)
 
 
-async def _schema_revision(lane: Lane) -> str | None:
+async def _schema_revision(connection: DedicatedConnection) -> str | None:
     backoff = Backoff(base_seconds=0.1, cap_seconds=2)
     while True:
         try:
-            return await schema_revision(lane)
+            return await schema_revision(connection)
         except DatabaseUnavailableError:
             await asyncio.sleep(backoff.next())
 

@@ -11,7 +11,7 @@ from taskmill.task_store.domain.bulk_operations import BulkOperationState
 from taskmill.task_store.domain.cursors import ListPosition
 from taskmill.task_store.domain.operations import Answer, Operation
 from taskmill.task_store.domain.state import AttemptState, TaskState
-from taskmill.task_store.domain.waiting import Service
+from taskmill.task_store.domain.waiting import ServedWork
 
 
 class EventSlice(NamedTuple):
@@ -85,7 +85,7 @@ class Lists(Protocol):
 class Processors(Protocol):
     """Knows the processors. Raises `DatabaseUnavailableError` when PostgreSQL is away."""
 
-    async def services(self, now: datetime) -> list[Service]:
+    async def services(self, now: datetime) -> list[ServedWork]:
         """What the living processors do."""
 
 

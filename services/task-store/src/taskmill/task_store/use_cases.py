@@ -50,7 +50,7 @@ from taskmill.task_store.domain.documents import (
 )
 from taskmill.task_store.domain.operations import Answer, KeyedReply
 from taskmill.task_store.domain.state import TaskState
-from taskmill.task_store.domain.waiting import Service, waiting_for, waits_for_processors
+from taskmill.task_store.domain.waiting import ServedWork, waiting_for, waits_for_processors
 from taskmill.task_store.ports import BulkOperationReads, Lists, Processors, Reads, RequestWrites
 
 # A `CreateTasks` weighs as much as a thousand other requests: so many at most stand in one batch of the mailbox.
@@ -218,7 +218,7 @@ def _keyed_reply(keyed: KeyedReply) -> Reply:
     return Reply(keyed.document.encode(), _REPLAYED if keyed.is_replayed else {})
 
 
-async def _services(store: Store, tasks: Sequence[TaskState]) -> list[Service]:
+async def _services(store: Store, tasks: Sequence[TaskState]) -> list[ServedWork]:
     """What the living processors do, if any of the tasks waits for them."""
     if not any(map(waits_for_processors, tasks)):
         return []

@@ -20,7 +20,7 @@ from taskmill.processor.domain.work_text import read_work_item
 from taskmill.runtime.actor import Actor
 from taskmill.runtime.clock import Clock, utc_now
 from taskmill.runtime.failpoint import failpoint
-from taskmill.runtime.pull import Delivery
+from taskmill.runtime.pull import DeliveredMessage
 from taskmill.sdk import Handler
 
 _log = structlog.get_logger(__name__)
@@ -82,7 +82,7 @@ class Execution(Actor):
         """Have a function called whenever a handler has ended."""
         self._listeners.append(listener)
 
-    def begin(self, delivery: Delivery, *, possible_crashes: int) -> bool:
+    def begin(self, delivery: DeliveredMessage, *, possible_crashes: int) -> bool:
         """Execute a work item that arrived, if a slot is free.
 
         What may have ended a processor before waits for its turn among such. It is held meanwhile, but not reported as
@@ -163,7 +163,7 @@ class Execution(Actor):
     def _used_slots(self) -> int:
         return len(self._running) + self._calls.given_up_count
 
-    def _adopt(self, key: AttemptKey, delivery: Delivery) -> bool:
+    def _adopt(self, key: AttemptKey, delivery: DeliveredMessage) -> bool:
         attempt = self._held.adopt(key, delivery.delivery, delivery.reply)
         if attempt is None:
             return False

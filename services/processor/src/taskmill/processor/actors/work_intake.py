@@ -17,7 +17,7 @@ from taskmill.processor.domain.suspects import ReturnedWork
 from taskmill.processor.errors import UndecodableWorkError
 from taskmill.runtime.actor import Actor, is_set_within
 from taskmill.runtime.nats_session import NatsSession
-from taskmill.runtime.pull import Delivery, PullConsumer
+from taskmill.runtime.pull import DeliveredMessage, PullConsumer
 
 _log = structlog.get_logger(__name__)
 
@@ -60,7 +60,7 @@ class WorkIntake(Actor):
         self._shares = CreditShares()
         self._returned = ReturnedWork()
         self._to_park = dict.fromkeys(lanes)
-        self._arrived: list[tuple[Lane, Delivery]] = []
+        self._arrived: list[tuple[Lane, DeliveredMessage]] = []
         self._is_turn_due = False
         self._is_stopping = False
         self._stop_requested = asyncio.Event()
@@ -95,7 +95,7 @@ class WorkIntake(Actor):
             on_change=partial(self._on_change, lane),
         )
 
-    def _on_delivery(self, lane: Lane, delivery: Delivery) -> None:
+    def _on_delivery(self, lane: Lane, delivery: DeliveredMessage) -> None:
         self._held.arrive(delivery.reply)
         self._arrived.append((lane, delivery))
         self._schedule_turn()
@@ -129,7 +129,7 @@ class WorkIntake(Actor):
         self._answer(returned, b"-NAK")
         self._pull()
 
-    def _begin(self, delivery: Delivery) -> bool:
+    def _begin(self, delivery: DeliveredMessage) -> bool:
         """Have a work item executed; False: it has to be given back."""
         try:
             possible_crashes = self._returned.possible_crashes(delivery.stream_sequence, delivery.delivery)

@@ -19,7 +19,7 @@ class AttemptKey(NamedTuple):
     dispatch: int
 
 
-class Fence(NamedTuple):
+class ReportKey(NamedTuple):
     """What every report of an attempt carries, so that the store can tell whether it is still the current one."""
 
     task_id: UUID
@@ -81,6 +81,6 @@ class Attempt:
     is_ended: bool = False
 
     @property
-    def fence(self) -> Fence:
+    def fence(self) -> ReportKey:
         """What its reports carry."""
-        return Fence(*self.key, self.delivery)
+        return ReportKey(*self.key, self.delivery)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from threading import Lock
 from uuid import UUID
 
-from taskmill.processor.domain.attempt import Attempt, AttemptKey, Fence
+from taskmill.processor.domain.attempt import Attempt, AttemptKey, ReportKey
 
 
 class HeldWork:
@@ -71,7 +71,7 @@ class HeldWork:
         with self._lock:
             return [*self._arrived, *(attempt.reply for attempt in self._attempts.values())]
 
-    def started_fences(self) -> list[Fence]:
+    def started_fences(self) -> list[ReportKey]:
         """The fences of all attempts whose handler was called."""
         with self._lock:
             return [attempt.fence for attempt in self._attempts.values() if attempt.started_at is not None]

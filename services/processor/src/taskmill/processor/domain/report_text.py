@@ -13,35 +13,35 @@ import orjson
 from taskmill.contracts.limits import MAX_BODY_BYTES
 from taskmill.contracts.reports import Hello
 from taskmill.contracts.tasks import Progress
-from taskmill.processor.domain.attempt import Fence
+from taskmill.processor.domain.attempt import ReportKey
 from taskmill.processor.domain.outcome import Failure
 
 _BUNDLE_OVERHEAD_BYTES = 128
 _MAX_REPORTS_BYTES = MAX_BODY_BYTES - _BUNDLE_OVERHEAD_BYTES
 
 
-def started_text(fence: Fence, started_at: datetime) -> bytes:
+def started_text(fence: ReportKey, started_at: datetime) -> bytes:
     """The handler is about to be called."""
     return _report_text("started", fence, started_at=started_at)
 
 
-def heartbeat_text(fence: Fence) -> bytes:
+def heartbeat_text(fence: ReportKey) -> bytes:
     """The attempt is still held."""
     return _report_text("heartbeat", fence)
 
 
-def progressed_text(fence: Fence, progress: Progress) -> bytes:
+def progressed_text(fence: ReportKey, progress: Progress) -> bytes:
     """How far the handler says it is."""
     return _report_text("progressed", fence, progress=progress.model_dump())
 
 
-def completed_text(fence: Fence, started_at: datetime, finished_at: datetime, result_json: bytes) -> bytes:
+def completed_text(fence: ReportKey, started_at: datetime, finished_at: datetime, result_json: bytes) -> bytes:
     """The handler returned `result_json`, which is put in as it is."""
     result = orjson.Fragment(result_json)
     return _report_text("completed", fence, started_at=started_at, finished_at=finished_at, result=result)
 
 
-def failed_text(fence: Fence, started_at: datetime, finished_at: datetime, failure: Failure) -> bytes:
+def failed_text(fence: ReportKey, started_at: datetime, finished_at: datetime, failure: Failure) -> bytes:
     """The handler raised, its time is over, or its result cannot be kept."""
     return _report_text(
         "failed",
@@ -55,12 +55,12 @@ def failed_text(fence: Fence, started_at: datetime, finished_at: datetime, failu
     )
 
 
-def cancelled_text(fence: Fence, started_at: datetime, finished_at: datetime) -> bytes:
+def cancelled_text(fence: ReportKey, started_at: datetime, finished_at: datetime) -> bytes:
     """The handler was stopped because a client wants it."""
     return _report_text("cancelled", fence, started_at=started_at, finished_at=finished_at)
 
 
-def given_back_text(fence: Fence, reason: Literal["draining", "unknown_kind"]) -> bytes:
+def given_back_text(fence: ReportKey, reason: Literal["draining", "unknown_kind"]) -> bytes:
     """The attempt will not be executed here."""
     return _report_text("given_back", fence, reason=reason)
 
@@ -93,7 +93,7 @@ def split_for_bundles(reports: Sequence[bytes]) -> list[list[bytes]]:
     return parts
 
 
-def _report_text(report_type: str, fence: Fence, **rest: Any) -> bytes:
+def _report_text(report_type: str, fence: ReportKey, **rest: Any) -> bytes:
     task_id, attempt, dispatch, delivery = fence
     return orjson.dumps(
         {

@@ -17,7 +17,7 @@ from taskmill.runtime.jetstream_api import JetStreamError
 from taskmill.runtime.leadership import Leadership
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.stream_state import stream_state
-from taskmill.task_store.actors.status_reports import ACK_WAIT_SECONDS
+from taskmill.task_store.actors.report_intake import ACK_WAIT_SECONDS
 from taskmill.task_store.adapters.stalled_tasks import START, Place, StalledTask, StalledTasks
 from taskmill.task_store.adapters.work_stream import WorkStream
 from taskmill.task_store.domain.operations import ExpireCancellations, Redispatch

@@ -13,7 +13,7 @@ from taskmill.runtime.clock import Clock
 from taskmill.runtime.jetstream_api import JetStreamError
 from taskmill.task_store.adapters.processor_rows import ProcessorRows
 from taskmill.task_store.adapters.work_consumers import WorkConsumers
-from taskmill.task_store.domain.waiting import Service
+from taskmill.task_store.domain.waiting import ServedWork
 
 _log = structlog.get_logger(__name__)
 
@@ -44,7 +44,7 @@ class Registrations(Actor):
         consumers: WorkConsumers,
         *,
         knows_queue: Callable[[str], bool],
-        on_noted: Callable[[Service], None],
+        on_noted: Callable[[ServedWork], None],
         now: Clock,
     ) -> None:
         self._processors = processors
@@ -93,4 +93,4 @@ class Registrations(Actor):
             else:
                 _log.warning("registrations.queue_beyond_limit", queue=queue)
         await self._processors.note(greeting.processor_id, greeting.hello, self._now())
-        self._on_noted(Service(frozenset(greeting.hello.queues), frozenset(greeting.hello.kinds)))
+        self._on_noted(ServedWork(frozenset(greeting.hello.queues), frozenset(greeting.hello.kinds)))

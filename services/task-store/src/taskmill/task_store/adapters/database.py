@@ -15,8 +15,8 @@ _log = structlog.get_logger(__name__)
 CONNECT_TIMEOUT_SECONDS = 3
 COMMAND_TIMEOUT_SECONDS = 4
 
-# Statements of a lane name their rows by key. Left to guess, the planner would read whole tables when they are young,
-# and keep that plan while they grow.
+# Statements of these connections name their rows by key. Left to guess, the planner would read whole tables when they
+# are young, and keep that plan while they grow.
 _BY_KEY = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
 
 # A store that is suspended in the middle of a transaction must not hold the lock of the event log for ever.
@@ -49,7 +49,7 @@ async def translated_errors() -> AsyncIterator[None]:
         raise DatabaseUnavailableError from error
 
 
-class Lane:
+class DedicatedConnection:
     """One connection that one actor uses alone, made when it is needed and again after it broke.
 
     Args:
@@ -70,7 +70,7 @@ class Lane:
         self._connection: Connection[Record] | None = None
 
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator["Connection[Record]"]:
+    async def use(self) -> AsyncIterator["Connection[Record]"]:
         """Yield the connection, outside of any transaction. One that fails inside is not used again.
 
         Raises:

@@ -10,7 +10,7 @@ from taskmill.contracts.tasks import KindDefaults
 from taskmill.task_store.adapters import statements
 from taskmill.task_store.adapters.processor_rows import living_services
 from taskmill.task_store.adapters.rows import kind_defaults
-from taskmill.task_store.domain.waiting import Service
+from taskmill.task_store.domain.waiting import ServedWork
 
 REFRESH_SECONDS = 1
 """How long a store goes on with what it knew of kinds and processors when another store has heard something else."""
@@ -26,7 +26,7 @@ class KnownNames:
     def __init__(self) -> None:
         self.queues: dict[str, int] = {}
         self.kinds: dict[str, KindDefaults] = {}
-        self.services: list[Service] = []
+        self.services: list[ServedWork] = []
         self._expires_at = 0.0
 
     async def read_queues(self, connection: "Connection[Record]") -> None:
@@ -43,7 +43,7 @@ class KnownNames:
         self.services = await living_services(connection, now)
         self._expires_at = time.monotonic() + REFRESH_SECONDS
 
-    def note_service(self, service: Service) -> None:
+    def note_service(self, service: ServedWork) -> None:
         """Remember what a processor does that has just said so, until all are read anew."""
         if service not in self.services:
             self.services = [*self.services, service]

@@ -7,7 +7,7 @@ import asyncpg
 from taskmill.contracts.reports import Hello
 from taskmill.task_store.adapters import relay_statements
 from taskmill.task_store.adapters.database import CONNECT_TIMEOUT_SECONDS, translated_errors
-from taskmill.task_store.domain.waiting import PROCESSOR_LIFE, Service
+from taskmill.task_store.domain.waiting import PROCESSOR_LIFE, ServedWork
 
 
 class ProcessorRows:
@@ -33,7 +33,7 @@ class ProcessorRows:
                 seen_at,
             )
 
-    async def services(self, now: datetime) -> list[Service]:
+    async def services(self, now: datetime) -> list[ServedWork]:
         """What the living processors do."""
         async with translated_errors(), self._pool.acquire(timeout=CONNECT_TIMEOUT_SECONDS) as connection:
             return await living_services(connection, now)
@@ -41,7 +41,7 @@ class ProcessorRows:
 
 async def living_services(
     connection: "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]", now: datetime
-) -> list[Service]:
+) -> list[ServedWork]:
     """What those processors do that said hello within `PROCESSOR_LIFE`."""
     rows = await connection.fetch(relay_statements.PROCESSORS_SEEN_SINCE, now - PROCESSOR_LIFE)
-    return [Service(frozenset(row["queues"]), frozenset(row["kinds"])) for row in rows]
+    return [ServedWork(frozenset(row["queues"]), frozenset(row["kinds"])) for row in rows]

@@ -8,7 +8,7 @@ from asyncpg import Record
 from taskmill.contracts.events import EventType
 from taskmill.contracts.status import Priority
 from taskmill.task_store.adapters import relay_statements
-from taskmill.task_store.adapters.database import Lane
+from taskmill.task_store.adapters.database import DedicatedConnection
 from taskmill.task_store.domain.publication import LogSlice, UnpublishedEvent, WaitingWork
 
 # Calling an enumeration costs ten times as much as a look-up.
@@ -33,33 +33,33 @@ class RelayLog:
     """The relay's view of PostgreSQL. It is the `LeaseStore` of the relay's leadership, too.
 
     Args:
-        lane: The relay's connection.
-        lease_lane: The connection for the lease alone, so that a slow read does not cost the leadership.
+        connection: The relay's connection.
+        lease_connection: The connection for the lease alone, so that a slow read does not cost the leadership.
     """
 
-    def __init__(self, lane: Lane, lease_lane: Lane) -> None:
-        self._lane = lane
-        self._lease_lane = lease_lane
+    def __init__(self, connection: DedicatedConnection, lease_connection: DedicatedConnection) -> None:
+        self._connection = connection
+        self._lease_connection = lease_connection
 
     async def acquire(self, owner: str, ttl_seconds: float) -> bool:
         """Take, or renew, the lease; see `LeaseStore`."""
-        async with self._lease_lane.connection() as connection:
+        async with self._lease_connection.use() as connection:
             return await connection.fetchval(relay_statements.ACQUIRE_RELAY, owner, ttl_seconds) is not None
 
     async def release(self, owner: str) -> None:
         """Give the lease back; see `LeaseStore`."""
-        async with self._lease_lane.connection() as connection:
+        async with self._lease_connection.use() as connection:
             await connection.execute(relay_statements.RELEASE_RELAY, owner)
 
     async def cursor(self, owner: str) -> RelayCursor | None:
         """How far the relay is; None: somebody else leads."""
-        async with self._lane.connection() as connection:
+        async with self._connection.use() as connection:
             row = await connection.fetchrow(relay_statements.RELAY_CURSOR, owner)
         return None if row is None else RelayCursor(*row)
 
     async def save_cursor(self, owner: str, saved: RelayCursor, cursor: RelayCursor) -> bool:
         """Write down how far the relay is, instead of what was saved last; False: `owner` no longer leads."""
-        async with self._lane.connection() as connection:
+        async with self._connection.use() as connection:
             row = await connection.fetchval(
                 relay_statements.SAVE_RELAY_CURSOR, owner, saved.position, saved.work_position, *cursor
             )
@@ -67,7 +67,7 @@ class RelayLog:
 
     async def position_before(self, instant: datetime) -> int:
         """The position behind which the log holds what happened since an instant."""
-        async with self._lane.connection() as connection:
+        async with self._connection.use() as connection:
             first, last = 0, await connection.fetchval(relay_statements.NEWEST_POSITION)
             # The log has no index by time, but is in its order.
             while first < last:
@@ -81,7 +81,7 @@ class RelayLog:
 
     async def unpublished(self, position: int, *, limit: int, max_bytes: int) -> LogSlice:
         """The events behind a position, in order: at most `limit`, and `max_bytes` of documents and payloads."""
-        async with self._lane.connection() as connection:
+        async with self._connection.use() as connection:
             rows = await connection.fetch(relay_statements.UNPUBLISHED, position, limit, max_bytes)
         candidates = rows[0]["candidates"] if rows else 0
         return LogSlice([_event(row) for row in rows], has_more=candidates == limit or candidates > len(rows))

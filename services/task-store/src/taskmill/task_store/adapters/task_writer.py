@@ -20,7 +20,7 @@ from taskmill.runtime.failpoint import failpoint
 from taskmill.runtime.mailbox import BatchRefusedError
 from taskmill.task_store.adapters import statements
 from taskmill.task_store.adapters.bulk_operation_rows import read_bulk_operations, write_bulk_operations
-from taskmill.task_store.adapters.database import Lane
+from taskmill.task_store.adapters.database import DedicatedConnection
 from taskmill.task_store.adapters.known_names import KnownNames
 from taskmill.task_store.adapters.rows import arrays, json_rows, kind_row, task_state
 from taskmill.task_store.domain.batch import Batch
@@ -40,7 +40,7 @@ from taskmill.task_store.domain.operations import (
 from taskmill.task_store.domain.publication import PayloadNotReadError, UnpublishedEvent, unpublished_events
 from taskmill.task_store.domain.queues import QueueBook
 from taskmill.task_store.domain.runs import RunRules
-from taskmill.task_store.domain.waiting import Service
+from taskmill.task_store.domain.waiting import ServedWork
 
 _log = structlog.get_logger(__name__)
 
@@ -56,7 +56,7 @@ class TaskWriter:
     """The one way in which tasks change: `apply` handles the batches of the mailbox that all writes go through.
 
     Args:
-        lane: The connection.
+        connection: The connection.
         rules: What the operator decides about runs.
         max_queues: How many queues may exist.
         max_queued_tasks: How many tasks may wait in each queue.
@@ -69,7 +69,7 @@ class TaskWriter:
 
     def __init__(
         self,
-        lane: Lane,
+        connection: DedicatedConnection,
         *,
         rules: RunRules,
         max_queues: int,
@@ -80,7 +80,7 @@ class TaskWriter:
         on_scheduled: Callable[[datetime], None],
         on_bulk_operation: Callable[[], None],
     ) -> None:
-        self._lane = lane
+        self._connection = connection
         self._rules = rules
         self._max_queues = max_queues
         self._max_queued_tasks = max_queued_tasks
@@ -95,7 +95,7 @@ class TaskWriter:
         """Whether a queue exists for certain: after a batch that named it, whether it exists."""
         return name in self._known.queues
 
-    def note_service(self, service: Service) -> None:
+    def note_service(self, service: ServedWork) -> None:
         """Tell from the next answer on what tasks wait for when there is a processor that does this."""
         self._known.note_service(service)
 
@@ -109,7 +109,7 @@ class TaskWriter:
             BatchRefusedError: PostgreSQL refuses the data of one of them; nothing was applied.
             DatabaseUnavailableError: Nothing was applied, or, if the connection broke during the commit, all.
         """
-        async with self._lane.connection() as connection:
+        async with self._connection.use() as connection:
             await self._known.refresh(connection, self._now())
             if self._may_load_unlocked(operations):
                 try:

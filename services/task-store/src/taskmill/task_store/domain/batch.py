@@ -46,7 +46,7 @@ from taskmill.task_store.domain.queues import QueueBook
 from taskmill.task_store.domain.reports import Hearing, decide_report
 from taskmill.task_store.domain.runs import RunRules, decide_due, decide_lost, decide_process
 from taskmill.task_store.domain.state import AttemptState, TaskState
-from taskmill.task_store.domain.waiting import Service, waiting_for
+from taskmill.task_store.domain.waiting import ServedWork, waiting_for
 
 # No set: to hash an enumeration costs more than to compare it with two.
 _WAITING = (TaskStatus.QUEUED, TaskStatus.SCHEDULED)
@@ -77,7 +77,7 @@ class Batch:
         kinds: KindBook,
         keys: KeyBook,
         bulk_operations: BulkBook,
-        services: Sequence[Service],
+        services: Sequence[ServedWork],
         rules: RunRules,
         now: datetime,
         random: Callable[[], float],

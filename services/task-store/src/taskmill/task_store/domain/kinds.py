@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from taskmill.contracts.reports import Hello
 from taskmill.contracts.tasks import KindDefaults
-from taskmill.task_store.domain.policies import NO_DEFAULTS
+from taskmill.task_store.domain.retries import NO_DEFAULTS
 
 
 class KindBook:

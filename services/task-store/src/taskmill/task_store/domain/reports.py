@@ -24,7 +24,7 @@ from taskmill.task_store.domain.decision import Decision
 from taskmill.task_store.domain.events import LoggedEvent, compose_event
 from taskmill.task_store.domain.fence import is_holder
 from taskmill.task_store.domain.lifecycle import Cause, transition
-from taskmill.task_store.domain.policies import retry_wait
+from taskmill.task_store.domain.retries import retry_wait
 from taskmill.task_store.domain.runs import RunRules, queue, schedule
 from taskmill.task_store.domain.state import JSON_NULL, AttemptState, TaskState, newest_attempt, next_revision
 

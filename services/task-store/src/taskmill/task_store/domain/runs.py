@@ -15,7 +15,7 @@ from taskmill.contracts.tasks import KindDefaults
 from taskmill.task_store.domain.decision import Decision
 from taskmill.task_store.domain.events import LoggedEvent, compose_event
 from taskmill.task_store.domain.lifecycle import Cause, transition
-from taskmill.task_store.domain.policies import max_attempts
+from taskmill.task_store.domain.retries import max_attempts
 from taskmill.task_store.domain.state import JSON_NULL, TaskState, newest_attempt, next_revision
 
 

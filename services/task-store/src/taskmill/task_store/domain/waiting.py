@@ -14,7 +14,7 @@ PROCESSOR_LIFE = timedelta(seconds=30)
 _WAITING = (TaskStatus.SCHEDULED, TaskStatus.QUEUED)
 
 
-class Service(NamedTuple):
+class ServedWork(NamedTuple):
     """What one living processor does."""
 
     queues: frozenset[str]
@@ -29,7 +29,7 @@ def waits_for_processors(state: TaskState) -> bool:
     return state.status is TaskStatus.QUEUED or (state.status is TaskStatus.SCHEDULED and state.queued_at is not None)
 
 
-def waiting_for(state: TaskState, services: Iterable[Service]) -> WaitingFor | None:
+def waiting_for(state: TaskState, services: Iterable[ServedWork]) -> WaitingFor | None:
     """What a task waits for; None: it does not wait.
 
     Args:
@@ -44,7 +44,7 @@ def waiting_for(state: TaskState, services: Iterable[Service]) -> WaitingFor | N
     return WaitingFor(reason=reason, until=state.run_at)
 
 
-def _missing(state: TaskState, services: Iterable[Service]) -> WaitReason | None:
+def _missing(state: TaskState, services: Iterable[ServedWork]) -> WaitReason | None:
     in_queue = [service for service in services if state.queue in service.queues]
     if not in_queue:
         return WaitReason.PROCESSOR

@@ -22,7 +22,7 @@ NEXT_BATCH_SECONDS = 0.1
 PROCESSORS_KEPT_FOR = timedelta(days=1)
 
 
-class ExpiredKeys(Actor):
+class Expiry(Actor):
     """Looks every minute, in the store that leads the relay.
 
     Args:
@@ -32,7 +32,7 @@ class ExpiredKeys(Actor):
         now: The clock.
     """
 
-    name = "expired-keys"
+    name = "expiry"
 
     def __init__(self, rows: ExpiredRows, leadership: Leadership, *, kept_for: timedelta, now: Clock) -> None:
         self._rows = rows
@@ -60,7 +60,7 @@ class ExpiredKeys(Actor):
                 deleted += await self._rows.delete_bulk_operations(before, MAX_ROWS_AT_ONCE)
                 await self._rows.delete_processors(self._now() - PROCESSORS_KEPT_FOR)
             except UnavailableError as error:
-                _log.warning("expired_keys.postponed", code=error.code)
+                _log.warning("expiry.postponed", code=error.code)
                 continue
             if deleted >= MAX_ROWS_AT_ONCE:
                 pause_seconds = NEXT_BATCH_SECONDS

@@ -12,7 +12,7 @@ from taskmill.runtime.actor import Actor
 from taskmill.runtime.failpoint import failpoint
 from taskmill.runtime.mailbox import BatchingMailbox
 from taskmill.runtime.nats_session import NatsSession
-from taskmill.runtime.pull import Delivery, PullConsumer
+from taskmill.runtime.pull import DeliveredMessage, PullConsumer
 from taskmill.task_store.adapters.report_bundles import read_bundle
 from taskmill.task_store.domain.operations import Answer, Operation
 
@@ -41,7 +41,7 @@ class _Held:
         self.must_repeat = False
 
 
-class StatusReports(Actor):
+class ReportIntake(Actor):
     """Pulls bundles and offers each as one operation to the mailbox of all writes.
 
     A bundle is acknowledged after its commit, and asked for again a second later when the database was away. One that
@@ -53,7 +53,7 @@ class StatusReports(Actor):
         greet: Called with the id of a processor and what it said of itself, once its queues are committed.
     """
 
-    name = "status-reports"
+    name = "report-intake"
 
     def __init__(
         self,
@@ -89,12 +89,12 @@ class StatusReports(Actor):
         if free >= MAX_BUNDLES_IN_HAND // 2:
             self._pull.pull(free)
 
-    def _take_in(self, delivery: Delivery) -> None:
+    def _take_in(self, delivery: DeliveredMessage) -> None:
         """Runs in the read loop, so that the work is left to the next turn of the event loop."""
         self._in_hand += 1
         asyncio.get_running_loop().call_soon(self._apply, delivery)
 
-    def _apply(self, delivery: Delivery) -> None:
+    def _apply(self, delivery: DeliveredMessage) -> None:
         bundle = read_bundle(delivery.data)
         if bundle is None:
             _log.error("reports.undecodable", subject=delivery.subject, bundle_bytes=len(delivery.data))
