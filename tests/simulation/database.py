@@ -12,7 +12,6 @@ from taskmill.contracts.status import TaskStatus
 from taskmill.contracts.tasks import KindDefaults
 from taskmill.task_store.adapters.relay_log import RelayCursor
 from taskmill.task_store.adapters.stalled_tasks import CancellingTask, Place, StalledTask
-from taskmill.task_store.adapters.task_writer import StaleStateError
 from taskmill.task_store.domain.batch import Batch
 from taskmill.task_store.domain.bulk_operations import BulkBook
 from taskmill.task_store.domain.events import LoggedEvent
@@ -22,6 +21,7 @@ from taskmill.task_store.domain.operations import Operation, named_key, named_ta
 from taskmill.task_store.domain.publication import UnpublishedEvent, unpublished_events
 from taskmill.task_store.domain.queues import QueueBook
 from taskmill.task_store.domain.state import AttemptState, TaskState
+from taskmill.task_store.errors import StaleStateError
 from tests.simulation.scheduler import Steps
 from tests.simulation.world import RULES, World
 

@@ -8,7 +8,7 @@ from taskmill.contracts.errors import DatabaseUnavailableError, QueueFullError, 
 from taskmill.contracts.reports import GivenBack, Heartbeat, ReportBundle
 from taskmill.contracts.requests import CancelTask, ProcessTask, UpdateTask
 from taskmill.contracts.status import TaskStatus
-from taskmill.task_store.adapters.task_writer import StaleStateError, committed_events
+from taskmill.task_store.adapters.task_writer import committed_events
 from taskmill.task_store.domain.batch import Batch
 from taskmill.task_store.domain.lifecycle import Cause
 from taskmill.task_store.domain.operations import (
@@ -23,6 +23,7 @@ from taskmill.task_store.domain.operations import (
 )
 from taskmill.task_store.domain.publication import UnpublishedEvent
 from taskmill.task_store.domain.reports import _CAUSES as CAUSES_OF_REPORTS
+from taskmill.task_store.errors import StaleStateError
 from tests.simulation.database import Database
 from tests.simulation.scheduler import Life, Steps
 from tests.simulation.world import Taken, World

@@ -86,7 +86,7 @@ class StoreSide:
         """Create the streams and the consumers."""
         await ensure_stream(self.session, streams.work_stream())
         await ensure_stream(self.session, streams.reports_stream(reports_max_bytes))
-        await ensure_consumer(self.session, streams.reports_consumer(30))
+        await ensure_consumer(self.session, streams.reports_consumer())
         for queue in queues:
             for priority in Priority:
                 await ensure_consumer(self.session, streams.work_consumer(queue, priority, ack_wait_seconds))

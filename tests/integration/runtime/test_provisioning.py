@@ -91,7 +91,7 @@ async def test_a_consumer_is_created_and_updated(session: NatsSession) -> None:
 async def test_the_consumer_of_the_contracts(session: NatsSession) -> None:
     """It fits its work-queue stream."""
     await ensure_stream(session, reports_stream(1_000_000))
-    await ensure_consumer(session, reports_consumer(30))
+    await ensure_consumer(session, reports_consumer())
 
 
 async def test_an_impossible_change_is_an_error(session: NatsSession) -> None:

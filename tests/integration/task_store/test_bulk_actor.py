@@ -7,7 +7,6 @@ from datetime import timedelta
 from itertools import repeat
 from typing import Any
 
-import asyncpg
 import pytest
 
 from taskmill.contracts.bulk_operations import BulkStatus, StartBulkOperation
@@ -17,7 +16,7 @@ from taskmill.runtime.clock import utc_now
 from taskmill.runtime.leadership import Leadership
 from taskmill.task_store.actors.bulk_operations import BulkOperations
 from taskmill.task_store.adapters.bulk_operation_rows import BulkOperationRows
-from taskmill.task_store.adapters.database import DedicatedConnection
+from taskmill.task_store.adapters.database import DedicatedConnection, shared_connections
 from taskmill.task_store.adapters.expired_rows import ExpiredRows
 from taskmill.task_store.adapters.task_lists import TaskLists, list_engine
 from taskmill.task_store.adapters.task_writer import TaskWriter
@@ -125,9 +124,12 @@ async def opened(database_url: str) -> AsyncIterator[Store]:
         on_bulk_operation=lambda: None,
     )
     engine = list_engine(database_url, "bulk operations", timeout_seconds=5)
-    async with asyncpg.create_pool(database_url, min_size=0, max_size=1) as pool:
-        yield Store(KeptWrites(writer), BulkOperationRows(pool), TaskLists(engine), ExpiredRows(lanes[1]))
-    await engine.dispose()
+    shared = await shared_connections(database_url, "reader", max_connections=1)
+    try:
+        yield Store(KeptWrites(writer), BulkOperationRows(shared), TaskLists(engine), ExpiredRows(lanes[1]))
+    finally:
+        await shared.close()
+        await engine.dispose()
     for lane in lanes:
         await lane.close()
 

@@ -7,7 +7,6 @@ from itertools import count
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
-import asyncpg
 import orjson
 import pytest
 from hypothesis import HealthCheck, settings
@@ -19,7 +18,7 @@ from taskmill.contracts.reports import ReportBundle
 from taskmill.contracts.status import TaskStatus
 from taskmill.task_store import use_cases
 from taskmill.task_store.adapters.bulk_operation_rows import BulkOperationRows
-from taskmill.task_store.adapters.database import DedicatedConnection
+from taskmill.task_store.adapters.database import DedicatedConnection, shared_connections
 from taskmill.task_store.adapters.processor_rows import ProcessorRows
 from taskmill.task_store.adapters.relay_log import RelayLog
 from taskmill.task_store.adapters.task_lists import LIST_TIMEOUT_SECONDS, TaskLists, list_engine
@@ -28,7 +27,7 @@ from taskmill.task_store.adapters.task_writer import TaskWriter
 from taskmill.task_store.domain.operations import Answer, ExpireCancellations, MakeDue, Operation, Redispatch
 from taskmill.task_store.domain.publication import UnpublishedEvent
 from taskmill.task_store.domain.state import TaskState
-from taskmill.task_store.use_cases import Store
+from taskmill.task_store.use_cases import Ports
 from tests.support.folded_task import FoldedTask
 from tests.support.lifecycle_page import documented_rows
 from tests.support.task_states import (
@@ -112,7 +111,7 @@ class Bench(NamedTuple):
     """A store without a bus, and the loop that its connections belong to."""
 
     runner: asyncio.Runner
-    store: Store
+    ports: Ports
     clock: Clock
 
     def run(self, action: Coroutine[Any, Any, T]) -> T:
@@ -127,7 +126,7 @@ def bench(database_url: str) -> Iterator[Bench]:
         clock = Clock()
         lanes = [DedicatedConnection(database_url, f"lane {number}") for number in range(3)]
         committed: list[Sequence[UnpublishedEvent]] = []
-        pool = runner.run(_pool(database_url))
+        shared = runner.run(shared_connections(database_url, "reader", max_connections=1))
         engine = list_engine(database_url, "lists", timeout_seconds=LIST_TIMEOUT_SECONDS)
         writers = [
             TaskWriter(
@@ -143,19 +142,15 @@ def bench(database_url: str) -> Iterator[Bench]:
             )
             for lane in lanes[:2]
         ]
-        reader = TaskReader(pool)
+        reader = TaskReader(shared)
         writes = TurnTaking(writers, RelayLog(lanes[2], lanes[2]), committed)
-        store = Store(writes, reader, TaskLists(engine), ProcessorRows(pool), BulkOperationRows(pool), clock)
-        yield Bench(runner, store, clock)
+        ports = Ports(writes, reader, TaskLists(engine), ProcessorRows(shared), BulkOperationRows(shared), clock)
+        yield Bench(runner, ports, clock)
         assert writes.said
         for lane in lanes:
             runner.run(lane.close())
-        runner.run(pool.close())
+        runner.run(shared.close())
         runner.run(engine.dispose())
-
-
-async def _pool(database_url: str) -> "asyncpg.Pool[asyncpg.Record]":
-    return await asyncpg.create_pool(database_url, min_size=0, max_size=1)
 
 
 class Way(NamedTuple):
@@ -250,18 +245,18 @@ class StoreMachine(RuleBasedStateMachine):
     def ask(self, use_case: Any, **fields: Any) -> str | None:
         """Make a request; return the code of its refusal."""
         try:
-            self.bench.run(use_case(self.bench.store, orjson.dumps(fields)))
+            self.bench.run(use_case(self.bench.ports, orjson.dumps(fields)))
         except RequestError as refusal:
             return refusal.code
         return None
 
     def tell(self, operation: Operation) -> None:
         """Let the store hear of something that is never refused."""
-        self.bench.run(self.bench.store.writes.ask(operation))
+        self.bench.run(self.bench.ports.writes.ask(operation))
 
     def look(self, number: int) -> TaskState | None:
         """Read what has become of a task, and take its new events over."""
-        reads, task_id, folded = self.bench.store.reads, self.ids[number], self.folded[number]
+        reads, task_id, folded = self.bench.ports.reads, self.ids[number], self.folded[number]
         try:
             self.states[number] = self.bench.run(reads.task(task_id))
         except TaskNotFoundError:

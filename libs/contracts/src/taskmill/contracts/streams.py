@@ -116,13 +116,17 @@ def work_consumer(queue: str, priority: Priority, ack_wait_seconds: float) -> Co
 
 REPORTS_CONSUMER = "reports"
 
+REPORTS_ACK_WAIT_SECONDS = 10
+"""After so long a bundle that a store had in hand when it died is delivered again. A living one has waited in the
+mailbox by then and is committed; should it take longer, what is applied a second time changes nothing."""
 
-def reports_consumer(ack_wait_seconds: float) -> ConsumerSpec:
+
+def reports_consumer() -> ConsumerSpec:
     """The consumer that all task stores share."""
     return ConsumerSpec(
         stream=REPORTS_STREAM,
         name=REPORTS_CONSUMER,
         filter_subject=subjects.REPORT_SUBJECTS,
-        ack_wait_seconds=ack_wait_seconds,
+        ack_wait_seconds=REPORTS_ACK_WAIT_SECONDS,
         max_ack_pending=2_000,
     )

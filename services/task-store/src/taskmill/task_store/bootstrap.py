@@ -5,19 +5,15 @@ import random
 import uuid
 from datetime import timedelta
 
-import asyncpg
-
-from taskmill.contracts.errors import DatabaseUnavailableError
 from taskmill.contracts.streams import WORK_STREAM, events_stream, reports_consumer, reports_stream, work_stream
 from taskmill.runtime.actor import Actor
-from taskmill.runtime.backoff import Backoff
 from taskmill.runtime.clock import Clock, utc_now
 from taskmill.runtime.health import HealthFile
 from taskmill.runtime.leadership import Leadership
 from taskmill.runtime.mailbox import BatchingMailbox
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.publisher import Publisher
-from taskmill.runtime.supervisor import RunState, StartError, Supervisor
+from taskmill.runtime.supervisor import RunState, Supervisor
 from taskmill.task_store.actors.bulk_operations import BulkOperations
 from taskmill.task_store.actors.commands import commands
 from taskmill.task_store.actors.connections import Connections
@@ -26,15 +22,15 @@ from taskmill.task_store.actors.expiry import Expiry
 from taskmill.task_store.actors.reconciler import Reconciler
 from taskmill.task_store.actors.registrations import Registrations
 from taskmill.task_store.actors.relay import Relay
-from taskmill.task_store.actors.report_intake import ACK_WAIT_SECONDS, ReportIntake
+from taskmill.task_store.actors.report_intake import ReportIntake
 from taskmill.task_store.actors.streams import Streams
 from taskmill.task_store.adapters.bulk_operation_rows import BulkOperationRows
-from taskmill.task_store.adapters.database import COMMAND_TIMEOUT_SECONDS, CONNECT_TIMEOUT_SECONDS, DedicatedConnection
+from taskmill.task_store.adapters.database import DedicatedConnection, shared_connections
 from taskmill.task_store.adapters.event_stream import EventStream
 from taskmill.task_store.adapters.expired_rows import ExpiredRows
 from taskmill.task_store.adapters.processor_rows import ProcessorRows
 from taskmill.task_store.adapters.relay_log import RelayLog
-from taskmill.task_store.adapters.schema import schema_revision
+from taskmill.task_store.adapters.schema import wait_for_schema
 from taskmill.task_store.adapters.stalled_tasks import StalledTasks
 from taskmill.task_store.adapters.task_lists import (
     BULK_TIMEOUT_SECONDS,
@@ -48,13 +44,9 @@ from taskmill.task_store.adapters.work_consumers import WorkConsumers
 from taskmill.task_store.adapters.work_stream import WorkStream
 from taskmill.task_store.domain.operations import Answer, Operation
 from taskmill.task_store.domain.runs import RunRules
-from taskmill.task_store.errors import SchemaTooOldError
 from taskmill.task_store.migrations import newest_revision
 from taskmill.task_store.settings import TaskStoreSettings
-from taskmill.task_store.use_cases import Store
-
-DATABASE_WAIT_SECONDS = 60
-"""How long the start waits for a PostgreSQL that is starting, too."""
+from taskmill.task_store.use_cases import Ports
 
 RELAY_LEASE_SECONDS = 5
 WRITES_CAPACITY = 10_000
@@ -80,19 +72,11 @@ async def build(settings: TaskStoreSettings, *, now: Clock = utc_now) -> Supervi
         DedicatedConnection(url, name, is_commit_awaited=False) for name in ("relay", "lease", "expiry")
     )
     connections = (writer_connection, relay_connection, lease_connection, expiry_connection)
-    await wait_for_schema(url)
-    pool = await asyncpg.create_pool(
-        url,
-        min_size=0,
-        max_size=MAX_READ_CONNECTIONS,
-        timeout=CONNECT_TIMEOUT_SECONDS,
-        command_timeout=COMMAND_TIMEOUT_SECONDS,
-        reset=_keep_session,
-        server_settings={"application_name": "taskmill reader"},
-    )
+    await wait_for_schema(url, newest_revision())
+    shared = await shared_connections(url, "reader", max_connections=MAX_READ_CONNECTIONS)
     engine = list_engine(url, "lists", timeout_seconds=LIST_TIMEOUT_SECONDS)
     bulk_engine = list_engine(url, "bulk operations", timeout_seconds=BULK_TIMEOUT_SECONDS)
-    reader = TaskReader(pool)
+    reader = TaskReader(shared)
 
     session = NatsSession(settings, client_name="task-store")
     owner = uuid.uuid4().hex
@@ -131,16 +115,16 @@ async def build(settings: TaskStoreSettings, *, now: Clock = utc_now) -> Supervi
         max_batch=MAX_OPERATIONS_IN_A_BATCH,
         deadline_seconds=WRITE_DEADLINE_SECONDS,
     )
-    bulk_rows = BulkOperationRows(pool)
+    bulk_rows = BulkOperationRows(shared)
     bulk_operations = BulkOperations(bulk_rows, TaskLists(bulk_engine), writes, leadership, begun=bulk_alarm)
-    processors = ProcessorRows(pool)
+    processors = ProcessorRows(shared)
     registrations = Registrations(
         processors, consumers, knows_queue=writer.knows_queue, on_noted=writer.note_service, now=now
     )
     reconciler = Reconciler(
         session,
         leadership=leadership,
-        stalled=StalledTasks(pool),
+        stalled=StalledTasks(shared),
         work=work,
         writes=writes,
         now=now,
@@ -152,7 +136,7 @@ async def build(settings: TaskStoreSettings, *, now: Clock = utc_now) -> Supervi
         kept_for=timedelta(seconds=settings.idempotency_ttl_seconds),
         now=now,
     )
-    store = Store(
+    ports = Ports(
         writes=writes,
         reads=reader,
         lists=TaskLists(engine),
@@ -161,7 +145,7 @@ async def build(settings: TaskStoreSettings, *, now: Clock = utc_now) -> Supervi
         now=now,
     )
     actors: list[Actor] = [
-        Connections([pool.close, engine.dispose, bulk_engine.dispose, *(own.close for own in connections)]),
+        Connections([shared.close, engine.dispose, bulk_engine.dispose, *(own.close for own in connections)]),
         session,
         _streams(session, settings, consumers),
         leadership,
@@ -174,44 +158,9 @@ async def build(settings: TaskStoreSettings, *, now: Clock = utc_now) -> Supervi
         bulk_operations,
         registrations,
         ReportIntake(session, writes, greet=registrations.greet),
-        commands(session, store, deadline_seconds=settings.request_timeout_seconds),
+        commands(session, ports, deadline_seconds=settings.request_timeout_seconds),
     ]
     return _supervisor(actors, session, settings)
-
-
-async def _keep_session(_connection: object) -> None:
-    """Instead of the four statements with which asyncpg cleans a connection: a query leaves nothing behind in it."""
-
-
-async def wait_for_schema(database_url: str) -> None:
-    """Return when PostgreSQL answers and its schema is not older than this code needs.
-
-    A newer schema is fine: a migration leaves a schema that the release before it can work with.
-
-    Raises:
-        SchemaTooOldError: It is older.
-        StartError: PostgreSQL does not answer.
-    """
-    connection = DedicatedConnection(database_url, "schema")
-    try:
-        async with asyncio.timeout(DATABASE_WAIT_SECONDS):
-            found = await _schema_revision(connection)
-    except TimeoutError:
-        raise StartError(f"PostgreSQL did not answer within {DATABASE_WAIT_SECONDS} s") from None
-    finally:
-        await connection.close()
-    needed = newest_revision()
-    if found is None or found < needed:
-        raise SchemaTooOldError(found, needed)
-
-
-async def _schema_revision(connection: DedicatedConnection) -> str | None:
-    backoff = Backoff(base_seconds=0.1, cap_seconds=2)
-    while True:
-        try:
-            return await schema_revision(connection)
-        except DatabaseUnavailableError:
-            await asyncio.sleep(backoff.next())
 
 
 def _run_rules(settings: TaskStoreSettings) -> RunRules:
@@ -229,7 +178,7 @@ def _streams(session: NatsSession, settings: TaskStoreSettings, consumers: WorkC
             reports_stream(settings.reports_max_bytes),
             events_stream(settings.events_max_bytes, settings.events_max_age_seconds),
         ],
-        consumers=[reports_consumer(ACK_WAIT_SECONDS)],
+        consumers=[reports_consumer()],
         on_replaced=lambda stream: consumers.forget() if stream == WORK_STREAM else None,
     )
 

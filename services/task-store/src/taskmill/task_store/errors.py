@@ -11,3 +11,7 @@ class SchemaTooOldError(StartError):
             f"the database's schema is at {found or 'nothing'}, this code needs {needed}: "
             "run `python -m taskmill.task_store migrate`"
         )
+
+
+class StaleStateError(Exception):
+    """Something was no longer as it was read; nothing was written."""

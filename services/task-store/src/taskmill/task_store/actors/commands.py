@@ -7,12 +7,12 @@ from taskmill.contracts import registry
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.requests import Reply, RequestServer
 from taskmill.task_store import use_cases
-from taskmill.task_store.use_cases import Store
+from taskmill.task_store.use_cases import Ports
 
 QUEUE_GROUP = "task-store"
 MAX_IN_FLIGHT = 2_000
 
-_USE_CASES: dict[registry.Command, Callable[[Store, bytes], Awaitable[bytes | Reply]]] = {
+_USE_CASES: dict[registry.Command, Callable[[Ports, bytes], Awaitable[bytes | Reply]]] = {
     registry.CREATE: use_cases.create_task,
     registry.CREATE_MANY: use_cases.create_tasks,
     registry.GET: use_cases.get_task,
@@ -29,20 +29,20 @@ _USE_CASES: dict[registry.Command, Callable[[Store, bytes], Awaitable[bytes | Re
 }
 
 
-def commands(session: NatsSession, store: Store, *, deadline_seconds: float) -> RequestServer:
+def commands(session: NatsSession, ports: Ports, *, deadline_seconds: float) -> RequestServer:
     """The actor that answers every command; of all stores, one gets each request.
 
     Args:
         session: The connection.
-        store: What the use cases work on.
+        ports: What the use cases work on.
         deadline_seconds: After so long a request is given up, as its sender has done by then.
     """
     return RequestServer(
         session,
         "commands",
-        {command.subject: partial(_USE_CASES[command], store) for command in registry.COMMANDS},
+        {command.subject: partial(_USE_CASES[command], ports) for command in registry.COMMANDS},
         group=QUEUE_GROUP,
         max_in_flight=MAX_IN_FLIGHT,
         deadline_seconds=deadline_seconds,
-        bundled={registry.CREATE.subject: partial(use_cases.create_each_task, store)},
+        bundled={registry.CREATE.subject: partial(use_cases.create_each_task, ports)},
     )

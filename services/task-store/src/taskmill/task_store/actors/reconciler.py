@@ -9,7 +9,7 @@ import structlog
 
 from taskmill.contracts import subjects
 from taskmill.contracts.errors import OverloadedError, TaskmillError
-from taskmill.contracts.streams import REPORTS_STREAM, WORK_STREAM
+from taskmill.contracts.streams import REPORTS_ACK_WAIT_SECONDS, REPORTS_STREAM, WORK_STREAM
 from taskmill.runtime.actor import Actor, is_set_within
 from taskmill.runtime.clock import Clock
 from taskmill.runtime.direct_get import MAX_SUBJECTS, subjects_with_messages
@@ -17,7 +17,6 @@ from taskmill.runtime.jetstream_api import JetStreamError
 from taskmill.runtime.leadership import Leadership
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.stream_state import stream_state
-from taskmill.task_store.actors.report_intake import ACK_WAIT_SECONDS
 from taskmill.task_store.adapters.stalled_tasks import START, Place, StalledTask, StalledTasks
 from taskmill.task_store.adapters.work_stream import WorkStream
 from taskmill.task_store.domain.operations import ExpireCancellations, Redispatch
@@ -30,7 +29,7 @@ MAX_TASKS_AT_ONCE = MAX_SUBJECTS
 NEXT_PAGE_SECONDS = 0.5
 """The pause while there are more tasks to look at than at once: a long queue is gone through within minutes."""
 
-REPORTS_TIMEOUT_SECONDS = ACK_WAIT_SECONDS + 5
+REPORTS_TIMEOUT_SECONDS = REPORTS_ACK_WAIT_SECONDS + 5
 """So long reports may take to be read: also those that a store had in hand when it died. If they take longer, the
 store has too much to do to look for more."""
 

@@ -21,10 +21,6 @@ _log = structlog.get_logger(__name__)
 MAX_BUNDLES_IN_HAND = 64
 """Bundles that are asked for, or taken in and not yet settled: with `MAX_BODY_BYTES` each, 48 MiB."""
 
-ACK_WAIT_SECONDS = 10
-"""After so long a bundle that a store had in hand when it died is delivered again. A living one has waited in the
-mailbox by then and is committed; should it take longer, what is applied a second time changes nothing."""
-
 _ACK = b"+ACK"
 _LATER = b'-NAK {"delay":1000000000}'
 _NEVER = b"+TERM"

@@ -4,25 +4,44 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 from asyncpg import Connection, Record
 
 from taskmill.contracts.bulk_operations import BulkAction, BulkStatus, BulkWait
 from taskmill.contracts.errors import BulkOperationNotFoundError
-from taskmill.task_store.adapters import bulk_statements
-from taskmill.task_store.adapters.database import CONNECT_TIMEOUT_SECONDS, translated_errors
+from taskmill.task_store.adapters.database import SharedConnections
+from taskmill.task_store.adapters.models import BulkOperationRow, columns
 from taskmill.task_store.domain.bulk_operations import BulkBook, BulkOperationState
+
+_COLUMNS = columns(BulkOperationRow)
+_NAMES = ", ".join(_COLUMNS)
+_PARAMETERS = ", ".join(f"${number}::{kind}" for number, kind in enumerate(_COLUMNS.values(), start=1))
+
+_ADD = f"INSERT INTO bulk_operations ({_NAMES}) VALUES ({_PARAMETERS})"  # noqa: S608  (names of the model)
+
+_MOVE = """
+UPDATE bulk_operations SET status = $2, waiting_for = $3, position = $4, matched = $5, done = $6, refusals = $7,
+    finished_at = $8
+WHERE id = $1
+"""
+"""Writes how far an operation is. Under the lock of the event log, nobody else moves it meanwhile."""
+
+_WITH_IDS = f"SELECT {_NAMES} FROM bulk_operations WHERE id = ANY($1::uuid[])"  # noqa: S608
+
+_RUNNING = f"""
+SELECT {_NAMES} FROM bulk_operations WHERE status = 'running'
+ORDER BY waiting_for IS NOT NULL, id <= $2, id LIMIT $1
+"""  # noqa: S608
 
 
 class BulkOperationRows:
     """The `BulkOperationReads` of PostgreSQL, and the look for what runs, which raises the same when it is away.
 
     Args:
-        pool: Connections.
+        connections: Connections.
     """
 
-    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
-        self._pool = pool
+    def __init__(self, connections: SharedConnections) -> None:
+        self._connections = connections
 
     async def bulk_operation(self, operation_id: UUID) -> BulkOperationState:
         """A bulk operation.
@@ -30,7 +49,7 @@ class BulkOperationRows:
         Raises:
             BulkOperationNotFoundError: There is none with this id.
         """
-        found = await self._fetch(bulk_statements.BULK_OPERATIONS, [operation_id])
+        found = await self._fetch(_WITH_IDS, [operation_id])
         if not found:
             raise BulkOperationNotFoundError
         return found[0]
@@ -40,25 +59,24 @@ class BulkOperationRows:
 
         Either are in the order of their ids, from the first behind `behind` round to that one itself.
         """
-        return await self._fetch(bulk_statements.RUNNING_BULK_OPERATIONS, limit, behind)
+        return await self._fetch(_RUNNING, limit, behind)
 
     async def _fetch(self, statement: str, *arguments: object) -> list[BulkOperationState]:
-        async with translated_errors(), self._pool.acquire(timeout=CONNECT_TIMEOUT_SECONDS) as connection:
-            return [_bulk_operation(row) for row in await connection.fetch(statement, *arguments)]
+        return [_bulk_operation(row) for row in await self._connections.fetch(statement, *arguments)]
 
 
 async def read_bulk_operations(connection: "Connection[Record]", ids: Sequence[UUID]) -> list[BulkOperationState]:
     """Those with these ids, on a connection that holds the lock of the event log."""
-    return [_bulk_operation(row) for row in await connection.fetch(bulk_statements.BULK_OPERATIONS, ids)]
+    return [_bulk_operation(row) for row in await connection.fetch(_WITH_IDS, ids)]
 
 
 async def write_bulk_operations(connection: "Connection[Record]", book: BulkBook) -> None:
     """Write what a batch changed, on a connection that holds the lock of the event log."""
     for operation in book.added:
-        await connection.execute(bulk_statements.ADD_BULK_OPERATION, *operation)
+        await connection.execute(_ADD, *operation)
     for operation in book.changed.values():
         await connection.execute(
-            bulk_statements.MOVE_BULK_OPERATION,
+            _MOVE,
             operation.id,
             operation.status,
             operation.waiting_for,

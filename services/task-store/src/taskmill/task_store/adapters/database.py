@@ -102,3 +102,52 @@ class DedicatedConnection:
                 server_settings=self._server_settings,
             )
         return self._connection
+
+
+class SharedConnections:
+    """A few connections for statements that stand alone; each is made when it is needed.
+
+    Args:
+        pool: See `shared_connections`.
+    """
+
+    def __init__(self, pool: "asyncpg.Pool[Record]") -> None:
+        self._pool = pool
+
+    async def fetch(self, statement: str, *arguments: object) -> list[Record]:
+        """Execute a statement; return its rows.
+
+        Raises:
+            DatabaseUnavailableError: There is no connection to be had, or it broke.
+            BatchRefusedError: PostgreSQL refused the data.
+        """
+        async with translated_errors(), self._pool.acquire(timeout=CONNECT_TIMEOUT_SECONDS) as connection:
+            return await connection.fetch(statement, *arguments)
+
+    async def close(self) -> None:
+        """Close the connections that there are."""
+        await self._pool.close()
+
+
+async def shared_connections(database_url: str, name: str, *, max_connections: int) -> SharedConnections:
+    """Connections that several share; none is made yet.
+
+    Args:
+        database_url: As asyncpg takes it.
+        name: Appears in `pg_stat_activity`.
+        max_connections: How many there may be.
+    """
+    pool = await asyncpg.create_pool(
+        database_url,
+        min_size=0,
+        max_size=max_connections,
+        timeout=CONNECT_TIMEOUT_SECONDS,
+        command_timeout=COMMAND_TIMEOUT_SECONDS,
+        reset=_keep_session,
+        server_settings={"application_name": f"taskmill {name}"},
+    )
+    return SharedConnections(pool)
+
+
+async def _keep_session(_connection: object) -> None:
+    """Instead of the four statements with which asyncpg cleans a connection: a query leaves nothing behind in it."""

@@ -2,8 +2,21 @@
 
 from datetime import datetime
 
-from taskmill.task_store.adapters import bulk_statements, relay_statements
 from taskmill.task_store.adapters.database import DedicatedConnection
+
+_FORGET_PROCESSORS = "DELETE FROM processors WHERE seen_at < $1"
+
+_FORGET_KEYS = """
+DELETE FROM idempotency_keys WHERE (scope, key) IN (
+    SELECT scope, key FROM idempotency_keys WHERE created_at < $1 ORDER BY created_at LIMIT $2
+)
+"""
+
+_FORGET_BULK_OPERATIONS = """
+DELETE FROM bulk_operations WHERE id IN (
+    SELECT id FROM bulk_operations WHERE finished_at < $1 ORDER BY finished_at LIMIT $2
+)
+"""
 
 
 class ExpiredRows:
@@ -18,16 +31,16 @@ class ExpiredRows:
 
     async def delete_keys(self, created_before: datetime, limit: int) -> int:
         """Delete the oldest idempotency keys, at most `limit`; return how many."""
-        return await self._delete(relay_statements.FORGET_KEYS, created_before, limit)
+        return await self._delete(_FORGET_KEYS, created_before, limit)
 
     async def delete_bulk_operations(self, finished_before: datetime, limit: int) -> int:
         """Delete the bulk operations that were completed first, at most `limit`; return how many."""
-        return await self._delete(bulk_statements.FORGET_BULK_OPERATIONS, finished_before, limit)
+        return await self._delete(_FORGET_BULK_OPERATIONS, finished_before, limit)
 
     async def delete_processors(self, seen_before: datetime) -> None:
         """Delete the processors that were not heard of since an instant."""
         async with self._connection.use() as connection:
-            await connection.execute(relay_statements.FORGET_PROCESSORS, seen_before)
+            await connection.execute(_FORGET_PROCESSORS, seen_before)
 
     async def _delete(self, statement: str, before: datetime, limit: int) -> int:
         async with self._connection.use() as connection:

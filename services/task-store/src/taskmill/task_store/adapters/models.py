@@ -1,7 +1,7 @@
 """The schema of the task store, as SQLAlchemy models.
 
-The migrations make it, and a test finds no difference between the two. List queries are built from the models; the hot
-statements of `statements.py` name the same columns by hand, and a test holds them together.
+The migrations make it, and a test finds no difference between the two. List queries are built from the models, and
+fixed statements take the columns of the tables from them.
 """
 
 from datetime import datetime
@@ -10,6 +10,7 @@ from uuid import UUID
 
 from sqlalchemy import BigInteger, Double, ForeignKey, Identity, Index, MetaData, Text, UniqueConstraint, Uuid, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSON, JSONB, TIMESTAMP
+from sqlalchemy.engine import make_url
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -212,3 +213,10 @@ class BulkOperationRow(Base):
         Index(None, "status", postgresql_where=text("status = 'running'")),
         Index(None, "finished_at", postgresql_where=text("finished_at IS NOT NULL")),
     )
+
+
+def columns(row: type[Base]) -> dict[str, str]:
+    """The columns of a model in order, with their types as fixed statements name them."""
+    dialect = make_url("postgresql+asyncpg://").get_dialect()()
+    types = {column.key: column.type.compile(dialect).lower() for column in row.__table__.columns}
+    return {name: kind.replace("timestamp with time zone", "timestamptz") for name, kind in types.items()}

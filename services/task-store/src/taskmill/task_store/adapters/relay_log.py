@@ -6,13 +6,11 @@ from typing import NamedTuple
 from asyncpg import Record
 
 from taskmill.contracts.events import EventType
-from taskmill.contracts.status import Priority
 from taskmill.task_store.adapters import relay_statements
 from taskmill.task_store.adapters.database import DedicatedConnection
+from taskmill.task_store.adapters.rows import PRIORITIES
 from taskmill.task_store.domain.publication import LogSlice, UnpublishedEvent, WaitingWork
 
-# Calling an enumeration costs ten times as much as a look-up.
-_PRIORITIES = {priority.value: priority for priority in Priority}
 _EVENT_TYPES = {event_type.value: event_type for event_type in EventType}
 
 
@@ -92,7 +90,7 @@ def _event(row: Record) -> UnpublishedEvent:
     run, attempt, dispatch, attempt_limit, crashes, timeout_seconds, title, queue, priority, labels, payload = rest
     work = None
     if payload is not None:
-        priority = _PRIORITIES[priority]
+        priority = PRIORITIES[priority]
         work = WaitingWork(
             run, attempt, dispatch, attempt_limit, crashes, timeout_seconds, title, queue, priority, labels, payload
         )

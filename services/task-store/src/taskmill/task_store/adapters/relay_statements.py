@@ -1,7 +1,4 @@
-"""Fixed SQL of what only the leader does: the relay, the reconciler, the removal of what has expired.
-
-And of the processors that there are, which is as seldom asked for.
-"""
+"""Fixed SQL of the relay and its lease."""
 
 # What the relay publishes next. The work of a `queued` event only if the task still waits for just that dispatch; that
 # an execution must be stopped only if no newer run has begun, whose work would be hit instead. Tasks are looked up for
@@ -57,44 +54,3 @@ WHERE owner = $1 OR owner IS NULL OR lease_until < clock_timestamp() RETURNING p
 """
 
 RELEASE_RELAY = "UPDATE relay_cursor SET owner = NULL, lease_until = NULL WHERE owner = $1"
-
-# As scalars, because the planner looks those up row by row: of an EXISTS it may make a join with the whole log.
-_IS_WORK_PUBLISHED = """(
-    SELECT position FROM task_events
-    WHERE task_events.task_id = tasks.id AND task_events.type = 'queued' AND task_events.dispatch = tasks.dispatch
-) <= (SELECT greatest(work_position, position) FROM relay_cursor)"""
-
-STALLED_QUEUED = f"""
-SELECT queued_at, id, dispatch, queue, priority, kind FROM tasks
-WHERE status = 'queued' AND (queued_at, id) > ($1, $2) AND queued_at <= $3 AND {_IS_WORK_PUBLISHED}
-ORDER BY queued_at, id LIMIT $4
-"""  # noqa: S608
-
-STALLED_SILENT = f"""
-SELECT created_at, id, dispatch, queue, priority, kind FROM tasks
-WHERE status = 'in_progress' AND is_run_active AND (created_at, id) > ($1, $2)
-AND lease_until <= $3 AND cancel_requested_at IS NULL AND {_IS_WORK_PUBLISHED}
-ORDER BY created_at, id LIMIT $4
-"""  # noqa: S608
-
-CANCELLING = """
-SELECT id, attempt, lease_until FROM tasks
-WHERE status = 'in_progress' AND is_run_active AND cancel_requested_at IS NOT NULL
-ORDER BY lease_until LIMIT $1
-"""
-
-NOTE_PROCESSOR = """
-INSERT INTO processors (id, queues, kinds, slots, software_version, seen_at) VALUES ($1, $2, $3, $4, $5, $6)
-ON CONFLICT (id) DO UPDATE SET queues = excluded.queues, kinds = excluded.kinds, slots = excluded.slots,
-    software_version = excluded.software_version, seen_at = excluded.seen_at
-"""
-
-PROCESSORS_SEEN_SINCE = "SELECT queues, kinds FROM processors WHERE seen_at >= $1"
-
-FORGET_PROCESSORS = "DELETE FROM processors WHERE seen_at < $1"
-
-FORGET_KEYS = """
-DELETE FROM idempotency_keys WHERE (scope, key) IN (
-    SELECT scope, key FROM idempotency_keys WHERE created_at < $1 ORDER BY created_at LIMIT $2
-)
-"""

@@ -1,16 +1,51 @@
-"""Which revision the database's schema is at."""
+"""Which revision the database's schema is at, and whether that will do."""
+
+import asyncio
 
 import asyncpg
 
+from taskmill.contracts.errors import DatabaseUnavailableError
+from taskmill.runtime.backoff import Backoff
+from taskmill.runtime.supervisor import StartError
 from taskmill.task_store.adapters.database import DedicatedConnection
+from taskmill.task_store.errors import SchemaTooOldError
+
+DATABASE_WAIT_SECONDS = 60
+"""How long the start waits for a PostgreSQL that is starting, too."""
 
 
-async def schema_revision(own: DedicatedConnection) -> str | None:
-    """The revision that the migrations left; None: they never ran.
+async def wait_for_schema(database_url: str, needed: str) -> None:
+    """Return when PostgreSQL answers and its schema is not older than a revision.
+
+    A newer schema is fine: a migration leaves a schema that the release before it can work with.
 
     Raises:
-        DatabaseUnavailableError: PostgreSQL cannot be asked.
+        SchemaTooOldError: It is older.
+        StartError: PostgreSQL does not answer.
     """
+    connection = DedicatedConnection(database_url, "schema")
+    try:
+        async with asyncio.timeout(DATABASE_WAIT_SECONDS):
+            found = await _revision_when_reachable(connection)
+    except TimeoutError:
+        raise StartError(f"PostgreSQL did not answer within {DATABASE_WAIT_SECONDS} s") from None
+    finally:
+        await connection.close()
+    if found is None or found < needed:
+        raise SchemaTooOldError(found, needed)
+
+
+async def _revision_when_reachable(connection: DedicatedConnection) -> str | None:
+    backoff = Backoff(base_seconds=0.1, cap_seconds=2)
+    while True:
+        try:
+            return await _revision(connection)
+        except DatabaseUnavailableError:
+            await asyncio.sleep(backoff.next())
+
+
+async def _revision(own: DedicatedConnection) -> str | None:
+    """The revision that the migrations left; None: they never ran."""
     async with own.use() as connection:
         try:
             revision: str | None = await connection.fetchval("SELECT version_num FROM alembic_version")

@@ -7,8 +7,32 @@ from uuid import UUID
 import asyncpg
 
 from taskmill.contracts.status import Priority
-from taskmill.task_store.adapters import relay_statements
-from taskmill.task_store.adapters.database import CONNECT_TIMEOUT_SECONDS, translated_errors
+from taskmill.task_store.adapters.database import SharedConnections
+
+# As scalars, because the planner looks those up row by row: of an EXISTS it may make a join with the whole log.
+_IS_WORK_PUBLISHED = """(
+    SELECT position FROM task_events
+    WHERE task_events.task_id = tasks.id AND task_events.type = 'queued' AND task_events.dispatch = tasks.dispatch
+) <= (SELECT greatest(work_position, position) FROM relay_cursor)"""
+
+_QUEUED = f"""
+SELECT queued_at, id, dispatch, queue, priority, kind FROM tasks
+WHERE status = 'queued' AND (queued_at, id) > ($1, $2) AND queued_at <= $3 AND {_IS_WORK_PUBLISHED}
+ORDER BY queued_at, id LIMIT $4
+"""  # noqa: S608
+
+_SILENT = f"""
+SELECT created_at, id, dispatch, queue, priority, kind FROM tasks
+WHERE status = 'in_progress' AND is_run_active AND (created_at, id) > ($1, $2)
+AND lease_until <= $3 AND cancel_requested_at IS NULL AND {_IS_WORK_PUBLISHED}
+ORDER BY created_at, id LIMIT $4
+"""  # noqa: S608
+
+_CANCELLING = """
+SELECT id, attempt, lease_until FROM tasks
+WHERE status = 'in_progress' AND is_run_active AND cancel_requested_at IS NOT NULL
+ORDER BY lease_until LIMIT $1
+"""
 
 
 class Place(NamedTuple):
@@ -45,27 +69,23 @@ class StalledTasks:
     """Reads with fixed SQL. Every method raises `DatabaseUnavailableError` when PostgreSQL is away.
 
     Args:
-        pool: Connections.
+        connections: Connections.
     """
 
-    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
-        self._pool = pool
+    def __init__(self, connections: SharedConnections) -> None:
+        self._connections = connections
 
     async def queued(self, after: Place, until: datetime, limit: int) -> list[StalledTask]:
         """Tasks behind a place that are queued since `until` or longer, and whose work the relay has published."""
-        return [_stalled(row) for row in await self._fetch(relay_statements.STALLED_QUEUED, *after, until, limit)]
+        return [_stalled(row) for row in await self._connections.fetch(_QUEUED, *after, until, limit)]
 
     async def silent(self, after: Place, now: datetime, limit: int) -> list[StalledTask]:
         """Tasks in progress behind a place whose lease has run out, and which nobody wants to be cancelled."""
-        return [_stalled(row) for row in await self._fetch(relay_statements.STALLED_SILENT, *after, now, limit)]
+        return [_stalled(row) for row in await self._connections.fetch(_SILENT, *after, now, limit)]
 
     async def cancelling(self, limit: int) -> list[CancellingTask]:
         """Tasks that are to be cancelled, in the order in which their leases run out."""
-        return [CancellingTask(*row) for row in await self._fetch(relay_statements.CANCELLING, limit)]
-
-    async def _fetch(self, statement: str, *arguments: object) -> list[asyncpg.Record]:
-        async with translated_errors(), self._pool.acquire(timeout=CONNECT_TIMEOUT_SECONDS) as connection:
-            return await connection.fetch(statement, *arguments)
+        return [CancellingTask(*row) for row in await self._connections.fetch(_CANCELLING, limit)]
 
 
 def _stalled(row: asyncpg.Record) -> StalledTask:

@@ -1,4 +1,4 @@
-"""The hot statements: fixed SQL for asyncpg. A test holds their columns against the models.
+"""The statements that read, decide and write tasks: fixed SQL for asyncpg. Others stand in the module that needs them.
 
 A statement that writes takes its rows as one JSON array: a thousand rows cost one parameter, one round trip and one
 plan, and this process half of what an array for each column does. Events, though, come as such arrays, for PostgreSQL
@@ -7,79 +7,16 @@ would have to unescape their documents.
 
 from collections.abc import Iterable, Mapping
 
+from taskmill.task_store.adapters.models import AttemptRow, EventRow, IdempotencyKeyRow, KindRow, TaskRow, columns
+
 EVENT_LOG_LOCK = 0x7461_736B_7631
 """Key of the one lock that every writer of events takes before any row lock: commit order is position order."""
 
-# The columns of the states, with their types.
-TASK_COLUMNS = {
-    "id": "uuid",
-    "title": "text",
-    "description": "text",
-    "kind": "text",
-    "queue": "text",
-    "priority": "text",
-    "labels": "jsonb",
-    "status": "text",
-    "is_run_active": "boolean",
-    "version": "integer",
-    "revision": "integer",
-    "run": "integer",
-    "attempt": "integer",
-    "attempt_limit": "integer",
-    "dispatch": "integer",
-    "delivery": "integer",
-    "crashes": "integer",
-    "max_attempts": "integer",
-    "backoff": "json",
-    "timeout_seconds": "double precision",
-    "run_at": "timestamptz",
-    "lease_until": "timestamptz",
-    "processor_id": "text",
-    "cancel_requested_at": "timestamptz",
-    "progress": "json",
-    "error": "json",
-    "created_at": "timestamptz",
-    "updated_at": "timestamptz",
-    "queued_at": "timestamptz",
-    "started_at": "timestamptz",
-    "finished_at": "timestamptz",
-    "payload": "json",
-    "result": "json",
-}
-ATTEMPT_COLUMNS = {
-    "task_id": "uuid",
-    "attempt": "integer",
-    "run": "integer",
-    "processor_id": "text",
-    "delivery": "integer",
-    "queued_at": "timestamptz",
-    "started_at": "timestamptz",
-    "finished_at": "timestamptz",
-    "outcome": "text",
-    "error": "json",
-    "traceback": "text",
-}
-KEY_COLUMNS = {
-    "scope": "text",
-    "key": "text",
-    "fingerprint": "text",
-    "answer": "text",
-    "created_at": "timestamptz",
-}
-KIND_COLUMNS = {
-    "name": "text",
-    "max_attempts": "integer",
-    "backoff": "json",
-    "timeout_seconds": "double precision",
-}
-EVENT_COLUMNS = {
-    "task_id": "uuid",
-    "version": "integer",
-    "type": "text",
-    "kind": "text",
-    "dispatch": "integer",
-    "document": "text",
-}
+TASK_COLUMNS = columns(TaskRow)
+ATTEMPT_COLUMNS = columns(AttemptRow)
+KEY_COLUMNS = columns(IdempotencyKeyRow)
+KIND_COLUMNS = columns(KindRow)
+EVENT_COLUMNS = {name: kind for name, kind in columns(EventRow).items() if name != "position"}
 
 
 def _names(columns: Iterable[str]) -> str:

@@ -2,12 +2,10 @@
 
 from uuid import UUID
 
-import asyncpg
-
 from taskmill.contracts.errors import DatabaseUnavailableError, TaskNotFoundError
 from taskmill.contracts.limits import MAX_BODY_BYTES
 from taskmill.task_store.adapters import statements
-from taskmill.task_store.adapters.database import CONNECT_TIMEOUT_SECONDS, translated_errors
+from taskmill.task_store.adapters.database import SharedConnections
 from taskmill.task_store.adapters.rows import task_state
 from taskmill.task_store.domain.state import TaskState
 from taskmill.task_store.ports import DueTime, EventSlice
@@ -17,11 +15,11 @@ class TaskReader:
     """The `Reads` of PostgreSQL.
 
     Args:
-        pool: Connections; reading never uses the writer's.
+        connections: Connections; reading never uses the writer's.
     """
 
-    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
-        self._pool = pool
+    def __init__(self, connections: SharedConnections) -> None:
+        self._connections = connections
 
     async def task(self, task_id: UUID) -> TaskState:
         """A task, whole.
@@ -30,7 +28,7 @@ class TaskReader:
             TaskNotFoundError: There is none with this id.
             DatabaseUnavailableError: PostgreSQL cannot be asked.
         """
-        rows = await self._fetch(statements.GET_TASK, task_id)
+        rows = await self._connections.fetch(statements.GET_TASK, task_id)
         if not rows:
             raise TaskNotFoundError
         return task_state(rows[0])
@@ -42,7 +40,7 @@ class TaskReader:
             TaskNotFoundError: There never was a task with this id.
             DatabaseUnavailableError: PostgreSQL cannot be asked.
         """
-        rows = await self._fetch(statements.EVENT_PAGE, task_id, after_version, limit + 1, MAX_BODY_BYTES)
+        rows = await self._connections.fetch(statements.EVENT_PAGE, task_id, after_version, limit + 1, MAX_BODY_BYTES)
         if not rows and after_version == 0:
             raise TaskNotFoundError
         shown = rows[:limit]
@@ -58,16 +56,12 @@ class TaskReader:
         Raises:
             DatabaseUnavailableError: PostgreSQL cannot be asked.
         """
-        return [DueTime(*row) for row in await self._fetch(statements.DUE_TASKS, limit)]
+        return [DueTime(*row) for row in await self._connections.fetch(statements.DUE_TASKS, limit)]
 
     async def is_reachable(self) -> bool:
         """Whether PostgreSQL answers."""
         try:
-            await self._fetch("SELECT 1")
+            await self._connections.fetch("SELECT 1")
         except DatabaseUnavailableError:
             return False
         return True
-
-    async def _fetch(self, statement: str, *arguments: object) -> list[asyncpg.Record]:
-        async with translated_errors(), self._pool.acquire(timeout=CONNECT_TIMEOUT_SECONDS) as connection:
-            return await connection.fetch(statement, *arguments)

@@ -21,8 +21,8 @@ from taskmill.runtime.mailbox import BatchRefusedError
 from taskmill.task_store.adapters import statements
 from taskmill.task_store.adapters.bulk_operation_rows import read_bulk_operations, write_bulk_operations
 from taskmill.task_store.adapters.database import DedicatedConnection
-from taskmill.task_store.adapters.known_names import KnownNames
 from taskmill.task_store.adapters.rows import arrays, json_rows, kind_row, task_state
+from taskmill.task_store.adapters.writer_memory import WriterMemory
 from taskmill.task_store.domain.batch import Batch
 from taskmill.task_store.domain.bulk_operations import BulkBook, BulkChunk
 from taskmill.task_store.domain.idempotency import KeyBook, KeyedAnswer
@@ -41,13 +41,9 @@ from taskmill.task_store.domain.publication import PayloadNotReadError, Unpublis
 from taskmill.task_store.domain.queues import QueueBook
 from taskmill.task_store.domain.runs import RunRules
 from taskmill.task_store.domain.waiting import ServedWork
+from taskmill.task_store.errors import StaleStateError
 
 _log = structlog.get_logger(__name__)
-
-
-class StaleStateError(Exception):
-    """Something was no longer as it was read; nothing was written."""
-
 
 _CONFLICTS = (StaleStateError, IntegrityConstraintViolationError)
 
@@ -89,15 +85,15 @@ class TaskWriter:
         self._on_commit = on_commit
         self._on_scheduled = on_scheduled
         self._on_bulk_operation = on_bulk_operation
-        self._known = KnownNames()
+        self._memory = WriterMemory()
 
     def knows_queue(self, name: str) -> bool:
         """Whether a queue exists for certain: after a batch that named it, whether it exists."""
-        return name in self._known.queues
+        return name in self._memory.queues
 
     def note_service(self, service: ServedWork) -> None:
         """Tell from the next answer on what tasks wait for when there is a processor that does this."""
-        self._known.note_service(service)
+        self._memory.note_service(service)
 
     async def apply(self, operations: Sequence[Operation]) -> list[Answer | RequestError]:
         """Apply operations in their order, all or none.
@@ -110,7 +106,7 @@ class TaskWriter:
             DatabaseUnavailableError: Nothing was applied, or, if the connection broke during the commit, all.
         """
         async with self._connection.use() as connection:
-            await self._known.refresh(connection, self._now())
+            await self._memory.refresh(connection, self._now())
             if self._may_load_unlocked(operations):
                 try:
                     return await self._apply_at_once(connection, operations)
@@ -141,7 +137,7 @@ class TaskWriter:
         await connection.execute(statements.BEGIN_UNDER_LOCK)
         new_ids = [task.id for operation in operations for task in new_tasks(operation)]
         used = await connection.fetch(statements.USED_IDS, new_ids)
-        await self._known.read_queues(connection)
+        await self._memory.read_queues(connection)
         batch = await self._load(connection, operations, used_ids=[row["task_id"] for row in used])
         answers = _decide(batch, operations)
         await _write_rare(connection, batch)
@@ -167,11 +163,11 @@ class TaskWriter:
         return Batch(
             map(task_state, rows),
             used_ids,
-            queues=QueueBook(self._known.queues, self._max_queues, self._max_queued_tasks),
-            kinds=KindBook(self._known.kinds),
+            queues=QueueBook(self._memory.queues, self._max_queues, self._max_queued_tasks),
+            kinds=KindBook(self._memory.kinds),
             keys=KeyBook(map(KeyedAnswer._make, answers)),
             bulk_operations=BulkBook(bulk),
-            services=self._known.services,
+            services=self._memory.services,
             rules=self._rules,
             now=self._now(),
             random=self._random,
@@ -180,7 +176,7 @@ class TaskWriter:
     def _may_load_unlocked(self, operations: Sequence[Operation]) -> bool:
         """Whether nothing is named that may be read under the lock only: the number of queues, and bulk operations."""
         return all(
-            self._known.queues.keys() >= set(named_queues(operation)) and not is_of_bulk_operation(operation)
+            self._memory.queues.keys() >= set(named_queues(operation)) and not is_of_bulk_operation(operation)
             for operation in operations
         )
 
@@ -207,12 +203,12 @@ class TaskWriter:
         assert row is not None  # noqa: S101  (an aggregate always has one)
         _, waiting, first_position = row
         if waiting is not None:
-            self._known.queues.update(orjson.loads(waiting))
+            self._memory.queues.update(orjson.loads(waiting))
         return cast("int | None", first_position)
 
     def _committed(self, batch: Batch, first_position: int | None) -> None:
         failpoint("store.after_commit")
-        self._known.note(batch.queues.added, batch.kinds.changed)
+        self._memory.note(batch.queues.added, batch.kinds.changed)
         if first_position is not None:
             self._on_commit(committed_events(batch, first_position))
         if batch.next_run_at is not None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 import orjson
@@ -61,7 +62,7 @@ class WorkStream:
             ]
             await asyncio.gather(*purges)
         for event in events:
-            self.stop_handler(event.task_id, orjson.loads(event.document)["data"]["attempt"])
+            self.stop_handler(event.task_id, _data(event)["attempt"])
 
     async def _publish(self, waiting: Sequence[tuple[UnpublishedEvent, WaitingWork]]) -> None:
         if not waiting:
@@ -84,11 +85,16 @@ def _wanted_work(events: Sequence[UnpublishedEvent]) -> list[tuple[UnpublishedEv
 
 def _stops_execution(event: UnpublishedEvent) -> bool:
     """Whether an execution may go on that the event says is over: after most failures it has ended by itself."""
-    data = orjson.loads(event.document)["data"]
+    data = _data(event)
     # A task that was never asked to be processed has no attempt that anybody could execute.
     if event.type is not EventType.FAILED:
         return bool(data["attempt"] > 0)
     return bool(data["error"]["code"] == "crash_loop")
+
+
+def _data(event: UnpublishedEvent) -> dict[str, Any]:
+    data: dict[str, Any] = orjson.loads(event.document)["data"]
+    return data
 
 
 def _message(event: UnpublishedEvent, work: WaitingWork) -> OutboundMessage:

@@ -21,7 +21,6 @@ from taskmill.contracts.requests import (
     ProcessTask,
     UpdateTask,
 )
-from taskmill.contracts.status import TaskStatus
 from taskmill.task_store.domain.bulk_operations import BulkBook, BulkChunk
 from taskmill.task_store.domain.creation import decide_create
 from taskmill.task_store.domain.decision import Decision
@@ -46,10 +45,7 @@ from taskmill.task_store.domain.queues import QueueBook
 from taskmill.task_store.domain.reports import Hearing, decide_report
 from taskmill.task_store.domain.runs import RunRules, decide_due, decide_lost, decide_process
 from taskmill.task_store.domain.state import AttemptState, TaskState
-from taskmill.task_store.domain.waiting import ServedWork, waiting_for
-
-# No set: to hash an enumeration costs more than to compare it with two.
-_WAITING = (TaskStatus.QUEUED, TaskStatus.SCHEDULED)
+from taskmill.task_store.domain.waiting import WAITING, ServedWork, waiting_for
 
 
 class Batch:
@@ -252,7 +248,7 @@ class Batch:
     def _take(self, decision: Decision) -> TaskState:
         state = decision.state
         before = self._states.get(state.id)
-        change = (state.status in _WAITING) - (before is not None and before.status in _WAITING)
+        change = (state.status in WAITING) - (before is not None and before.status in WAITING)
         if change:
             self.queues.count(state.queue, change)
         if state.run_at is not None and (self.next_run_at is None or state.run_at < self.next_run_at):

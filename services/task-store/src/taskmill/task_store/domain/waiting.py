@@ -11,7 +11,8 @@ from taskmill.task_store.domain.state import TaskState
 PROCESSOR_LIFE = timedelta(seconds=30)
 """A processor that was not heard of for so long does not count: it says hello every 10 s."""
 
-_WAITING = (TaskStatus.SCHEDULED, TaskStatus.QUEUED)
+WAITING = (TaskStatus.QUEUED, TaskStatus.SCHEDULED)
+"""No set: to hash an enumeration costs more than to compare it with two."""
 
 
 class ServedWork(NamedTuple):
@@ -36,7 +37,7 @@ def waiting_for(state: TaskState, services: Iterable[ServedWork]) -> WaitingFor 
         state: The task.
         services: What the living processors do; they count only if it `waits_for_processors`.
     """
-    if state.status not in _WAITING:
+    if state.status not in WAITING:
         return None
     reason = WaitReason.SLOT if state.status is TaskStatus.QUEUED else WaitReason.DUE_TIME
     if waits_for_processors(state):

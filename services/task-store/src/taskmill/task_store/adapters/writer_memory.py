@@ -16,7 +16,7 @@ REFRESH_SECONDS = 1
 """How long a store goes on with what it knew of kinds and processors when another store has heard something else."""
 
 
-class KnownNames:
+class WriterMemory:
     """The queues, with how many tasks wait in each, the defaults of kinds, and what the living processors do.
 
     Queues are never removed: one that was seen once stays, whichever store made it. How many tasks wait in it may have
