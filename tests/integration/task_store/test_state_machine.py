@@ -13,10 +13,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
+from taskmill.contracts import registry
 from taskmill.contracts.errors import RequestError, TaskmillError, TaskNotFoundError
 from taskmill.contracts.reports import ReportBundle
 from taskmill.contracts.status import TaskStatus
-from taskmill.task_store import use_cases
+from taskmill.task_store.actors.commands import use_case
 from taskmill.task_store.adapters.bulk_operation_rows import BulkOperationRows
 from taskmill.task_store.adapters.database import DedicatedConnection, shared_connections
 from taskmill.task_store.adapters.processor_rows import ProcessorRows
@@ -235,17 +236,17 @@ class StoreMachine(RuleBasedStateMachine):
             task_id = UUID(int=next(IDS))
             creation, steps = BEGINNINGS[beginning]
             body = {"id": task_id, "title": "a", "max_attempts": max_attempts, "backoff": {"jitter": 0}}
-            self.ask(use_cases.create_task, **body, **creation)
+            self.ask(registry.CREATE, **body, **creation)
             self.ids.append(task_id)
             self.states.append(None)
             self.look(number)
             for name, arguments in steps:
                 getattr(self, name)(number=number, **arguments)
 
-    def ask(self, use_case: Any, **fields: Any) -> str | None:
+    def ask(self, command: registry.Command, **fields: Any) -> str | None:
         """Make a request; return the code of its refusal."""
         try:
-            self.bench.run(use_case(self.bench.ports, orjson.dumps(fields)))
+            self.bench.run(use_case(command, self.bench.ports)(orjson.dumps(fields)))
         except RequestError as refusal:
             return refusal.code
         return None
@@ -279,7 +280,7 @@ class StoreMachine(RuleBasedStateMachine):
     def process(self, number: int) -> None:
         """A client asks for a run."""
         before = self.states[number]
-        refusal = self.ask(use_cases.process_task, id=self.ids[number])
+        refusal = self.ask(registry.PROCESS, id=self.ids[number])
         is_open = before is not None and way_of(before, "process") is not None
         assert refusal == (None if is_open else "task_not_found" if before is None else "run_active")
         self.expect(number, before, "process", "queued" if is_open else None)
@@ -295,7 +296,7 @@ class StoreMachine(RuleBasedStateMachine):
     def cancel(self, number: int) -> None:
         """A client wants a task not to be done."""
         before = self.states[number]
-        refusal = self.ask(use_cases.cancel_task, id=self.ids[number])
+        refusal = self.ask(registry.CANCEL, id=self.ids[number])
         way = None if before is None else way_of(before, "cancel")
         assert refusal == (None if way else "task_not_found" if before is None else "already_finished")
         self.expect(number, before, "cancel", way.targets[0] if way else None)
@@ -304,7 +305,7 @@ class StoreMachine(RuleBasedStateMachine):
     def set_status(self, number: int, status: TaskStatus) -> None:
         """A client sets the status by hand."""
         before = self.states[number]
-        refusal = self.ask(use_cases.update_task, id=self.ids[number], changes={"status": status})
+        refusal = self.ask(registry.UPDATE, id=self.ids[number], changes={"status": status})
         way = None if before is None else way_of(before, "update")
         if refusal is None:
             assert before is not None
@@ -317,7 +318,7 @@ class StoreMachine(RuleBasedStateMachine):
     def set_title(self, number: int, title: str) -> None:
         """A client edits what may be edited at any time."""
         before = self.states[number]
-        refusal = self.ask(use_cases.update_task, id=self.ids[number], changes={"title": title})
+        refusal = self.ask(registry.UPDATE, id=self.ids[number], changes={"title": title})
         assert refusal == ("task_not_found" if before is None else None)
         self.expect(number, before, "edit", None if before is None or before.title == title else before.status)
 
@@ -325,7 +326,7 @@ class StoreMachine(RuleBasedStateMachine):
     def delete(self, number: int, force: bool) -> None:
         """A client deletes a task, which needs that no run is active, or force."""
         before = self.states[number]
-        refusal = self.ask(use_cases.delete_task, id=self.ids[number], force=force)
+        refusal = self.ask(registry.DELETE, id=self.ids[number], force=force)
         after = self.look(number)
         if before is not None and before.is_run_active and not force:
             assert (refusal, after) == ("run_active", before)

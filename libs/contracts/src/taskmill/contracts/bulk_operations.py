@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator, mod
 from pydantic_core import PydanticCustomError
 
 from taskmill.contracts.limits import MAX_BULK_IDS
-from taskmill.contracts.requests import Idempotency, Request, TaskFilter
+from taskmill.contracts.requests import KeyedRequest, Request, TaskFilter
 from taskmill.contracts.tasks import Instant, WireModel
 
 
@@ -84,11 +84,10 @@ class NewBulkOperation(Request):
         return self
 
 
-class StartBulkOperation(NewBulkOperation):
+class StartBulkOperation(KeyedRequest, NewBulkOperation):
     """Begin a bulk operation. Replied to with `BulkOperation`."""
 
     id: Annotated[UUID, Field(description="The new operation's id: a UUID, version 7, made by the caller.")]
-    idempotency: Idempotency = None
 
 
 class GetBulkOperation(Request):

@@ -89,6 +89,19 @@ Idempotency = Annotated[
 ]
 
 
+class KeyedRequest(Request):
+    """Base of what may be asked under an idempotency key."""
+
+    idempotency: Idempotency = None
+
+
+class TaskRequest(Request):
+    """Base of what changes one task that exists. All but `DeleteTask` are replied to with `Task`."""
+
+    id: UUID
+    expected_revision: ExpectedRevision = None
+
+
 class NewTask(Request):
     """A task that a client wants to exist."""
 
@@ -119,17 +132,14 @@ class IdentifiedTask(NewTask):
     id: Annotated[UUID, Field(description="The new task's id: a UUID, version 7, made by the caller.")]
 
 
-class CreateTask(IdentifiedTask):
+class CreateTask(KeyedRequest, IdentifiedTask):
     """Create one task. Replied to with `Task`."""
 
-    idempotency: Idempotency = None
 
-
-class CreateTasks(Request):
+class CreateTasks(KeyedRequest):
     """Create many tasks, all or none. Replied to with `CreateTasksReply`."""
 
     tasks: Annotated[list[IdentifiedTask], Field(min_length=1, max_length=MAX_BATCH_TASKS)]
-    idempotency: Idempotency = None
 
 
 class CreateTasksReply(WireModel):
@@ -233,13 +243,12 @@ class ServerFields(Request):
     finished_at: Annotated[GivenInstant | None, Field(description="When the newest run ended.")] = None
 
 
-class UpdateTask(Request):
+class UpdateTask(TaskRequest):
     """Edit one task. Replied to with `Task`.
 
     The store applies `changes` to the task's editable part, and the outcome must be an `EditableTask`.
     """
 
-    id: UUID
     changes: Annotated[dict[str, JsonValue], Field(description="New values by field. Other fields keep their value.")]
     is_merge_patch: Annotated[
         bool, Field(description="Apply `changes` as RFC 7396 does: objects merge, null clears. False: values replace.")
@@ -247,15 +256,12 @@ class UpdateTask(Request):
     unchanged: Annotated[
         ServerFields, Field(description="Only fields that are present are compared with the task's.")
     ] = ServerFields()
-    expected_revision: ExpectedRevision = None
 
 
-class DeleteTask(Request):
+class DeleteTask(TaskRequest):
     """Delete one task; its events stay. Replied to with `DeleteTaskReply`."""
 
-    id: UUID
     force: Annotated[bool, Field(description="Cancel an active run first, and do not wait for its processor.")] = False
-    expected_revision: ExpectedRevision = None
 
 
 class DeleteTaskReply(WireModel):
@@ -265,20 +271,12 @@ class DeleteTaskReply(WireModel):
     version: Annotated[int, Field(description="Number of the task's last event, `deleted`.")]
 
 
-class ProcessTask(Request):
+class ProcessTask(KeyedRequest, TaskRequest):
     """Start a run of a task. Replied to with `Task`."""
 
-    id: UUID
-    expected_revision: ExpectedRevision = None
-    idempotency: Idempotency = None
 
-
-class CancelTask(Request):
+class CancelTask(KeyedRequest, TaskRequest):
     """Cancel a task's run. Replied to with `Task`: `cancelled`, or in progress with `cancel_requested_at`."""
-
-    id: UUID
-    expected_revision: ExpectedRevision = None
-    idempotency: Idempotency = None
 
 
 class ListAttempts(Request):

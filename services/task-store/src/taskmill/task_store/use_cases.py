@@ -1,4 +1,4 @@
-"""What requests ask of the store: one function for each, from the body of the request to that of the reply.
+"""What requests ask of the store: from the body of the request to that of the reply.
 
 All raise `TaskmillError`s only; those of the form of a request (`InvalidJsonError`, `InvalidRequestError`) and
 `DatabaseUnavailableError` may come from any of them.
@@ -10,25 +10,20 @@ from dataclasses import dataclass, field
 
 from pydantic import TypeAdapter
 
-from taskmill.contracts.bulk_operations import GetBulkOperation, StartBulkOperation
+from taskmill.contracts.bulk_operations import GetBulkOperation
 from taskmill.contracts.errors import TaskmillError
 from taskmill.contracts.json_text import read_json
 from taskmill.contracts.requests import (
     REPLAYED_HEADER,
-    CancelTask,
     CheckHealth,
     ComponentState,
     CreateTask,
     CreateTasks,
-    DeleteTask,
-    DeleteTaskReply,
     GetTask,
     ListAttempts,
     ListEvents,
     ListTasks,
-    ProcessTask,
     StoreHealth,
-    UpdateTask,
 )
 from taskmill.runtime.clock import Clock
 from taskmill.runtime.requests import Reply
@@ -44,11 +39,11 @@ from taskmill.task_store.domain.documents import (
     bulk_operation_document,
     fitting,
     page_document,
-    receipts_document,
+    reply_document,
     summary_document,
     task_document,
 )
-from taskmill.task_store.domain.operations import Answer, KeyedReply
+from taskmill.task_store.domain.operations import Answer, ClientRequest
 from taskmill.task_store.domain.state import TaskState
 from taskmill.task_store.domain.waiting import ServedWork, waiting_for, waits_for_processors
 from taskmill.task_store.ports import BulkOperationReads, Lists, Processors, Reads, RequestWrites
@@ -60,11 +55,6 @@ _CREATE = TypeAdapter(CreateTask)
 _CREATE_MANY = TypeAdapter(CreateTasks)
 _GET = TypeAdapter(GetTask)
 _LIST = TypeAdapter(ListTasks)
-_UPDATE = TypeAdapter(UpdateTask)
-_DELETE = TypeAdapter(DeleteTask)
-_PROCESS = TypeAdapter(ProcessTask)
-_CANCEL = TypeAdapter(CancelTask)
-_START_BULK = TypeAdapter(StartBulkOperation)
 _GET_BULK = TypeAdapter(GetBulkOperation)
 _ATTEMPTS = TypeAdapter(ListAttempts)
 _EVENTS = TypeAdapter(ListEvents)
@@ -86,16 +76,13 @@ class Ports:
     large_requests: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_LARGE_REQUESTS_AT_ONCE))
 
 
-async def create_task(ports: Ports, body: bytes) -> bytes | Reply:
-    """`CreateTask` → `Task`.
-
-    Raises `TaskExistsError`, `TooManyQueuesError`, `QueueFullError`, `IdempotencyKeyReusedError`.
-    """
-    return _task_reply(await ports.writes.ask(read_json(_CREATE, body)))
+async def change(ports: Ports, adapter: TypeAdapter[ClientRequest], body: bytes) -> bytes | Reply:
+    """Any request that changes something → what the registry says. Raises what the rules that it meets do."""
+    return await _asked(ports, read_json(adapter, body))
 
 
 async def create_each_task(ports: Ports, bodies: Sequence[bytes]) -> Sequence[bytes | Reply | TaskmillError]:
-    """What `create_task` does, for requests that came together; each is answered for itself."""
+    """Each `CreateTask` → `Task`, for requests that came together; each is answered for itself."""
     requests: list[CreateTask] = []
     refusals: dict[int, TaskmillError] = {}
     for index, body in enumerate(bodies):
@@ -103,16 +90,15 @@ async def create_each_task(ports: Ports, bodies: Sequence[bytes]) -> Sequence[by
             requests.append(read_json(_CREATE, body))
         except TaskmillError as refusal:
             refusals[index] = refusal
-    answers = iter(await ports.writes.ask_each(requests))
-    return [refusals[index] if index in refusals else _told(next(answers)) for index in range(len(bodies))]
+    answers = zip(requests, await ports.writes.ask_each(requests), strict=True)
+    return [refusals[index] if index in refusals else _told(*next(answers)) for index in range(len(bodies))]
 
 
 async def create_tasks(ports: Ports, body: bytes) -> bytes | Reply:
-    """`CreateTasks` → `CreateTasksReply`: all or none. Raises what `create_task` does."""
+    """`CreateTasks` → `CreateTasksReply`: all or none."""
     request = read_json(_CREATE_MANY, body)
     async with ports.large_requests:
-        answer = await ports.writes.ask(request)
-    return receipts_document(answer.states) if answer.keyed is None else _keyed_reply(answer.keyed)
+        return await _asked(ports, request)
 
 
 async def get_task(ports: Ports, body: bytes) -> bytes:
@@ -133,43 +119,6 @@ async def list_tasks(ports: Ports, body: bytes) -> bytes:
         return page_document(items, None)
     last = found[len(items) - 1]
     return page_document(items, list_cursor(ListPosition(last.created_at, last.id)))
-
-
-async def update_task(ports: Ports, body: bytes) -> bytes | Reply:
-    """`UpdateTask` → `Task`. Raises what `domain.editing` does, `TaskNotFoundError` and `TooManyQueuesError`."""
-    return _task_reply(await ports.writes.ask(read_json(_UPDATE, body)))
-
-
-async def delete_task(ports: Ports, body: bytes) -> bytes:
-    """`DeleteTask` → `DeleteTaskReply`. Raises `TaskNotFoundError`, `RevisionMismatchError`, `RunActiveError`."""
-    (deleted,) = (await ports.writes.ask(read_json(_DELETE, body))).states
-    return DeleteTaskReply(id=deleted.id, version=deleted.version).model_dump_json().encode()
-
-
-async def process_task(ports: Ports, body: bytes) -> bytes | Reply:
-    """`ProcessTask` → `Task`.
-
-    Raises `TaskNotFoundError`, `RevisionMismatchError`, `RunActiveError`, `QueueFullError`,
-    `IdempotencyKeyReusedError`.
-    """
-    return _task_reply(await ports.writes.ask(read_json(_PROCESS, body)))
-
-
-async def cancel_task(ports: Ports, body: bytes) -> bytes | Reply:
-    """`CancelTask` → `Task`.
-
-    Raises `TaskNotFoundError`, `RevisionMismatchError`, `AlreadyFinishedError`, `IdempotencyKeyReusedError`.
-    """
-    return _task_reply(await ports.writes.ask(read_json(_CANCEL, body)))
-
-
-async def start_bulk_operation(ports: Ports, body: bytes) -> bytes | Reply:
-    """`StartBulkOperation` → `BulkOperation`. Raises `IdempotencyKeyReusedError`."""
-    answer = await ports.writes.ask(read_json(_START_BULK, body))
-    if answer.keyed is not None:
-        return _keyed_reply(answer.keyed)
-    assert answer.bulk_operation is not None  # noqa: S101  (that is the answer to this request)
-    return bulk_operation_document(answer.bulk_operation)
 
 
 async def get_bulk_operation(ports: Ports, body: bytes) -> bytes:
@@ -206,16 +155,18 @@ async def check_health(ports: Ports, body: bytes) -> bytes:
     return StoreHealth(postgresql=postgresql).model_dump_json().encode()
 
 
-def _told(answer: Answer | TaskmillError) -> bytes | Reply | TaskmillError:
-    return answer if isinstance(answer, TaskmillError) else _task_reply(answer)
+async def _asked(ports: Ports, request: ClientRequest) -> bytes | Reply:
+    return _reply(request, await ports.writes.ask(request))
 
 
-def _task_reply(answer: Answer) -> bytes | Reply:
-    return task_document(answer.states[0], answer.waiting) if answer.keyed is None else _keyed_reply(answer.keyed)
+def _told(request: ClientRequest, answer: Answer | TaskmillError) -> bytes | Reply | TaskmillError:
+    return answer if isinstance(answer, TaskmillError) else _reply(request, answer)
 
 
-def _keyed_reply(keyed: KeyedReply) -> Reply:
-    return Reply(keyed.document.encode(), _REPLAYED if keyed.is_replayed else {})
+def _reply(request: ClientRequest, answer: Answer) -> bytes | Reply:
+    if answer.keyed is None:
+        return reply_document(request, answer)
+    return Reply(answer.keyed.document.encode(), _REPLAYED if answer.keyed.is_replayed else {})
 
 
 async def _services(ports: Ports, tasks: Sequence[TaskState]) -> list[ServedWork]:

@@ -1,9 +1,13 @@
 """Answers the requests of the registry."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
+from typing import Any
+
+from pydantic import TypeAdapter
 
 from taskmill.contracts import registry
+from taskmill.contracts.requests import KeyedRequest, TaskRequest
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.requests import Reply, RequestServer
 from taskmill.task_store import use_cases
@@ -12,16 +16,11 @@ from taskmill.task_store.use_cases import Ports
 QUEUE_GROUP = "task-store"
 MAX_IN_FLIGHT = 2_000
 
-_USE_CASES: dict[registry.Command, Callable[[Ports, bytes], Awaitable[bytes | Reply]]] = {
-    registry.CREATE: use_cases.create_task,
+# All but those that change something, of which one alone is special.
+_USE_CASES: dict[registry.Command, Callable[[Ports, bytes], Coroutine[Any, Any, bytes | Reply]]] = {
     registry.CREATE_MANY: use_cases.create_tasks,
     registry.GET: use_cases.get_task,
     registry.LIST: use_cases.list_tasks,
-    registry.UPDATE: use_cases.update_task,
-    registry.DELETE: use_cases.delete_task,
-    registry.PROCESS: use_cases.process_task,
-    registry.CANCEL: use_cases.cancel_task,
-    registry.START_BULK: use_cases.start_bulk_operation,
     registry.GET_BULK: use_cases.get_bulk_operation,
     registry.ATTEMPTS: use_cases.list_attempts,
     registry.EVENTS: use_cases.list_events,
@@ -40,9 +39,17 @@ def commands(session: NatsSession, ports: Ports, *, deadline_seconds: float) -> 
     return RequestServer(
         session,
         "commands",
-        {command.subject: partial(_USE_CASES[command], ports) for command in registry.COMMANDS},
+        {command.subject: use_case(command, ports) for command in registry.COMMANDS},
         group=QUEUE_GROUP,
         max_in_flight=MAX_IN_FLIGHT,
         deadline_seconds=deadline_seconds,
         bundled={registry.CREATE.subject: partial(use_cases.create_each_task, ports)},
     )
+
+
+def use_case(command: registry.Command, ports: Ports) -> Callable[[bytes], Coroutine[Any, Any, bytes | Reply]]:
+    """What answers the requests of a command."""
+    if command not in _USE_CASES and issubclass(command.request, (KeyedRequest, TaskRequest)):
+        adapter: TypeAdapter[Any] = TypeAdapter(command.request)
+        return partial(use_cases.change, ports, adapter)
+    return partial(_USE_CASES[command], ports)

@@ -12,33 +12,32 @@ from taskmill.contracts.bulk_operations import StartBulkOperation
 from taskmill.contracts.errors import TaskExistsError, TaskNotFoundError, TooManyQueuesError
 from taskmill.contracts.reports import Hello, ReportBundle
 from taskmill.contracts.requests import (
-    CancelTask,
     CreateTask,
     CreateTasks,
     DeleteTask,
     IdempotencyKey,
     IdentifiedTask,
+    KeyedRequest,
     ProcessTask,
-    UpdateTask,
+    TaskRequest,
 )
 from taskmill.task_store.domain.bulk_operations import BulkBook, BulkChunk
 from taskmill.task_store.domain.creation import decide_create
 from taskmill.task_store.domain.decision import Decision
-from taskmill.task_store.domain.documents import bulk_operation_document, receipts_document, task_document
-from taskmill.task_store.domain.editing import check_revision, decide_delete, decide_update
-from taskmill.task_store.domain.endings import cancel_at_once, decide_cancel, decide_expiry
+from taskmill.task_store.domain.documents import reply_document
+from taskmill.task_store.domain.editing import check_revision, decide_change, decide_delete
+from taskmill.task_store.domain.endings import cancel_at_once, decide_expiry
 from taskmill.task_store.domain.events import LoggedEvent
-from taskmill.task_store.domain.idempotency import KeyBook, KeyedAnswer, KeyedRequest, key_name
+from taskmill.task_store.domain.idempotency import KeyBook, KeyedAnswer, KeyName, key_name
 from taskmill.task_store.domain.kinds import KindBook
 from taskmill.task_store.domain.operations import (
     Answer,
+    ClientRequest,
     ExpireCancellations,
     KeyedReply,
     MakeDue,
     Operation,
     Redispatch,
-    Request,
-    TaskRequest,
     named_tasks,
 )
 from taskmill.task_store.domain.queues import QueueBook
@@ -110,12 +109,10 @@ class Batch:
             case BulkChunk():
                 book = self.bulk_operations
                 return Answer(bulk_operation=book.carry_out(operation, self._states, self._change, self._now))
-            case UpdateTask() | DeleteTask():
-                return self._serve(operation)
-            case _ if operation.idempotency is None:
-                return self._serve(operation)
+            case KeyedRequest(idempotency=IdempotencyKey() as key):
+                return self._answer_once(operation, key_name(operation, key), key.fingerprint)
             case _:
-                return self._answer_once(operation, operation.idempotency)
+                return self._serve(operation)
 
     @property
     def states(self) -> Mapping[UUID, TaskState]:
@@ -146,18 +143,17 @@ class Batch:
         """Attempts to insert or update, of tasks that are there in the end."""
         return [attempt for attempt in self._attempts.values() if attempt.task_id in self._states]
 
-    def _answer_once(self, request: KeyedRequest, idempotency: IdempotencyKey) -> Answer:
+    def _answer_once(self, request: ClientRequest, name: KeyName, fingerprint: str) -> Answer:
         """Serve a request, unless it was served before: then it is answered as it was then, and does nothing."""
-        name = key_name(request, idempotency)
-        stored = self.keys.find(name, idempotency.fingerprint)
+        stored = self.keys.find(name, fingerprint)
         if stored is not None:
             return Answer(keyed=KeyedReply(stored, is_replayed=True))
         answer = self._serve(request)
-        document = _document(request, answer).decode()
-        self.keys.keep(KeyedAnswer(*name, idempotency.fingerprint, document, self._now))
+        document = reply_document(request, answer).decode()
+        self.keys.keep(KeyedAnswer(*name, fingerprint, document, self._now))
         return answer._replace(keyed=KeyedReply(document, is_replayed=False))
 
-    def _serve(self, request: Request) -> Answer:
+    def _serve(self, request: ClientRequest) -> Answer:
         match request:
             case CreateTask():
                 return self._told(self._create([request]))
@@ -165,7 +161,7 @@ class Batch:
                 return self._told(self._create(request.tasks))
             case StartBulkOperation():
                 return Answer(bulk_operation=self.bulk_operations.start(request, self._now))
-            case _:
+            case TaskRequest():
                 return self._told((self._change(request),))
 
     def _told(self, states: tuple[TaskState, ...]) -> Answer:
@@ -196,12 +192,10 @@ class Batch:
                 decision = decide_process(state, self.kinds.defaults(state.kind), self._now)
                 self.queues.admit((), {state.queue: 1})
                 return self._take(decision)
-            case CancelTask():
-                return self._take(decide_cancel(state, self._now))
             case DeleteTask():
                 return self._delete(state, force=request.force)
             case _:
-                decision = decide_update(state, request, self._now)
+                decision = decide_change(state, request, self._now)
                 if decision.state.queue != state.queue:
                     self.queues.admit((decision.state.queue,))
                 return self._take(decision)
@@ -258,11 +252,3 @@ class Batch:
         if decision.attempt is not None:
             self._attempts[decision.attempt.task_id, decision.attempt.attempt] = decision.attempt
         return state
-
-
-def _document(request: KeyedRequest, answer: Answer) -> bytes:
-    if answer.bulk_operation is not None:
-        return bulk_operation_document(answer.bulk_operation)
-    if isinstance(request, CreateTasks):
-        return receipts_document(answer.states)
-    return task_document(answer.states[0], answer.waiting)

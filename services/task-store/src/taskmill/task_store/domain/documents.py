@@ -10,9 +10,25 @@ from typing import Any
 import orjson
 
 from taskmill.contracts.limits import MAX_BODY_BYTES
+from taskmill.contracts.requests import CreateTasks, DeleteTask
 from taskmill.contracts.tasks import WaitingFor
 from taskmill.task_store.domain.bulk_operations import BulkOperationState
+from taskmill.task_store.domain.operations import Answer, ClientRequest
 from taskmill.task_store.domain.state import AttemptState, TaskState
+
+
+def reply_document(request: ClientRequest, answer: Answer) -> bytes:
+    """What a request is replied to with that was served now."""
+    if answer.bulk_operation is not None:
+        return bulk_operation_document(answer.bulk_operation)
+    match request:
+        case CreateTasks():
+            return receipts_document(answer.states)
+        case DeleteTask():
+            (deleted,) = answer.states
+            return _dump({"id": str(deleted.id), "version": deleted.version})
+        case _:
+            return task_document(answer.states[0], answer.waiting)
 
 
 def task_document(state: TaskState, waiting: WaitingFor | None = None) -> bytes:

@@ -1,4 +1,4 @@
-"""What a client may change of a task, and when."""
+"""What clients may ask of a task, what they may change of it, and when."""
 
 from datetime import datetime
 from typing import Any
@@ -15,9 +15,10 @@ from taskmill.contracts.errors import (
 )
 from taskmill.contracts.events import EventType
 from taskmill.contracts.json_text import read_json
-from taskmill.contracts.requests import EditableTask, ServerFields, UpdateTask
+from taskmill.contracts.requests import CancelTask, EditableTask, ServerFields, TaskRequest, UpdateTask
 from taskmill.contracts.status import Priority, TaskStatus
 from taskmill.task_store.domain.decision import Decision
+from taskmill.task_store.domain.endings import decide_cancel
 from taskmill.task_store.domain.events import compose_event
 from taskmill.task_store.domain.lifecycle import Cause, transition
 from taskmill.task_store.domain.state import JSON_NULL, TaskState
@@ -38,6 +39,16 @@ def check_revision(state: TaskState, expected_revision: int | None) -> None:
     """
     if expected_revision is not None and expected_revision != state.revision:
         raise RevisionMismatchError
+
+
+def decide_change(state: TaskState, request: TaskRequest, now: datetime) -> Decision:
+    """What becomes of a task when a client asks for something that the task alone decides. Raises what the rules do."""
+    match request:
+        case UpdateTask():
+            return decide_update(state, request, now)
+        case CancelTask():
+            return decide_cancel(state, now)
+    raise TypeError(f"no rule for {type(request).__name__}")
 
 
 def decide_delete(state: TaskState, now: datetime) -> Decision:

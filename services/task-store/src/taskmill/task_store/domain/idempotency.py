@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import NamedTuple
 
-from taskmill.contracts.bulk_operations import StartBulkOperation
 from taskmill.contracts.errors import IdempotencyKeyReusedError
-from taskmill.contracts.requests import CancelTask, CreateTask, CreateTasks, IdempotencyKey, ProcessTask
+from taskmill.contracts.registry import COMMANDS
+from taskmill.contracts.requests import IdempotencyKey, KeyedRequest, TaskRequest
 
-KeyedRequest = CreateTask | CreateTasks | ProcessTask | CancelTask | StartBulkOperation
+_SCOPES = {command.request: command.verb.replace("_", "-") for command in COMMANDS}
 
 
 class KeyName(NamedTuple):
@@ -61,15 +61,5 @@ class KeyBook:
 
 def key_name(request: KeyedRequest, idempotency: IdempotencyKey) -> KeyName:
     """The name of a request's key."""
-    match request:
-        case CreateTask():
-            scope = "create"
-        case CreateTasks():
-            scope = "create-many"
-        case ProcessTask():
-            scope = f"process:{request.id}"
-        case CancelTask():
-            scope = f"cancel:{request.id}"
-        case StartBulkOperation():
-            scope = "start-bulk"
-    return KeyName(scope, idempotency.key)
+    scope = _SCOPES[type(request)]
+    return KeyName(f"{scope}:{request.id}" if isinstance(request, TaskRequest) else scope, idempotency.key)

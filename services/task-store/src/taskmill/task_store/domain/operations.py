@@ -7,17 +7,17 @@ from uuid import UUID
 from taskmill.contracts.bulk_operations import StartBulkOperation
 from taskmill.contracts.reports import Hello, ReportBundle
 from taskmill.contracts.requests import (
-    CancelTask,
     CreateTask,
     CreateTasks,
     DeleteTask,
     IdentifiedTask,
-    ProcessTask,
+    KeyedRequest,
+    TaskRequest,
     UpdateTask,
 )
 from taskmill.contracts.tasks import DEFAULT_QUEUE, WaitingFor
 from taskmill.task_store.domain.bulk_operations import BulkChunk, BulkOperationState
-from taskmill.task_store.domain.idempotency import KeyedRequest, KeyName, key_name
+from taskmill.task_store.domain.idempotency import KeyName, key_name
 from taskmill.task_store.domain.state import TaskState
 
 
@@ -40,9 +40,8 @@ class ExpireCancellations(NamedTuple):
     task_ids: tuple[UUID, ...]
 
 
-TaskRequest = UpdateTask | DeleteTask | ProcessTask | CancelTask
-Request = CreateTask | CreateTasks | TaskRequest | StartBulkOperation
-Operation = Request | ReportBundle | MakeDue | Redispatch | ExpireCancellations | BulkChunk
+ClientRequest = CreateTask | CreateTasks | TaskRequest | StartBulkOperation
+Operation = ClientRequest | ReportBundle | MakeDue | Redispatch | ExpireCancellations | BulkChunk
 """No bulk operation: that is begun by one of these, `StartBulkOperation`, and carried out by others, `BulkChunk`."""
 
 
@@ -79,15 +78,15 @@ def named_tasks(operation: Operation) -> list[UUID]:
             return list(operation.lost)
         case BulkChunk():
             return [candidate.id for candidate in operation.candidates]
+        case TaskRequest():
+            return [operation.id]
         case CreateTask() | CreateTasks() | StartBulkOperation():
             return []
-        case _:
-            return [operation.id]
 
 
 def wants_documents(operation: Operation) -> bool:
     """Whether payload and result must be read: to be changed, or to be answered."""
-    return isinstance(operation, (UpdateTask, ProcessTask, CancelTask))
+    return isinstance(operation, TaskRequest) and not isinstance(operation, DeleteTask)
 
 
 def named_key(operation: Operation) -> KeyName | None:
