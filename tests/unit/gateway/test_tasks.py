@@ -7,6 +7,7 @@ import pytest
 
 from taskmill.contracts import registry
 from taskmill.contracts.errors import AlreadyFinishedError, RevisionMismatchError, TaskNotFoundError
+from taskmill.contracts.requests import EditableTask
 from taskmill.gateway.api import examples
 from tests.support.gateway import NEW_TASK_ID, TASK, RememberingStore, assert_problem
 
@@ -89,8 +90,7 @@ async def test_put_takes_what_get_gave(client: httpx.AsyncClient, store: Remembe
     assert response.status_code == 200
     assert response.headers["etag"] == '"7"'
     _, asked = store.asked[-1]
-    editable = {"title", "description", "priority", "kind", "payload", "queue", "labels", "status"}
-    editable |= {"max_attempts", "backoff", "timeout_seconds"}
+    editable = set(EditableTask.model_fields)
     assert asked["id"] == TASK["id"]
     assert asked["changes"] == {name: body[name] for name in editable}
     assert asked["unchanged"].keys() == body.keys() - editable - {"waiting_for"}

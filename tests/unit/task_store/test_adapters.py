@@ -26,7 +26,7 @@ from taskmill.task_store.domain.cursors import (
 )
 from taskmill.task_store.domain.events import LoggedEvent
 from taskmill.task_store.domain.idempotency import KeyedAnswer
-from taskmill.task_store.domain.state import AttemptState, TaskState
+from taskmill.task_store.domain.state import AttemptState, TaskState, json_fields
 from taskmill.task_store.settings import TaskStoreSettings
 from tests.support.task_states import TASK_ID, completed, progressed, started
 
@@ -46,6 +46,12 @@ POSITION = ListPosition(datetime(2026, 11, 24, 12, 0, 0, 1, tzinfo=UTC), TASK_ID
 def test_states_and_statements_have_the_same_columns(columns: dict[str, str], state: Any) -> None:
     """The states of the rules have the columns of the schema, in its order."""
     assert list(state._fields) == list(columns)
+
+
+@pytest.mark.parametrize(("columns", "state"), [(TASK_COLUMNS, TaskState), (ATTEMPT_COLUMNS, AttemptState)])
+def test_states_and_statements_agree_on_what_is_json(columns: dict[str, str], state: Any) -> None:
+    """What a column keeps as JSON, the rules have as its text."""
+    assert json_fields(state) == {name for name, kind in columns.items() if kind in {"json", "jsonb"}}
 
 
 def test_cursors_come_back_as_they_went() -> None:

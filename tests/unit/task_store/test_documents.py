@@ -1,4 +1,4 @@
-"""Documents are composed by hand, for speed; the models of the contracts say whether they are right."""
+"""Documents are composed from plain values, for speed; the models of the contracts say whether they are right."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from cloudevents.core.v1.event import CloudEvent
 
 from taskmill.contracts.events import EVENT_DATA, EventType, TaskEvent
 from taskmill.contracts.limits import MAX_BODY_BYTES
-from taskmill.contracts.requests import CreateTasksReply, UpdateTask
+from taskmill.contracts.requests import ClientFields, CreateTasksReply, UpdateTask
 from taskmill.contracts.tasks import Attempt, Task, TaskSummary
 from taskmill.task_store.domain.creation import decide_create
 from taskmill.task_store.domain.documents import (
@@ -143,6 +143,15 @@ def test_a_summary_is_the_task_without_payload_and_result(state: TaskState) -> N
     assert document == as_told(TaskSummary.model_validate_json(summary_document(state), strict=True))
     whole = orjson.loads(task_document(state))
     assert document == {name: value for name, value in whole.items() if name not in {"payload", "result"}}
+
+
+def test_all_that_a_client_says_is_told() -> None:
+    """No field gets lost on the way from the request to the task and to the event of its creation."""
+    said = {"title": "Fetch the front page", **RICH}
+    assert said.keys() == ClientFields.model_fields.keys()
+    (event,) = decide_create(create_request(**RICH), NO_DEFAULTS, NOW).events
+    for document in (orjson.loads(task_document(pending_task(**RICH))), orjson.loads(event.document)["data"]):
+        assert {name: document[name] for name in said} == said
 
 
 def test_receipts_fit_their_model() -> None:

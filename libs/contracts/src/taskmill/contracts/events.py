@@ -13,7 +13,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, Field, JsonValue
 
 from taskmill.contracts.status import Priority, TaskStatus
-from taskmill.contracts.tasks import Cancellation, NextCursor, Progress, RetryBackoff, TaskError, WireModel
+from taskmill.contracts.tasks import Cancellation, NextCursor, Progress, RetryBackoff, TaskError, TaskFields, WireModel
 
 EVENT_SOURCE = "/taskmill/task-store"
 EVENT_CONTENT_TYPE = "application/cloudevents+json"
@@ -51,16 +51,12 @@ class EventData(WireModel):
     attempt: int
 
 
-class TaskCreatedData(EventData):
+class TaskCreatedData(TaskFields, EventData):
     """A task exists. The first event of every task."""
 
-    title: str
-    description: str | None = None
     priority: Priority
     labels: dict[str, str]
-    max_attempts: int | None = None
     backoff: RetryBackoff | None = None
-    timeout_seconds: float | None = None
     payload: JsonValue = None
 
 

@@ -27,22 +27,19 @@ from taskmill.contracts.tasks import (
     WITHOUT_NUL,
     Attempt,
     Backoff,
-    Description,
     Kind,
     LabelKey,
     Labels,
     LabelValue,
-    MaxAttempts,
     NextCursor,
     Payload,
     Progress,
     Queue,
     Result,
     TaskError,
+    TaskFields,
     TaskReceipt,
     TaskSummary,
-    TimeoutSeconds,
-    Title,
     WireModel,
 )
 
@@ -102,11 +99,9 @@ class TaskRequest(Request):
     expected_revision: ExpectedRevision = None
 
 
-class NewTask(Request):
-    """A task that a client wants to exist."""
+class ClientFields(Request, TaskFields):
+    """All that a client may say of a task, with what holds when it does not."""
 
-    title: Title
-    description: Description = None
     priority: Annotated[Priority, Field(description="Served first to last: critical, high, medium, low.")] = (
         Priority.MEDIUM
     )
@@ -117,9 +112,12 @@ class NewTask(Request):
         # A default that is there already is copied deeply for each task, which takes longer.
         default_factory=dict
     )
-    max_attempts: MaxAttempts = None
     backoff: Backoff = None
-    timeout_seconds: TimeoutSeconds = None
+
+
+class NewTask(ClientFields):
+    """A task that a client wants to exist."""
+
     process: Annotated[bool, Field(description="Whether to start processing at once.")] = False
     run_at: Annotated[
         GivenInstant | None, Field(description="When to start processing; one that has passed means at once.")
@@ -200,19 +198,9 @@ class TaskPage(WireModel):
     next_cursor: NextCursor = None
 
 
-class EditableTask(Request):
+class EditableTask(ClientFields):
     """The part of a task that clients may edit. A field that is left out, or cleared, has the default of creation."""
 
-    title: Title
-    description: Description = None
-    priority: Priority = Priority.MEDIUM
-    kind: Kind = DEFAULT_KIND
-    payload: Payload = None
-    queue: Queue = DEFAULT_QUEUE
-    labels: Labels = {}
-    max_attempts: MaxAttempts = None
-    backoff: Backoff = None
-    timeout_seconds: TimeoutSeconds = None
     status: TaskStatus
 
 

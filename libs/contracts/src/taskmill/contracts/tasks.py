@@ -64,14 +64,23 @@ def _nesting_fits(value: JsonValue, text: bytes) -> JsonValue:
 WITHOUT_NUL = AfterValidator(_no_nul)
 """After the other constraints of a text, which are checked much faster than behind it."""
 
+
+class AlwaysEditable:
+    """Marks a field that clients may change in any state of the task: no run depends on it."""
+
+
+ALWAYS_EDITABLE = AlwaysEditable()
+
 Title = Annotated[
     str,
     StringConstraints(min_length=1, max_length=MAX_TITLE_CHARS),
     WITHOUT_NUL,
+    ALWAYS_EDITABLE,
     Field(description="What the task is, for people. 1 to 200 characters.", examples=["Fetch the front page"]),
 ]
 Description = Annotated[
     Annotated[str, StringConstraints(max_length=MAX_DESCRIPTION_CHARS), WITHOUT_NUL] | None,
+    ALWAYS_EDITABLE,
     Field(description="More about the task, for people. Up to 10,000 characters."),
 ]
 Kind = Annotated[
@@ -88,6 +97,7 @@ LabelKey = Annotated[str, StringConstraints(pattern=LABEL_KEY_PATTERN)]
 LabelValue = Annotated[str, StringConstraints(max_length=MAX_LABEL_VALUE_CHARS), WITHOUT_NUL]
 Labels = Annotated[
     dict[LabelKey, LabelValue],
+    ALWAYS_EDITABLE,
     Field(
         max_length=MAX_LABELS,
         json_schema_extra={"additionalProperties": False},
@@ -166,6 +176,18 @@ class KindDefaults(WireModel):
     timeout_seconds: TimeoutSeconds = None
 
 
+class TaskFields(BaseModel):
+    """Fields that clients may set, and that look the same in all that makes, edits, patches or shows a task.
+
+    One that stands here is in all of them, and in the event of the creation.
+    """
+
+    title: Title
+    description: Description = None
+    max_attempts: MaxAttempts = None
+    timeout_seconds: TimeoutSeconds = None
+
+
 class WaitReason(StrEnum):
     """What a waiting task waits for."""
 
@@ -237,12 +259,15 @@ class TaskError(WireModel):
     ]
 
 
-class TaskSummary(WireModel):
-    """A task as a list shows it: without payload and result."""
+class IdentifiedModel(WireModel):
+    """Base of what shows a task."""
 
     id: Annotated[UUID, Field(description="Identifies the task: a UUID, version 7.")]
-    title: Title
-    description: Description = None
+
+
+class TaskSummary(TaskFields, IdentifiedModel):
+    """A task as a list shows it: without payload and result."""
+
     kind: Kind
     queue: Queue
     priority: Annotated[Priority, Field(description="Served first to last: critical, high, medium, low.")]
@@ -256,9 +281,7 @@ class TaskSummary(WireModel):
     attempt_limit: Annotated[
         int, Field(ge=0, description="The number of the last attempt that the newest run may come to.")
     ] = 0
-    max_attempts: MaxAttempts = None
     backoff: Backoff = None
-    timeout_seconds: TimeoutSeconds = None
     run_at: Annotated[datetime | None, Field(description="When a scheduled task is due.")] = None
     cancel_requested_at: Annotated[
         datetime | None, Field(description="When it was asked to cancel the attempt that is in progress.")
@@ -285,10 +308,9 @@ class Task(TaskSummary):
     result: Result = None
 
 
-class TaskReceipt(WireModel):
+class TaskReceipt(IdentifiedModel):
     """What a batch is answered of each of its tasks: enough to find it, small enough that a thousand fit a message."""
 
-    id: Annotated[UUID, Field(description="Identifies the task: a UUID, version 7.")]
     title: Title
     kind: Kind
     queue: Queue

@@ -2,22 +2,17 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, JsonValue
+from pydantic import ConfigDict, Field, JsonValue
 
 from taskmill.contracts.limits import MAX_BATCH_TASKS, MAX_LABELS
 from taskmill.contracts.requests import EditableTask, NewTask, Request, ServerFields
 from taskmill.contracts.status import Priority, TaskStatus
 from taskmill.contracts.tasks import (
-    Backoff,
-    Description,
     Kind,
     LabelKey,
-    Labels,
     LabelValue,
-    MaxAttempts,
-    Payload,
     Queue,
-    TimeoutSeconds,
+    TaskFields,
     Title,
     WaitingFor,
 )
@@ -40,21 +35,17 @@ Status = Annotated[
 ]
 
 
-class TaskDocument(ServerFields):
+def _without_defaults(schema: dict[str, Any]) -> None:
+    for name in EditableTask.model_fields:
+        schema["properties"][name].pop("default", None)
+
+
+class TaskDocument(EditableTask, ServerFields):
     """A task as GET gave it, with changes. Fields that are left out keep their value."""
 
+    model_config = ConfigDict(json_schema_extra=_without_defaults)
+
     title: Title = Field(default_factory=_left_out)
-    description: Description = Field(default_factory=_left_out)
-    priority: Annotated[Priority, Field(description="Served first to last: critical, high, medium, low.")] = Field(
-        default_factory=_left_out
-    )
-    kind: Kind = Field(default_factory=_left_out)
-    payload: Payload = Field(default_factory=_left_out)
-    queue: Queue = Field(default_factory=_left_out)
-    labels: Labels = Field(default_factory=_left_out)
-    max_attempts: MaxAttempts = Field(default_factory=_left_out)
-    backoff: Backoff = Field(default_factory=_left_out)
-    timeout_seconds: TimeoutSeconds = Field(default_factory=_left_out)
     status: Status = Field(default_factory=_left_out)
     waiting_for: Annotated[
         WaitingFor | None,
@@ -71,14 +62,15 @@ class TaskDocument(ServerFields):
         return ServerFields.model_construct(given, **{name: getattr(self, name) for name in given})
 
 
-class TaskPatch(Request):
+class TaskPatch(Request, TaskFields):
     """Changes of a task (RFC 7396): objects merge, null clears, fields that are left out keep their value.
 
     A cleared field has the value that it has when a task is created without it.
     """
 
+    model_config = ConfigDict(json_schema_extra=_without_defaults)
+
     title: Title = Field(default_factory=_left_out)
-    description: Description = Field(default_factory=_left_out)
     priority: Annotated[
         Priority | None, Field(description="Served first to last: critical, high, medium, low. Cleared: medium.")
     ] = Field(default_factory=_left_out)
@@ -105,7 +97,6 @@ class TaskPatch(Request):
             description="Labels to add or change; null removes one. Up to 32; a value has up to 200 characters.",
         ),
     ] = Field(default_factory=_left_out)
-    max_attempts: MaxAttempts = Field(default_factory=_left_out)
     backoff: Annotated[
         dict[Literal["base_seconds", "factor", "cap_seconds", "jitter"], float | None] | None,
         Field(
@@ -113,7 +104,6 @@ class TaskPatch(Request):
             "kind says, or else 2 s, doubled."
         ),
     ] = Field(default_factory=_left_out)
-    timeout_seconds: TimeoutSeconds = Field(default_factory=_left_out)
     status: Status = Field(default_factory=_left_out)
 
     def changes(self) -> dict[str, JsonValue]:

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import ColumnElement, Row, Select, Text, cast, literal, null, select, tuple_
+from sqlalchemy import JSON, ColumnElement, Row, Select, Text, cast, literal, null, select, tuple_
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -88,7 +88,7 @@ class TaskLists:
             DatabaseUnavailableError: PostgreSQL cannot be asked.
         """
         query = (
-            select(*_columns(AttemptRow, json_text={"error"}))
+            select(*_columns(AttemptRow))
             .where(AttemptRow.task_id == task_id, AttemptRow.attempt > after_attempt)
             .order_by(AttemptRow.attempt)
             .limit(limit)
@@ -117,9 +117,7 @@ class TaskLists:
 
 def task_query(request: ListTasks, after: ListPosition | None) -> Select[Any]:
     """The query for a page: the columns of a `TaskState`, in order, and one row more than the page may hold."""
-    query = select(
-        *_columns(TaskRow, json_text={"labels", "backoff", "progress", "error"}, empty={"payload", "result"})
-    ).where(*_conditions(request.filter))
+    query = select(*_columns(TaskRow, empty={"payload", "result"})).where(*_conditions(request.filter))
     position = tuple_(TaskRow.created_at, TaskRow.id)
     is_oldest_first = request.sort is TaskSort.OLDEST_FIRST
     if after is not None:
@@ -165,12 +163,10 @@ def _has_label(key: str, value: str | None) -> ColumnElement[bool]:
     return labels.has_key(key) if value is None else labels.contains({key: value})
 
 
-def _columns(
-    model: type[TaskRow | AttemptRow], *, json_text: Set[str], empty: Set[str] = frozenset()
-) -> list[ColumnElement[Any]]:
-    """The model's columns in order: some as the JSON text that they are, some as NULL because nobody needs them."""
+def _columns(model: type[TaskRow | AttemptRow], *, empty: Set[str] = frozenset()) -> list[ColumnElement[Any]]:
+    """The model's columns in order: JSON as the text that it is, some as NULL because nobody needs them."""
     return [
-        null() if column.key in empty else cast(column, Text) if column.key in json_text else column
+        null() if column.key in empty else cast(column, Text) if isinstance(column.type, JSON) else column
         for column in model.__table__.columns
     ]
 

@@ -1,17 +1,34 @@
 """How a task comes to exist."""
 
 from datetime import datetime
+from operator import attrgetter
+from typing import Any
 
 import orjson
 
-from taskmill.contracts.events import EventType
-from taskmill.contracts.requests import IdentifiedTask
+from taskmill.contracts.events import EventData, EventType, TaskCreatedData
+from taskmill.contracts.requests import ClientFields, IdentifiedTask
 from taskmill.contracts.status import TaskStatus
 from taskmill.contracts.tasks import KindDefaults
 from taskmill.task_store.domain.decision import Decision
 from taskmill.task_store.domain.events import compose_event
 from taskmill.task_store.domain.runs import decide_process
-from taskmill.task_store.domain.state import JSON_NULL, TaskState
+from taskmill.task_store.domain.state import JSON_NULL, TaskState, composer, json_fields
+
+_PLAIN = [name for name in ClientFields.model_fields if name not in json_fields(TaskState)]
+_plain_values = attrgetter(*_PLAIN)
+_details = composer(TaskState, [name for name in TaskCreatedData.model_fields if name not in EventData.model_fields])
+
+# In the order of the columns, which it keeps when fields are set.
+_BLANK: dict[str, Any] = {
+    **dict.fromkeys(TaskState._fields),
+    "status": TaskStatus.PENDING,
+    "is_run_active": False,
+    "version": 1,
+    "revision": 1,
+    **dict.fromkeys(("run", "attempt", "attempt_limit", "dispatch", "delivery", "crashes"), 0),
+    "result": JSON_NULL,
+}
 
 
 def decide_create(request: IdentifiedTask, defaults: KindDefaults, now: datetime) -> Decision:
@@ -24,23 +41,8 @@ def decide_create(request: IdentifiedTask, defaults: KindDefaults, now: datetime
         defaults: What the task's kind declares.
         now: When it is decided.
     """
-    payload = JSON_NULL if request.payload is None else orjson.dumps(request.payload).decode()
-    state = _pending(request, payload, now)
-    created = compose_event(
-        EventType.CREATED,
-        state,
-        now,
-        {
-            "title": request.title,
-            "description": request.description,
-            "priority": request.priority,
-            "labels": request.labels,
-            "max_attempts": state.max_attempts,
-            "backoff": None if state.backoff is None else orjson.Fragment(state.backoff),
-            "timeout_seconds": state.timeout_seconds,
-            "payload": orjson.Fragment(payload),
-        },
-    )
+    state = _pending(request, now)
+    created = compose_event(EventType.CREATED, state, now, _details(state))
     if not (request.process or request.run_at):
         return Decision(state, (created,))
     # The revision that the run adds is the task's first.
@@ -48,39 +50,15 @@ def decide_create(request: IdentifiedTask, defaults: KindDefaults, now: datetime
     return Decision(run.state, (created, *run.events), run.attempt)
 
 
-def _pending(request: IdentifiedTask, payload: str, now: datetime) -> TaskState:
-    return TaskState(
-        id=request.id,
-        title=request.title,
-        description=request.description,
-        kind=request.kind,
-        queue=request.queue,
-        priority=request.priority,
-        labels=orjson.dumps(request.labels).decode(),
-        status=TaskStatus.PENDING,
-        is_run_active=False,
-        version=1,
-        revision=1,
-        run=0,
-        attempt=0,
-        attempt_limit=0,
-        dispatch=0,
-        delivery=0,
-        crashes=0,
-        max_attempts=request.max_attempts,
-        backoff=None if request.backoff is None else request.backoff.model_dump_json(),
-        timeout_seconds=request.timeout_seconds,
-        run_at=None,
-        lease_until=None,
-        processor_id=None,
-        cancel_requested_at=None,
-        progress=None,
-        error=None,
-        created_at=now,
-        updated_at=now,
-        queued_at=None,
-        started_at=None,
-        finished_at=None,
-        payload=payload,
-        result=JSON_NULL,
-    )
+def _pending(request: IdentifiedTask, now: datetime) -> TaskState:
+    columns = {
+        **_BLANK,
+        **dict(zip(_PLAIN, _plain_values(request), strict=True)),
+        "id": request.id,
+        "labels": orjson.dumps(request.labels).decode(),
+        "backoff": None if request.backoff is None else request.backoff.model_dump_json(),
+        "payload": JSON_NULL if request.payload is None else orjson.dumps(request.payload).decode(),
+        "created_at": now,
+        "updated_at": now,
+    }
+    return TaskState._make(columns.values())

@@ -11,10 +11,15 @@ import orjson
 
 from taskmill.contracts.limits import MAX_BODY_BYTES
 from taskmill.contracts.requests import CreateTasks, DeleteTask
-from taskmill.contracts.tasks import WaitingFor
+from taskmill.contracts.tasks import Attempt, Task, TaskReceipt, TaskSummary, WaitingFor
 from taskmill.task_store.domain.bulk_operations import BulkOperationState
 from taskmill.task_store.domain.operations import Answer, ClientRequest
-from taskmill.task_store.domain.state import AttemptState, TaskState
+from taskmill.task_store.domain.state import AttemptState, TaskState, composer
+
+_task = composer(TaskState, Task.model_fields)
+_summary = composer(TaskState, TaskSummary.model_fields)
+_receipt = composer(TaskState, TaskReceipt.model_fields)
+_attempt = composer(AttemptState, Attempt.model_fields)
 
 
 def reply_document(request: ClientRequest, answer: Answer) -> bytes:
@@ -33,35 +38,22 @@ def reply_document(request: ClientRequest, answer: Answer) -> bytes:
 
 def task_document(state: TaskState, waiting: WaitingFor | None = None) -> bytes:
     """A `Task`, whole. Payload and result must have been read."""
-    return _dump({**_summary(state, waiting), "payload": _fragment(state.payload), "result": _fragment(state.result)})
+    return _task_document(_task(state), state, waiting)
 
 
 def summary_document(state: TaskState, waiting: WaitingFor | None = None) -> bytes:
     """A `TaskSummary`."""
-    return _dump(_summary(state, waiting))
+    return _task_document(_summary(state), state, waiting)
 
 
 def receipts_document(states: Iterable[TaskState]) -> bytes:
     """A `CreateTasksReply`."""
-    return _dump({"items": [_receipt(state) for state in states]})
+    return _dump({"items": [{**_receipt(state), "id": str(state.id)} for state in states]})
 
 
 def attempt_document(attempt: AttemptState) -> bytes:
     """An `Attempt`."""
-    return _dump(
-        {
-            "attempt": attempt.attempt,
-            "run": attempt.run,
-            "processor_id": attempt.processor_id,
-            "delivery": attempt.delivery,
-            "queued_at": attempt.queued_at,
-            "started_at": attempt.started_at,
-            "finished_at": attempt.finished_at,
-            "outcome": attempt.outcome,
-            "error": _fragment(attempt.error),
-            "traceback": attempt.traceback,
-        }
-    )
+    return _dump(_attempt(attempt))
 
 
 def bulk_operation_document(operation: BulkOperationState) -> bytes:
@@ -102,51 +94,10 @@ def page_document(items: Iterable[bytes], next_cursor: str | None) -> bytes:
     return b'{"items":[' + b",".join(items) + b'],"next_cursor":' + orjson.dumps(next_cursor) + b"}"
 
 
-def _summary(state: TaskState, waiting: WaitingFor | None) -> dict[str, Any]:
-    return {
-        "id": str(state.id),
-        "title": state.title,
-        "description": state.description,
-        "kind": state.kind,
-        "queue": state.queue,
-        "priority": state.priority,
-        "labels": orjson.Fragment(state.labels),
-        "status": state.status,
-        "is_run_active": state.is_run_active,
-        "version": state.version,
-        "revision": state.revision,
-        "run": state.run,
-        "attempt": state.attempt,
-        "attempt_limit": state.attempt_limit,
-        "max_attempts": state.max_attempts,
-        "backoff": _fragment(state.backoff),
-        "timeout_seconds": state.timeout_seconds,
-        "run_at": state.run_at,
-        "cancel_requested_at": state.cancel_requested_at,
-        "waiting_for": None if waiting is None else {"reason": waiting.reason, "until": waiting.until},
-        "processor_id": state.processor_id,
-        "progress": _fragment(state.progress),
-        "error": _fragment(state.error),
-        "created_at": state.created_at,
-        "updated_at": state.updated_at,
-        "queued_at": state.queued_at,
-        "started_at": state.started_at,
-        "finished_at": state.finished_at,
-    }
-
-
-def _receipt(state: TaskState) -> dict[str, Any]:
-    return {
-        "id": str(state.id),
-        "title": state.title,
-        "kind": state.kind,
-        "queue": state.queue,
-        "priority": state.priority,
-        "status": state.status,
-        "version": state.version,
-        "revision": state.revision,
-        "created_at": state.created_at,
-    }
+def _task_document(fields: dict[str, Any], state: TaskState, waiting: WaitingFor | None) -> bytes:
+    fields["id"] = str(state.id)
+    fields["waiting_for"] = None if waiting is None else {"reason": waiting.reason, "until": waiting.until}
+    return _dump(fields)
 
 
 def _fragment(json_text: str | None) -> orjson.Fragment | None:

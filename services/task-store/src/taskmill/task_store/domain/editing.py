@@ -17,18 +17,19 @@ from taskmill.contracts.events import EventType
 from taskmill.contracts.json_text import read_json
 from taskmill.contracts.requests import CancelTask, EditableTask, ServerFields, TaskRequest, UpdateTask
 from taskmill.contracts.status import Priority, TaskStatus
+from taskmill.contracts.tasks import ALWAYS_EDITABLE
 from taskmill.task_store.domain.decision import Decision
 from taskmill.task_store.domain.endings import decide_cancel
 from taskmill.task_store.domain.events import compose_event
 from taskmill.task_store.domain.lifecycle import Cause, transition
-from taskmill.task_store.domain.state import JSON_NULL, TaskState
+from taskmill.task_store.domain.state import JSON_NULL, TaskState, json_fields
 
 _EDITABLE = TypeAdapter(EditableTask)
 
-_ALWAYS_EDITABLE = frozenset({"title", "description", "labels"})
+_ALWAYS_EDITABLE = {name for name, field in EditableTask.model_fields.items() if ALWAYS_EDITABLE in field.metadata}
 _EDITABLE_WHILE_SCHEDULED = _ALWAYS_EDITABLE | {"priority", "payload"}
 
-_JSON_FIELDS = frozenset({"labels", "payload", "backoff", "progress", "error", "result"})
+_JSON_FIELDS = json_fields(TaskState)
 
 
 def check_revision(state: TaskState, expected_revision: int | None) -> None:
@@ -150,7 +151,7 @@ def _plain_value(name: str, column: Any) -> JsonValue:
 
 def _column_value(name: str, value: JsonValue) -> Any:
     """A checked JSON value as its column has it."""
-    if name == "backoff" and value is None:
+    if value is None and name != "payload":
         return None
     if name in _JSON_FIELDS:
         return orjson.dumps(value).decode()

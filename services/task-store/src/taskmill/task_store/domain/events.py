@@ -58,11 +58,6 @@ def compose_event(event_type: EventType, state: TaskState, now: datetime, detail
             **details,
         },
     }
-    return LoggedEvent(
-        task_id=state.id,
-        version=state.version,
-        type=event_type,
-        kind=state.kind,
-        dispatch=state.dispatch if event_type is EventType.QUEUED else None,
-        document=orjson.dumps(document, option=orjson.OPT_UTC_Z).decode(),
-    )
+    dispatch = state.dispatch if event_type is EventType.QUEUED else None
+    text = orjson.dumps(document, option=orjson.OPT_UTC_Z).decode()
+    return LoggedEvent(state.id, state.version, event_type, state.kind, dispatch, text)

@@ -1,13 +1,20 @@
 """A task as the rules see it."""
 
+from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import NamedTuple
+from operator import itemgetter
+from typing import Annotated, Any, NamedTuple, get_args, get_type_hints
 from uuid import UUID
+
+import orjson
 
 from taskmill.contracts.status import Priority, TaskStatus
 from taskmill.contracts.tasks import AttemptOutcome
 
 JSON_NULL = "null"
+
+JsonText = Annotated[str, "JSON"]
+"""A value that is kept, and told, as the text that it came as."""
 
 
 class TaskState(NamedTuple):
@@ -23,8 +30,7 @@ class TaskState(NamedTuple):
     kind: str
     queue: str
     priority: Priority
-    labels: str
-    """JSON text."""
+    labels: JsonText
     status: TaskStatus
     is_run_active: bool
     """Whether the task is queued, scheduled, or in progress within a run. Every report requires it."""
@@ -40,27 +46,24 @@ class TaskState(NamedTuple):
     crashes: int
     """Deliveries of the newest attempt that started, never ended and were not given back."""
     max_attempts: int | None
-    backoff: str | None
-    """JSON text."""
+    backoff: JsonText | None
     timeout_seconds: float | None
     run_at: datetime | None
     lease_until: datetime | None
     """Until when the processor holds the attempt, unless it says that it goes on."""
     processor_id: str | None
     cancel_requested_at: datetime | None
-    progress: str | None
-    """JSON text."""
-    error: str | None
-    """JSON text."""
+    progress: JsonText | None
+    error: JsonText | None
     created_at: datetime
     updated_at: datetime
     queued_at: datetime | None
     started_at: datetime | None
     finished_at: datetime | None
-    payload: str | None
-    """JSON text. None: it was not read, and is left as it is."""
-    result: str | None
-    """JSON text. None: it was not read, and is left as it is."""
+    payload: JsonText | None
+    """None: it was not read, and is left as it is."""
+    result: JsonText | None
+    """None: it was not read, and is left as it is."""
 
 
 class AttemptState(NamedTuple):
@@ -75,9 +78,38 @@ class AttemptState(NamedTuple):
     started_at: datetime | None
     finished_at: datetime | None
     outcome: AttemptOutcome | None
-    error: str | None
-    """JSON text."""
+    error: JsonText | None
     traceback: str | None
+
+
+def json_fields(state: type[TaskState | AttemptState]) -> frozenset[str]:
+    """The fields of a state that hold JSON."""
+    hints = get_type_hints(state, include_extras=True)
+    return frozenset(name for name, hint in hints.items() if JsonText in (hint, *get_args(hint)))
+
+
+def composer(
+    state: type[TaskState | AttemptState], names: Iterable[str]
+) -> Callable[[tuple[Any, ...]], dict[str, Any]]:
+    """Make a function that tells fields of a state as orjson takes them, in this order; JSON goes in as it is.
+
+    Args:
+        state: What it takes the fields from.
+        names: Those of a model's fields. What the state has not is left out.
+    """
+    known = [name for name in names if name in state._fields]
+    values = itemgetter(*map(state._fields.index, known))
+    of_json = [(name, state._fields.index(name)) for name in known if name in json_fields(state)]
+
+    def compose(of: tuple[Any, ...]) -> dict[str, Any]:
+        told = dict(zip(known, values(of), strict=True))
+        for name, position in of_json:
+            text = of[position]
+            if text is not None:
+                told[name] = orjson.Fragment(text)
+        return told
+
+    return compose
 
 
 _OUTCOMES = {
