@@ -1,14 +1,14 @@
 """Carries out bulk operations."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from uuid import UUID
 
 import structlog
 
 from taskmill.contracts.errors import TaskmillError
-from taskmill.runtime.actor import Actor, is_set_within
 from taskmill.runtime.leadership import Leadership
+from taskmill.task_store.actors.leader_duty import LeaderDuty
 from taskmill.task_store.adapters.bulk_operation_rows import BulkOperationRows
 from taskmill.task_store.adapters.task_lists import TaskLists
 from taskmill.task_store.domain.bulk_operations import BulkChunk, BulkOperationState, named_chunk
@@ -27,8 +27,8 @@ LOOK_INTERVAL_SECONDS = 1
 """How often to look for what another store began, and whether an operation that waits can go on."""
 
 
-class BulkOperations(Actor):
-    """Goes through the tasks of every bulk operation that runs, in the store that leads the relay.
+class BulkOperations(LeaderDuty):
+    """Goes through the tasks of every bulk operation that runs.
 
     The operations take turns, a chunk each, so that a small one is not held up by a large one. Nothing is remembered
     from one turn to the next but what is committed: whoever leads goes on behind the last chunk, and a chunk of a store
@@ -47,39 +47,18 @@ class BulkOperations(Actor):
     def __init__(
         self, rows: BulkOperationRows, lists: TaskLists, writes: Writes, leadership: Leadership, *, begun: asyncio.Event
     ) -> None:
+        super().__init__(leadership, interval_seconds=LOOK_INTERVAL_SECONDS, woken=begun)
         self._rows = rows
         self._lists = lists
         self._writes = writes
-        self._leadership = leadership
-        self._woken = begun
         self._last_id = _FIRST_ID
-        self._stop_requested = asyncio.Event()
 
-    def stop(self) -> None:
-        """Begin the drain: a chunk that is asked for is awaited."""
-        self._stop_requested.set()
-        self._woken.set()
-
-    async def run(self, started: Callable[[], None]) -> None:
-        """Carry on whatever runs until stopped."""
-        started()
-        while not self._stop_requested.is_set():
-            self._woken.clear()
-            if not await self._take_turns():
-                await is_set_within(self._woken, LOOK_INTERVAL_SECONDS)
-
-    async def _take_turns(self) -> bool:
-        """Carry out a chunk of each operation; return whether one of them got on."""
-        if not self._leadership.is_leader:
-            return False
-        try:
-            operations = await self._rows.running(MAX_OPERATIONS_AT_ONCE, behind=self._last_id)
-        except TaskmillError as error:
-            _log.warning("bulk_operations.postponed", code=error.code)
-            return False
+    async def work(self) -> float | None:
+        """Carry out a chunk of each operation; go on at once if one of them got on."""
+        operations = await self._rows.running(MAX_OPERATIONS_AT_ONCE, behind=self._last_id)
         # Those that there are too many of to be looked at in one go come next, or they would wait for those before.
         self._last_id = operations[-1].id if len(operations) == MAX_OPERATIONS_AT_ONCE else _FIRST_ID
-        return any([await self._carry_on(operation) for operation in operations])
+        return 0 if any([await self._carry_on(operation) for operation in operations]) else None
 
     async def _carry_on(self, operation: BulkOperationState) -> bool:
         """Carry out the next chunk; return whether the operation got on."""

@@ -1,22 +1,21 @@
 """Finds tasks whose work was lost, and cancellations that no processor answers."""
 
 import asyncio
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
 
 from taskmill.contracts import subjects
-from taskmill.contracts.errors import OverloadedError, TaskmillError
+from taskmill.contracts.errors import OverloadedError
 from taskmill.contracts.streams import REPORTS_ACK_WAIT_SECONDS, REPORTS_STREAM, WORK_STREAM
-from taskmill.runtime.actor import Actor, is_set_within
+from taskmill.runtime.actor import is_set_within
 from taskmill.runtime.clock import Clock
 from taskmill.runtime.direct_get import MAX_SUBJECTS, subjects_with_messages
-from taskmill.runtime.jetstream_api import JetStreamError
 from taskmill.runtime.leadership import Leadership
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.stream_state import stream_state
+from taskmill.task_store.actors.leader_duty import LeaderDuty
 from taskmill.task_store.adapters.stalled_tasks import START, Place, StalledTask, StalledTasks
 from taskmill.task_store.adapters.work_stream import WorkStream
 from taskmill.task_store.domain.operations import ExpireCancellations, Redispatch
@@ -36,8 +35,8 @@ store has too much to do to look for more."""
 REPORTS_LOOK_SECONDS = 0.05
 
 
-class Reconciler(Actor):
-    """Compares PostgreSQL with TASK_WORK, in the store that leads the relay.
+class Reconciler(LeaderDuty):
+    """Compares PostgreSQL with TASK_WORK.
 
     A task that waits, or whose lease ran out, and that has no message on its subject, is dispatched again: as the same
     attempt, under a new number. While there is a message, JetStream delivers it. A task is looked at only when the
@@ -67,36 +66,17 @@ class Reconciler(Actor):
         now: Clock,
         interval_seconds: float,
     ) -> None:
+        super().__init__(leadership, interval_seconds=interval_seconds)
         self._session = session
-        self._leadership = leadership
         self._stalled = stalled
         self._work = work
         self._writes = writes
         self._now = now
-        self._interval_seconds = interval_seconds
         self._queued_from: Place = START
         self._silent_from: Place = START
-        self._stop_requested = asyncio.Event()
 
-    def stop(self) -> None:
-        """Begin the drain: a change that is asked for is awaited."""
-        self._stop_requested.set()
-
-    async def run(self, started: Callable[[], None]) -> None:
-        """Look again and again until stopped."""
-        started()
-        pause_seconds = self._interval_seconds
-        while not await is_set_within(self._stop_requested, pause_seconds):
-            pause_seconds = self._interval_seconds
-            if not self._leadership.is_leader:
-                continue
-            try:
-                pause_seconds = await self._look()
-            except (TaskmillError, JetStreamError) as error:
-                _log.warning("reconciler.postponed", error=str(error))
-
-    async def _look(self) -> float:
-        """Look at the next tasks; return in how many seconds to go on."""
+    async def work(self) -> float | None:
+        """Look at the next tasks."""
         unanswered = await self._repeat_cancellations()
         queued = await self._stalled.queued(self._queued_from, self._old_enough(), MAX_TASKS_AT_ONCE)
         silent = await self._stalled.silent(self._silent_from, self._now(), MAX_TASKS_AT_ONCE)
@@ -112,7 +92,7 @@ class Reconciler(Actor):
         if lost:
             return 0
         is_more = self._queued_from != START or self._silent_from != START
-        return min(NEXT_PAGE_SECONDS, self._interval_seconds) if is_more else self._interval_seconds
+        return min(NEXT_PAGE_SECONDS, self._interval_seconds) if is_more else None
 
     async def _repeat_cancellations(self) -> list[UUID]:
         """Tell processors again what to stop; return the tasks whose lease ran out over it."""
