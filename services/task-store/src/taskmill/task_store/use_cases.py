@@ -1,7 +1,6 @@
-"""What requests ask of the store: from the body of the request to that of the reply.
+"""What requests ask of the store: from the request to the body of the reply.
 
-All raise `TaskmillError`s only; those of the form of a request (`InvalidJsonError`, `InvalidRequestError`) and
-`DatabaseUnavailableError` may come from any of them.
+All raise `TaskmillError`s only; `DatabaseUnavailableError` may come from any of them.
 """
 
 import asyncio
@@ -52,13 +51,6 @@ from taskmill.task_store.ports import BulkOperationReads, Lists, Processors, Rea
 MAX_LARGE_REQUESTS_AT_ONCE = 4
 
 _CREATE = TypeAdapter(CreateTask)
-_CREATE_MANY = TypeAdapter(CreateTasks)
-_GET = TypeAdapter(GetTask)
-_LIST = TypeAdapter(ListTasks)
-_GET_BULK = TypeAdapter(GetBulkOperation)
-_ATTEMPTS = TypeAdapter(ListAttempts)
-_EVENTS = TypeAdapter(ListEvents)
-_HEALTH = TypeAdapter(CheckHealth)
 
 _REPLAYED = {REPLAYED_HEADER: "true"}
 
@@ -76,9 +68,9 @@ class Ports:
     large_requests: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_LARGE_REQUESTS_AT_ONCE))
 
 
-async def change(ports: Ports, adapter: TypeAdapter[ClientRequest], body: bytes) -> bytes | Reply:
+async def change(ports: Ports, request: ClientRequest) -> bytes | Reply:
     """Any request that changes something → what the registry says. Raises what the rules that it meets do."""
-    return await _asked(ports, read_json(adapter, body))
+    return _reply(request, await ports.writes.ask(request))
 
 
 async def create_each_task(ports: Ports, bodies: Sequence[bytes]) -> Sequence[bytes | Reply | TaskmillError]:
@@ -94,23 +86,20 @@ async def create_each_task(ports: Ports, bodies: Sequence[bytes]) -> Sequence[by
     return [refusals[index] if index in refusals else _told(*next(answers)) for index in range(len(bodies))]
 
 
-async def create_tasks(ports: Ports, body: bytes) -> bytes | Reply:
+async def create_tasks(ports: Ports, request: CreateTasks) -> bytes | Reply:
     """`CreateTasks` → `CreateTasksReply`: all or none."""
-    request = read_json(_CREATE_MANY, body)
     async with ports.large_requests:
-        return await _asked(ports, request)
+        return await change(ports, request)
 
 
-async def get_task(ports: Ports, body: bytes) -> bytes:
+async def get_task(ports: Ports, request: GetTask) -> bytes:
     """`GetTask` → `Task`. Raises `TaskNotFoundError`."""
-    request = read_json(_GET, body)
     task = await ports.reads.task(request.id)
     return task_document(task, waiting_for(task, await _services(ports, [task])))
 
 
-async def list_tasks(ports: Ports, body: bytes) -> bytes:
+async def list_tasks(ports: Ports, request: ListTasks) -> bytes:
     """`ListTasks` → `TaskPage`."""
-    request = read_json(_LIST, body)
     after = None if request.cursor is None else parse_list_cursor(request.cursor)
     found = await ports.lists.tasks(request, after)
     services = await _services(ports, found)
@@ -121,15 +110,13 @@ async def list_tasks(ports: Ports, body: bytes) -> bytes:
     return page_document(items, list_cursor(ListPosition(last.created_at, last.id)))
 
 
-async def get_bulk_operation(ports: Ports, body: bytes) -> bytes:
+async def get_bulk_operation(ports: Ports, request: GetBulkOperation) -> bytes:
     """`GetBulkOperation` → `BulkOperation`. Raises `BulkOperationNotFoundError`."""
-    request = read_json(_GET_BULK, body)
     return bulk_operation_document(await ports.bulk_operations.bulk_operation(request.id))
 
 
-async def list_attempts(ports: Ports, body: bytes) -> bytes:
+async def list_attempts(ports: Ports, request: ListAttempts) -> bytes:
     """`ListAttempts` → `AttemptPage`. Raises `TaskNotFoundError`."""
-    request = read_json(_ATTEMPTS, body)
     after_attempt = parse_number_cursor(request.cursor)
     found = await ports.lists.attempts(request.task_id, after_attempt=after_attempt, limit=request.limit + 1)
     if not found:
@@ -140,23 +127,17 @@ async def list_attempts(ports: Ports, body: bytes) -> bytes:
     return page_document(items, None if is_last else number_cursor(found[len(items) - 1].attempt))
 
 
-async def list_events(ports: Ports, body: bytes) -> bytes:
+async def list_events(ports: Ports, request: ListEvents) -> bytes:
     """`ListEvents` → `EventPage`, also of a deleted task. Raises `TaskNotFoundError`."""
-    request = read_json(_EVENTS, body)
     after_version = parse_number_cursor(request.cursor)
     found = await ports.reads.events(request.task_id, after_version=after_version, limit=request.limit)
     return page_document(found.documents, number_cursor(found.last_version) if found.has_more else None)
 
 
-async def check_health(ports: Ports, body: bytes) -> bytes:
+async def check_health(ports: Ports, _request: CheckHealth) -> bytes:
     """`CheckHealth` → `StoreHealth`."""
-    read_json(_HEALTH, body)
     postgresql = ComponentState.UP if await ports.reads.is_reachable() else ComponentState.DOWN
     return StoreHealth(postgresql=postgresql).model_dump_json().encode()
-
-
-async def _asked(ports: Ports, request: ClientRequest) -> bytes | Reply:
-    return _reply(request, await ports.writes.ask(request))
 
 
 def _told(request: ClientRequest, answer: Answer | TaskmillError) -> bytes | Reply | TaskmillError:

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from taskmill.contracts import registry
+from taskmill.contracts.json_text import read_json
 from taskmill.contracts.requests import KeyedRequest, TaskRequest
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.requests import Reply, RequestServer
@@ -17,7 +18,7 @@ QUEUE_GROUP = "task-store"
 MAX_IN_FLIGHT = 2_000
 
 # All but those that change something, of which one alone is special.
-_USE_CASES: dict[registry.Command, Callable[[Ports, bytes], Coroutine[Any, Any, bytes | Reply]]] = {
+_USE_CASES: dict[registry.Command, Callable[[Ports, Any], Coroutine[Any, Any, bytes | Reply]]] = {
     registry.CREATE_MANY: use_cases.create_tasks,
     registry.GET: use_cases.get_task,
     registry.LIST: use_cases.list_tasks,
@@ -48,8 +49,12 @@ def commands(session: NatsSession, ports: Ports, *, deadline_seconds: float) -> 
 
 
 def use_case(command: registry.Command, ports: Ports) -> Callable[[bytes], Coroutine[Any, Any, bytes | Reply]]:
-    """What answers the requests of a command."""
-    if command not in _USE_CASES and issubclass(command.request, (KeyedRequest, TaskRequest)):
-        adapter: TypeAdapter[Any] = TypeAdapter(command.request)
-        return partial(use_cases.change, ports, adapter)
-    return partial(_USE_CASES[command], ports)
+    """What answers the requests of a command, from body to body."""
+    is_change = issubclass(command.request, (KeyedRequest, TaskRequest))
+    serve = _USE_CASES.get(command, use_cases.change) if is_change else _USE_CASES[command]
+    adapter: TypeAdapter[Any] = TypeAdapter(command.request)
+
+    async def answer(body: bytes) -> bytes | Reply:
+        return await serve(ports, read_json(adapter, body))
+
+    return answer

@@ -17,7 +17,7 @@ from taskmill.contracts.errors import QueueFullError, RequestError, TaskNotFound
 from taskmill.contracts.requests import CancelTask, DeleteTask, ProcessTask, TaskFilter
 from taskmill.task_store.domain.cursors import number_cursor, parse_number_cursor
 from taskmill.task_store.domain.filters import meets
-from taskmill.task_store.domain.state import TaskState
+from taskmill.task_store.domain.state import JsonText, TaskState
 
 BulkRequest = ProcessTask | CancelTask | DeleteTask
 
@@ -30,8 +30,8 @@ class BulkOperationState(NamedTuple):
 
     id: UUID
     action: BulkAction
-    filter: str | None
-    """JSON text of a `TaskFilter`."""
+    filter: JsonText | None
+    """A `TaskFilter`."""
     ids: list[UUID] | None
     dry_run: bool
     force: bool
@@ -41,8 +41,7 @@ class BulkOperationState(NamedTuple):
     """The cursor behind the last task that was asked; None: none was."""
     matched: int
     done: int
-    refusals: str
-    """JSON text."""
+    refusals: JsonText
     created_at: datetime
     finished_at: datetime | None
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from taskmill.contracts.bulk_operations import BulkOperation
 from taskmill.contracts.limits import MAX_BODY_BYTES
 from taskmill.contracts.requests import CreateTasks, DeleteTask
 from taskmill.contracts.tasks import Attempt, Task, TaskReceipt, TaskSummary, WaitingFor
@@ -20,6 +21,7 @@ _task = composer(TaskState, Task.model_fields)
 _summary = composer(TaskState, TaskSummary.model_fields)
 _receipt = composer(TaskState, TaskReceipt.model_fields)
 _attempt = composer(AttemptState, Attempt.model_fields)
+_bulk_operation = composer(BulkOperationState, BulkOperation.model_fields)
 
 
 def reply_document(request: ClientRequest, answer: Answer) -> bytes:
@@ -58,23 +60,12 @@ def attempt_document(attempt: AttemptState) -> bytes:
 
 def bulk_operation_document(operation: BulkOperationState) -> bytes:
     """A `BulkOperation`."""
-    refusals: dict[str, int] = orjson.loads(operation.refusals)
-    return _dump(
-        {
-            "id": str(operation.id),
-            "action": operation.action,
-            "filter": _fragment(operation.filter),
-            "id_count": None if operation.ids is None else len(operation.ids),
-            "dry_run": operation.dry_run,
-            "force": operation.force,
-            "status": operation.status,
-            "waiting_for": operation.waiting_for,
-            "counts": {"matched": operation.matched, "done": operation.done, "refused": sum(refusals.values())},
-            "refusals": refusals,
-            "created_at": operation.created_at,
-            "finished_at": operation.finished_at,
-        }
-    )
+    told = _bulk_operation(operation)
+    told["id"] = str(operation.id)
+    told["id_count"] = None if operation.ids is None else len(operation.ids)
+    refused = sum(orjson.loads(operation.refusals).values())
+    told["counts"] = {"matched": operation.matched, "done": operation.done, "refused": refused}
+    return _dump(told)
 
 
 def fitting(documents: Iterable[bytes]) -> list[bytes]:
@@ -98,10 +89,6 @@ def _task_document(fields: dict[str, Any], state: TaskState, waiting: WaitingFor
     fields["id"] = str(state.id)
     fields["waiting_for"] = None if waiting is None else {"reason": waiting.reason, "until": waiting.until}
     return _dump(fields)
-
-
-def _fragment(json_text: str | None) -> orjson.Fragment | None:
-    return None if json_text is None else orjson.Fragment(json_text)
 
 
 def _dump(value: Any) -> bytes:

@@ -82,15 +82,13 @@ class AttemptState(NamedTuple):
     traceback: str | None
 
 
-def json_fields(state: type[TaskState | AttemptState]) -> frozenset[str]:
+def json_fields(state: type[NamedTuple]) -> frozenset[str]:
     """The fields of a state that hold JSON."""
     hints = get_type_hints(state, include_extras=True)
     return frozenset(name for name, hint in hints.items() if JsonText in (hint, *get_args(hint)))
 
 
-def composer(
-    state: type[TaskState | AttemptState], names: Iterable[str]
-) -> Callable[[tuple[Any, ...]], dict[str, Any]]:
+def composer(state: type[NamedTuple], names: Iterable[str]) -> Callable[[tuple[Any, ...]], dict[str, Any]]:
     """Make a function that tells fields of a state as orjson takes them, in this order; JSON goes in as it is.
 
     Args:
