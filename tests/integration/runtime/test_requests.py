@@ -23,8 +23,9 @@ from taskmill.contracts.errors import (
 from taskmill.contracts.limits import MAX_BUNDLED_REQUEST_BYTES, MAX_REQUESTS_IN_A_BUNDLE
 from taskmill.runtime.nats_protocol import encode_headers
 from taskmill.runtime.nats_session import NatsSession
+from taskmill.runtime.reply import Reply
 from taskmill.runtime.request_bundles import BUNDLE_HEADER
-from taskmill.runtime.requests import BundleHandler, Reply, RequestClient, RequestServer
+from taskmill.runtime.requests import BundleHandler, RequestClient, RequestServer
 from tests.support.actors import running
 from tests.support.eventually import eventually
 
@@ -32,7 +33,7 @@ Handler = Callable[[bytes], Awaitable[bytes]]
 
 
 async def echo(body: bytes) -> bytes:
-    """RawReply with the request."""
+    """Reply with the request."""
     return body
 
 

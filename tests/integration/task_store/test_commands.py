@@ -9,7 +9,8 @@ from taskmill.contracts.errors import RemoteError
 from taskmill.contracts.limits import MAX_BATCH_TASKS, MAX_BODY_BYTES, MAX_PAYLOAD_BYTES, MAX_RESULT_BYTES
 from taskmill.contracts.requests import REPLAYED_HEADER, EditableTask
 from taskmill.contracts.work import WorkItem
-from taskmill.runtime.requests import Reply, RequestClient
+from taskmill.runtime.reply import Reply
+from taskmill.runtime.requests import RequestClient
 from tests.support.task_store import StoreClient, new_id, report
 
 RICH: dict[str, Any] = {

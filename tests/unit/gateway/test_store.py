@@ -9,7 +9,7 @@ from taskmill.contracts import registry
 from taskmill.contracts.errors import OverloadedError, PayloadTooLargeError
 from taskmill.contracts.requests import GetTask, UpdateTask
 from taskmill.gateway.adapters.store import MAX_COMMAND_BYTES, MAX_COMMANDS_IN_FLIGHT, Store
-from taskmill.runtime.requests import Reply
+from taskmill.runtime.reply import Reply
 from tests.support.eventually import eventually
 
 TASK_ID = UUID("01920f3e-8c2b-7c4e-9d51-3b1f0c6a7d42")

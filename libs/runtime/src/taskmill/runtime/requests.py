@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from types import MappingProxyType
-from typing import NamedTuple
 
 import structlog
 from pydantic import ValidationError
@@ -31,6 +30,7 @@ from taskmill.runtime.deflation import DEFLATE, DEFLATE_ABOVE_BYTES, ENCODING_HE
 from taskmill.runtime.failpoint import failpoint
 from taskmill.runtime.nats_protocol import NO_HEADERS, decode_headers, encode_headers
 from taskmill.runtime.nats_session import NatsSession
+from taskmill.runtime.reply import Reply
 from taskmill.runtime.request_bundles import Part, RequestBundler, read_requests, write_replies
 from taskmill.runtime.request_mux import NoRespondersError
 
@@ -38,20 +38,6 @@ _log = structlog.get_logger(__name__)
 
 _ERROR_HEADER = "Nats-Service-Error"
 _ERROR_CODE_HEADER = "Nats-Service-Error-Code"
-_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
-
-
-class Reply(NamedTuple):
-    """What a request is answered with.
-
-    Attributes:
-        body: What it says.
-        headers: What else is to be known of it, by name. `Content-Encoding` is not for handlers to set.
-    """
-
-    body: bytes
-    headers: Mapping[str, str] = _NO_HEADERS
-
 
 Handler = Callable[[bytes], Awaitable[bytes | Reply]]
 """Takes the body of a request and returns its reply, or just its body; a `TaskmillError` becomes an error reply."""

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from taskmill.contracts.errors import OverloadedError, PayloadTooLargeError
 from taskmill.contracts.limits import MAX_MESSAGE_BYTES
 from taskmill.contracts.registry import Command
-from taskmill.runtime.requests import Reply
+from taskmill.runtime.reply import Reply
 
 MAX_COMMAND_BYTES = MAX_MESSAGE_BYTES - 16 * 1024
 """A command as JSON: a message, less room for its headers."""

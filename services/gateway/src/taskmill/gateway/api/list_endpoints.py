@@ -11,7 +11,7 @@ from taskmill.contracts.requests import ListAttempts, ListEvents
 from taskmill.gateway.adapters.store import Store
 from taskmill.gateway.api.queries import PageQuery, TaskQuery
 from taskmill.gateway.api.task_endpoints import TaskId
-from taskmill.runtime.requests import Reply
+from taskmill.runtime.reply import Reply
 
 
 class _Page(BaseModel):

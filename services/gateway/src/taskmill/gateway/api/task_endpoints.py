@@ -25,7 +25,7 @@ from taskmill.gateway.api.bodies import NO_OPTIONS, NewTasks, NoOptions, TaskDoc
 from taskmill.gateway.api.conditional import etag, expected_revision, is_unmodified
 from taskmill.gateway.api.idempotency import IdempotencyKeyHeader, idempotency, is_replayed, json_response
 from taskmill.gateway.api.queries import DeleteQuery
-from taskmill.runtime.requests import Reply
+from taskmill.runtime.reply import Reply
 
 TaskId = Annotated[UUID, Path(description="The task's id, a UUID.")]
 IfMatch = Annotated[

@@ -5,7 +5,8 @@ from functools import partial
 
 from taskmill.contracts import registry
 from taskmill.runtime.nats_session import NatsSession
-from taskmill.runtime.requests import Reply, RequestServer
+from taskmill.runtime.reply import Reply
+from taskmill.runtime.requests import RequestServer
 from taskmill.task_store import use_cases
 from taskmill.task_store.use_cases import Store
 
