@@ -31,7 +31,7 @@ _NO_RESULTS = b"NATS/1.0 404 No Results"
 class StoredMessage(NamedTuple):
     """A message as a stream keeps it."""
 
-    data: bytes
+    body: bytes
     headers: bytes | None
     """The raw header block, for `nats_protocol.header_value`."""
 

@@ -27,13 +27,13 @@ def encode_headers(headers: Mapping[str, str]) -> bytes:
     return f"NATS/1.0\r\n{lines}\r\n".encode()
 
 
-def encode_publish(subject: str, reply: str, payload: bytes, headers: bytes = NO_HEADERS) -> bytes:
+def encode_publish(subject: str, reply: str, body: bytes, headers: bytes = NO_HEADERS) -> bytes:
     """The command that publishes one message.
 
     Args:
         subject: Where it goes.
         reply: Where answers go; empty: nowhere.
-        payload: The body.
+        body: What it says.
         headers: A header block as `encode_headers` returns it.
 
     Raises:
@@ -43,10 +43,10 @@ def encode_publish(subject: str, reply: str, payload: bytes, headers: bytes = NO
     if not line.isprintable() or line.count(" ") != 1 or not subject:
         raise ValueError("not a NATS subject")
     if headers:
-        start = f"HPUB {line} {len(headers)} {len(headers) + len(payload)}\r\n"
+        start = f"HPUB {line} {len(headers)} {len(headers) + len(body)}\r\n"
     else:
-        start = f"PUB {line} {len(payload)}\r\n"
-    return b"".join((start.encode(), headers, payload, b"\r\n"))
+        start = f"PUB {line} {len(body)}\r\n"
+    return b"".join((start.encode(), headers, body, b"\r\n"))
 
 
 def encode_subscribe(subject: str, queue: str, sid: int) -> bytes:

@@ -29,7 +29,7 @@ class DeliveredMessage:
     """One delivery of a stream's message."""
 
     subject: str
-    data: bytes
+    body: bytes
     reply: str
     """The ack subject, for `NatsSession.write_acks`."""
     delivery: int
@@ -133,7 +133,7 @@ class PullConsumer(Actor):
         if subscription is not None:
             await self._session.drain(subscription)
 
-    def _on_message(self, subject: bytes, reply: bytes, data: bytes, headers: bytes | None) -> None:
+    def _on_message(self, subject: bytes, reply: bytes, body: bytes, headers: bytes | None) -> None:
         self._heard_at = asyncio.get_running_loop().time()
         if headers is not None and (status := status_of(headers)) is not None:
             self._on_status(status, headers)
@@ -146,7 +146,7 @@ class PullConsumer(Actor):
         self._deliver(
             DeliveredMessage(
                 subject.decode(),
-                data,
+                body,
                 reply.decode(),
                 int(tokens[first]),
                 int(tokens[first + 1]),
