@@ -13,12 +13,9 @@ from nats.aio.client import Client
 from nats.aio.subscription import Subscription as ClientSubscription
 
 from taskmill.runtime.nats_parser import MessageParser
-from taskmill.runtime.nats_protocol import PING, encode_subscribe, encode_unsubscribe
+from taskmill.runtime.nats_protocol import PING, RawSink, encode_subscribe, encode_unsubscribe
 
 _log = structlog.get_logger(__name__)
-
-RawSink = Callable[[bytes, bytes, bytes, bytes | None], None]
-"""Takes subject, reply subject, body and header block of a message. It runs in the read loop: it must be quick."""
 
 CONNECT_TIMEOUT_SECONDS = 2
 CONNECT_PAUSE_SECONDS = 0.25

@@ -12,8 +12,8 @@ from nats.errors import StaleConnectionError, UnexpectedEOF
 from taskmill.contracts.errors import BusUnavailableError, PayloadTooLargeError
 from taskmill.runtime.actor import Actor, is_set_within
 from taskmill.runtime.backoff import Backoff
-from taskmill.runtime.nats_client import RawClient, RawSink
-from taskmill.runtime.nats_protocol import NO_HEADERS, check_subject, encode_headers, encode_publish
+from taskmill.runtime.nats_client import RawClient
+from taskmill.runtime.nats_protocol import NO_HEADERS, RawSink, check_subject, encode_headers, encode_publish
 from taskmill.runtime.request_mux import RequestMux
 from taskmill.runtime.settings import NatsSettings
 
