@@ -6,10 +6,11 @@ from uuid import UUID
 import pytest
 
 from taskmill.contracts import registry
-from taskmill.contracts.errors import OverloadedError, PayloadTooLargeError
+from taskmill.contracts.errors import OverloadedError, PayloadTooLargeError, StoreUnavailableError
 from taskmill.contracts.requests import GetTask, UpdateTask
 from taskmill.gateway.adapters.store import MAX_COMMAND_BYTES, MAX_COMMANDS_IN_FLIGHT, Store
 from taskmill.runtime.reply import Reply
+from taskmill.runtime.request_mux import NoRespondersError
 from tests.support.eventually import eventually
 
 TASK_ID = UUID("01920f3e-8c2b-7c4e-9d51-3b1f0c6a7d42")
@@ -63,3 +64,17 @@ async def test_no_more_commands_wait_than_there_is_room_for() -> None:
     requester.may_answer.set()
     await asyncio.gather(*waiting)
     assert await store.ask(registry.GET, GetTask(id=TASK_ID)) == Reply(b"{}")
+
+
+@pytest.mark.parametrize("error", [NoRespondersError, TimeoutError])
+async def test_a_store_that_does_not_answer_is_unavailable(error: type[Exception]) -> None:
+    """Whether none is there or none answers in time; and the request waits no longer."""
+
+    class Nobody(SilentRequester):
+        async def request(self, subject: str, body: bytes, *, timeout_seconds: float | None = None) -> Reply:  # noqa: ARG002
+            raise error
+
+    store = Store(Nobody())
+    for _ in range(MAX_COMMANDS_IN_FLIGHT + 1):
+        with pytest.raises(StoreUnavailableError):
+            await store.ask(registry.GET, GetTask(id=TASK_ID))

@@ -4,10 +4,11 @@ from typing import Protocol
 
 from pydantic import BaseModel
 
-from taskmill.contracts.errors import OverloadedError, PayloadTooLargeError
+from taskmill.contracts.errors import OverloadedError, PayloadTooLargeError, StoreUnavailableError
 from taskmill.contracts.limits import MAX_MESSAGE_BYTES
 from taskmill.contracts.registry import Command
 from taskmill.runtime.reply import Reply
+from taskmill.runtime.request_mux import NoRespondersError
 
 MAX_COMMAND_BYTES = MAX_MESSAGE_BYTES - 16 * 1024
 """A command as JSON: a message, less room for its headers."""
@@ -22,7 +23,9 @@ class Requester(Protocol):
         """Send `body` and return the reply; `timeout_seconds` None: the requester's own.
 
         Raises:
-            UnavailableError: Nobody answered in time.
+            NoRespondersError: Nobody is there.
+            TimeoutError: Nobody answered in time.
+            BusUnavailableError: NATS is away.
             RemoteError: The answer is an error.
         """
 
@@ -72,5 +75,7 @@ class Store:
         self._in_flight += 1
         try:
             return await self._requester.request(command.subject, body, timeout_seconds=timeout_seconds)
+        except (NoRespondersError, TimeoutError):
+            raise StoreUnavailableError from None
         finally:
             self._in_flight -= 1
