@@ -13,7 +13,7 @@ from taskmill.runtime.supervisor import StartError, Supervisor
 
 
 async def build(settings: GatewaySettings) -> Supervisor:
-    """Build the gateway.
+    """Put the gateway together.
 
     Raises:
         StartError: The address cannot be listened on.

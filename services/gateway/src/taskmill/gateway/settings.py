@@ -1,4 +1,4 @@
-"""What an operator may set."""
+"""What an operator may set of the gateway."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""What an operator decides about the task store."""
+"""What an operator may set of the task store."""
 
 from typing import Annotated
 
