@@ -162,7 +162,7 @@ class Processor:
             self._held.leave(delivery.reply)
 
     def _begin(self, delivery: DeliveredMessage, possible_crashes: int) -> bool:
-        work_item = read_work_item(delivery.data)
+        work_item = read_work_item(delivery.body)
         key = AttemptKey(work_item.task_id, work_item.attempt, work_item.dispatch)
         held = self._held.adopt(key, delivery.delivery, delivery.reply)
         if held is not None:

@@ -233,9 +233,9 @@ class StoreSide:
         await eventually(is_empty)
 
     def _collect(self, delivery: DeliveredMessage) -> None:
-        bundle = ReportBundle.model_validate_json(delivery.data)
+        bundle = ReportBundle.model_validate_json(delivery.body)
         self.bundles.append(bundle)
-        self.bundle_sizes.append(len(delivery.data))
+        self.bundle_sizes.append(len(delivery.body))
         for report in bundle.reports:
             if isinstance(report, Hello):
                 self.hellos.append(report)
@@ -248,7 +248,7 @@ def work_message(item: WorkItem) -> OutboundMessage:
     """The message that asks for an attempt."""
     return OutboundMessage(
         subject=subjects.work(item.queue, item.priority, item.kind, item.task_id),
-        payload=item.model_dump_json().encode(),
+        body=item.model_dump_json().encode(),
         headers={streams.MESSAGE_ID_HEADER: f"{item.task_id}:{item.attempt}:{item.dispatch}"},
     )
 

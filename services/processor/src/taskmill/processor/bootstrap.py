@@ -1,4 +1,4 @@
-"""Where the parts of a processor meet."""
+"""Where a processor's parts meet."""
 
 import logging
 import uuid
@@ -17,8 +17,7 @@ from taskmill.processor.adapters.guarded_http import GuardedHttp, is_public_addr
 from taskmill.processor.domain.held_work import HeldWork
 from taskmill.processor.handlers.builtin import builtin_app
 from taskmill.processor.settings import ProcessorSettings
-from taskmill.runtime.actor import Actor
-from taskmill.runtime.health import HealthFile
+from taskmill.runtime.health import supervise
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.publisher import Publisher
 from taskmill.runtime.supervisor import StartError, Supervisor
@@ -87,10 +86,12 @@ def build_processor(
     )
     cancellations = Cancellations(session, execution)
     intake = WorkIntake(session, execution, reports, held, settings.queues)
-    actors: list[Actor] = [session, heartbeats, reports, cancellations, execution, intake]
-    if settings.health_file is not None:
-        actors.append(HealthFile(settings.health_file, lambda: session.is_connected))
-    return Supervisor(actors, drain_timeout_seconds=settings.grace_seconds + CANCEL_SECONDS + DRAIN_MARGIN_SECONDS)
+    return supervise(
+        [session, heartbeats, reports, cancellations, execution, intake],
+        session,
+        settings,
+        drain_timeout_seconds=settings.grace_seconds + CANCEL_SECONDS + DRAIN_MARGIN_SECONDS,
+    )
 
 
 def _hello(settings: ProcessorSettings, handlers: dict[str, Handler]) -> Hello:

@@ -1,4 +1,4 @@
-"""The settings of a processor."""
+"""What an operator may set of a processor."""
 
 import os
 import re
@@ -35,7 +35,7 @@ def new_processor_id() -> str:
 
 
 class ProcessorSettings(NatsSettings, LogSettings, HealthSettings):
-    """What a processor serves, and how."""
+    """Settings of a processor."""
 
     processor_id: Annotated[
         ProcessorId, Field(description="Names this process, unique among all; unset: made from host and process id.")

@@ -1,4 +1,4 @@
-"""What an operator decides about the task store."""
+"""What an operator may set of the task store."""
 
 from typing import Annotated
 
@@ -29,7 +29,7 @@ class DatabaseSettings(Settings):
     ] = SecretStr("postgresql://taskmill@127.0.0.1:5432/taskmill")
 
 
-class TaskStoreSettings(DatabaseSettings, NatsSettings, HealthSettings, LogSettings):
+class TaskStoreSettings(DatabaseSettings, NatsSettings, LogSettings, HealthSettings):
     """Settings of the task store."""
 
     max_queues: Annotated[

@@ -31,7 +31,7 @@ from taskmill.contracts.requests import (
     UpdateTask,
 )
 from taskmill.runtime.clock import Clock
-from taskmill.runtime.requests import Reply
+from taskmill.runtime.reply import Reply
 from taskmill.task_store.domain.cursors import (
     ListPosition,
     list_cursor,

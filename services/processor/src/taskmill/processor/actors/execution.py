@@ -98,7 +98,7 @@ class Execution(Actor):
         Raises:
             UndecodableWorkError: It is no work item.
         """
-        work_item = read_work_item(delivery.data)
+        work_item = read_work_item(delivery.body)
         key = AttemptKey(work_item.task_id, work_item.attempt, work_item.dispatch)
         if self._adopt(key, delivery):
             return True

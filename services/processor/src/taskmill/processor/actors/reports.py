@@ -184,7 +184,7 @@ class Reports(Actor):
             self._bundle_count += 1
         message = OutboundMessage(
             subject=subjects.report(self._processor_id),
-            payload=bundle_text(self._processor_id, (report.text for report in self._unstored)),
+            body=bundle_text(self._processor_id, (report.text for report in self._unstored)),
             headers={MESSAGE_ID_HEADER: f"{self._boot_id}:{self._bundle_count}"},
         )
         failpoint("report.before_publish")

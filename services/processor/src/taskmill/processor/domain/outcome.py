@@ -19,7 +19,7 @@ from taskmill.contracts.limits import (
 from taskmill.contracts.tasks import TaskError
 from taskmill.processor.domain.attempt import Attempt, StopReason
 from taskmill.processor.errors import BadResultError
-from taskmill.sdk import TaskFailedError
+from taskmill.sdk.errors import TaskFailedError
 from taskmill.sdk.text import storable_text
 
 _MAX_TYPE_CHARS = 200

@@ -2,15 +2,21 @@
 
 from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import TypeVar
 
-from taskmill.contracts import registry
+from taskmill.contracts import registry, subjects
+from taskmill.runtime.failpoint import failpoint
 from taskmill.runtime.nats_session import NatsSession
-from taskmill.runtime.requests import Reply, RequestServer
+from taskmill.runtime.reply import Reply
+from taskmill.runtime.requests import RequestServer
 from taskmill.task_store import use_cases
 from taskmill.task_store.use_cases import Store
 
 QUEUE_GROUP = "task-store"
 MAX_IN_FLIGHT = 2_000
+
+_Body = TypeVar("_Body")
+_Answer = TypeVar("_Answer")
 
 _USE_CASES: dict[registry.Command, Callable[[Store, bytes], Awaitable[bytes | Reply]]] = {
     registry.CREATE: use_cases.create_task,
@@ -40,9 +46,15 @@ def commands(session: NatsSession, store: Store, *, deadline_seconds: float) -> 
     return RequestServer(
         session,
         "commands",
-        {command.subject: partial(_USE_CASES[command], store) for command in registry.COMMANDS},
+        {command.subject: partial(_carry_out, _USE_CASES[command], store) for command in registry.COMMANDS},
         group=QUEUE_GROUP,
         max_in_flight=MAX_IN_FLIGHT,
         deadline_seconds=deadline_seconds,
-        bundled={registry.CREATE.subject: partial(use_cases.create_each_task, store)},
+        bundled={subjects.bundle(registry.CREATE.subject): partial(_carry_out, use_cases.create_each_task, store)},
     )
+
+
+async def _carry_out(use_case: Callable[[Store, _Body], Awaitable[_Answer]], store: Store, body: _Body) -> _Answer:
+    answer = await use_case(store, body)
+    failpoint("store.before_reply")
+    return answer
