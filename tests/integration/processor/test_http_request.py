@@ -150,7 +150,7 @@ async def test_five_redirects_are_followed(hops: int, is_reached: bool) -> None:
             assert caught.value.code == "too_many_redirects"
 
 
-@pytest.mark.parametrize(("size", "is_truncated"), [(MAX_BODY_BYTES, False), (MAX_BODY_BYTES + 1, True)])
+@pytest.mark.parametrize(("size", "is_truncated"), [(MAX_BODY_BYTES, False), (MAX_RESPONSE_BYTES + 1, True)])
 async def test_a_body_is_cut(size: int, is_truncated: bool) -> None:
     """Of a large body, 64 KiB are kept."""
     async with http_server(lambda _: response(b"x" * size)) as url:

@@ -15,7 +15,7 @@ from taskmill.processor.actors.reports import Reports
 from taskmill.processor.actors.work_intake import WorkIntake
 from taskmill.processor.adapters.guarded_http import GuardedHttp, is_public_address
 from taskmill.processor.domain.held_work import HeldWork
-from taskmill.processor.handlers.builtin import builtin_app
+from taskmill.processor.handlers import builtin_app
 from taskmill.processor.settings import ProcessorSettings
 from taskmill.runtime.actor import Actor
 from taskmill.runtime.health import HealthFile

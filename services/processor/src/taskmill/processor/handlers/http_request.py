@@ -11,11 +11,16 @@ from pydantic_core import PydanticCustomError
 
 from taskmill.processor.adapters.guarded_http import MAX_REDIRECTS, GuardedHttp
 from taskmill.processor.adapters.http_body import UnreadableBodyError, body_text, read_body
-from taskmill.processor.handlers.payloads import read_payload
-from taskmill.sdk import Context, TaskFailedError
+from taskmill.processor.domain.payloads import read_payload
+from taskmill.sdk import Context, TaskApp, TaskFailedError
 
 MAX_BODY_BYTES = 64 * 1024
 """Of a response's body, this much is kept."""
+
+
+def register(app: TaskApp, http: GuardedHttp) -> None:
+    """Add the kind. A request that gets no response is made again; with any, whatever its status, it is completed."""
+    app.task("http-request", max_attempts=3)(http_request_handler(http))
 
 
 def _is_http_url(url: str) -> str:
