@@ -14,7 +14,7 @@ from taskmill.processor.adapters.http_body import UnreadableBodyError, body_text
 from taskmill.processor.domain.payloads import read_payload
 from taskmill.sdk import Context, TaskApp, TaskFailedError
 
-MAX_BODY_BYTES = 64 * 1024
+MAX_RESPONSE_BYTES = 64 * 1024
 """Of a response's body, this much is kept."""
 
 
@@ -103,7 +103,7 @@ async def _send(http: GuardedHttp, request: HttpRequestPayload) -> JsonValue:
         http.client() as client,
         client.stream(request.method, request.url, headers=request.headers, content=content) as response,
     ):
-        body, is_truncated = await read_body(response, MAX_BODY_BYTES)
+        body, is_truncated = await read_body(response, MAX_RESPONSE_BYTES)
     return {
         "status": response.status_code,
         "headers": dict(response.headers),
