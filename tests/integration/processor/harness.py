@@ -152,8 +152,8 @@ class StoreSide:
         types = [str(getattr(report, "type", "")) for report in self.reports if report.task_id == item.task_id]
         return [report_type for report_type in types if report_type != "heartbeat"]
 
-    async def return_next(self, priority: Priority = Priority.MEDIUM, *, count: int = 1) -> None:
-        """Fetch the next work items and give them back, so that they are delivered once more."""
+    async def decline_next(self, priority: Priority = Priority.MEDIUM, *, count: int = 1) -> None:
+        """Fetch the next work items and decline them, so that they are delivered once more."""
         fetched: asyncio.Queue[DeliveredMessage] = asyncio.Queue()
         consumer = PullConsumer(
             self.session,
@@ -185,7 +185,7 @@ class StoreSide:
 
         await eventually(is_redelivered)
 
-    async def given_back(self, priority: Priority) -> None:
+    async def declined(self, priority: Priority) -> None:
         """Wait until a work item was delivered, and waits to be delivered again."""
 
         async def waits_again() -> bool:

@@ -2,11 +2,11 @@
 
 from taskmill.contracts.tasks import Progress
 from taskmill.processor.domain.announcements import ANNOUNCE_AFTER_SECONDS, Announcements
-from taskmill.processor.domain.attempt import Attempt
+from taskmill.processor.domain.held_attempt import HeldAttempt
 from tests.unit.processor.builders import new_attempt
 
 
-def note(announcements: Announcements, attempt: Attempt, fraction: float) -> None:
+def note(announcements: Announcements, attempt: HeldAttempt, fraction: float) -> None:
     """Let an attempt have new progress."""
     attempt.progress = Progress(fraction=fraction)
     attempt.is_progress_noted = True
@@ -16,8 +16,8 @@ def note(announcements: Announcements, attempt: Attempt, fraction: float) -> Non
 def test_a_start_is_due_a_little_later() -> None:
     """A quick handler is never announced; a slower one once."""
     announcements, quick, slow = Announcements(), new_attempt(1), new_attempt(2)
-    announcements.begin(quick, 10.0)
-    announcements.begin(slow, 10.0)
+    announcements.expect_start(quick, 10.0)
+    announcements.expect_start(slow, 10.0)
     assert announcements.due_starts(10.0 + ANNOUNCE_AFTER_SECONDS / 2) == []
     announcements.forget(quick)
     assert announcements.due_starts(10.1) == [slow]
@@ -28,7 +28,7 @@ def test_a_start_is_due_a_little_later() -> None:
 def test_progress_makes_the_start_due() -> None:
     """Nobody is told of progress before they are told of the start."""
     announcements, attempt = Announcements(), new_attempt()
-    announcements.begin(attempt, 10.0)
+    announcements.expect_start(attempt, 10.0)
     note(announcements, attempt, 0.1)
     assert announcements.due_starts(10.0) == [attempt]
     assert announcements.due_progress(10.0) == [(attempt, Progress(fraction=0.1))]
@@ -59,7 +59,7 @@ def test_the_same_progress_is_told_once() -> None:
 def test_an_end_makes_everything_void() -> None:
     """Nothing is due of an attempt that has ended."""
     announcements, attempt = Announcements(), new_attempt()
-    announcements.begin(attempt, 10.0)
+    announcements.expect_start(attempt, 10.0)
     note(announcements, attempt, 0.1)
     announcements.forget(attempt)
     assert not announcements

@@ -63,10 +63,10 @@ class Stage:
         )
 
     def deliver(self, item: WorkItem, *, delivery: int, possible_crashes: int = 0) -> bool:
-        """Let a delivery arrive; return whether it was taken."""
+        """Let a delivery arrive; return whether it was accepted."""
         reply = f"reply.{delivery}"
         self.held.arrive(reply)
-        return self.execution.begin(
+        return self.execution.accept(
             DeliveredMessage("subject", item.model_dump_json().encode(), reply, delivery, 1, 0, None),
             possible_crashes=possible_crashes,
         )
@@ -89,16 +89,16 @@ class Stage:
         await self.execution.run(lambda: None)
 
 
-async def test_without_a_slot_nothing_is_taken() -> None:
-    """A second task has to be given back."""
+async def test_without_a_slot_nothing_is_accepted() -> None:
+    """A second task has to be declined."""
     stage = Stage()
     assert stage.deliver(new_attempt(1).work_item, delivery=1)
     assert not stage.deliver(new_attempt(2).work_item, delivery=1)
     await stage.drain()
 
 
-async def test_a_redelivery_of_what_runs_here_is_taken_without_a_slot() -> None:
-    """Given back, it would be executed elsewhere at the same time."""
+async def test_a_redelivery_of_what_runs_here_is_accepted_without_a_slot() -> None:
+    """Declined, it would be executed elsewhere at the same time."""
     stage = Stage()
     item = new_attempt(1).work_item
     assert stage.deliver(item, delivery=1)
@@ -125,7 +125,7 @@ async def test_a_redelivery_after_one_elsewhere_is_announced() -> None:
 async def test_what_is_no_work_item_is_refused(data: bytes) -> None:
     """Whatever the bytes are, they are refused as undecodable."""
     with pytest.raises(UndecodableWorkError):
-        Stage().execution.begin(DeliveredMessage("subject", data, "reply", 1, 1, 0, None), possible_crashes=0)
+        Stage().execution.accept(DeliveredMessage("subject", data, "reply", 1, 1, 0, None), possible_crashes=0)
 
 
 async def steps() -> None:
@@ -196,7 +196,7 @@ async def test_a_crash_that_the_store_knows_of_counts_at_a_first_delivery() -> N
 
 
 async def test_suspects_that_wait_are_bounded() -> None:
-    """As many as there are slots wait without taking one; any more take one each, so that the next is given back."""
+    """As many as there are slots wait without taking one; any more take one each, so that the next is declined."""
     stage = Stage(slots=2)
     items = [new_attempt(number).work_item for number in range(1, 6)]
     assert all(stage.deliver(item, delivery=3, possible_crashes=2) for item in items[:4])

@@ -20,7 +20,7 @@ from taskmill.contracts.reports import (
 )
 from taskmill.contracts.tasks import Progress, TaskError
 from taskmill.processor.domain import report_text
-from taskmill.processor.domain.attempt import ReportKey
+from taskmill.processor.domain.held_attempt import ReportKey
 from taskmill.processor.domain.outcome import Failure
 
 FENCE = ReportKey(UUID(int=7), 2, 3, 4)

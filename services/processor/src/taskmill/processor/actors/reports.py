@@ -12,7 +12,7 @@ from taskmill.contracts.reports import Hello
 from taskmill.contracts.streams import MESSAGE_ID_HEADER
 from taskmill.contracts.tasks import Progress
 from taskmill.processor.domain.announcements import Announcements
-from taskmill.processor.domain.attempt import Attempt
+from taskmill.processor.domain.held_attempt import HeldAttempt
 from taskmill.processor.domain.held_work import HeldWork
 from taskmill.processor.domain.report_queue import QueuedReport, ReportQueue
 from taskmill.processor.domain.report_text import bundle_text, hello_text, progressed_text, started_text
@@ -99,18 +99,18 @@ class Reports(Actor):
         """Have a function called whenever a bundle was stored."""
         self._listeners.append(listener)
 
-    def begin(self, attempt: Attempt) -> None:
-        """Announce an attempt soon, unless its end comes first."""
-        self._announcements.begin(attempt, asyncio.get_running_loop().time())
+    def announce_soon(self, attempt: HeldAttempt) -> None:
+        """Report before long that an attempt has started, unless its end comes first."""
+        self._announcements.expect_start(attempt, asyncio.get_running_loop().time())
         self._arm_tick()
 
-    def announce(self, attempt: Attempt) -> None:
+    def announce(self, attempt: HeldAttempt) -> None:
         """Report at once that an attempt has started, if it has; `on_start_stored` is called when that is stored."""
         if attempt.started_at is not None:
             text = started_text(attempt.fence, attempt.started_at)
             self._put((attempt, "started"), QueuedReport(text, on_stored=attempt.on_start_stored))
 
-    def note_progress(self, attempt: Attempt, progress: Progress) -> None:
+    def note_progress(self, attempt: HeldAttempt, progress: Progress) -> None:
         """Take the newest progress of an attempt; what becomes outdated before it is told is dropped. Thread-safe."""
         if attempt.is_ended or self._loop is None:
             return
@@ -121,7 +121,7 @@ class Reports(Actor):
             with suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._expect_progress, attempt)
 
-    def end(self, attempt: Attempt, text: bytes) -> None:
+    def end(self, attempt: HeldAttempt, text: bytes) -> None:
         """Report the end of an attempt; the work item is acknowledged once the report is stored.
 
         Args:
@@ -200,12 +200,12 @@ class Reports(Actor):
         for listener in self._listeners:
             listener()
 
-    async def _acknowledge(self, ended: list[Attempt]) -> None:
+    async def _acknowledge(self, ended: list[HeldAttempt]) -> None:
         self._session.write_acks([attempt.reply for attempt in ended])
-        failpoint("work.acknowledged")
+        failpoint("work.ack_written")
         self._held.release(ended)
 
-    def _expect_progress(self, attempt: Attempt) -> None:
+    def _expect_progress(self, attempt: HeldAttempt) -> None:
         if not attempt.is_ended:
             self._announcements.expect_progress(attempt)
             self._arm_tick()

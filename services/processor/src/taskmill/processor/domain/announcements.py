@@ -1,7 +1,7 @@
 """Which starts and which progress are due to be told."""
 
 from taskmill.contracts.tasks import Progress
-from taskmill.processor.domain.attempt import Attempt
+from taskmill.processor.domain.held_attempt import HeldAttempt
 
 ANNOUNCE_AFTER_SECONDS = 0.02
 """A handler that returns sooner is told of in one report, its end; a slower one is announced with `started`."""
@@ -17,26 +17,26 @@ class Announcements:
     """
 
     def __init__(self) -> None:
-        self._begun_at: dict[Attempt, float] = {}
-        self._progressing: dict[Attempt, None] = {}
+        self._begun_at: dict[HeldAttempt, float] = {}
+        self._progressing: dict[HeldAttempt, None] = {}
 
     def __bool__(self) -> bool:
         return bool(self._begun_at or self._progressing)
 
-    def begin(self, attempt: Attempt, now: float) -> None:
+    def expect_start(self, attempt: HeldAttempt, now: float) -> None:
         """An attempt has begun; its start is due a little later."""
         self._begun_at[attempt] = now
 
-    def expect_progress(self, attempt: Attempt) -> None:
+    def expect_progress(self, attempt: HeldAttempt) -> None:
         """An attempt has new progress; it is due once the last is old enough."""
         self._progressing[attempt] = None
 
-    def forget(self, attempt: Attempt) -> None:
+    def forget(self, attempt: HeldAttempt) -> None:
         """An attempt has ended; nothing of it is due."""
         self._begun_at.pop(attempt, None)
         self._progressing.pop(attempt, None)
 
-    def due_starts(self, now: float) -> list[Attempt]:
+    def due_starts(self, now: float) -> list[HeldAttempt]:
         """Take out the attempts to be announced: those that are not so quick, and those that have progress to tell."""
         due = [
             attempt
@@ -47,7 +47,7 @@ class Announcements:
             del self._begun_at[attempt]
         return due
 
-    def due_progress(self, now: float) -> list[tuple[Attempt, Progress]]:
+    def due_progress(self, now: float) -> list[tuple[HeldAttempt, Progress]]:
         """Take out the progress to be told, after `due_starts`."""
         due = []
         for attempt in list(self._progressing):

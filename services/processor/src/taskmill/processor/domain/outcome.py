@@ -17,7 +17,7 @@ from taskmill.contracts.limits import (
     MAX_TRACEBACK_CHARS,
 )
 from taskmill.contracts.tasks import TaskError
-from taskmill.processor.domain.attempt import Attempt, StopReason
+from taskmill.processor.domain.held_attempt import HeldAttempt, StopReason
 from taskmill.processor.errors import BadResultError
 from taskmill.sdk import TaskFailedError
 from taskmill.sdk.text import storable_text
@@ -65,7 +65,7 @@ def result_json(result: Any) -> bytes:
     return text
 
 
-def attempt_failure(attempt: Attempt, error: BaseException | None) -> Failure:
+def attempt_failure(attempt: HeldAttempt, error: BaseException | None) -> Failure:
     """Describe how an attempt failed.
 
     Args:
@@ -88,7 +88,7 @@ def attempt_failure(attempt: Attempt, error: BaseException | None) -> Failure:
     return Failure(told, _traceback_text(error))
 
 
-def _timeout_failure(attempt: Attempt, error: BaseException | None) -> Failure:
+def _timeout_failure(attempt: HeldAttempt, error: BaseException | None) -> Failure:
     told = TaskError(code="timeout", message=f"The handler did not end within {attempt.work_item.timeout_seconds:g} s.")
     # What it raised when it was stopped shows where it was.
     return Failure(told, None if error is None else _traceback_text(error))

@@ -13,7 +13,7 @@ import orjson
 from taskmill.contracts.limits import MAX_BODY_BYTES
 from taskmill.contracts.reports import Hello
 from taskmill.contracts.tasks import Progress
-from taskmill.processor.domain.attempt import ReportKey
+from taskmill.processor.domain.held_attempt import ReportKey
 from taskmill.processor.domain.outcome import Failure
 
 _BUNDLE_OVERHEAD_BYTES = 128

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, auto
-from typing import NamedTuple
+from typing import NamedTuple, Self
 from uuid import UUID
 
 from taskmill.contracts.tasks import Progress
@@ -42,16 +42,16 @@ class StopReason(Enum):
 
 
 @dataclass(slots=True, eq=False)
-class Attempt:
-    """A work item that was fetched, on its way from the fetch to the ack.
+class HeldAttempt:
+    """An attempt that this processor holds: what a work item asks for, on its way from the fetch to the ack.
 
     Attributes:
         key: Which dispatch it is.
         work_item: What was asked for.
         delivery: The delivery count under which everything is reported.
         newest_delivery: The highest delivery count that was seen of it.
-        possible_crashes: How many processors may have died over it: as many as the store knows of, and each delivery
-            before this one that was not given back here unbegun.
+        possible_crashes: How many processors may have died over it: as many as the store knows of, and all deliveries
+            before this one, unless each of them was declined here.
         reply: The subject of its newest delivery, which heartbeats and the ack go to.
         started_at: When the handler was about to be called; None: it has not been.
         on_start_stored: Called once the report of its start is stored.
@@ -69,7 +69,7 @@ class Attempt:
     delivery: int
     newest_delivery: int
     reply: str
-    possible_crashes: int = 0
+    possible_crashes: int
     started_at: datetime | None = None
     on_start_stored: Callable[[], None] | None = None
     progress: Progress | None = None
@@ -79,6 +79,25 @@ class Attempt:
     times_out_at: float | None = None
     stop_reason: StopReason | None = None
     is_ended: bool = False
+
+    @classmethod
+    def fetched(cls, work_item: WorkItem, delivery: int, reply: str, *, possible_crashes: int) -> Self:
+        """What a delivery of a work item asks for.
+
+        Args:
+            work_item: What was read.
+            delivery: How often JetStream has delivered it, this time included.
+            reply: The delivery's own subject.
+            possible_crashes: How many deliveries before this one somebody may have begun.
+        """
+        return cls(
+            AttemptKey(work_item.task_id, work_item.attempt, work_item.dispatch),
+            work_item,
+            delivery,
+            delivery,
+            reply,
+            possible_crashes=work_item.crashes + possible_crashes,
+        )
 
     @property
     def fence(self) -> ReportKey:
