@@ -10,8 +10,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, St
 from pydantic_core import PydanticCustomError
 
 from taskmill.processor.adapters.guarded_http import MAX_REDIRECTS, GuardedHttp
-from taskmill.processor.adapters.http_body import UnreadableBodyError, body_text, read_body
+from taskmill.processor.adapters.http_body import body_text, read_body
 from taskmill.processor.domain.payloads import read_payload
+from taskmill.processor.errors import UnreadableBodyError
 from taskmill.sdk import Context, TaskApp, TaskFailedError
 
 MAX_RESPONSE_BYTES = 64 * 1024
