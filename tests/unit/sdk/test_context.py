@@ -7,9 +7,9 @@ import pytest
 
 from taskmill.contracts.status import Priority
 from taskmill.contracts.tasks import Progress
+from taskmill.contracts.text import storable_text
 from taskmill.contracts.work import WorkItem
 from taskmill.sdk import Context, GiveUp, InvalidPayloadError, RetryLater, TaskFailedError
-from taskmill.sdk.text import storable_text
 
 TASK_ID = UUID("01890a5d-ac96-774b-bcce-b302099a8057")
 DEADLINE = datetime(2026, 1, 2, tzinfo=UTC)

@@ -12,8 +12,8 @@ from structlog.typing import FilteringBoundLogger
 from taskmill.contracts.limits import MAX_PROGRESS_MESSAGE_CHARS
 from taskmill.contracts.status import Priority
 from taskmill.contracts.tasks import Progress
+from taskmill.contracts.text import storable_text
 from taskmill.contracts.work import WorkItem
-from taskmill.sdk.text import storable_text
 
 
 class Context:

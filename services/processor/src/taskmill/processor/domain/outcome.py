@@ -17,10 +17,10 @@ from taskmill.contracts.limits import (
     MAX_TRACEBACK_CHARS,
 )
 from taskmill.contracts.tasks import TaskError
+from taskmill.contracts.text import storable_text
 from taskmill.processor.domain.held_attempt import HeldAttempt, StopReason
 from taskmill.processor.errors import BadResultError
-from taskmill.sdk import TaskFailedError
-from taskmill.sdk.text import storable_text
+from taskmill.sdk.errors import TaskFailedError
 
 _MAX_TYPE_CHARS = 200
 
