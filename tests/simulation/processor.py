@@ -10,24 +10,20 @@ import orjson
 
 from taskmill.contracts import subjects
 from taskmill.contracts.errors import UnavailableError
-from taskmill.contracts.reports import Hello
+from taskmill.contracts.reports import Cancelled, Failed, GivenBack, Hello, Progressed
 from taskmill.contracts.tasks import Progress
 from taskmill.processor.domain.held_attempt import HeldAttempt, StopReason
 from taskmill.processor.domain.held_work import HeldWork
-from taskmill.processor.domain.report_queue import QueuedReport, ReportQueue
-from taskmill.processor.domain.report_text import (
+from taskmill.processor.domain.messages import (
     bundle_text,
-    cancelled_text,
     completed_text,
-    failed_text,
-    given_back_text,
     heartbeat_text,
-    hello_text,
-    progressed_text,
+    read_work_item,
+    report_text,
     started_text,
 )
+from taskmill.processor.domain.report_queue import QueuedReport, ReportQueue
 from taskmill.processor.domain.suspects import MAKES_WAY_AFTER_SECONDS, DeclinedWork, Suspects
-from taskmill.processor.domain.work_text import read_work_item
 from taskmill.runtime.pull import DeliveredMessage
 from tests.chaos.checker.history import Effect
 from tests.simulation.broker import Broker
@@ -104,7 +100,7 @@ class Processor:
             hello = Hello(
                 queues=["default"], kinds=self._kinds, kind_defaults=defaults, slots=SLOTS, software_version="1"
             )
-            self._put("hello", QueuedReport(hello_text(hello)))
+            self._put("hello", QueuedReport(report_text(hello)))
             self._pulling.wake()
 
     def cancel(self, task_id: UUID, attempt: int) -> None:
@@ -116,8 +112,7 @@ class Processor:
                 self._stop_handler(held, StopReason.CANCELLED)
             elif held in self._suspects:
                 self._suspects.leave(held)
-                now = self._world.scheduler.utc()
-                self._end(held, cancelled_text(held.fence, now, now))
+                self._end(held, self._cancelled_text(held))
 
     def drain(self) -> Steps[None]:
         """Finish what is in hand within the grace time, give back the rest, tell everything, end, and start again."""
@@ -233,8 +228,8 @@ class Processor:
                     yield IDLE_SECONDS
                 return self._ended(attempt, ending, execution)
         if attempt.stop_reason is StopReason.DRAINING:
-            return given_back_text(attempt.fence, "draining")
-        return cancelled_text(attempt.fence, self._started_at(attempt), self._world.scheduler.utc())
+            return _given_back_text(attempt, "draining")
+        return self._cancelled_text(attempt)
 
     def _announce_and_store(self, attempt: HeldAttempt) -> Steps[None]:
         is_stored: list[bool] = []
@@ -254,7 +249,7 @@ class Processor:
         self._log_effect(attempt, "end", execution)
         started_at, now = self._started_at(attempt), self._world.scheduler.utc()
         if ending.failure is not None:
-            return failed_text(attempt.fence, started_at, now, ending.failure)
+            return report_text(attempt.report(Failed, started_at=started_at, finished_at=now, **ending.failure))
         self._completions[attempt] = execution
         return completed_text(attempt.fence, started_at, now, orjson.dumps({"execution": execution}))
 
@@ -283,6 +278,10 @@ class Processor:
     def _started_at(self, attempt: HeldAttempt) -> datetime:
         return attempt.started_at or self._world.scheduler.utc()
 
+    def _cancelled_text(self, attempt: HeldAttempt) -> bytes:
+        now = self._world.scheduler.utc()
+        return report_text(attempt.report(Cancelled, started_at=self._started_at(attempt), finished_at=now))
+
     # Everything is told, as in `Reports` and `Heartbeats`.
 
     def _announce(self, attempt: HeldAttempt) -> None:
@@ -291,15 +290,15 @@ class Processor:
             self._put((attempt, "started"), QueuedReport(text, on_stored=attempt.on_start_stored))
 
     def _tell_progress(self, attempt: HeldAttempt, progress: Progress) -> None:
-        attempt.told_progress = progress
-        self._put((attempt, "progressed"), QueuedReport(progressed_text(attempt.fence, progress)))
+        attempt.told_at[Progressed] = self._world.scheduler.now
+        self._put((attempt, "progressed"), QueuedReport(report_text(attempt.report(Progressed, progress=progress))))
 
     def _give_back(self, attempt: HeldAttempt, reason: Literal["draining", "unknown_kind"]) -> None:
-        self._end(attempt, given_back_text(attempt.fence, reason))
+        self._end(attempt, _given_back_text(attempt, reason))
 
     def _end(self, attempt: HeldAttempt, text: bytes) -> None:
         attempt.is_ended = True
-        if attempt.told_progress is None:
+        if not attempt.told_at:
             self._queue.discard((attempt, "started"))
         self._put((attempt, "ended"), QueuedReport(text, ended_attempt=attempt))
 
@@ -358,6 +357,10 @@ class Processor:
             if beats:
                 data = bundle_text(self._processor_id, beats)
                 self._world.send(reports, partial(reports.publish, subjects.report(self._processor_id), data))
+
+
+def _given_back_text(attempt: HeldAttempt, reason: Literal["draining", "unknown_kind"]) -> bytes:
+    return report_text(attempt.report(GivenBack, reason=reason))
 
 
 def _in_progress(broker: Broker, replies: list[str]) -> None:

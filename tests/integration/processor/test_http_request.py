@@ -82,7 +82,7 @@ async def send(payload: JsonValue, is_allowed: Callable[[IpAddress], bool] | Non
         queue="default",
         priority=Priority.MEDIUM,
     )
-    return await http_request_handler(GuardedHttp(is_allowed))(payload, Context(item, lambda _: None))
+    return await http_request_handler(GuardedHttp(is_allowed))(payload, Context(item, lambda *_args, **_content: None))
 
 
 async def test_a_response_becomes_the_result() -> None:

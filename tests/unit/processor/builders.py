@@ -1,10 +1,19 @@
-"""Attempts for tests."""
+"""Attempts for tests, and a report of a type that no handler can tell yet."""
 
+from typing import Literal
 from uuid import UUID
 
+from taskmill.contracts.reports import HandlerReport
 from taskmill.contracts.status import Priority
 from taskmill.contracts.work import WorkItem
 from taskmill.processor.domain.held_attempt import HeldAttempt
+
+
+class Noted(HandlerReport):
+    """What a handler says and nothing replaces: each one is told."""
+
+    type: Literal["noted"] = "noted"
+    text: str
 
 
 def new_attempt(number: int = 1, *, delivery: int = 1, possible_crashes: int = 0) -> HeldAttempt:

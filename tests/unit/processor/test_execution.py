@@ -1,6 +1,7 @@
 """What becomes of a delivery, without any NATS."""
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from taskmill.contracts.work import WorkItem
 from taskmill.processor.actors.execution import Execution
 from taskmill.processor.actors.reports import Reports
 from taskmill.processor.domain.held_work import HeldWork
-from taskmill.processor.domain.report_text import bundle_text
+from taskmill.processor.domain.messages import bundle_text
 from taskmill.processor.errors import UndecodableWorkError
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.publisher import Publisher
@@ -27,14 +28,21 @@ from taskmill.runtime.pull import DeliveredMessage
 from taskmill.runtime.settings import NatsSettings
 from taskmill.sdk import Context, TaskApp
 from tests.support.eventually import eventually
-from tests.unit.processor.builders import new_attempt
+from tests.unit.processor.builders import Noted, new_attempt
+
+
+def tell_in_parting(context: Context) -> None:
+    """What a handler may say just before it returns."""
+    context._tell(Noted, text="first")
+    context.progress(0.9)
+    context._tell(Noted, text="last")
 
 
 class Stage:
-    """An execution whose handler waits, and whose reports are looked at instead of sent."""
+    """An execution whose handler of `k` waits, and whose reports are looked at instead of sent."""
 
     def __init__(self, *, slots: int = 1, probation_seconds: float = 3_600) -> None:
-        app = TaskApp("waiting")
+        app = TaskApp("staged")
         self.calls = 0
         self.may_end = asyncio.Event()
 
@@ -42,6 +50,14 @@ class Stage:
         async def wait(_payload: Any, _context: Context) -> None:
             self.calls += 1
             await self.may_end.wait()
+
+        @app.task("note")
+        async def note(_payload: Any, context: Context) -> None:
+            tell_in_parting(context)
+
+        @app.task("note-in-thread")
+        def note_in_thread(_payload: Any, context: Context) -> None:
+            tell_in_parting(context)
 
         session = NatsSession(NatsSettings(), client_name="test")
         self.held = HeldWork()
@@ -53,6 +69,7 @@ class Stage:
             processor_id="p",
             boot_id="b",
         )
+        self.reports._loop = asyncio.get_running_loop()
         self.execution = Execution(
             app.handlers,
             self.reports,
@@ -132,6 +149,19 @@ async def steps() -> None:
     """Let the event loop do all that is due."""
     for _ in range(10):
         await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("kind", ["note", "note-in-thread"])
+async def test_what_is_said_in_parting_is_told_before_the_end(kind: str) -> None:
+    """All of it is, in order and behind a start, but what the end makes void."""
+    stage = Stage()
+    # No tick comes in between, however slow the thread is.
+    stage.reports._is_tick_due = True
+    stage.deliver(new_attempt().work_item.model_copy(update={"kind": kind}), delivery=1)
+    await eventually(lambda: stage.execution.free_slots == 1)
+    reports = [json.loads(report.text) for report in stage.reports._queue.cut()]
+    assert [report["type"] for report in reports] == ["started", "noted", "noted", "completed"]
+    assert [report["text"] for report in reports[1:3]] == ["first", "last"]
 
 
 async def test_what_is_cancelled_before_its_first_step_is_reported() -> None:

@@ -3,20 +3,19 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from functools import partial
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import structlog
 
+from taskmill.contracts.reports import Cancelled, GivenBack
 from taskmill.processor.actors.reports import Reports
 from taskmill.processor.adapters.handler_calls import HandlerCalls
 from taskmill.processor.domain.held_attempt import HeldAttempt, StopReason
 from taskmill.processor.domain.held_work import HeldWork
+from taskmill.processor.domain.messages import completed_text, read_work_item, report_text
 from taskmill.processor.domain.outcome import attempt_failure, result_json
-from taskmill.processor.domain.report_text import cancelled_text, completed_text, failed_text, given_back_text
 from taskmill.processor.domain.suspects import MAKES_WAY_AFTER_SECONDS, Suspects
-from taskmill.processor.domain.work_text import read_work_item
 from taskmill.runtime.actor import Actor
 from taskmill.runtime.clock import Clock, utc_now
 from taskmill.runtime.failpoint import failpoint
@@ -64,7 +63,7 @@ class Execution(Actor):
         self._grace_seconds = grace_seconds
         self._probation_seconds = probation_seconds
         self._now = now
-        self._calls = HandlerCalls(now, self._time_out, self._on_slot_freed)
+        self._calls = HandlerCalls(now, reports.tell, self._time_out, self._on_slot_freed)
         self._suspects = Suspects()
         self._running: dict[HeldAttempt, asyncio.Task[None]] = {}
         self._stop_requested = asyncio.Event()
@@ -109,7 +108,7 @@ class Execution(Actor):
         failpoint("work.fetched")
         if work_item.kind not in self._handlers:
             _log.warning("attempt.unknown_kind", task_id=str(work_item.task_id), kind=work_item.kind)
-            self._reports.end(attempt, given_back_text(attempt.fence, "unknown_kind"))
+            self._give_back(attempt, "unknown_kind")
         elif attempt.possible_crashes:
             self._suspects.enter(attempt)
             self._begin_suspect()
@@ -130,7 +129,7 @@ class Execution(Actor):
                 self._stop_handler(held, StopReason.CANCELLED)
             elif held in self._suspects:
                 self._suspects.leave(held)
-                self._reports.end(held, cancelled_text(held.fence, *self._times(held)))
+                self._reports.end(held, self._cancelled_text(held))
 
     def stop(self) -> None:
         """Give the running handlers their time to end."""
@@ -141,7 +140,7 @@ class Execution(Actor):
         started()
         await self._stop_requested.wait()
         for attempt in self._suspects.take_waiting():
-            self._reports.end(attempt, given_back_text(attempt.fence, "draining"))
+            self._give_back(attempt, "draining")
         if self._running:
             await asyncio.wait(self._running.values(), timeout=self._grace_seconds)
         for attempt in self._running:
@@ -150,7 +149,7 @@ class Execution(Actor):
             await asyncio.wait(self._running.values(), timeout=CANCEL_SECONDS)
         for attempt in self._running:
             _log.error("attempt.left_behind", task_id=str(attempt.work_item.task_id), kind=attempt.work_item.kind)
-            self._reports.end(attempt, given_back_text(attempt.fence, "draining"))
+            self._give_back(attempt, "draining")
 
     @property
     def _used_slots(self) -> int:
@@ -206,10 +205,10 @@ class Execution(Actor):
             # What a handler raises when it is stopped comes of that, whatever it is. One that was not stopped and
             # raises CancelledError has cancelled itself, or awaited what was cancelled: a failure like any other.
             if attempt.stop_reason is StopReason.DRAINING:
-                return given_back_text(attempt.fence, "draining")
+                return _given_back_text(attempt, "draining")
             if attempt.stop_reason is StopReason.CANCELLED:
                 _log.info("attempt.cancelled", task_id=str(attempt.work_item.task_id), kind=attempt.work_item.kind)
-                return cancelled_text(attempt.fence, *self._times(attempt))
+                return self._cancelled_text(attempt)
             return self._failure_text(attempt, error)
         if attempt.stop_reason is StopReason.TIMED_OUT:
             return self._failure_text(attempt, None)
@@ -227,7 +226,7 @@ class Execution(Actor):
             self._reports.announce_soon(attempt)
         failpoint("work.started")
         handler = self._handlers[attempt.work_item.kind]
-        return await self._calls.call(handler, attempt, partial(self._reports.note_progress, attempt))
+        return await self._calls.call(handler, attempt)
 
     async def _announce_and_store(self, attempt: HeldAttempt) -> None:
         """Wait until JetStream has stored the start: only so does the store learn of every crash it was in."""
@@ -257,18 +256,29 @@ class Execution(Actor):
             self._suspects.leave(attempt)
             self._begin_suspect()
 
+    def _give_back(self, attempt: HeldAttempt, reason: Literal["draining", "unknown_kind"]) -> None:
+        self._reports.end(attempt, _given_back_text(attempt, reason))
+
+    def _cancelled_text(self, attempt: HeldAttempt) -> bytes:
+        started_at, finished_at = self._times(attempt)
+        return report_text(attempt.report(Cancelled, started_at=started_at, finished_at=finished_at))
+
     def _failure_text(self, attempt: HeldAttempt, error: BaseException | None) -> bytes:
-        failure = attempt_failure(attempt, error)
+        failed = attempt_failure(attempt, error, *self._times(attempt))
         _log.warning(
             "attempt.failed",
             task_id=str(attempt.work_item.task_id),
             kind=attempt.work_item.kind,
-            code=failure.error.code,
-            exc_info=error if failure.traceback else None,
+            code=failed.error.code,
+            exc_info=error if failed.traceback else None,
         )
-        return failed_text(attempt.fence, *self._times(attempt), failure)
+        return report_text(failed)
 
     def _times(self, attempt: HeldAttempt) -> tuple[datetime, datetime]:
         """When it began and ended; what never began did both just now."""
         now = self._now()
         return attempt.started_at or now, now
+
+
+def _given_back_text(attempt: HeldAttempt, reason: Literal["draining", "unknown_kind"]) -> bytes:
+    return report_text(attempt.report(GivenBack, reason=reason))

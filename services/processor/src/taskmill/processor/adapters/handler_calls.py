@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
-from taskmill.contracts.tasks import Progress
 from taskmill.processor.adapters.daemon_threads import DaemonThreads
 from taskmill.processor.domain.held_attempt import HeldAttempt
 from taskmill.runtime.clock import Clock
@@ -23,33 +23,34 @@ class HandlerCalls:
 
     Args:
         now: Dates the deadlines that handlers are told.
+        tell: Takes what a handler says, beside its attempt and as `Context` is told it; called in the handler's thread.
         on_timeout: Called when the time of an attempt is over and its call has not ended.
         on_thread_ended: Called on the event loop when a thread has ended whose call had been cancelled.
     """
 
     def __init__(
-        self, now: Clock, on_timeout: Callable[[HeldAttempt], None], on_thread_ended: Callable[[], None]
+        self,
+        now: Clock,
+        tell: Callable[..., None],
+        on_timeout: Callable[[HeldAttempt], None],
+        on_thread_ended: Callable[[], None],
     ) -> None:
         self.given_up_count = 0
         """How many threads go on although nobody waits for their results."""
         self._now = now
+        self._tell = tell
         self._on_timeout = on_timeout
         self._on_thread_ended = on_thread_ended
         self._threads = DaemonThreads("handler")
 
-    async def call(self, handler: Handler, attempt: HeldAttempt, on_progress: Callable[[Progress], None]) -> Any:
+    async def call(self, handler: Handler, attempt: HeldAttempt) -> Any:
         """Call a handler for an attempt and return its result, or raise what it raises.
-
-        Args:
-            handler: What is called.
-            attempt: What it is called for.
-            on_progress: Told of the handler's progress, in its thread.
 
         Raises:
             asyncio.CancelledError: The call was cancelled, or the handler raised it.
         """
         with self._timed(attempt) as deadline:
-            context = Context(attempt.work_item, on_progress, deadline=deadline)
+            context = Context(attempt.work_item, partial(self._tell, attempt), deadline=deadline)
             if handler.is_async:
                 return await handler.function(attempt.work_item.payload, context)
             call = self._threads.submit(handler.function, attempt.work_item.payload, context)

@@ -1,14 +1,16 @@
 """An attempt that this processor holds."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, auto
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeVar
 from uuid import UUID
 
-from taskmill.contracts.tasks import Progress
+from taskmill.contracts.reports import AttemptReport, HandlerReport
 from taskmill.contracts.work import WorkItem
+
+_Report = TypeVar("_Report", bound=AttemptReport)
 
 
 class AttemptKey(NamedTuple):
@@ -55,10 +57,8 @@ class HeldAttempt:
         reply: The subject of its newest delivery, which heartbeats and the ack go to.
         started_at: When the handler was about to be called; None: it has not been.
         on_start_stored: Called once the report of its start is stored.
-        progress: The newest progress that the handler told.
-        told_progress: The newest progress that was reported.
-        told_progress_at: When that was, in seconds of the event loop's clock.
-        is_progress_noted: Whether the reporter knows that there is a newer progress.
+        told_at: When what its handler said was last reported, by type, in seconds of the event loop's clock; empty:
+            nothing was.
         times_out_at: When its handler's time is over, in seconds of `time.monotonic`; None: never, or not called yet.
         stop_reason: Why its handler is being stopped; None: it is not.
         is_ended: Whether its end was reported; whatever comes after it is void.
@@ -72,10 +72,7 @@ class HeldAttempt:
     possible_crashes: int
     started_at: datetime | None = None
     on_start_stored: Callable[[], None] | None = None
-    progress: Progress | None = None
-    told_progress: Progress | None = None
-    told_progress_at: float = float("-inf")
-    is_progress_noted: bool = False
+    told_at: dict[type[HandlerReport], float] = field(default_factory=dict)
     times_out_at: float | None = None
     stop_reason: StopReason | None = None
     is_ended: bool = False
@@ -103,3 +100,7 @@ class HeldAttempt:
     def fence(self) -> ReportKey:
         """What its reports carry."""
         return ReportKey(*self.key, self.delivery)
+
+    def report(self, report_type: type[_Report], **content: Any) -> _Report:
+        """A report of it, with what it holds beside the fence."""
+        return report_type(**self.fence._asdict(), **content)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
 from taskmill.processor.domain.held_attempt import HeldAttempt
-from taskmill.processor.domain.report_text import fits_bundle
+from taskmill.processor.domain.messages import fits_bundle
 
 
 @dataclass(slots=True, eq=False)
