@@ -46,15 +46,12 @@ async def build(settings: ProcessorSettings) -> Supervisor:
         raise StartError(str(error)) from error
 
 
-def build_processor(
-    settings: ProcessorSettings, apps: Sequence[TaskApp] = (), *, session_class: type[NatsSession] = NatsSession
-) -> Supervisor:
+def build_processor(settings: ProcessorSettings, apps: Sequence[TaskApp] = ()) -> Supervisor:
     """Put a processor together from its settings and apps. To be called inside an event loop.
 
     Args:
         settings: What it serves, and how.
         apps: Handlers beside the built-in kinds.
-        session_class: Makes the main connection; tests let one lose what it should send.
 
     Raises:
         DuplicateKindError: Two apps, or an app and the built-in kinds, have a handler for the same kind.
@@ -62,7 +59,7 @@ def build_processor(
     http = GuardedHttp(None if settings.http_allow_private else is_public_address)
     handlers = merge_handlers([builtin_app(http), *apps])
     held = HeldWork()
-    session = session_class(settings, client_name=f"processor-{settings.processor_id}")
+    session = NatsSession(settings, client_name=f"processor-{settings.processor_id}")
     heartbeats = Heartbeats(
         settings,
         held,
