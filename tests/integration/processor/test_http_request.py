@@ -15,7 +15,7 @@ from taskmill.contracts.reports import Completed, Failed
 from taskmill.contracts.status import Priority
 from taskmill.contracts.work import WorkItem
 from taskmill.processor.adapters.guarded_http import GuardedHttp, IpAddress, is_public_address
-from taskmill.processor.handlers.http_request import MAX_RESPONSE_BYTES, http_request_handler
+from taskmill.processor.handlers.http_request import MAX_RESPONSE_BYTES, http_request
 from taskmill.sdk import Context, InvalidPayloadError, TaskFailedError
 from tests.integration.processor.harness import running_processor, store_side
 
@@ -82,7 +82,7 @@ async def send(payload: JsonValue, is_allowed: Callable[[IpAddress], bool] | Non
         queue="default",
         priority=Priority.MEDIUM,
     )
-    return await http_request_handler(GuardedHttp(is_allowed))(payload, Context(item, lambda *_args, **_content: None))
+    return await http_request(GuardedHttp(is_allowed), payload, Context(item, lambda *_args, **_content: None))
 
 
 async def test_a_response_becomes_the_result() -> None:
