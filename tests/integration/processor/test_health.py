@@ -3,6 +3,8 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from taskmill.processor.bootstrap import build_processor
 from taskmill.processor.settings import ProcessorSettings
 from taskmill.runtime.health import HealthFile
@@ -28,13 +30,16 @@ def is_healthy(processor: Supervisor) -> bool:
     return health_file._is_healthy()
 
 
-async def test_a_processor_whose_intake_keeps_crashing_is_not_healthy(nats_url: str, tmp_path: Path) -> None:
+async def test_a_processor_whose_intake_keeps_crashing_is_not_healthy(
+    nats_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """That NATS answers is not enough: no work would ever be done."""
     async with store_side(nats_url):
         async with running_processor(nats_url, health_file=tmp_path / "one") as processor:
             assert is_healthy(processor)
         settings = ProcessorSettings(nats_url=nats_url, grace_seconds=0, health_file=tmp_path / "another")
-        processor = build_processor(settings, session_class=BarrenSession)
+        monkeypatch.setattr("taskmill.processor.bootstrap.NatsSession", BarrenSession)
+        processor = build_processor(settings)
         running = asyncio.create_task(processor.run())
         await eventually(lambda: processor.states()["health-file"] is RunState.RUNNING)
         await eventually(lambda: processor.states()["work-intake"] is RunState.RESTARTING)
