@@ -68,14 +68,14 @@ imports: $(VENV)/.installed-dev ## Check that imports go one way only
 	$(BIN)/lint-imports --no-cache
 
 .PHONY: generate
-generate: $(VENV)/.installed-dev ## Write what is generated: JSON Schemas, docs/messages.md, .env.example
+generate: $(VENV)/.installed-dev ## Write what is generated: JSON Schemas, docs/messages.md, .env.example, docker-compose.yml's settings
 	$(BIN)/python -m taskmill.contracts.generate
-	$(BIN)/python -m taskmill.cli.env_example
+	$(BIN)/python -m taskmill.cli.settings_files
 
 .PHONY: drift
 drift: $(VENV)/.installed-dev ## Check that what is generated is up to date
 	$(BIN)/python -m taskmill.contracts.generate --check
-	$(BIN)/python -m taskmill.cli.env_example --check
+	$(BIN)/python -m taskmill.cli.settings_files --check
 
 .PHONY: lock
 lock: ## Resolve every version anew (needs uv)

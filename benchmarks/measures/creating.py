@@ -3,7 +3,7 @@
 from typing import Any
 
 from benchmarks.limits.endpoint import running_endpoint
-from benchmarks.machine import data_directory
+from benchmarks.machine import server_directory
 from benchmarks.measure import FASTAPI, STARLETTE, TASKMILL, Figures, Measure, Sampler, each_alone
 from benchmarks.peers.catalogue import PGQUEUER
 from benchmarks.peers.peer import peer_sampler
@@ -20,7 +20,7 @@ _SECONDS = 5
 
 
 async def _posted(url: str, body: Any, connections: int) -> Figures:
-    with data_directory() as directory:
+    with server_directory() as directory:
         await post_for(url, body, connections=connections, seconds=_WARM_UP_SECONDS, directory=directory)
         seen = await post_for(url, body, connections=connections, seconds=_SECONDS, directory=directory)
     return {"per_second": seen.per_second, "p50_ms": seen.p50_ms, "p99_ms": seen.p99_ms}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.errors import MeasurementError
-from benchmarks.machine import data_directory, program_version
+from benchmarks.machine import program_version, server_directory
 from benchmarks.measure import Figures, Sampler
 from benchmarks.peers.environment import pinned_versions, programs_of
 from benchmarks.peers.servers import REDIS, redis_program, running_servers
@@ -86,7 +86,7 @@ def peer_sampler(peer: Peer, command: str) -> Sampler:
     async def sample() -> Figures:
         programs = programs_of(peer.name, peer.requirements)
         async with AsyncExitStack() as cleanup:
-            directory = cleanup.enter_context(data_directory())
+            directory = cleanup.enter_context(server_directory())
             urls = await cleanup.enter_async_context(running_servers(peer.servers, directory))
             environment = {**os.environ, **urls, "PYTHONPATH": str(peer.folder)}
             python = str(programs / "python")

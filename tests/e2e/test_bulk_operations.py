@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
+from benchmarks.machine import server_directory
 from tests.support.eventually import eventually
-from tests.support.servers import server_directory
 from tests.support.stack import TaskmillUp
 
 TASKS = 200

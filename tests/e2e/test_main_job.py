@@ -16,8 +16,8 @@ import pytest
 from nats.js.api import ConsumerConfig, DeliverPolicy
 
 from benchmarks.client import Client
+from benchmarks.machine import server_directory
 from tests.support.eventually import eventually
-from tests.support.servers import server_directory
 from tests.support.stack import TaskmillUp
 from tests.support.web_page import serve_page
 

@@ -13,8 +13,8 @@ import asyncpg
 import httpx
 import pytest
 
+from benchmarks.machine import server_directory
 from tests.support.eventually import eventually
-from tests.support.servers import server_directory
 from tests.support.stack import TaskmillUp
 
 PROCESSORS = 4

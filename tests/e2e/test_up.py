@@ -14,9 +14,9 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from benchmarks.machine import server_directory
 from tests.support.eventually import eventually
 from tests.support.processes import is_alive
-from tests.support.servers import server_directory
 from tests.support.stack import TaskmillUp
 
 NAMES = ["nats-server", "postgres", "task-store", "processor-1", "processor-2", "gateway"]

@@ -143,7 +143,7 @@ class WorkQueue:
     def _deliver(self, pull: _Pull, message: StoredMessage) -> None:
         delivery = DeliveredMessage(
             subject=message.subject,
-            data=message.data,
+            body=message.data,
             reply=f"{self._name}.{message.sequence}.{message.deliveries}",
             delivery=message.deliveries,
             stream_sequence=message.sequence,

@@ -2,11 +2,10 @@
 
 from collections.abc import Iterator
 from random import Random
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from taskmill.contracts.tasks import KindDefaults, Progress, RetryBackoff, TaskError
 from taskmill.contracts.work import WorkItem
-from taskmill.processor.domain.outcome import Failure
 
 _BACKOFF = RetryBackoff(base_seconds=0.5, factor=2, cap_seconds=2, jitter=0.5)
 
@@ -30,12 +29,12 @@ class Ending(NamedTuple):
     """How an execution ends, unless it is stopped.
 
     Attributes:
-        failure: None: it completes.
+        failure: What a report `failed` holds beside fence and times; None: it completes.
         ignores_stop: Whether it goes on to its end although it is stopped.
         is_deadly: Whether its processor ends before it does.
     """
 
-    failure: Failure | None
+    failure: dict[str, Any] | None
     ignores_stop: bool
     is_deadly: bool
 
@@ -47,9 +46,8 @@ def ending_of(random: Random, work_item: WorkItem) -> Ending:
     failure = None
     if fails:
         retry_after = random.choice([None, None, 0.2, 1.5])
-        failure = Failure(
-            _ERROR, is_final=kind == "hopeless" and random.random() < 0.3, retry_after_seconds=retry_after
-        )
+        is_final = kind == "hopeless" and random.random() < 0.3
+        failure = {"error": _ERROR, "is_final": is_final, "retry_after_seconds": retry_after}
     return Ending(failure, ignores_stop=random.random() < 0.2, is_deadly=kind == "poison")
 
 

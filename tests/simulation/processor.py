@@ -10,24 +10,20 @@ import orjson
 
 from taskmill.contracts import subjects
 from taskmill.contracts.errors import UnavailableError
-from taskmill.contracts.reports import Hello
+from taskmill.contracts.reports import Cancelled, Failed, GivenBack, Hello, Progressed
 from taskmill.contracts.tasks import Progress
-from taskmill.processor.domain.attempt import Attempt, AttemptKey, StopReason
+from taskmill.processor.domain.held_attempt import HeldAttempt, StopReason
 from taskmill.processor.domain.held_work import HeldWork
-from taskmill.processor.domain.report_queue import QueuedReport, ReportQueue
-from taskmill.processor.domain.report_text import (
+from taskmill.processor.domain.messages import (
     bundle_text,
-    cancelled_text,
     completed_text,
-    failed_text,
-    given_back_text,
     heartbeat_text,
-    hello_text,
-    progressed_text,
+    read_work_item,
+    report_text,
     started_text,
 )
-from taskmill.processor.domain.suspects import MAKES_WAY_AFTER_SECONDS, ReturnedWork, Suspects
-from taskmill.processor.domain.work_text import read_work_item
+from taskmill.processor.domain.report_queue import QueuedReport, ReportQueue
+from taskmill.processor.domain.suspects import MAKES_WAY_AFTER_SECONDS, DeclinedWork, Suspects
 from taskmill.runtime.pull import DeliveredMessage
 from tests.chaos.checker.history import Effect
 from tests.simulation.broker import Broker
@@ -73,12 +69,12 @@ class Processor:
         self._processor_id = f"{self.name}-{self._starts}"
         self._held = HeldWork()
         self._suspects = Suspects()
-        self._returned = ReturnedWork()
+        self._declined = DeclinedWork()
         self._queue = ReportQueue()
         self._unstored: list[QueuedReport] = []
         self._bundle_count = 0
-        self._running: dict[Attempt, Activity] = {}
-        self._completions: dict[Attempt, str] = {}
+        self._running: dict[HeldAttempt, Activity] = {}
+        self._completions: dict[HeldAttempt, str] = {}
         self._outstanding = 0
         self._is_draining = False
         spawn = self._world.scheduler.spawn
@@ -104,20 +100,19 @@ class Processor:
             hello = Hello(
                 queues=["default"], kinds=self._kinds, kind_defaults=defaults, slots=SLOTS, software_version="1"
             )
-            self._put("hello", QueuedReport(hello_text(hello)))
+            self._put("hello", QueuedReport(report_text(hello)))
             self._pulling.wake()
 
-    def cancel(self, task_id: UUID, attempt_number: int) -> None:
+    def cancel(self, task_id: UUID, attempt: int) -> None:
         """Stop the handler of an attempt, if it is here."""
-        for attempt in self._held.of_task(task_id):
-            if attempt.key.attempt != attempt_number:
+        for held in self._held.of_task(task_id):
+            if held.key.attempt != attempt:
                 continue
-            if attempt in self._running:
-                self._stop_handler(attempt, StopReason.CANCELLED)
-            elif attempt in self._suspects:
-                self._suspects.leave(attempt)
-                now = self._world.scheduler.utc()
-                self._end(attempt, cancelled_text(attempt.fence, now, now))
+            if held in self._running:
+                self._stop_handler(held, StopReason.CANCELLED)
+            elif held in self._suspects:
+                self._suspects.leave(held)
+                self._end(held, self._cancelled_text(held))
 
     def drain(self) -> Steps[None]:
         """Finish what is in hand within the grace time, give back the rest, tell everything, end, and start again."""
@@ -133,7 +128,7 @@ class Processor:
             yield 0.1
         self.start()
 
-    # Work comes in, as in `WorkIntake` and `Execution.begin`.
+    # Work comes in, as in `WorkIntake` and `Execution.accept`.
 
     def _pull(self) -> Steps[None]:
         work = self._broker.work
@@ -155,31 +150,23 @@ class Processor:
     def _on_delivery(self, delivery: DeliveredMessage) -> None:
         self._outstanding = max(0, self._outstanding - 1)
         self._held.arrive(delivery.reply)
-        possible_crashes = self._returned.possible_crashes(delivery.stream_sequence, delivery.delivery)
-        if self._is_draining or not self._begin(delivery, possible_crashes):
-            self._returned.note(delivery.stream_sequence, delivery.delivery)
+        possible_crashes = self._declined.possible_crashes(delivery.stream_sequence, delivery.delivery)
+        if self._is_draining or not self._accept(delivery, possible_crashes):
+            self._declined.note(delivery.stream_sequence, delivery.delivery)
             self._world.send(self._broker.work, partial(self._broker.work.nak, delivery.reply))
             self._held.leave(delivery.reply)
 
-    def _begin(self, delivery: DeliveredMessage, possible_crashes: int) -> bool:
-        work_item = read_work_item(delivery.data)
-        key = AttemptKey(work_item.task_id, work_item.attempt, work_item.dispatch)
-        held = self._held.adopt(key, delivery.delivery, delivery.reply)
+    def _accept(self, delivery: DeliveredMessage, possible_crashes: int) -> bool:
+        work_item = read_work_item(delivery.body)
+        attempt = HeldAttempt.fetched(work_item, delivery.delivery, delivery.reply, possible_crashes=possible_crashes)
+        held = self._held.adopt(attempt)
         if held is not None:
             if held.delivery == delivery.delivery and not held.is_ended:
                 self._announce(held)
             return True
         if self._free_slots <= 0:
             return False
-        attempt = Attempt(
-            key,
-            work_item,
-            delivery.delivery,
-            delivery.delivery,
-            delivery.reply,
-            possible_crashes=work_item.crashes + possible_crashes,
-        )
-        self._held.begin(attempt)
+        self._held.hold(attempt)
         if work_item.kind not in self._kinds:
             self._give_back(attempt, "unknown_kind")
         elif attempt.possible_crashes:
@@ -194,20 +181,20 @@ class Processor:
         if attempt is not None:
             self._start(attempt)
 
-    def _let_next_begin(self, attempt: Attempt) -> None:
+    def _let_next_begin(self, attempt: HeldAttempt) -> None:
         self._suspects.make_way(attempt)
         self._begin_suspect()
 
-    def _acquit(self, attempt: Attempt) -> None:
+    def _acquit(self, attempt: HeldAttempt) -> None:
         self._suspects.leave(attempt)
         self._begin_suspect()
 
     # Handlers run, as in `Execution`.
 
-    def _start(self, attempt: Attempt) -> None:
+    def _start(self, attempt: HeldAttempt) -> None:
         self._running[attempt] = self._world.scheduler.spawn(self.life, self._execute(attempt))
 
-    def _execute(self, attempt: Attempt) -> Steps[None]:
+    def _execute(self, attempt: HeldAttempt) -> Steps[None]:
         attempt.started_at = self._world.scheduler.utc()
         text = yield from self._outcome(attempt)
         self._end(attempt, text)
@@ -216,9 +203,9 @@ class Processor:
         self._begin_suspect()
         self._pulling.wake()
 
-    def _outcome(self, attempt: Attempt) -> Steps[bytes]:
+    def _outcome(self, attempt: HeldAttempt) -> Steps[bytes]:
         if attempt.possible_crashes:
-            yield from self._stored_start(attempt)
+            yield from self._announce_and_store(attempt)
             after = self._world.scheduler.after
             after(MAKES_WAY_AFTER_SECONDS, self.life, partial(self._let_next_begin, attempt))
             after(PROBATION_SECONDS, self.life, partial(self._acquit, attempt))
@@ -241,10 +228,10 @@ class Processor:
                     yield IDLE_SECONDS
                 return self._ended(attempt, ending, execution)
         if attempt.stop_reason is StopReason.DRAINING:
-            return given_back_text(attempt.fence, "draining")
-        return cancelled_text(attempt.fence, self._started_at(attempt), self._world.scheduler.utc())
+            return _given_back_text(attempt, "draining")
+        return self._cancelled_text(attempt)
 
-    def _stored_start(self, attempt: Attempt) -> Steps[None]:
+    def _announce_and_store(self, attempt: HeldAttempt) -> Steps[None]:
         is_stored: list[bool] = []
 
         def on_start_stored() -> None:
@@ -258,15 +245,15 @@ class Processor:
             yield IDLE_SECONDS
         attempt.on_start_stored = None
 
-    def _ended(self, attempt: Attempt, ending: Ending, execution: str) -> bytes:
+    def _ended(self, attempt: HeldAttempt, ending: Ending, execution: str) -> bytes:
         self._log_effect(attempt, "end", execution)
         started_at, now = self._started_at(attempt), self._world.scheduler.utc()
         if ending.failure is not None:
-            return failed_text(attempt.fence, started_at, now, ending.failure)
+            return report_text(attempt.report(Failed, started_at=started_at, finished_at=now, **ending.failure))
         self._completions[attempt] = execution
         return completed_text(attempt.fence, started_at, now, orjson.dumps({"execution": execution}))
 
-    def _log_effect(self, attempt: Attempt, phase: str, execution: str | None = None) -> str:
+    def _log_effect(self, attempt: HeldAttempt, phase: str, execution: str | None = None) -> str:
         name = execution or f"x{len(self._world.effects)}"
         item = attempt.work_item
         self._world.note(self._processor_id, phase, name, str(item.task_id)[-4:], str(attempt.fence[1:]))
@@ -283,31 +270,35 @@ class Processor:
         )
         return name
 
-    def _stop_handler(self, attempt: Attempt, reason: StopReason) -> None:
+    def _stop_handler(self, attempt: HeldAttempt, reason: StopReason) -> None:
         if attempt.stop_reason is None:
             attempt.stop_reason = reason
             self._running[attempt].wake()
 
-    def _started_at(self, attempt: Attempt) -> datetime:
+    def _started_at(self, attempt: HeldAttempt) -> datetime:
         return attempt.started_at or self._world.scheduler.utc()
+
+    def _cancelled_text(self, attempt: HeldAttempt) -> bytes:
+        now = self._world.scheduler.utc()
+        return report_text(attempt.report(Cancelled, started_at=self._started_at(attempt), finished_at=now))
 
     # Everything is told, as in `Reports` and `Heartbeats`.
 
-    def _announce(self, attempt: Attempt) -> None:
+    def _announce(self, attempt: HeldAttempt) -> None:
         if attempt.started_at is not None and not attempt.is_ended:
             text = started_text(attempt.fence, attempt.started_at)
             self._put((attempt, "started"), QueuedReport(text, on_stored=attempt.on_start_stored))
 
-    def _tell_progress(self, attempt: Attempt, progress: Progress) -> None:
-        attempt.told_progress = progress
-        self._put((attempt, "progressed"), QueuedReport(progressed_text(attempt.fence, progress)))
+    def _tell_progress(self, attempt: HeldAttempt, progress: Progress) -> None:
+        attempt.told_at[Progressed] = self._world.scheduler.now
+        self._put((attempt, "progressed"), QueuedReport(report_text(attempt.report(Progressed, progress=progress))))
 
-    def _give_back(self, attempt: Attempt, reason: Literal["draining", "unknown_kind"]) -> None:
-        self._end(attempt, given_back_text(attempt.fence, reason))
+    def _give_back(self, attempt: HeldAttempt, reason: Literal["draining", "unknown_kind"]) -> None:
+        self._end(attempt, _given_back_text(attempt, reason))
 
-    def _end(self, attempt: Attempt, text: bytes) -> None:
+    def _end(self, attempt: HeldAttempt, text: bytes) -> None:
         attempt.is_ended = True
-        if attempt.told_progress is None:
+        if not attempt.told_at:
             self._queue.discard((attempt, "started"))
         self._put((attempt, "ended"), QueuedReport(text, ended_attempt=attempt))
 
@@ -345,7 +336,7 @@ class Processor:
             self._note_stored(report.ended_attempt for report in reports if report.ended_attempt is not None)
             return
 
-    def _note_stored(self, ended: Iterable[Attempt]) -> None:
+    def _note_stored(self, ended: Iterable[HeldAttempt]) -> None:
         for attempt in ended:
             self._world.stored_endings.setdefault(attempt.fence, self._world.scheduler.utc())
             if attempt in self._completions:
@@ -366,6 +357,10 @@ class Processor:
             if beats:
                 data = bundle_text(self._processor_id, beats)
                 self._world.send(reports, partial(reports.publish, subjects.report(self._processor_id), data))
+
+
+def _given_back_text(attempt: HeldAttempt, reason: Literal["draining", "unknown_kind"]) -> bytes:
+    return report_text(attempt.report(GivenBack, reason=reason))
 
 
 def _in_progress(broker: Broker, replies: list[str]) -> None:

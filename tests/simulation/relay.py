@@ -188,7 +188,7 @@ class Relay:
         messages = [work_message(event, wanted) for event, wanted in wanted_work(events)]
         for message in messages:
             message_id = message.headers[MESSAGE_ID_HEADER]
-            yield from self._world.request(work, partial(work.publish, message.subject, message.payload, message_id))
+            yield from self._world.request(work, partial(work.publish, message.subject, message.body, message_id))
 
     def _publish_events(self, cursor: RelayCursor, events: Sequence[UnpublishedEvent]) -> Steps[int]:
         stream = self._broker.events

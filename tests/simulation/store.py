@@ -130,7 +130,7 @@ class TaskStore:
             self._credit = 0
 
     def _take_in(self, delivery: DeliveredMessage) -> None:
-        bundle = read_bundle(delivery.data)
+        bundle = read_bundle(delivery.body)
         if bundle is not None:
             self.writer.offer(bundle, partial(self._settle, delivery.reply))
 

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from taskmill.contracts.errors import BusUnavailableError, TaskmillError
 from taskmill.contracts.status import TaskStatus
-from taskmill.processor.domain.attempt import ReportKey
+from taskmill.processor.domain.held_attempt import ReportKey
 from taskmill.task_store.domain.lifecycle import Cause
 from taskmill.task_store.domain.runs import RunRules
 from tests.chaos.checker.history import Effect, FaultWindow

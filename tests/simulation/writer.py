@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from taskmill.contracts.errors import DatabaseUnavailableError, QueueFullError, RequestError, UnavailableError
-from taskmill.contracts.reports import GivenBack, Heartbeat, ReportBundle
+from taskmill.contracts.reports import Heartbeat, Hello, ReportBundle
 from taskmill.contracts.requests import CancelTask, ProcessTask, UpdateTask
 from taskmill.contracts.status import TaskStatus
 from taskmill.task_store.adapters.task_writer import committed_events
@@ -22,7 +22,7 @@ from taskmill.task_store.domain.operations import (
     new_tasks,
 )
 from taskmill.task_store.domain.publication import UnpublishedEvent
-from taskmill.task_store.domain.reports import _CAUSES as CAUSES_OF_REPORTS
+from taskmill.task_store.domain.reports import cause_of
 from taskmill.task_store.errors import StaleStateError
 from tests.simulation.database import Database
 from tests.simulation.scheduler import Life, Steps
@@ -39,7 +39,6 @@ _CAUSES: dict[type, Cause] = {
     MakeDue: Cause.DUE,
     Redispatch: Cause.LOST,
     ExpireCancellations: Cause.EXPIRED,
-    **CAUSES_OF_REPORTS,
 }
 
 
@@ -190,6 +189,5 @@ def _cause(operation: Operation) -> Cause:
     if not isinstance(operation, ReportBundle):
         return _CAUSES[type(operation)]
     report = operation.reports[0]
-    if isinstance(report, GivenBack) and report.reason == "unknown_kind":
-        return Cause.UNKNOWN_KIND
-    return _CAUSES[type(report)]
+    assert not isinstance(report, Hello)
+    return cause_of(report)

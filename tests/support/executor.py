@@ -52,7 +52,7 @@ class Executor:
         """Execute what is delivered, until cancelled."""
         while True:
             delivery = await self._deliveries.get()
-            item = WorkItem.model_validate_json(delivery.data)
+            item = WorkItem.model_validate_json(delivery.body)
             self.executions[str(item.task_id)] += 1
             fence = {
                 "task_id": str(item.task_id),

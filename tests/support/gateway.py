@@ -15,7 +15,7 @@ from taskmill.contracts.requests import REPLAYED_HEADER
 from taskmill.gateway.adapters.store import Store
 from taskmill.gateway.api import examples
 from taskmill.gateway.api.app import create_app
-from taskmill.runtime.requests import Reply
+from taskmill.runtime.reply import Reply
 
 NEW_TASK_ID = UUID("01920f3e-8c2b-7c4e-9d51-3b1f0c6a7d42")
 TASK = {**examples.TASK, "revision": 7}

@@ -5,25 +5,14 @@ for streams are deleted there. `TASKMILL_TEST_SERVERS=docker` asks for container
 """
 
 import os
-import tempfile
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from pathlib import Path
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import nats
 
+from benchmarks.machine import server_directory
 from taskmill.cli.embedded.nats import NatsServer
 from taskmill.cli.embedded.postgres import PostgresServer
-
-
-@contextmanager
-def server_directory() -> Iterator[Path]:
-    """Yield an empty directory for the files of a server, which may run as another user."""
-    with tempfile.TemporaryDirectory(prefix="taskmill-test-") as name:
-        directory = Path(name)
-        # PostgreSQL may have to run as nobody, who has to get through to its own directory.
-        directory.chmod(0o711)
-        yield directory
 
 
 @asynccontextmanager

@@ -4,12 +4,21 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from taskmill.contracts.reports import Cancelled, Completed, Failed, GivenBack, Heartbeat, Progressed, Started
+from taskmill.contracts.reports import (
+    Cancelled,
+    Completed,
+    Failed,
+    GivenBack,
+    Heartbeat,
+    Progressed,
+    RunReport,
+    Started,
+)
 from taskmill.contracts.requests import CreateTask
 from taskmill.contracts.tasks import Progress, TaskError
 from taskmill.task_store.domain.creation import decide_create
 from taskmill.task_store.domain.endings import decide_cancel
-from taskmill.task_store.domain.reports import Hearing, RunReport, decide_report
+from taskmill.task_store.domain.reports import Hearing, decide_report
 from taskmill.task_store.domain.retries import NO_DEFAULTS
 from taskmill.task_store.domain.runs import RunRules
 from taskmill.task_store.domain.state import TaskState

@@ -18,7 +18,7 @@ FAILPOINTS = (
     "work.started",
     "report.before_publish",
     "report.published",
-    "work.acknowledged",
+    "work.ack_written",
 )
 
 _REACHED_WITHIN_SECONDS = 20

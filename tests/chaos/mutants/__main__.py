@@ -25,7 +25,7 @@ RUN_WITHIN_SECONDS = 400
 MAX_RUNS = 3
 """A crash may miss the moment in which the mistake does harm: then it is tried again, with the next seed."""
 
-_COPIED = ("libs", "services", "tests")
+_COPIED = ("libs", "services", "tests", "benchmarks")
 
 
 class TrialError(Exception):

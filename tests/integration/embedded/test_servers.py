@@ -15,13 +15,13 @@ import asyncpg
 import nats
 import pytest
 
+from benchmarks.machine import server_directory
 from taskmill.cli import process_prefixes
 from taskmill.cli.embedded.nats import NatsServer
 from taskmill.cli.embedded.postgres import PostgresServer
 from taskmill.cli.errors import BinaryMissingError, RootRefusedError, ServerStartError
 from tests.support.eventually import eventually
 from tests.support.processes import is_alive, owner_of
-from tests.support.servers import server_directory
 
 Server = NatsServer | PostgresServer
 SERVERS = [NatsServer, PostgresServer]

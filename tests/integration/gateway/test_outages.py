@@ -7,13 +7,13 @@ import signal
 import httpx
 import nats
 
+from benchmarks.machine import server_directory
 from taskmill.cli.embedded.nats import NatsServer
 from taskmill.cli.embedded.postgres import PostgresServer
 from taskmill.contracts import subjects
 from taskmill.task_store.migrations import upgrade
 from tests.support.eventually import eventually
 from tests.support.gateway import assert_problem
-from tests.support.servers import server_directory
 from tests.support.services import running, running_gateway, running_services, task_store
 
 TASK = "/tasks/01920f3e-8c2b-7c4e-9d51-3b1f0c6a7d42"

@@ -32,6 +32,7 @@ from tests.support.eventually import eventually
 
 ReportT = TypeVar("ReportT", bound=AttemptReport)
 
+REPOSITORY = Path(__file__).parents[3]
 REPORTS_MAX_BYTES = 64 * 1024 * 1024
 SMALL_REPORTS_MAX_BYTES = 8 * 1024
 
@@ -152,8 +153,8 @@ class StoreSide:
         types = [str(getattr(report, "type", "")) for report in self.reports if report.task_id == item.task_id]
         return [report_type for report_type in types if report_type != "heartbeat"]
 
-    async def return_next(self, priority: Priority = Priority.MEDIUM, *, count: int = 1) -> None:
-        """Fetch the next work items and give them back, so that they are delivered once more."""
+    async def decline_next(self, priority: Priority = Priority.MEDIUM, *, count: int = 1) -> None:
+        """Fetch the next work items and decline them, so that they are delivered once more."""
         fetched: asyncio.Queue[DeliveredMessage] = asyncio.Queue()
         consumer = PullConsumer(
             self.session,
@@ -185,7 +186,7 @@ class StoreSide:
 
         await eventually(is_redelivered)
 
-    async def given_back(self, priority: Priority) -> None:
+    async def declined(self, priority: Priority) -> None:
         """Wait until a work item was delivered, and waits to be delivered again."""
 
         async def waits_again() -> bool:
@@ -233,9 +234,9 @@ class StoreSide:
         await eventually(is_empty)
 
     def _collect(self, delivery: DeliveredMessage) -> None:
-        bundle = ReportBundle.model_validate_json(delivery.data)
+        bundle = ReportBundle.model_validate_json(delivery.body)
         self.bundles.append(bundle)
-        self.bundle_sizes.append(len(delivery.data))
+        self.bundle_sizes.append(len(delivery.body))
         for report in bundle.reports:
             if isinstance(report, Hello):
                 self.hellos.append(report)
@@ -248,7 +249,7 @@ def work_message(item: WorkItem) -> OutboundMessage:
     """The message that asks for an attempt."""
     return OutboundMessage(
         subject=subjects.work(item.queue, item.priority, item.kind, item.task_id),
-        payload=item.model_dump_json().encode(),
+        body=item.model_dump_json().encode(),
         headers={streams.MESSAGE_ID_HEADER: f"{item.task_id}:{item.attempt}:{item.dispatch}"},
     )
 
@@ -270,12 +271,11 @@ async def store_side(
 async def running_processor(
     nats_url: str,
     *apps: TaskApp,
-    session_class: type[NatsSession] = NatsSession,
     **settings: Any,
 ) -> AsyncIterator[Supervisor]:
     """Yield a processor that serves in this process; it is drained at the end."""
     settings.setdefault("grace_seconds", 0)
-    supervisor = build_processor(ProcessorSettings(nats_url=nats_url, **settings), apps, session_class=session_class)
+    supervisor = build_processor(ProcessorSettings(nats_url=nats_url, **settings), apps)
     running = asyncio.create_task(supervisor.run())
     await eventually(lambda: running.done() or set(supervisor.states().values()) == {RunState.RUNNING})
     try:
@@ -290,14 +290,24 @@ async def running_processor(
 async def processor_process(
     nats_url: str, directory: Path, *arguments: str, **environment: str
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Yield a processor that runs in a process of its own, in `directory`; it is killed at the end."""
+    """Yield a processor that runs in a process of its own, in `directory`; it is killed at the end.
+
+    With `TASKMILL_FAILPOINT` it dies where that says.
+    """
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
+        "tests.chaos.bootstrap",
         "taskmill.processor",
         *arguments,
         cwd=directory,
-        env={**os.environ, "TASKMILL_NATS_URL": nats_url, "TASKMILL_LOG_FORMAT": "json", **environment},
+        env={
+            **os.environ,
+            "PYTHONPATH": str(REPOSITORY),
+            "TASKMILL_NATS_URL": nats_url,
+            "TASKMILL_LOG_FORMAT": "json",
+            **environment,
+        },
         stderr=asyncio.subprocess.PIPE,
     )
     try:

@@ -1,8 +1,6 @@
 """What a client wants to be stopped is stopped, as far as it can be."""
 
 import asyncio
-import threading
-from contextlib import suppress
 from typing import Any
 
 from taskmill.contracts import subjects
@@ -81,37 +79,6 @@ async def test_what_a_stopped_handler_raises_comes_of_its_stop(nats_url: str) ->
             await store.report_of(cancelled, Cancelled)
         await store.report_of(drained, GivenBack)
     assert store.types_of(drained) == ["started", "given_back"]
-
-
-async def test_a_thread_loses_its_report_and_keeps_its_slot(nats_url: str) -> None:
-    """A sync handler cannot be stopped: its attempt ends at once, what it returns is dropped, its slot comes later."""
-    app = TaskApp("deaf")
-    may_end = threading.Event()
-    other_began = asyncio.Event()
-
-    @app.task("deaf")
-    def deaf(_payload: Any, context: Context) -> str:
-        may_end.wait(20)
-        context.progress(0.9)
-        return "too late"
-
-    @app.task("other")
-    async def other(_payload: Any, _context: Context) -> None:
-        other_began.set()
-
-    async with store_side(nats_url) as store, running_processor(nats_url, app, slots=1):
-        [item] = await store.dispatch("deaf")
-        await store.report_of(item, Started)
-        store.cancel(item)
-        await store.report_of(item, Cancelled)
-        await store.all_acknowledged()
-        [next_item] = await store.dispatch("other")
-        with suppress(TimeoutError):
-            await asyncio.wait_for(other_began.wait(), 0.3)
-        assert not other_began.is_set()
-        may_end.set()
-        await store.report_of(next_item, Completed)
-    assert store.types_of(item) == ["started", "cancelled"]
 
 
 async def test_what_is_not_meant_goes_on(nats_url: str) -> None:

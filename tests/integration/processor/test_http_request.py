@@ -15,7 +15,7 @@ from taskmill.contracts.reports import Completed, Failed
 from taskmill.contracts.status import Priority
 from taskmill.contracts.work import WorkItem
 from taskmill.processor.adapters.guarded_http import GuardedHttp, IpAddress, is_public_address
-from taskmill.processor.handlers.http_request import MAX_BODY_BYTES, http_request_handler
+from taskmill.processor.handlers.http_request import MAX_RESPONSE_BYTES, http_request
 from taskmill.sdk import Context, InvalidPayloadError, TaskFailedError
 from tests.integration.processor.harness import running_processor, store_side
 
@@ -82,7 +82,7 @@ async def send(payload: JsonValue, is_allowed: Callable[[IpAddress], bool] | Non
         queue="default",
         priority=Priority.MEDIUM,
     )
-    return await http_request_handler(GuardedHttp(is_allowed))(payload, Context(item, lambda _: None))
+    return await http_request(GuardedHttp(is_allowed), payload, Context(item, lambda *_args, **_content: None))
 
 
 async def test_a_response_becomes_the_result() -> None:
@@ -150,12 +150,12 @@ async def test_five_redirects_are_followed(hops: int, is_reached: bool) -> None:
             assert caught.value.code == "too_many_redirects"
 
 
-@pytest.mark.parametrize(("size", "is_truncated"), [(MAX_BODY_BYTES, False), (MAX_BODY_BYTES + 1, True)])
+@pytest.mark.parametrize(("size", "is_truncated"), [(MAX_RESPONSE_BYTES, False), (MAX_RESPONSE_BYTES + 1, True)])
 async def test_a_body_is_cut(size: int, is_truncated: bool) -> None:
     """Of a large body, 64 KiB are kept."""
     async with http_server(lambda _: response(b"x" * size)) as url:
         result = await send({"url": url})
-    assert (len(result["body"]), result["truncated"]) == (MAX_BODY_BYTES, is_truncated)
+    assert (len(result["body"]), result["truncated"]) == (MAX_RESPONSE_BYTES, is_truncated)
 
 
 async def test_an_endless_body_is_not_read_to_its_end() -> None:
@@ -168,7 +168,7 @@ async def test_an_endless_body_is_not_read_to_its_end() -> None:
 
     async with http_server(answer) as url:
         result = await send({"url": url})
-    assert (result["body"], result["truncated"]) == ("y" * MAX_BODY_BYTES, True)
+    assert (result["body"], result["truncated"]) == ("y" * MAX_RESPONSE_BYTES, True)
 
 
 async def test_a_compression_bomb_does_no_harm() -> None:
@@ -176,14 +176,14 @@ async def test_a_compression_bomb_does_no_harm() -> None:
     bomb = gzip.compress(b"0" * 50_000_000)
     async with http_server(lambda _: response(bomb, Content_Encoding="gzip")) as url:
         result = await send({"url": url})
-    assert (result["body"], result["truncated"]) == ("0" * MAX_BODY_BYTES, True)
+    assert (result["body"], result["truncated"]) == ("0" * MAX_RESPONSE_BYTES, True)
 
 
 async def test_a_character_at_the_cut_is_left_out() -> None:
     """The text ends with a whole character."""
-    async with http_server(lambda _: response(b"x" + "ü".encode() * MAX_BODY_BYTES)) as url:
+    async with http_server(lambda _: response(b"x" + "ü".encode() * MAX_RESPONSE_BYTES)) as url:
         result = await send({"url": url})
-    assert result["body"] == "x" + "ü" * ((MAX_BODY_BYTES - 1) // 2)
+    assert result["body"] == "x" + "ü" * ((MAX_RESPONSE_BYTES - 1) // 2)
 
 
 @pytest.mark.parametrize(

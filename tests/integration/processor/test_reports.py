@@ -1,7 +1,8 @@
 """Reports are stored before work is acknowledged, whatever NATS does meanwhile."""
 
 import asyncio
-from collections.abc import Iterable
+import signal
+from pathlib import Path
 from typing import Any
 
 from taskmill.cli.embedded.nats import NatsServer
@@ -9,24 +10,15 @@ from taskmill.contracts.limits import MAX_BODY_BYTES
 from taskmill.contracts.reports import Completed, Hello, Started
 from taskmill.processor.actors.reports import Reports
 from taskmill.processor.domain.held_work import HeldWork
-from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.publisher import Publisher
 from taskmill.sdk import Context, TaskApp
 from tests.integration.processor.harness import (
     SMALL_REPORTS_MAX_BYTES,
+    processor_process,
     running_processor,
     store_side,
 )
 from tests.support.eventually import eventually
-
-
-class ForgetfulSession(NatsSession):
-    """Loses every ack."""
-
-    def write_acks(self, replies: Iterable[str], body: bytes = b"+ACK") -> None:
-        """Send anything but an ack."""
-        if body != b"+ACK":
-            super().write_acks(replies, body)
 
 
 async def test_work_is_acknowledged_only_after_its_report_is_stored(nats_url: str) -> None:
@@ -47,12 +39,14 @@ async def test_work_is_acknowledged_only_after_its_report_is_stored(nats_url: st
     assert store.types_of(item) == ["completed"]
 
 
-async def test_a_lost_ack_leads_to_a_redelivery(nats_url: str) -> None:
+async def test_a_lost_ack_leads_to_a_redelivery(nats_url: str, tmp_path: Path) -> None:
     """A processor that dies between the report and the ack leaves the work item to the next, which reports again."""
     async with store_side(nats_url, ack_wait_seconds=2) as store:
-        async with running_processor(nats_url, work_ack_wait_seconds=2, session_class=ForgetfulSession):
+        # The first bundle is its hello.
+        async with processor_process(nats_url, tmp_path, TASKMILL_FAILPOINT="report.published:2") as process:
             [item] = await store.dispatch("echo", "x")
             await store.report_of(item, Completed)
+            assert await asyncio.wait_for(process.wait(), 5) == -signal.SIGKILL
         assert await store.work_left() == 1
         async with running_processor(nats_url, work_ack_wait_seconds=2):
             await store.all_acknowledged()

@@ -31,7 +31,7 @@ async def dispatch_suspects(store: StoreSide, *names: str) -> dict[str, WorkItem
     """Dispatch gated tasks that were delivered twice before. Nobody may serve meanwhile."""
     items = {name: (await store.dispatch("wait", name, priority=Priority.CRITICAL))[0] for name in names}
     for _ in range(2):
-        await store.return_next(Priority.CRITICAL, count=len(names))
+        await store.decline_next(Priority.CRITICAL, count=len(names))
     return items
 
 
@@ -115,7 +115,7 @@ async def test_what_was_given_back_here_for_want_of_a_slot_is_no_suspect(nats_ur
             await store.dispatch("wait", "fills")
             await eventually(lambda: "fills" in gated.begun)
             [item] = await store.dispatch("wait", "returned", priority=Priority.LOW)
-            await store.given_back(Priority.LOW)
+            await store.declined(Priority.LOW)
             gated.may_end["fills"].set()
             await eventually(lambda: "returned" in gated.begun)
             gated.may_end["returned"].set()

@@ -118,14 +118,14 @@ async def test_who_has_no_slot_gives_back(nats_url: str) -> None:
     assert len(other.begun) == 3
 
 
-async def test_what_was_given_back_is_served_by_the_next_free_slot(nats_url: str) -> None:
-    """A task that the only processor gave back for want of a slot is begun as soon as one is free."""
+async def test_what_was_declined_is_served_by_the_next_free_slot(nats_url: str) -> None:
+    """A task that the only processor declined for want of a slot is begun as soon as one is free."""
     recorder = Recorder()
     async with store_side(nats_url) as store, running_processor(nats_url, recorder.app, slots=1):
         await store.dispatch("wait")
         await eventually(lambda: recorder.begun)
         [item] = await store.dispatch("note", priority=Priority.LOW)
-        await store.given_back(Priority.LOW)
+        await store.declined(Priority.LOW)
         recorder.may_end.set()
         report = await store.report_of(item, Completed, within_seconds=2)
     assert report.delivery >= 2

@@ -52,7 +52,7 @@ async def test_the_last_message_of_a_wildcard(session: NatsSession) -> None:
     await publish(session, SUBJECTS[:3])
     message = await last_message(session, "TASK_WORK", "tasks.v1.work.>")
     assert message is not None
-    assert message.data == b"{}"
+    assert message.body == b"{}"
     assert SUBJECTS[2].encode() in (message.headers or b"")
 
 

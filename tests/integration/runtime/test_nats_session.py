@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 from structlog.testing import capture_logs
 
+from benchmarks.machine import server_directory
 from taskmill.cli.embedded.nats import NatsServer
 from taskmill.contracts.errors import BusUnavailableError, PayloadTooLargeError
 from taskmill.runtime.nats_client import RawClient
@@ -15,7 +16,6 @@ from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.settings import NatsSettings
 from tests.support.actors import running
 from tests.support.eventually import eventually
-from tests.support.servers import server_directory
 
 
 class Inbox:

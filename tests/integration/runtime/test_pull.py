@@ -36,7 +36,7 @@ class Puller:
 
     def bodies(self) -> list[bytes]:
         """What was delivered."""
-        return [delivery.data for delivery in self.deliveries]
+        return [delivery.body for delivery in self.deliveries]
 
 
 async def provision(session: NatsSession) -> None:
@@ -74,7 +74,7 @@ async def test_a_delivery_tells_what_jetstream_knows(session: NatsSession, pulle
     puller.consumer.pull(2)
     await eventually(lambda: len(puller.deliveries) == 2)
     first, second = puller.deliveries
-    assert (first.subject, first.data, first.delivery, first.stream_sequence, first.pending) == ("s.a", b"one", 1, 1, 1)
+    assert (first.subject, first.body, first.delivery, first.stream_sequence, first.pending) == ("s.a", b"one", 1, 1, 1)
     assert first.headers is not None
     assert b"Nats-Msg-Id: 1" in first.headers
     assert (second.subject, second.stream_sequence, second.pending, second.headers) == ("s.b", 2, 0, None)
@@ -103,7 +103,7 @@ async def test_a_nak_brings_a_message_again_and_an_ack_does_not(session: NatsSes
     session.write_acks([puller.deliveries[2].reply], b"-NAK")
     puller.consumer.pull(3)
     await eventually(lambda: len(puller.deliveries) == 4)
-    assert (puller.deliveries[3].data, puller.deliveries[3].delivery) == (b"2", 2)
+    assert (puller.deliveries[3].body, puller.deliveries[3].delivery) == (b"2", 2)
 
 
 async def test_a_pull_that_expires_gives_its_credit_back(session: NatsSession, puller: Puller) -> None:
@@ -157,7 +157,7 @@ async def test_pulls_are_made_again_after_a_killed_server(nats_server: NatsServe
         await nats_server.start()
         await eventually(lambda: own_session.is_connected)
         await fill(own_session, 2, start=3)
-        await eventually(lambda: {delivery.data for delivery in deliveries} >= {b"3", b"4"})
+        await eventually(lambda: {delivery.body for delivery in deliveries} >= {b"3", b"4"})
 
 
 async def test_missed_heartbeats_end_a_pull(session: NatsSession, puller: Puller) -> None:
@@ -196,7 +196,7 @@ async def test_continuous_pull_takes_everything(session: NatsSession) -> None:
         assert 50 < consumer.outstanding <= 100
         session.write_acks([delivery.reply for delivery in deliveries])
         await eventually(lambda: is_empty(session))
-    assert [int(delivery.data) for delivery in deliveries] == list(range(5_000))
+    assert [int(delivery.body) for delivery in deliveries] == list(range(5_000))
 
 
 async def is_empty(session: NatsSession) -> bool:

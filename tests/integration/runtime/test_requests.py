@@ -1,6 +1,6 @@
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
 import nats
 import orjson
@@ -16,27 +16,28 @@ from taskmill.contracts.errors import (
     OverloadedError,
     PayloadTooLargeError,
     RemoteError,
-    StoreUnavailableError,
     TaskmillError,
     TaskNotFoundError,
 )
 from taskmill.contracts.limits import MAX_BUNDLED_REQUEST_BYTES, MAX_REQUESTS_IN_A_BUNDLE
 from taskmill.runtime.nats_protocol import encode_headers
 from taskmill.runtime.nats_session import NatsSession
+from taskmill.runtime.reply import Reply
 from taskmill.runtime.request_bundles import BUNDLE_HEADER
-from taskmill.runtime.requests import BundleHandler, Reply, RequestClient, RequestServer
+from taskmill.runtime.request_mux import NoRespondersError
+from taskmill.runtime.requests import BundleHandler, RequestClient, RequestHandler, RequestServer
 from tests.support.actors import running
 from tests.support.eventually import eventually
 
-Handler = Callable[[bytes], Awaitable[bytes]]
-
 
 async def echo(body: bytes) -> bytes:
-    """RawReply with the request."""
+    """Reply with the request."""
     return body
 
 
-def server(session: NatsSession, handler: Handler, *, max_in_flight: int = 100, deadline: float = 10) -> RequestServer:
+def server(
+    session: NatsSession, handler: RequestHandler, *, max_in_flight: int = 100, deadline: float = 10
+) -> RequestServer:
     """A server with one route, `svc.do`."""
     return RequestServer(
         session, "svc", {"svc.do": handler}, group="svc", max_in_flight=max_in_flight, deadline_seconds=deadline
@@ -46,7 +47,7 @@ def server(session: NatsSession, handler: Handler, *, max_in_flight: int = 100, 
 def bundling_server(session: NatsSession, handle_each: BundleHandler) -> RequestServer:
     """A server whose requests may come in bundles; those that come alone are echoed."""
     return RequestServer(
-        session, "svc", {"svc.do": echo}, group="svc", max_in_flight=100, bundled={"svc.do": handle_each}
+        session, "svc", {"svc.do": echo}, group="svc", max_in_flight=100, bundled={"svc.do.bundle": handle_each}
     )
 
 
@@ -75,7 +76,7 @@ async def test_a_reply_that_does_not_come_in_time(session: NatsSession) -> None:
 
     async with running(server(session, slow)):
         began = time.monotonic()
-        with pytest.raises(StoreUnavailableError):
+        with pytest.raises(TimeoutError):
             await client(session).request("svc.do", b"", timeout_seconds=0.1)
         assert 0.1 <= time.monotonic() - began < 1
         may_answer.set()
@@ -86,7 +87,7 @@ async def test_a_reply_that_does_not_come_in_time(session: NatsSession) -> None:
 async def test_nobody_there_is_told_at_once(session: NatsSession) -> None:
     """Without a server a request does not wait for its deadline."""
     began = time.monotonic()
-    with pytest.raises(StoreUnavailableError):
+    with pytest.raises(NoRespondersError):
         await client(session).request("svc.do", b"")
     assert time.monotonic() - began < 1
 
@@ -261,7 +262,7 @@ async def test_a_drain_finishes_what_is_in_flight(session: NatsSession) -> None:
         await eventually(lambda: service._in_flight)
         service.stop()
         await eventually(lambda: len(session._subscriptions) == subscriptions_without_server)
-        with pytest.raises(StoreUnavailableError):
+        with pytest.raises(NoRespondersError):
             await client(session).request("svc.do", b"")
         may_answer.set()
         assert await task == Reply(b"a")
@@ -317,7 +318,7 @@ async def test_two_servers_share_the_requests(session: NatsSession) -> None:
     """Of a group, one server gets a request."""
     counts = [0, 0]
 
-    def counting(index: int) -> Handler:
+    def counting(index: int) -> RequestHandler:
         async def handle(body: bytes) -> bytes:
             counts[index] += 1
             return body
@@ -339,7 +340,7 @@ async def test_requests_of_one_moment_travel_together(session: NatsSession) -> N
         return [TaskNotFoundError() if body == b"bad" else Reply(body * 2, {"Told": body.decode()}) for body in bodies]
 
     async with running(bundling_server(session, each)):
-        requests = RequestClient(session, timeout_seconds=10, bundled=["svc.do"])
+        requests = RequestClient(session, timeout_seconds=10, bundled={"svc.do": "svc.do.bundle"})
         bodies = [b"a", b"", b"bad", b"\xc3\xbc"]
         replies = await asyncio.gather(*[requests.request("svc.do", body) for body in bodies], return_exceptions=True)
         assert seen == [bodies]
@@ -366,7 +367,7 @@ async def test_a_bundle_is_only_so_large(session: NatsSession) -> None:
         return [body * 100 for body in bodies]
 
     async with running(bundling_server(session, each)):
-        requests = RequestClient(session, timeout_seconds=10, bundled=["svc.do"])
+        requests = RequestClient(session, timeout_seconds=10, bundled={"svc.do": "svc.do.bundle"})
         bodies = [b"%d" % number * 60 for number in range(1_000, 1_000 + 2 * MAX_REQUESTS_IN_A_BUNDLE + 1)]
         replies = await asyncio.gather(*[requests.request("svc.do", body) for body in bodies])
         assert replies == [Reply(body * 100) for body in bodies[:-1]] + [Reply(bodies[-1])]
@@ -383,15 +384,15 @@ async def test_what_ends_a_bundle_ends_each_of_its_requests(session: NatsSession
             raise BusUnavailableError
         return list(bodies)
 
-    requests = RequestClient(session, timeout_seconds=0.3, bundled=["svc.do"])
+    requests = RequestClient(session, timeout_seconds=0.3, bundled={"svc.do": "svc.do.bundle"})
 
     async def ends(*bodies: bytes) -> set[type[object]]:
         sent = [requests.request("svc.do", body) for body in bodies]
         return {type(reply) for reply in await asyncio.gather(*sent, return_exceptions=True)}
 
-    assert await ends(b"1", b"2") == {StoreUnavailableError}
+    assert await ends(b"1", b"2") == {NoRespondersError}
     async with running(bundling_server(session, each)):
-        assert await ends(b"1", b"2") == {StoreUnavailableError}
+        assert await ends(b"1", b"2") == {TimeoutError}
         may_answer.set()
         assert await ends(b"lost", b"2") == {RemoteError}
         may_answer.clear()
@@ -424,7 +425,7 @@ async def test_a_broken_reply_to_a_bundle_is_a_fault(session: NatsSession, heade
 
     subscription = session.subscribe("svc.do.bundle", answer)
     await session.flush()
-    requests = RequestClient(session, timeout_seconds=5, bundled=["svc.do"])
+    requests = RequestClient(session, timeout_seconds=5, bundled={"svc.do": "svc.do.bundle"})
     replies = await asyncio.gather(*[requests.request("svc.do", b"") for _ in range(2)], return_exceptions=True)
     assert [type(reply) for reply in replies] == [InternalError, InternalError]
     session.unsubscribe(subscription)

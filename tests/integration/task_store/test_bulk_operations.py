@@ -14,6 +14,7 @@ from taskmill.contracts import registry
 from taskmill.contracts.errors import UnavailableError
 from taskmill.contracts.requests import REPLAYED_HEADER
 from taskmill.runtime.failpoint import FAILPOINT_VARIABLE
+from taskmill.runtime.request_mux import NoRespondersError
 from taskmill.runtime.requests import RequestClient
 from taskmill.task_store.actors import bulk_operations
 from tests.support.eventually import eventually
@@ -221,7 +222,7 @@ async def serves(store: StoreClient) -> bool:
     """Whether a task store answers."""
     try:
         return bool((await store.ask(registry.HEALTH))["postgresql"] == "up")
-    except UnavailableError:
+    except (NoRespondersError, TimeoutError, UnavailableError):
         return False
 
 

@@ -4,12 +4,13 @@ from typing import Any
 import orjson
 import pytest
 
-from taskmill.contracts import registry
+from taskmill.contracts import registry, subjects
 from taskmill.contracts.errors import RemoteError
 from taskmill.contracts.limits import MAX_BATCH_TASKS, MAX_BODY_BYTES, MAX_PAYLOAD_BYTES, MAX_RESULT_BYTES
 from taskmill.contracts.requests import REPLAYED_HEADER, EditableTask
 from taskmill.contracts.work import WorkItem
-from taskmill.runtime.requests import Reply, RequestClient
+from taskmill.runtime.reply import Reply
+from taskmill.runtime.requests import RequestClient
 from tests.support.task_store import StoreClient, new_id, report
 
 RICH: dict[str, Any] = {
@@ -66,7 +67,9 @@ async def test_requests_that_come_together_are_answered_each(store: StoreClient)
         orjson.dumps({"id": second, "title": "c", "idempotency": key}),
         orjson.dumps({"id": new_id(), "title": "c", "idempotency": key}),
     ]
-    requests = RequestClient(store.session, timeout_seconds=4, bundled=[registry.CREATE.subject])
+    requests = RequestClient(
+        store.session, timeout_seconds=4, bundled={registry.CREATE.subject: subjects.bundle(registry.CREATE.subject)}
+    )
     sent = [requests.request(registry.CREATE.subject, body) for body in bodies]
     replies = await asyncio.gather(*sent, return_exceptions=True)
     found = [

@@ -11,7 +11,8 @@ import pytest
 from taskmill.contracts import registry
 from taskmill.contracts.errors import RemoteError
 from taskmill.contracts.requests import REPLAYED_HEADER
-from taskmill.runtime.requests import Reply, RequestClient
+from taskmill.runtime.reply import Reply
+from taskmill.runtime.requests import RequestClient
 from tests.support.eventually import eventually
 from tests.support.task_store import (
     Document,

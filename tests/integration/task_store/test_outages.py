@@ -6,6 +6,7 @@ import orjson
 import pytest
 from pydantic import SecretStr
 
+from benchmarks.machine import server_directory
 from taskmill.cli.embedded.postgres import PostgresServer
 from taskmill.contracts import registry
 from taskmill.contracts.errors import RemoteError, TaskmillError
@@ -16,7 +17,6 @@ from taskmill.task_store.migrations import upgrade
 from taskmill.task_store.settings import TaskStoreSettings
 from tests.support.databases import new_database
 from tests.support.eventually import eventually
-from tests.support.servers import server_directory
 from tests.support.task_store import (
     StoreClient,
     new_id,

@@ -15,7 +15,8 @@ from taskmill.contracts.errors import (
     TaskmillError,
     error_codes,
 )
-from taskmill.gateway.errors import HTTP_ERRORS, HTTP_ONLY_ERRORS
+from taskmill.gateway.api.http_errors import HTTP_ERRORS
+from taskmill.gateway.errors import HTTP_ONLY_ERRORS
 from tests.support.gateway import NEW_TASK_ID, RememberingStore, assert_problem
 
 PATH = f"/tasks/{NEW_TASK_ID}"

@@ -1,13 +1,22 @@
-"""Attempts for tests."""
+"""Attempts for tests, and a report of a type that no handler can tell yet."""
 
+from typing import Literal
 from uuid import UUID
 
+from taskmill.contracts.reports import HandlerReport
 from taskmill.contracts.status import Priority
 from taskmill.contracts.work import WorkItem
-from taskmill.processor.domain.attempt import Attempt, AttemptKey
+from taskmill.processor.domain.held_attempt import HeldAttempt
 
 
-def new_attempt(number: int = 1, *, delivery: int = 1, possible_crashes: int = 0) -> Attempt:
+class Noted(HandlerReport):
+    """What a handler says and nothing replaces: each one is told."""
+
+    type: Literal["noted"] = "noted"
+    text: str
+
+
+def new_attempt(number: int = 1, *, delivery: int = 1, possible_crashes: int = 0) -> HeldAttempt:
     """An attempt of the task with this number."""
     item = WorkItem(
         task_id=UUID(int=number),
@@ -19,5 +28,4 @@ def new_attempt(number: int = 1, *, delivery: int = 1, possible_crashes: int = 0
         queue="q",
         priority=Priority.LOW,
     )
-    key, reply = AttemptKey(item.task_id, 1, 1), f"reply.{number}.{delivery}"
-    return Attempt(key, item, delivery, delivery, reply, possible_crashes=possible_crashes)
+    return HeldAttempt.fetched(item, delivery, f"reply.{number}.{delivery}", possible_crashes=possible_crashes)

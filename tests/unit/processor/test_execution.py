@@ -1,6 +1,7 @@
 """What becomes of a delivery, without any NATS."""
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from taskmill.contracts.work import WorkItem
 from taskmill.processor.actors.execution import Execution
 from taskmill.processor.actors.reports import Reports
 from taskmill.processor.domain.held_work import HeldWork
-from taskmill.processor.domain.report_text import bundle_text
+from taskmill.processor.domain.messages import bundle_text
 from taskmill.processor.errors import UndecodableWorkError
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.publisher import Publisher
@@ -27,14 +28,21 @@ from taskmill.runtime.pull import DeliveredMessage
 from taskmill.runtime.settings import NatsSettings
 from taskmill.sdk import Context, TaskApp
 from tests.support.eventually import eventually
-from tests.unit.processor.builders import new_attempt
+from tests.unit.processor.builders import Noted, new_attempt
+
+
+def tell_in_parting(context: Context) -> None:
+    """What a handler may say just before it returns."""
+    context._tell(Noted, text="first")
+    context.progress(0.9)
+    context._tell(Noted, text="last")
 
 
 class Stage:
-    """An execution whose handler waits, and whose reports are looked at instead of sent."""
+    """An execution whose handler of `k` waits, and whose reports are looked at instead of sent."""
 
     def __init__(self, *, slots: int = 1, probation_seconds: float = 3_600) -> None:
-        app = TaskApp("waiting")
+        app = TaskApp("staged")
         self.calls = 0
         self.may_end = asyncio.Event()
 
@@ -42,6 +50,14 @@ class Stage:
         async def wait(_payload: Any, _context: Context) -> None:
             self.calls += 1
             await self.may_end.wait()
+
+        @app.task("note")
+        async def note(_payload: Any, context: Context) -> None:
+            tell_in_parting(context)
+
+        @app.task("note-in-thread")
+        def note_in_thread(_payload: Any, context: Context) -> None:
+            tell_in_parting(context)
 
         session = NatsSession(NatsSettings(), client_name="test")
         self.held = HeldWork()
@@ -53,6 +69,7 @@ class Stage:
             processor_id="p",
             boot_id="b",
         )
+        self.reports._loop = asyncio.get_running_loop()
         self.execution = Execution(
             app.handlers,
             self.reports,
@@ -63,10 +80,10 @@ class Stage:
         )
 
     def deliver(self, item: WorkItem, *, delivery: int, possible_crashes: int = 0) -> bool:
-        """Let a delivery arrive; return whether it was taken."""
+        """Let a delivery arrive; return whether it was accepted."""
         reply = f"reply.{delivery}"
         self.held.arrive(reply)
-        return self.execution.begin(
+        return self.execution.accept(
             DeliveredMessage("subject", item.model_dump_json().encode(), reply, delivery, 1, 0, None),
             possible_crashes=possible_crashes,
         )
@@ -89,16 +106,16 @@ class Stage:
         await self.execution.run(lambda: None)
 
 
-async def test_without_a_slot_nothing_is_taken() -> None:
-    """A second task has to be given back."""
+async def test_without_a_slot_nothing_is_accepted() -> None:
+    """A second task has to be declined."""
     stage = Stage()
     assert stage.deliver(new_attempt(1).work_item, delivery=1)
     assert not stage.deliver(new_attempt(2).work_item, delivery=1)
     await stage.drain()
 
 
-async def test_a_redelivery_of_what_runs_here_is_taken_without_a_slot() -> None:
-    """Given back, it would be executed elsewhere at the same time."""
+async def test_a_redelivery_of_what_runs_here_is_accepted_without_a_slot() -> None:
+    """Declined, it would be executed elsewhere at the same time."""
     stage = Stage()
     item = new_attempt(1).work_item
     assert stage.deliver(item, delivery=1)
@@ -125,13 +142,26 @@ async def test_a_redelivery_after_one_elsewhere_is_announced() -> None:
 async def test_what_is_no_work_item_is_refused(data: bytes) -> None:
     """Whatever the bytes are, they are refused as undecodable."""
     with pytest.raises(UndecodableWorkError):
-        Stage().execution.begin(DeliveredMessage("subject", data, "reply", 1, 1, 0, None), possible_crashes=0)
+        Stage().execution.accept(DeliveredMessage("subject", data, "reply", 1, 1, 0, None), possible_crashes=0)
 
 
 async def steps() -> None:
     """Let the event loop do all that is due."""
     for _ in range(10):
         await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("kind", ["note", "note-in-thread"])
+async def test_what_is_said_in_parting_is_told_before_the_end(kind: str) -> None:
+    """All of it is, in order and behind a start, but what the end makes void."""
+    stage = Stage()
+    # No tick comes in between, however slow the thread is.
+    stage.reports._is_tick_due = True
+    stage.deliver(new_attempt().work_item.model_copy(update={"kind": kind}), delivery=1)
+    await eventually(lambda: stage.execution.free_slots == 1)
+    reports = [json.loads(report.text) for report in stage.reports._queue.cut()]
+    assert [report["type"] for report in reports] == ["started", "noted", "noted", "completed"]
+    assert [report["text"] for report in reports[1:3]] == ["first", "last"]
 
 
 async def test_what_is_cancelled_before_its_first_step_is_reported() -> None:
@@ -196,7 +226,7 @@ async def test_a_crash_that_the_store_knows_of_counts_at_a_first_delivery() -> N
 
 
 async def test_suspects_that_wait_are_bounded() -> None:
-    """As many as there are slots wait without taking one; any more take one each, so that the next is given back."""
+    """As many as there are slots wait without taking one; any more take one each, so that the next is declined."""
     stage = Stage(slots=2)
     items = [new_attempt(number).work_item for number in range(1, 6)]
     assert all(stage.deliver(item, delivery=3, possible_crashes=2) for item in items[:4])

@@ -15,7 +15,7 @@ from tests.unit.processor.builders import new_attempt
 
 def new_calls(*, on_thread_ended: Callable[[], None] = lambda: None) -> HandlerCalls:
     """Calls without time limits."""
-    return HandlerCalls(utc_now, lambda _attempt: None, on_thread_ended)
+    return HandlerCalls(utc_now, lambda *_: None, lambda _attempt: None, on_thread_ended)
 
 
 async def test_a_thread_that_is_given_up_is_counted_until_it_ends() -> None:
@@ -29,7 +29,7 @@ async def test_a_thread_that_is_given_up_is_counted_until_it_ends() -> None:
         may_end.wait(10)
 
     calls = new_calls(on_thread_ended=ended.set)
-    call = asyncio.create_task(calls.call(app.handlers["wait"], new_attempt(), lambda _progress: None))
+    call = asyncio.create_task(calls.call(app.handlers["wait"], new_attempt()))
     assert await asyncio.to_thread(is_called.wait, 5)
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -55,5 +55,5 @@ async def test_a_handler_that_cancels_itself_leaves_no_thread(is_async: bool) ->
 
     calls = new_calls()
     with pytest.raises(asyncio.CancelledError):
-        await calls.call(app.handlers["async" if is_async else "sync"], new_attempt(), lambda _progress: None)
+        await calls.call(app.handlers["async" if is_async else "sync"], new_attempt())
     assert calls.given_up_count == 0

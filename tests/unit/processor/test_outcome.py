@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from taskmill.contracts.limits import MAX_JSON_DEPTH, MAX_RESULT_BYTES
+from taskmill.contracts.reports import Failed
 from taskmill.processor.domain.outcome import attempt_failure, result_json
 from taskmill.processor.errors import BadResultError
+from taskmill.runtime.clock import utc_now
 from tests.unit.processor.builders import new_attempt
 
 
@@ -17,6 +19,11 @@ class Point:
     """A dataclass that a handler may return."""
 
     x: int
+
+
+def failure_of(error: BaseException) -> Failed:
+    """How an attempt failed whose handler raised this."""
+    return attempt_failure(new_attempt(), error, utc_now(), utc_now())
 
 
 def nested(depth: int) -> Any:
@@ -74,15 +81,15 @@ def test_what_cannot_be_kept_is_refused(result: Any) -> None:
     """The reason is told; the value is not."""
     with pytest.raises(BadResultError) as caught:
         result_json(result)
-    failure = attempt_failure(new_attempt(), caught.value)
+    failure = failure_of(caught.value)
     assert (failure.error.code, failure.is_final) == ("bad_result", True)
     assert "xxx" not in str(caught.value)
 
 
 def test_the_type_of_an_exception_is_told_with_its_module() -> None:
     """Unless it is a builtin one."""
-    assert attempt_failure(new_attempt(), ValueError("v")).error.type == "ValueError"
-    assert attempt_failure(new_attempt(), BadValueError("v")).error.type == f"{__name__}.BadValueError"
+    assert failure_of(ValueError("v")).error.type == "ValueError"
+    assert failure_of(BadValueError("v")).error.type == f"{__name__}.BadValueError"
 
 
 class UnprintableError(Exception):
@@ -93,7 +100,7 @@ class UnprintableError(Exception):
 
 def test_a_traceback_that_cannot_be_written_is_left_out() -> None:
     """What the user's objects do when they are written is no reason to lose the report."""
-    failure = attempt_failure(new_attempt(), UnprintableError("v"))
+    failure = failure_of(UnprintableError("v"))
     assert (failure.error.message, failure.traceback) == ("v", None)
 
 

@@ -1,41 +1,41 @@
 """Who is suspected, and who runs when."""
 
 from taskmill.processor.domain import suspects
-from taskmill.processor.domain.suspects import ReturnedWork, Suspects
+from taskmill.processor.domain.suspects import DeclinedWork, Suspects
 from tests.unit.processor.builders import new_attempt
 
 
 def test_every_delivery_before_may_have_been_a_crash() -> None:
     """Somebody may have begun it; at the first there was none."""
-    returned = ReturnedWork()
-    assert [returned.possible_crashes(7, delivery) for delivery in (1, 2, 3)] == [0, 1, 2]
+    declined = DeclinedWork()
+    assert [declined.possible_crashes(7, delivery) for delivery in (1, 2, 3)] == [0, 1, 2]
 
 
-def test_what_was_only_given_back_here_is_no_suspect() -> None:
-    """As long as every delivery of it was given back here, one after the other."""
-    returned = ReturnedWork()
-    returned.note(7, 1)
-    assert returned.possible_crashes(7, 2) == 0
-    returned.note(7, 2)
-    assert returned.possible_crashes(7, 3) == 0
-    assert returned.possible_crashes(7, 4) == 3
-    assert returned.possible_crashes(8, 2) == 1
+def test_what_was_only_declined_here_is_no_suspect() -> None:
+    """As long as every delivery of it was declined here, one after the other."""
+    declined = DeclinedWork()
+    declined.note(7, 1)
+    assert declined.possible_crashes(7, 2) == 0
+    declined.note(7, 2)
+    assert declined.possible_crashes(7, 3) == 0
+    assert declined.possible_crashes(7, 4) == 3
+    assert declined.possible_crashes(8, 2) == 1
 
 
-def test_giving_a_suspect_back_does_not_clear_it() -> None:
+def test_declining_a_suspect_does_not_clear_it() -> None:
     """Whoever had it before may have begun it."""
-    returned = ReturnedWork()
-    returned.note(7, 2)
-    assert returned.possible_crashes(7, 3) == 2
+    declined = DeclinedWork()
+    declined.note(7, 2)
+    assert declined.possible_crashes(7, 3) == 2
 
 
 def test_the_oldest_is_forgotten() -> None:
     """The memory is bounded; what is forgotten is suspected again."""
-    returned = ReturnedWork()
-    for sequence in range(suspects.MAX_RETURNED + 1):
-        returned.note(sequence, 1)
-    assert returned.possible_crashes(0, 2) == 1
-    assert returned.possible_crashes(1, 2) == 0
+    declined = DeclinedWork()
+    for sequence in range(suspects.MAX_DECLINED + 1):
+        declined.note(sequence, 1)
+    assert declined.possible_crashes(0, 2) == 1
+    assert declined.possible_crashes(1, 2) == 0
 
 
 def test_one_runs_at_a_time_in_order() -> None:

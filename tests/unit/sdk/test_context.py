@@ -1,15 +1,17 @@
 """What a handler learns from its context, and tells by it."""
 
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 import pytest
 
+from taskmill.contracts.reports import HandlerReport, Progressed
 from taskmill.contracts.status import Priority
 from taskmill.contracts.tasks import Progress
+from taskmill.contracts.text import storable_text
 from taskmill.contracts.work import WorkItem
 from taskmill.sdk import Context, GiveUp, InvalidPayloadError, RetryLater, TaskFailedError
-from taskmill.sdk.text import storable_text
 
 TASK_ID = UUID("01890a5d-ac96-774b-bcce-b302099a8057")
 DEADLINE = datetime(2026, 1, 2, tzinfo=UTC)
@@ -17,6 +19,11 @@ DEADLINE = datetime(2026, 1, 2, tzinfo=UTC)
 
 def new_context(told: list[Progress]) -> Context:
     """A context whose progress is added to `told`."""
+
+    def tell(report_type: type[HandlerReport], /, **content: Any) -> None:
+        assert report_type is Progressed
+        told.append(content["progress"])
+
     item = WorkItem(
         task_id=TASK_ID,
         run=2,
@@ -29,7 +36,7 @@ def new_context(told: list[Progress]) -> Context:
         priority=Priority.LOW,
         labels={"a": "b"},
     )
-    return Context(item, told.append, deadline=DEADLINE)
+    return Context(item, tell, deadline=DEADLINE)
 
 
 def test_a_context_knows_its_task() -> None:

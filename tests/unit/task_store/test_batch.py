@@ -15,7 +15,7 @@ from taskmill.contracts.errors import (
     TaskNotFoundError,
     TooManyQueuesError,
 )
-from taskmill.contracts.reports import Hello, ReportBundle
+from taskmill.contracts.reports import Hello, ReportBundle, RunReport
 from taskmill.contracts.requests import (
     CancelTask,
     CreateTask,
@@ -40,7 +40,6 @@ from taskmill.task_store.domain.operations import (
     named_queues,
 )
 from taskmill.task_store.domain.queues import QueueBook, QueueChange
-from taskmill.task_store.domain.reports import RunReport
 from taskmill.task_store.domain.state import TaskState
 from taskmill.task_store.domain.waiting import ServedWork
 from tests.support.task_states import (

@@ -5,13 +5,14 @@ import pytest
 
 from taskmill.contracts.errors import AlreadyFinishedError
 from taskmill.contracts.events import EventType
+from taskmill.contracts.reports import RunReport
 from taskmill.contracts.requests import UpdateTask
 from taskmill.contracts.status import TaskStatus
 from taskmill.contracts.tasks import AttemptOutcome
 from taskmill.task_store.domain.decision import Decision
 from taskmill.task_store.domain.editing import decide_update
 from taskmill.task_store.domain.endings import cancel_at_once, decide_cancel, decide_expiry
-from taskmill.task_store.domain.reports import RunReport, decide_report
+from taskmill.task_store.domain.reports import decide_report
 from taskmill.task_store.domain.retries import NO_DEFAULTS
 from taskmill.task_store.domain.runs import decide_lost, decide_process
 from taskmill.task_store.domain.state import TaskState

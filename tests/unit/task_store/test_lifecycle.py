@@ -1,5 +1,8 @@
+from typing import get_args
+
 import pytest
 
+from taskmill.contracts.reports import AttemptReport, RunReport
 from taskmill.contracts.status import TaskStatus
 from taskmill.task_store.domain.lifecycle import TRANSITIONS, Cause, Transition, transition
 from tests.support.lifecycle_page import documented_rows
@@ -46,3 +49,10 @@ def test_reports_are_fenced_and_need_a_run(way: Transition) -> None:
     is_a_report = way.by not in {Cause.PROCESS, Cause.UPDATE, Cause.CANCEL, Cause.DUE, Cause.LOST, Cause.EXPIRED}
     assert (way.fence is not None) == is_a_report
     assert way.in_run or not is_a_report
+
+
+@pytest.mark.parametrize("report_type", get_args(RunReport))
+def test_every_report_has_a_row(report_type: type[AttemptReport]) -> None:
+    """What a processor may say is the cause of the same name."""
+    name = report_type.model_fields["type"].default
+    assert any(way.by == name and way.fence is not None for way in TRANSITIONS)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from taskmill.contracts.errors import AlreadyFinishedError, IllegalTransitionError, RunActiveError
+from taskmill.contracts.reports import RunReport
 from taskmill.contracts.requests import UpdateTask
 from taskmill.contracts.status import TaskStatus
 from taskmill.task_store.domain.creation import decide_create
@@ -17,7 +18,7 @@ from taskmill.task_store.domain.editing import decide_update
 from taskmill.task_store.domain.endings import cancel_at_once, decide_cancel, decide_expiry
 from taskmill.task_store.domain.fence import FenceRule
 from taskmill.task_store.domain.lifecycle import TRANSITIONS, Cause
-from taskmill.task_store.domain.reports import MAX_CRASHES, Hearing, RunReport, decide_report
+from taskmill.task_store.domain.reports import MAX_CRASHES, Hearing, decide_report
 from taskmill.task_store.domain.retries import NO_DEFAULTS
 from taskmill.task_store.domain.runs import decide_due, decide_lost, decide_process
 from taskmill.task_store.domain.state import AttemptState, TaskState

@@ -5,10 +5,11 @@ import pytest
 
 from taskmill.contracts.errors import RunActiveError
 from taskmill.contracts.events import EventType
+from taskmill.contracts.reports import RunReport
 from taskmill.contracts.status import TaskStatus
 from taskmill.contracts.tasks import AttemptOutcome
 from taskmill.task_store.domain.decision import Decision
-from taskmill.task_store.domain.reports import RunReport, decide_report
+from taskmill.task_store.domain.reports import decide_report
 from taskmill.task_store.domain.retries import NO_DEFAULTS
 from taskmill.task_store.domain.runs import decide_due, decide_process
 from taskmill.task_store.domain.state import TaskState

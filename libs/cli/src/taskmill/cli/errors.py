@@ -21,7 +21,6 @@ class ServerStartError(StackError):
     """A server ended, or did not answer in time, while it was started."""
 
     def __init__(self, name: str, output: str) -> None:
-        """Make the message from the server's name and the end of what it printed."""
         super().__init__(f"{name} did not start:\n{output or '(it printed nothing)'}")
         self.name = name
 
@@ -30,7 +29,6 @@ class BinaryMissingError(StackError):
     """A server's program is not on this machine."""
 
     def __init__(self, program: str, distribution: str) -> None:
-        """Make the message from the program and the distribution that brings it."""
         super().__init__(f"{program} was not found: install the Python distribution {distribution}")
 
 
@@ -38,7 +36,6 @@ class RootRefusedError(StackError):
     """PostgreSQL cannot be run as root, nor as anybody else."""
 
     def __init__(self) -> None:
-        """Make the message; it has no fields."""
         super().__init__(
             "PostgreSQL refuses to run as root, and neither unshare nor setpriv works here: start this as another user"
         )
@@ -48,7 +45,6 @@ class DirectoryInUseError(StackError):
     """Another launcher runs on the same data directory."""
 
     def __init__(self, data_dir: Path, holder: str) -> None:
-        """Make the message from the directory and what its holder wrote into the lock."""
         super().__init__(
             f"a stack already runs on {data_dir} ({holder}): stop it, or set TASKMILL_DATA to another directory"
         )
@@ -58,7 +54,6 @@ class CannotListenError(StackError):
     """The gateway could not listen where it should."""
 
     def __init__(self, host: str, port: int, reason: str) -> None:
-        """Make the message from the address and the system's reason."""
         super().__init__(
             f"cannot listen on {host} port {port} ({reason}): set TASKMILL_PORT (or TASKMILL_HOST) to a free one"
         )
@@ -68,7 +63,6 @@ class ServiceStartError(StackError):
     """A service did not come up."""
 
     def __init__(self, name: str, reason: str, output: str) -> None:
-        """Make the message from the service's name, what happened, and the end of its log."""
         super().__init__(f"{name} {reason}:\n{output or '(it logged nothing)'}")
 
 
@@ -76,7 +70,6 @@ class StackNotRunningError(StackError):
     """No stack runs here on a data directory."""
 
     def __init__(self, data_dir: Path, reason: str) -> None:
-        """Make the message from the directory and what is missing."""
         super().__init__(
             f"no stack of `taskmill up` runs here on {data_dir}: {reason}. "
             "Start one, or set TASKMILL_DATA to the directory of the one that runs"

@@ -4,7 +4,7 @@ They travel in bundles on the stream TASK_REPORTS. Every report carries the fenc
 which the store tells a report of the current execution from one of an execution that was given up.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 from uuid import UUID
 
 from pydantic import Field, StringConstraints
@@ -41,8 +41,23 @@ class Heartbeat(AttemptReport):
     type: Literal["heartbeat"] = "heartbeat"
 
 
-class Progressed(AttemptReport):
+class HandlerReport(AttemptReport):
+    """Base of what a handler itself says. It counts only while its attempt is in progress.
+
+    Attributes:
+        newest_every_seconds: Of each attempt the newest is told, at most this often; None: each one is told.
+        is_void_at_end: Whether what still waits when its attempt ends is dropped; if not, it is told before the end.
+    """
+
+    newest_every_seconds: ClassVar[float | None] = None
+    is_void_at_end: ClassVar[bool] = False
+
+
+class Progressed(HandlerReport):
     """How far the handler says it is."""
+
+    newest_every_seconds = 1.0
+    is_void_at_end = True
 
     type: Literal["progressed"] = "progressed"
     progress: Progress
@@ -107,10 +122,10 @@ class Hello(WireModel):
     software_version: str
 
 
-Report = Annotated[
-    Started | Heartbeat | Progressed | Completed | Failed | Cancelled | GivenBack | Hello,
-    Field(discriminator="type"),
-]
+RunReport = Started | Heartbeat | Progressed | Completed | Failed | Cancelled | GivenBack
+"""A report of an attempt, of any type."""
+
+Report = Annotated[RunReport | Hello, Field(discriminator="type")]
 
 
 class ReportBundle(WireModel):

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
 
 from taskmill.contracts import subjects
 from taskmill.contracts.status import Priority
@@ -55,6 +58,18 @@ class ConsumerSpec:
 WORK_STREAM = "TASK_WORK"
 REPORTS_STREAM = "TASK_REPORTS"
 EVENTS_STREAM = "TASK_EVENTS"
+
+WORK_ACK_WAIT_SECONDS = 30
+
+WorkAckWaitSeconds = Annotated[
+    float,
+    Field(
+        ge=1,
+        le=3_600,
+        description="After this long without a heartbeat a work item is given to another processor; "
+        "the same for the task store and all processors.",
+    ),
+]
 
 HEARTBEATS_PER_ACK_WAIT = 3
 """A processor says that it holds a work item this often within the consumer's ack wait."""

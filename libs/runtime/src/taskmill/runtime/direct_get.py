@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from taskmill.contracts.errors import BusUnavailableError
-from taskmill.runtime.jetstream_api import API_PREFIX, JetStreamError
+from taskmill.runtime.jetstream_api import API_PREFIX, API_TIMEOUT_SECONDS, JetStreamError
 from taskmill.runtime.nats_protocol import NO_RESPONDERS_STATUS, header_value, status_of
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.request_mux import NoRespondersError
@@ -31,21 +31,18 @@ _NO_RESULTS = b"NATS/1.0 404 No Results"
 class StoredMessage(NamedTuple):
     """A message as a stream keeps it."""
 
-    data: bytes
+    body: bytes
     headers: bytes | None
     """The raw header block, for `nats_protocol.header_value`."""
 
 
-async def last_message(
-    session: NatsSession, stream: str, subject: str, *, timeout_seconds: float = 5
-) -> StoredMessage | None:
+async def last_message(session: NatsSession, stream: str, subject: str) -> StoredMessage | None:
     """The newest message of a subject; None: there is none.
 
     Args:
         session: The connection.
         stream: The stream's name.
         subject: May hold wildcards.
-        timeout_seconds: How long it may take.
 
     Raises:
         BusUnavailableError: Not connected, no such stream, or no answer in time.
@@ -53,7 +50,7 @@ async def last_message(
     """
     body = json.dumps({"last_by_subj": subject}).encode()
     try:
-        answer = await session.requests.request(_api_subject(stream), body, timeout_seconds=timeout_seconds)
+        answer = await session.requests.request(_api_subject(stream), body, timeout_seconds=API_TIMEOUT_SECONDS)
     except (NoRespondersError, TimeoutError):
         raise BusUnavailableError from None
     status = status_of(answer.headers)
@@ -64,16 +61,13 @@ async def last_message(
     return StoredMessage(answer.body, answer.headers)
 
 
-async def subjects_with_messages(
-    session: NatsSession, stream: str, subjects: Sequence[str], *, timeout_seconds: float = 5
-) -> set[str]:
+async def subjects_with_messages(session: NatsSession, stream: str, subjects: Sequence[str]) -> set[str]:
     """Those of some subjects that a message stands under.
 
     Args:
         session: The connection.
         stream: The stream's name.
         subjects: Exact ones, at most `MAX_SUBJECTS`.
-        timeout_seconds: How long each part of the answer may take.
 
     Raises:
         BusUnavailableError: Not connected, no such stream, or no answer in time.
@@ -84,7 +78,7 @@ async def subjects_with_messages(
     torn_answers = 0
     while subjects:
         part = _Part(session, stream)
-        await part.fetch(json.dumps(request).encode(), timeout_seconds)
+        await part.fetch(json.dumps(request).encode())
         found |= part.subjects
         if part.is_torn:
             torn_answers += 1
@@ -112,12 +106,12 @@ class _Part:
         self.last_sequence = 0
         self.up_to_sequence = 0
 
-    async def fetch(self, request: bytes, timeout_seconds: float) -> None:
+    async def fetch(self, request: bytes) -> None:
         inbox = self._session.new_inbox()
         subscription = self._session.subscribe(inbox, self._on_message)
         try:
             self._session.publish(_api_subject(self._stream), request, reply=inbox)
-            async with asyncio.timeout(timeout_seconds):
+            async with asyncio.timeout(API_TIMEOUT_SECONDS):
                 await self._ended.wait()
         except TimeoutError:
             raise BusUnavailableError from None

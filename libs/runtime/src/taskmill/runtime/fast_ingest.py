@@ -85,7 +85,7 @@ class FastIngestBatch:
         """Write messages from `start`, at most up to `end` and not much more than fits one write; return the next."""
         size_bytes = 0
         for index in range(start, end):
-            size_bytes += len(self._messages[index].payload)
+            size_bytes += len(self._messages[index].body)
             if size_bytes > MAX_WRITE_BYTES:
                 self._write(start, index + 1)
                 await self._session.flush(self._timeout_seconds)
@@ -99,7 +99,7 @@ class FastIngestBatch:
         for sequence, message in enumerate(self._messages[start:end], start + 1):
             operation = _COMMIT if sequence == last else _APPEND if sequence > 1 else _START
             reply = f"{prefix}.{sequence}.{operation}.$FI"
-            commands.append(encode(message.subject, message.payload, reply, encode_headers(message.headers)))
+            commands.append(encode(message.subject, message.body, reply, encode_headers(message.headers)))
         self._session.send(b"".join(commands))
 
     async def _next_answer(self) -> None:

@@ -8,6 +8,10 @@ from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.request_mux import NoRespondersError
 
 API_PREFIX = "$JS.API"
+API_TIMEOUT_SECONDS = 5
+
+NANOSECONDS = 1_000_000_000
+"""In a second: JetStream counts time in nanoseconds."""
 
 
 class JetStreamError(Exception):
@@ -23,23 +27,22 @@ class JetStreamError(Exception):
 
 
 async def jetstream_request(
-    session: NatsSession, operation: str, body: dict[str, Any] | None = None, *, timeout_seconds: float = 5
+    session: NatsSession, operation: str, parameters: dict[str, Any] | None = None
 ) -> dict[str, Any]:
     """Send a request to JetStream's API.
 
     Args:
         session: The connection.
         operation: What follows `$JS.API.`, such as `STREAM.INFO.TASK_WORK`.
-        body: Its parameters; None: none.
-        timeout_seconds: How long it may take.
+        parameters: Its body; None: none.
 
     Raises:
         BusUnavailableError: Not connected, no JetStream there, or no answer in time.
         JetStreamError: It was refused.
     """
-    payload = b"" if body is None else json.dumps(body).encode()
+    body = b"" if parameters is None else json.dumps(parameters).encode()
     try:
-        answer = await session.requests.request(f"{API_PREFIX}.{operation}", payload, timeout_seconds=timeout_seconds)
+        answer = await session.requests.request(f"{API_PREFIX}.{operation}", body, timeout_seconds=API_TIMEOUT_SECONDS)
     except (NoRespondersError, TimeoutError):
         raise BusUnavailableError from None
     reply: dict[str, Any] = json.loads(answer.body)

@@ -13,12 +13,9 @@ from nats.aio.client import Client
 from nats.aio.subscription import Subscription as ClientSubscription
 
 from taskmill.runtime.nats_parser import MessageParser
-from taskmill.runtime.nats_protocol import PING, encode_subscribe, encode_unsubscribe
+from taskmill.runtime.nats_protocol import PING, RawSink, encode_subscribe, encode_unsubscribe
 
 _log = structlog.get_logger(__name__)
-
-RawSink = Callable[[bytes, bytes, bytes, bytes | None], None]
-"""Takes subject, reply subject, payload and header block of a message. It runs in the read loop: it must be quick."""
 
 CONNECT_TIMEOUT_SECONDS = 2
 CONNECT_PAUSE_SECONDS = 0.25
@@ -116,14 +113,14 @@ class RawClient(Client):
         if writer is not None:
             writer.transport.abort()
 
-    async def receive(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes | None) -> None:
+    async def receive(self, sid: int, subject: bytes, reply: bytes, body: bytes, headers: bytes | None) -> None:
         """Hand a message to its sink, or to nats-py when it is for a subscription of nats-py's own."""
         sink = self._sinks.get(sid)
         if sink is None:
-            await self._process_msg(sid, subject, reply, data, headers or b"")
+            await self._process_msg(sid, subject, reply, body, headers or b"")
             return
         try:
-            sink(subject, reply, data, headers)
+            sink(subject, reply, body, headers)
         except Exception:
             # An exception here would end nats-py's read loop without anybody noticing.
             _log.exception("nats.message_dropped")

@@ -18,7 +18,7 @@ _LINE_END = b"\r\n"
 class MessageReceiver(Protocol):
     """The client that a parser works for."""
 
-    async def receive(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes | None) -> None:
+    async def receive(self, sid: int, subject: bytes, reply: bytes, body: bytes, headers: bytes | None) -> None:
         """Take in one message."""
 
 

@@ -3,13 +3,16 @@
 https://docs.nats.io/reference/reference-protocols/nats-protocol
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 NO_HEADERS = b""
 PING = b"PING\r\n"
 NO_RESPONDERS_STATUS = 503
 
 _STATUS_START = b"NATS/1.0 "
+
+RawSink = Callable[[bytes, bytes, bytes, bytes | None], None]
+"""Takes subject, reply subject, body and header block of a message. It runs in the read loop: it must be quick."""
 
 
 def encode_headers(headers: Mapping[str, str]) -> bytes:
@@ -27,13 +30,13 @@ def encode_headers(headers: Mapping[str, str]) -> bytes:
     return f"NATS/1.0\r\n{lines}\r\n".encode()
 
 
-def encode_publish(subject: str, reply: str, payload: bytes, headers: bytes = NO_HEADERS) -> bytes:
+def encode_publish(subject: str, reply: str, body: bytes, headers: bytes = NO_HEADERS) -> bytes:
     """The command that publishes one message.
 
     Args:
         subject: Where it goes.
         reply: Where answers go; empty: nowhere.
-        payload: The body.
+        body: What it says.
         headers: A header block as `encode_headers` returns it.
 
     Raises:
@@ -42,11 +45,8 @@ def encode_publish(subject: str, reply: str, payload: bytes, headers: bytes = NO
     line = f"{subject} {reply}"
     if not line.isprintable() or line.count(" ") != 1 or not subject:
         raise ValueError("not a NATS subject")
-    if headers:
-        start = f"HPUB {line} {len(headers)} {len(headers) + len(payload)}\r\n"
-    else:
-        start = f"PUB {line} {len(payload)}\r\n"
-    return b"".join((start.encode(), headers, payload, b"\r\n"))
+    start = f"HPUB {line} {len(headers)} {len(headers) + len(body)}\r\n" if headers else f"PUB {line} {len(body)}\r\n"
+    return b"".join((start.encode(), headers, body, b"\r\n"))
 
 
 def encode_subscribe(subject: str, queue: str, sid: int) -> bytes:

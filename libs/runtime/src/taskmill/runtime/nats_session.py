@@ -12,8 +12,8 @@ from nats.errors import StaleConnectionError, UnexpectedEOF
 from taskmill.contracts.errors import BusUnavailableError, PayloadTooLargeError
 from taskmill.runtime.actor import Actor, is_set_within
 from taskmill.runtime.backoff import Backoff
-from taskmill.runtime.nats_client import RawClient, RawSink
-from taskmill.runtime.nats_protocol import NO_HEADERS, check_subject, encode_headers, encode_publish
+from taskmill.runtime.nats_client import RawClient
+from taskmill.runtime.nats_protocol import NO_HEADERS, RawSink, check_subject, encode_headers, encode_publish
 from taskmill.runtime.request_mux import RequestMux
 from taskmill.runtime.settings import NatsSettings
 
@@ -155,7 +155,7 @@ class NatsSession(Actor):
         """
         self._usable_client().write(commands)
 
-    def publish(self, subject: str, payload: bytes, reply: str = "", headers: Mapping[str, str] | None = None) -> None:
+    def publish(self, subject: str, body: bytes, reply: str = "", headers: Mapping[str, str] | None = None) -> None:
         """Publish a message with core NATS, which does not confirm it.
 
         Raises:
@@ -163,23 +163,23 @@ class NatsSession(Actor):
             PayloadTooLargeError: The server would close the connection over it.
         """
         header_block = encode_headers(headers) if headers else NO_HEADERS
-        self.send(self.encode(subject, payload, reply, header_block))
+        self.send(self.encode(subject, body, reply, header_block))
 
-    def encode(self, subject: str, payload: bytes, reply: str = "", headers: bytes = NO_HEADERS) -> bytes:
+    def encode(self, subject: str, body: bytes, reply: str = "", headers: bytes = NO_HEADERS) -> bytes:
         """The command that publishes a message, for `send`.
 
         Args:
             subject: Where it goes.
-            payload: The body.
+            body: What it says.
             reply: Where answers go; empty: nowhere.
             headers: A header block as `nats_protocol.encode_headers` returns it.
 
         Raises:
             PayloadTooLargeError: The server would close the connection over it.
         """
-        if len(payload) + len(headers) > self._max_message_bytes:
+        if len(body) + len(headers) > self._max_message_bytes:
             raise PayloadTooLargeError("message", self._max_message_bytes)
-        return encode_publish(subject, reply, payload, headers)
+        return encode_publish(subject, reply, body, headers)
 
     def write_acks(self, replies: Iterable[str], body: bytes = b"+ACK") -> None:
         """Acknowledge many JetStream deliveries in one write.

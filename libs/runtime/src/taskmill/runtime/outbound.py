@@ -16,7 +16,7 @@ class OutboundMessage:
     """A message for a stream."""
 
     subject: str
-    payload: bytes
+    body: bytes
     headers: dict[str, str]
     """Among them usually `Nats-Msg-Id`, by which JetStream drops a repeated message."""
 

@@ -5,7 +5,7 @@ from typing import Any
 import structlog
 
 from taskmill.contracts.streams import ConsumerSpec, StreamSpec
-from taskmill.runtime.jetstream_api import JetStreamError, jetstream_request
+from taskmill.runtime.jetstream_api import NANOSECONDS, JetStreamError, jetstream_request
 from taskmill.runtime.nats_session import NatsSession
 
 _log = structlog.get_logger(__name__)
@@ -13,7 +13,6 @@ _log = structlog.get_logger(__name__)
 NO_SUCH_STREAM = 10059
 STREAM_NAME_TAKEN = 10058
 UNLIMITED = -1
-NANOSECONDS = 1_000_000_000
 
 
 async def ensure_stream(session: NatsSession, spec: StreamSpec) -> str:

@@ -35,7 +35,7 @@ class Publisher:
         try:
             answer = await self._session.requests.request(
                 message.subject,
-                message.payload,
+                message.body,
                 headers=encode_headers(message.headers),
                 timeout_seconds=self._timeout_seconds,
             )

@@ -9,6 +9,7 @@ import structlog
 from taskmill.contracts.errors import BusUnavailableError
 from taskmill.runtime.actor import Actor, is_set_within
 from taskmill.runtime.backoff import Backoff
+from taskmill.runtime.jetstream_api import API_PREFIX, NANOSECONDS
 from taskmill.runtime.nats_protocol import header_value, status_of
 from taskmill.runtime.nats_session import NatsSession, Subscription
 
@@ -17,7 +18,6 @@ _log = structlog.get_logger(__name__)
 IDLE_HEARTBEAT_STATUS = 100
 MAX_IDLE_HEARTBEAT_SECONDS = 5
 WATCH_INTERVAL_SECONDS = 1
-NANOSECONDS = 1_000_000_000
 
 # $JS.ACK.<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<time>.<pending>; with more tokens, two that name
 # domain and account stand before the stream.
@@ -29,7 +29,7 @@ class DeliveredMessage:
     """One delivery of a stream's message."""
 
     subject: str
-    data: bytes
+    body: bytes
     reply: str
     """The ack subject, for `NatsSession.write_acks`."""
     delivery: int
@@ -66,7 +66,7 @@ class PullConsumer(Actor):
         self.outstanding = 0
         """How many messages are asked for and neither delivered nor given up."""
         self._session = session
-        self._next_subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
+        self._next_subject = f"{API_PREFIX}.CONSUMER.MSG.NEXT.{stream}.{consumer}"
         self._deliver = deliver
         self._on_change = on_change
         self._heartbeat_seconds = 0.0
@@ -133,7 +133,7 @@ class PullConsumer(Actor):
         if subscription is not None:
             await self._session.drain(subscription)
 
-    def _on_message(self, subject: bytes, reply: bytes, data: bytes, headers: bytes | None) -> None:
+    def _on_message(self, subject: bytes, reply: bytes, body: bytes, headers: bytes | None) -> None:
         self._heard_at = asyncio.get_running_loop().time()
         if headers is not None and (status := status_of(headers)) is not None:
             self._on_status(status, headers)
@@ -146,7 +146,7 @@ class PullConsumer(Actor):
         self._deliver(
             DeliveredMessage(
                 subject.decode(),
-                data,
+                body,
                 reply.decode(),
                 int(tokens[first]),
                 int(tokens[first + 1]),

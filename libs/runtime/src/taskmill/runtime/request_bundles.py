@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from taskmill.contracts import subjects
 from taskmill.contracts.errors import InternalError
 from taskmill.contracts.limits import MAX_BUNDLED_REQUEST_BYTES, MAX_REQUESTS_IN_A_BUNDLE
 from taskmill.runtime.deflation import DEFLATE, ENCODING_HEADER, inflate
@@ -75,13 +74,15 @@ class RequestBundler:
 
     Args:
         requests: The session's.
-        subject: Where the requests go.
+        subject: Where a request goes that is alone.
+        bundle_subject: Where bundles go.
         timeout_seconds: How long each may take.
     """
 
-    def __init__(self, requests: RequestMux, subject: str, *, timeout_seconds: float) -> None:
+    def __init__(self, requests: RequestMux, subject: str, bundle_subject: str, *, timeout_seconds: float) -> None:
         self._requests = requests
         self._subject = subject
+        self._bundle_subject = bundle_subject
         self._timeout_seconds = timeout_seconds
         self._bodies: list[bytes] = []
         self._futures: list[asyncio.Future[RawReply]] = []
@@ -128,6 +129,6 @@ class RequestBundler:
             return [await self._requests.request(self._subject, bodies[0], timeout_seconds=timeout_seconds)]
         headers = encode_headers({BUNDLE_HEADER: ",".join([str(len(body)) for body in bodies])})
         answer = await self._requests.request(
-            subjects.bundle(self._subject), b"".join(bodies), timeout_seconds=timeout_seconds, headers=headers
+            self._bundle_subject, b"".join(bodies), timeout_seconds=timeout_seconds, headers=headers
         )
         return _read_replies(answer, len(bodies))

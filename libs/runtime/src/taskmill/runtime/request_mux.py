@@ -2,13 +2,11 @@
 
 import asyncio
 import itertools
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
 
 from taskmill.contracts.errors import BusUnavailableError
-from taskmill.runtime.nats_protocol import NO_HEADERS, NO_RESPONDERS_STATUS, status_of
-
-if TYPE_CHECKING:
-    from taskmill.runtime.nats_session import NatsSession
+from taskmill.runtime.nats_protocol import NO_HEADERS, NO_RESPONDERS_STATUS, RawSink, status_of
 
 
 class NoRespondersError(Exception):
@@ -23,10 +21,20 @@ class RawReply(NamedTuple):
     """The raw header block, for `nats_protocol.header_value`."""
 
 
+class _Session(Protocol):
+    """What is needed of a `NatsSession`."""
+
+    def new_inbox(self) -> str: ...
+    def subscribe(self, subject: str, sink: RawSink) -> object: ...
+    def on_disconnect(self, callback: Callable[[], None]) -> None: ...
+    def encode(self, subject: str, body: bytes, reply: str, headers: bytes) -> bytes: ...
+    def send(self, commands: bytes) -> None: ...
+
+
 class RequestMux:
     """Sends requests and hands each answer to the one who waits. Part of a `NatsSession`; its `requests`."""
 
-    def __init__(self, session: "NatsSession") -> None:
+    def __init__(self, session: _Session) -> None:
         self._session = session
         self._prefix = f"{session.new_inbox()}."
         self._prefix_bytes = len(self._prefix)

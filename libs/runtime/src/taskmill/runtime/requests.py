@@ -5,16 +5,14 @@ the body. A large reply is deflated, with the header `Content-Encoding: deflate`
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from types import MappingProxyType
-from typing import NamedTuple
 
 import structlog
 from pydantic import ValidationError
 
-from taskmill.contracts import subjects
 from taskmill.contracts.errors import (
     BusUnavailableError,
     InternalError,
@@ -23,37 +21,21 @@ from taskmill.contracts.errors import (
     PayloadTooLargeError,
     Problem,
     RemoteError,
-    StoreUnavailableError,
     TaskmillError,
 )
 from taskmill.runtime.actor import Actor, is_set_within
 from taskmill.runtime.deflation import DEFLATE, DEFLATE_ABOVE_BYTES, ENCODING_HEADER, deflate, inflate
-from taskmill.runtime.failpoint import failpoint
 from taskmill.runtime.nats_protocol import NO_HEADERS, decode_headers, encode_headers
 from taskmill.runtime.nats_session import NatsSession
+from taskmill.runtime.reply import Reply
 from taskmill.runtime.request_bundles import Part, RequestBundler, read_requests, write_replies
-from taskmill.runtime.request_mux import NoRespondersError
 
 _log = structlog.get_logger(__name__)
 
 _ERROR_HEADER = "Nats-Service-Error"
 _ERROR_CODE_HEADER = "Nats-Service-Error-Code"
-_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
-
-class Reply(NamedTuple):
-    """What a request is answered with.
-
-    Attributes:
-        body: What it says.
-        headers: What else is to be known of it, by name. `Content-Encoding` is not for handlers to set.
-    """
-
-    body: bytes
-    headers: Mapping[str, str] = _NO_HEADERS
-
-
-Handler = Callable[[bytes], Awaitable[bytes | Reply]]
+RequestHandler = Callable[[bytes], Awaitable[bytes | Reply]]
 """Takes the body of a request and returns its reply, or just its body; a `TaskmillError` becomes an error reply."""
 
 BundleHandler = Callable[[Sequence[bytes]], Awaitable[Sequence[bytes | Reply | TaskmillError]]]
@@ -66,20 +48,23 @@ class RequestClient:
     Args:
         session: The connection.
         timeout_seconds: How long each request may take.
-        bundled: Subjects whose requests travel together when they are made in the same moment.
+        bundled: Subjects whose requests travel together when they are made in the same moment, and where they then go.
     """
 
-    def __init__(self, session: NatsSession, *, timeout_seconds: float, bundled: Iterable[str] = ()) -> None:
+    def __init__(
+        self, session: NatsSession, *, timeout_seconds: float, bundled: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         self._requests = session.requests
         self._timeout_seconds = timeout_seconds
         self._bundlers = {
-            subject: RequestBundler(session.requests, subject, timeout_seconds=timeout_seconds) for subject in bundled
+            subject: RequestBundler(session.requests, subject, bundle_subject, timeout_seconds=timeout_seconds)
+            for subject, bundle_subject in bundled.items()
         }
 
     async def request(self, subject: str, body: bytes, *, timeout_seconds: float | None = None) -> Reply:
         """Send a request and return its reply.
 
-        A request that ends in an `UnavailableError` may have been carried out all the same.
+        A request that ends in a `TimeoutError` or a `BusUnavailableError` may have been carried out all the same.
 
         Args:
             subject: Where it goes.
@@ -87,20 +72,18 @@ class RequestClient:
             timeout_seconds: How long it may take; None: what the client was made with.
 
         Raises:
-            StoreUnavailableError: No service answered in time, or none is there.
+            NoRespondersError: No service is there.
+            TimeoutError: None answered in time.
             BusUnavailableError: Not connected, at once; or the connection was lost meanwhile.
             RemoteError: The service answered with an error.
             PayloadTooLargeError: The request is larger than NATS takes.
         """
         bundler = self._bundlers.get(subject) if timeout_seconds is None else None
-        try:
-            if bundler is not None:
-                answer = await bundler.request(body)
-            else:
-                timeout_seconds = self._timeout_seconds if timeout_seconds is None else timeout_seconds
-                answer = await self._requests.request(subject, body, timeout_seconds=timeout_seconds)
-        except (NoRespondersError, TimeoutError):
-            raise StoreUnavailableError from None
+        if bundler is not None:
+            answer = await bundler.request(body)
+        else:
+            timeout_seconds = self._timeout_seconds if timeout_seconds is None else timeout_seconds
+            answer = await self._requests.request(subject, body, timeout_seconds=timeout_seconds)
         return Reply(answer.body) if answer.headers is None else _read(answer.body, decode_headers(answer.headers))
 
 
@@ -127,14 +110,14 @@ class RequestServer(Actor):
         max_in_flight: Requests beyond it are answered with `overloaded` at once.
         deadline_seconds: A handler that takes longer is cancelled within a second, and the request answered with
             `overloaded`.
-        bundled: The handlers of those subjects whose requests may come in bundles, too.
+        bundled: The handler of each subject on which bundles of requests come.
     """
 
     def __init__(
         self,
         session: NatsSession,
         name: str,
-        routes: Mapping[str, Handler],
+        routes: Mapping[str, RequestHandler],
         *,
         group: str,
         max_in_flight: int,
@@ -163,7 +146,7 @@ class RequestServer(Actor):
             for subject, handler in self._routes.items()
         ]
         subscriptions += [
-            self._session.subscribe(subjects.bundle(subject), partial(self._on_bundle, handler), queue=self._group)
+            self._session.subscribe(subject, partial(self._on_bundle, handler), queue=self._group)
             for subject, handler in self._bundled.items()
         ]
         try:
@@ -181,7 +164,9 @@ class RequestServer(Actor):
             for task in self._in_flight:
                 task.cancel()
 
-    def _on_request(self, handler: Handler, _subject: bytes, reply: bytes, body: bytes, _headers: bytes | None) -> None:
+    def _on_request(
+        self, handler: RequestHandler, _subject: bytes, reply: bytes, body: bytes, _headers: bytes | None
+    ) -> None:
         if reply:
             self._begin(reply.decode(), lambda: handler(body))
 
@@ -218,7 +203,6 @@ class RequestServer(Actor):
             _log.exception("request.failed", server=self.name)
             self._answer_error(reply, InternalError())
         else:
-            failpoint("store.before_reply")
             self._answer_with(reply, *(answer if isinstance(answer, Reply) else Reply(answer)))
 
     def _answer_with(self, reply: str, body: bytes, headers: Mapping[str, str]) -> None:

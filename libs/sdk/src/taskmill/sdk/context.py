@@ -1,19 +1,28 @@
 """What a handler is given beside the payload."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from functools import cached_property
+from typing import Any, Protocol
 from uuid import UUID
 
 import structlog
 from structlog.typing import FilteringBoundLogger
 
 from taskmill.contracts.limits import MAX_PROGRESS_MESSAGE_CHARS
+from taskmill.contracts.reports import HandlerReport, Progressed
 from taskmill.contracts.status import Priority
 from taskmill.contracts.tasks import Progress
+from taskmill.contracts.text import storable_text
 from taskmill.contracts.work import WorkItem
-from taskmill.sdk.text import storable_text
+
+
+class Tell(Protocol):
+    """Takes what a handler says."""
+
+    def __call__(self, report_type: type[HandlerReport], /, **content: Any) -> None:
+        """Have a report made of `content`, which is all that it holds beside the fence. From any thread."""
 
 
 class Context:
@@ -21,15 +30,13 @@ class Context:
 
     Args:
         work_item: The message that asked for this attempt.
-        on_progress: Takes what `progress` was called with; called in the thread of the handler.
+        tell: Takes what the handler says.
         deadline: When the attempt's time is over, in UTC; None: never.
     """
 
-    def __init__(
-        self, work_item: WorkItem, on_progress: Callable[[Progress], None], *, deadline: datetime | None = None
-    ) -> None:
+    def __init__(self, work_item: WorkItem, tell: Tell, *, deadline: datetime | None = None) -> None:
         self._work_item = work_item
-        self._on_progress = on_progress
+        self._tell = tell
         self._deadline = deadline
 
     @property
@@ -109,4 +116,4 @@ class Context:
         if not (math.isfinite(fraction) and 0 <= fraction <= 1):
             raise ValueError("the fraction of the work that is done is a number between 0 and 1")
         text = None if message is None else storable_text(message, MAX_PROGRESS_MESSAGE_CHARS)
-        self._on_progress(Progress(fraction=fraction, message=text))
+        self._tell(Progressed, progress=Progress(fraction=fraction, message=text))

@@ -2,7 +2,7 @@
 
 import socket
 
-from taskmill.contracts import registry
+from taskmill.contracts import registry, subjects
 from taskmill.gateway.actors.http_server import HttpServer
 from taskmill.gateway.adapters.store import Store
 from taskmill.gateway.api.app import create_app
@@ -13,13 +13,13 @@ from taskmill.runtime.supervisor import StartError, Supervisor
 
 
 async def build(settings: GatewaySettings) -> Supervisor:
-    """Build the gateway.
+    """Put the gateway together.
 
     Raises:
         StartError: The address cannot be listened on.
     """
     session = NatsSession(settings, client_name="gateway", is_awaited=False)
-    bundled = [command.subject for command in registry.BUNDLED]
+    bundled = {command.subject: subjects.bundle(command.subject) for command in registry.BUNDLED}
     store = Store(RequestClient(session, timeout_seconds=settings.request_timeout_seconds, bundled=bundled))
     app = create_app(store, is_bus_connected=lambda: session.is_connected)
     return Supervisor([session, HttpServer(app, _bind(settings.host, settings.port))])

@@ -1,4 +1,4 @@
-"""What an operator may set."""
+"""What an operator may set of the gateway."""
 
 from typing import Annotated
 
@@ -7,7 +7,7 @@ from pydantic import Field
 from taskmill.runtime.settings import LogSettings, NatsSettings
 
 
-class GatewaySettings(LogSettings, NatsSettings):
+class GatewaySettings(NatsSettings, LogSettings):
     """Settings of the gateway."""
 
     host: Annotated[str, Field(min_length=1, description="The address to listen on, an IPv4 or IPv6 address.")] = (

@@ -11,7 +11,7 @@ from taskmill.runtime.service import run_service
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a processor until it has drained.
+    """Serve until drained.
 
     An option stands for the variable of the same meaning, and beats it.
 

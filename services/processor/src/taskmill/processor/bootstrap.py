@@ -1,4 +1,4 @@
-"""Where the parts of a processor meet."""
+"""Where a processor's parts meet."""
 
 import logging
 import uuid
@@ -15,10 +15,9 @@ from taskmill.processor.actors.reports import Reports
 from taskmill.processor.actors.work_intake import WorkIntake
 from taskmill.processor.adapters.guarded_http import GuardedHttp, is_public_address
 from taskmill.processor.domain.held_work import HeldWork
-from taskmill.processor.handlers.builtin import builtin_app
+from taskmill.processor.handlers import builtin_app
 from taskmill.processor.settings import ProcessorSettings
-from taskmill.runtime.actor import Actor
-from taskmill.runtime.health import HealthFile
+from taskmill.runtime.health import supervise
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.publisher import Publisher
 from taskmill.runtime.supervisor import StartError, Supervisor
@@ -46,15 +45,12 @@ async def build(settings: ProcessorSettings) -> Supervisor:
         raise StartError(str(error)) from error
 
 
-def build_processor(
-    settings: ProcessorSettings, apps: Sequence[TaskApp] = (), *, session_class: type[NatsSession] = NatsSession
-) -> Supervisor:
+def build_processor(settings: ProcessorSettings, apps: Sequence[TaskApp] = ()) -> Supervisor:
     """Put a processor together from its settings and apps. To be called inside an event loop.
 
     Args:
         settings: What it serves, and how.
         apps: Handlers beside the built-in kinds.
-        session_class: Makes the main connection; tests let one lose what it should send.
 
     Raises:
         DuplicateKindError: Two apps, or an app and the built-in kinds, have a handler for the same kind.
@@ -62,7 +58,7 @@ def build_processor(
     http = GuardedHttp(None if settings.http_allow_private else is_public_address)
     handlers = merge_handlers([builtin_app(http), *apps])
     held = HeldWork()
-    session = session_class(settings, client_name=f"processor-{settings.processor_id}")
+    session = NatsSession(settings, client_name=f"processor-{settings.processor_id}")
     heartbeats = Heartbeats(
         settings,
         held,
@@ -87,10 +83,12 @@ def build_processor(
     )
     cancellations = Cancellations(session, execution)
     intake = WorkIntake(session, execution, reports, held, settings.queues)
-    actors: list[Actor] = [session, heartbeats, reports, cancellations, execution, intake]
-    if settings.health_file is not None:
-        actors.append(HealthFile(settings.health_file, lambda: session.is_connected))
-    return Supervisor(actors, drain_timeout_seconds=settings.grace_seconds + CANCEL_SECONDS + DRAIN_MARGIN_SECONDS)
+    return supervise(
+        [session, heartbeats, reports, cancellations, execution, intake],
+        session,
+        settings,
+        drain_timeout_seconds=settings.grace_seconds + CANCEL_SECONDS + DRAIN_MARGIN_SECONDS,
+    )
 
 
 def _hello(settings: ProcessorSettings, handlers: dict[str, Handler]) -> Hello:

@@ -3,6 +3,7 @@
 ProcessorError
 ├── BadResultError         what a handler returned cannot be kept
 ├── UndecodableWorkError   a message on the work stream is no work item
+├── UnreadableBodyError    a response's body is not encoded as its headers say
 └── UnstorableError        the processor drains, and its last reports cannot be stored
 """
 
@@ -24,6 +25,10 @@ class UndecodableWorkError(ProcessorError):
     def __init__(self, problem_count: int) -> None:
         super().__init__(f"The message is no work item ({problem_count} problems).")
         self.problem_count = problem_count
+
+
+class UnreadableBodyError(ProcessorError):
+    """The body of a response does not have the encoding that its headers tell."""
 
 
 class UnstorableError(ProcessorError):

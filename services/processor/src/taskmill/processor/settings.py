@@ -1,4 +1,4 @@
-"""The settings of a processor."""
+"""What an operator may set of a processor."""
 
 import os
 import re
@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field
 from pydantic_settings import NoDecode
 
 from taskmill.contracts.limits import MAX_QUEUES_PER_PROCESSOR
+from taskmill.contracts.streams import WORK_ACK_WAIT_SECONDS, WorkAckWaitSeconds
 from taskmill.contracts.tasks import DEFAULT_QUEUE, ProcessorId, Queue
 from taskmill.runtime.settings import HealthSettings, LogSettings, NatsSettings
 
@@ -35,7 +36,7 @@ def new_processor_id() -> str:
 
 
 class ProcessorSettings(NatsSettings, LogSettings, HealthSettings):
-    """What a processor serves, and how."""
+    """Settings of a processor."""
 
     processor_id: Annotated[
         ProcessorId, Field(description="Names this process, unique among all; unset: made from host and process id.")
@@ -78,15 +79,7 @@ class ProcessorSettings(NatsSettings, LogSettings, HealthSettings):
             "protects them from poison.",
         ),
     ] = 20
-    work_ack_wait_seconds: Annotated[
-        float,
-        Field(
-            ge=1,
-            le=3_600,
-            description="After this long without a heartbeat a task is given to another processor; "
-            "the same for the task store and all processors.",
-        ),
-    ] = 30
+    work_ack_wait_seconds: WorkAckWaitSeconds = WORK_ACK_WAIT_SECONDS
     http_allow_private: Annotated[
         bool,
         Field(description="Whether `http-request` may connect to private, loopback and link-local addresses."),

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
 
 import asyncpg
 
@@ -12,11 +13,14 @@ from taskmill.task_store.migrations import upgrade
 from taskmill.task_store.settings import DatabaseSettings, TaskStoreSettings
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until drained, or migrate.
 
+    Args:
+        arguments: The command line without the program; None: this process's.
+
     Returns:
-        The exit code: 0 when all went well, 1 when the store could not start, 2 when its settings are wrong.
+        The exit code; see `run_service`.
     """
     parser = argparse.ArgumentParser(prog="python -m taskmill.task_store", description="Taskmill's task store.")
     parser.add_argument(

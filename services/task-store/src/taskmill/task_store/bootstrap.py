@@ -1,4 +1,4 @@
-"""The composition root: where the task store's parts meet."""
+"""Where the task store's parts meet."""
 
 import asyncio
 import random
@@ -8,12 +8,12 @@ from datetime import timedelta
 from taskmill.contracts.streams import WORK_STREAM, events_stream, reports_consumer, reports_stream, work_stream
 from taskmill.runtime.actor import Actor
 from taskmill.runtime.clock import Clock, utc_now
-from taskmill.runtime.health import HealthFile
+from taskmill.runtime.health import supervise
 from taskmill.runtime.leadership import Leadership
 from taskmill.runtime.mailbox import BatchingMailbox
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.publisher import Publisher
-from taskmill.runtime.supervisor import RunState, Supervisor
+from taskmill.runtime.supervisor import Supervisor
 from taskmill.task_store.actors.bulk_operations import BulkOperations
 from taskmill.task_store.actors.commands import commands
 from taskmill.task_store.actors.connections import Connections
@@ -160,7 +160,7 @@ async def build(settings: TaskStoreSettings, *, now: Clock = utc_now) -> Supervi
         ReportIntake(session, writes, greet=registrations.greet),
         commands(session, ports, deadline_seconds=settings.request_timeout_seconds),
     ]
-    return _supervisor(actors, session, settings)
+    return supervise(actors, session, settings)
 
 
 def _run_rules(settings: TaskStoreSettings) -> RunRules:
@@ -181,14 +181,3 @@ def _streams(session: NatsSession, settings: TaskStoreSettings, consumers: WorkC
         consumers=[reports_consumer()],
         on_replaced=lambda stream: consumers.forget() if stream == WORK_STREAM else None,
     )
-
-
-def _supervisor(actors: list[Actor], session: NatsSession, settings: TaskStoreSettings) -> Supervisor:
-    if settings.health_file is None:
-        return Supervisor(actors)
-
-    def is_healthy() -> bool:
-        return session.is_connected and all(state is RunState.RUNNING for state in supervisor.states().values())
-
-    supervisor = Supervisor([*actors, HealthFile(settings.health_file, is_healthy)])
-    return supervisor

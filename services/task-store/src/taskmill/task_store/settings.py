@@ -1,9 +1,10 @@
-"""What an operator decides about the task store."""
+"""What an operator may set of the task store."""
 
 from typing import Annotated
 
 from pydantic import AfterValidator, AliasChoices, Field, SecretStr
 
+from taskmill.contracts.streams import WORK_ACK_WAIT_SECONDS, WorkAckWaitSeconds
 from taskmill.runtime.settings import HealthSettings, LogSettings, NatsSettings, Settings
 from taskmill.task_store.adapters.database_url import plain_database_url
 
@@ -29,7 +30,7 @@ class DatabaseSettings(Settings):
     ] = SecretStr("postgresql://taskmill@127.0.0.1:5432/taskmill")
 
 
-class TaskStoreSettings(DatabaseSettings, NatsSettings, HealthSettings, LogSettings):
+class TaskStoreSettings(DatabaseSettings, NatsSettings, LogSettings, HealthSettings):
     """Settings of the task store."""
 
     max_queues: Annotated[
@@ -42,10 +43,7 @@ class TaskStoreSettings(DatabaseSettings, NatsSettings, HealthSettings, LogSetti
     lease_seconds: Annotated[
         float, Field(ge=1, le=3600, description="How long a processor holds an attempt after its last sign of life.")
     ] = 30
-    work_ack_wait_seconds: Annotated[
-        float,
-        Field(ge=1, le=3600, description="After so long without a sign of life a work item goes to another processor."),
-    ] = 30
+    work_ack_wait_seconds: WorkAckWaitSeconds = WORK_ACK_WAIT_SECONDS
     reconcile_interval_seconds: Annotated[
         float,
         Field(ge=0.1, le=60, description="The pause between two looks for work that was lost."),

@@ -25,7 +25,7 @@ from taskmill.contracts.requests import (
     StoreHealth,
 )
 from taskmill.runtime.clock import Clock
-from taskmill.runtime.requests import Reply
+from taskmill.runtime.reply import Reply
 from taskmill.task_store.domain.cursors import (
     ListPosition,
     list_cursor,

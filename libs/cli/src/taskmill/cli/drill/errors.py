@@ -15,7 +15,6 @@ class GatewayAwayError(StackError):
     """The gateway did not answer a request in time, or could not carry it out."""
 
     def __init__(self, url: str) -> None:
-        """Make the message from where the gateway is."""
         super().__init__(f"the gateway at {url} could not carry out a request before the time was over")
 
 
@@ -23,7 +22,6 @@ class RequestRefusedError(StackError):
     """The gateway refused a request, which is not a matter of time."""
 
     def __init__(self, status: int, body: str) -> None:
-        """Make the message from the answer."""
         super().__init__(f"the gateway refused a request with {status}: {body[:500]}")
 
 
@@ -31,7 +29,6 @@ class BrokerAwayError(StackError):
     """NATS cannot be reached, or has no JetStream to tell of."""
 
     def __init__(self, url: str) -> None:
-        """Make the message from where NATS is."""
         super().__init__(f"nats-server at {url} did not say what JetStream holds")
 
 
@@ -39,7 +36,6 @@ class StreamsNotBackError(StackError):
     """The task store did not make its streams anew in time."""
 
     def __init__(self) -> None:
-        """Make the message; it has no fields."""
         super().__init__("JetStream was deleted, and its streams were not made anew before the time was over")
 
 
@@ -47,7 +43,6 @@ class NoWorkUnderWayError(StackError):
     """Tasks of the drill were never in progress while others were queued, nor all of them in progress at once."""
 
     def __init__(self, counts: str) -> None:
-        """Make the message from the last counts."""
         super().__init__(
             f"nothing was deleted, for too little of the drill's work was under way at once ({counts}): it takes a "
             "processor that serves the queue `default` and has slots free; with more --tasks, work is under way longer"

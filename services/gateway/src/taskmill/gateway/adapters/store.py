@@ -1,18 +1,19 @@
-"""The task store, as the gateway sees it: commands over NATS, replies passed on as they came."""
+"""The task store, as the gateway sees it: requests over NATS, replies passed on as they came."""
 
 from typing import Protocol
 
 from pydantic import BaseModel
 
-from taskmill.contracts.errors import OverloadedError, PayloadTooLargeError
+from taskmill.contracts.errors import OverloadedError, PayloadTooLargeError, StoreUnavailableError
 from taskmill.contracts.limits import MAX_MESSAGE_BYTES
 from taskmill.contracts.registry import Command
-from taskmill.runtime.requests import Reply
+from taskmill.runtime.reply import Reply
+from taskmill.runtime.request_mux import NoRespondersError
 
-MAX_COMMAND_BYTES = MAX_MESSAGE_BYTES - 16 * 1024
-"""A command as JSON: a message, less room for its headers."""
+MAX_REQUEST_BYTES = MAX_MESSAGE_BYTES - 16 * 1024
+"""A request as JSON: a message, less room for its headers."""
 
-MAX_COMMANDS_IN_FLIGHT = 2_000
+MAX_REQUESTS_IN_FLIGHT = 2_000
 
 
 class Requester(Protocol):
@@ -22,18 +23,20 @@ class Requester(Protocol):
         """Send `body` and return the reply; `timeout_seconds` None: the requester's own.
 
         Raises:
-            UnavailableError: Nobody answered in time.
+            NoRespondersError: Nobody is there.
+            TimeoutError: Nobody answered in time.
+            BusUnavailableError: NATS is away.
             RemoteError: The answer is an error.
         """
 
 
-def json_text(request: BaseModel) -> bytes:
-    """A model as compact JSON, without the fields that were never set: they are left to the store."""
+def request_json(request: BaseModel) -> bytes:
+    """A request as compact JSON, without the fields that were never set: they are left to the store."""
     return request.__pydantic_serializer__.to_json(request, exclude_unset=True)
 
 
 class Store:
-    """Sends commands to the task store.
+    """Sends requests to the task store.
 
     Args:
         requester: Carries them.
@@ -43,34 +46,33 @@ class Store:
         self._requester = requester
         self._in_flight = 0
 
-    async def ask(self, command: Command, request: BaseModel, *, timeout_seconds: float | None = None) -> Reply:
-        """Send a command.
+    async def ask(self, command: Command, request: BaseModel | bytes, *, timeout_seconds: float | None = None) -> Reply:
+        """Send a request.
 
         Args:
-            command: Which one.
-            request: An instance of the command's request model. Fields that were never set are left to the store.
-            timeout_seconds: How long it may take; None: as long as any command.
+            command: What is asked for.
+            request: An instance of the command's request model, or its JSON as `request_json` makes it.
+            timeout_seconds: How long it may take; None: as long as any.
 
         Returns:
             The JSON of the command's reply model, with the reply's headers.
 
         Raises:
-            PayloadTooLargeError: The command does not fit a message, though the HTTP body fitted its limit: numbers
+            PayloadTooLargeError: The request does not fit a message, though the HTTP body fitted its limit: numbers
                 such as `1e15` take more room when they are written out.
-            OverloadedError: Too many commands wait for their reply.
+            OverloadedError: Too many requests wait for their reply.
             UnavailableError: Nobody answered in time.
             RemoteError: The store answered with an error.
         """
-        return await self.send(command, json_text(request), timeout_seconds=timeout_seconds)
-
-    async def send(self, command: Command, body: bytes, *, timeout_seconds: float | None = None) -> Reply:
-        """Send a command that is JSON already; otherwise as `ask`."""
-        if len(body) > MAX_COMMAND_BYTES:
-            raise PayloadTooLargeError("request, written as compact JSON,", MAX_COMMAND_BYTES)
-        if self._in_flight >= MAX_COMMANDS_IN_FLIGHT:
+        body = request if isinstance(request, bytes) else request_json(request)
+        if len(body) > MAX_REQUEST_BYTES:
+            raise PayloadTooLargeError("request, written as compact JSON,", MAX_REQUEST_BYTES)
+        if self._in_flight >= MAX_REQUESTS_IN_FLIGHT:
             raise OverloadedError
         self._in_flight += 1
         try:
             return await self._requester.request(command.subject, body, timeout_seconds=timeout_seconds)
+        except (NoRespondersError, TimeoutError):
+            raise StoreUnavailableError from None
         finally:
             self._in_flight -= 1

@@ -5,7 +5,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import Body, Path, Response
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel
 
 from taskmill.contracts import registry
 from taskmill.contracts.bulk_operations import GetBulkOperation, NewBulkOperation, StartBulkOperation
@@ -20,9 +20,6 @@ class _OperationHead(BaseModel):
     """The one field of a bulk operation that the gateway reads."""
 
     id: UUID
-
-
-_OPERATION_HEAD = TypeAdapter(_OperationHead)
 
 
 class BulkEndpoints:
@@ -50,14 +47,14 @@ class BulkEndpoints:
         that is full is waited for.
         """
         given = {*body.model_fields_set, "id", "idempotency"}
-        command = StartBulkOperation.model_construct(
+        request = StartBulkOperation.model_construct(
             given,
             id=self._new_operation_id(),
             idempotency=idempotency(idempotency_key, "POST /tasks/bulk", body),
             **vars(body),
         )
-        reply = await self._store.ask(registry.START_BULK, command)
-        operation_id = _OPERATION_HEAD.validate_json(reply.body).id
+        reply = await self._store.ask(registry.START_BULK, request)
+        operation_id = _OperationHead.model_validate_json(reply.body).id
         return json_response(reply, 202, {"Location": f"/operations/{operation_id}"})
 
     async def get(self, operation_id: OperationId) -> Response:

@@ -8,7 +8,8 @@ from fastapi.responses import RedirectResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from taskmill.contracts.errors import error_codes
-from taskmill.gateway.errors import HTTP_ONLY_ERRORS, PathNotFoundError, http_error
+from taskmill.gateway.api.http_errors import http_error
+from taskmill.gateway.errors import HTTP_ONLY_ERRORS, PathNotFoundError
 
 # Swagger UI sets style attributes, and shows its icons from data: URLs.
 _CONTENT_SECURITY_POLICY = (

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Annotated
 
 from fastapi import Response
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field
 
 from taskmill.contracts import registry
 from taskmill.contracts.errors import (
@@ -19,8 +19,6 @@ from taskmill.gateway.adapters.store import Store
 
 CHECK_SECONDS = 1.0
 """How long the task store may take to say how it is."""
-
-_STORE_HEALTH = TypeAdapter(StoreHealth)
 
 
 class HealthStatus(StrEnum):
@@ -95,7 +93,7 @@ class HealthEndpoints:
             reply = await self._store.ask(registry.HEALTH, CheckHealth(), timeout_seconds=CHECK_SECONDS)
         except TaskmillError:
             return Components(nats=up, store=down, postgresql=unknown)
-        return Components(nats=up, store=up, postgresql=_STORE_HEALTH.validate_json(reply.body).postgresql)
+        return Components(nats=up, store=up, postgresql=StoreHealth.model_validate_json(reply.body).postgresql)
 
 
 def _missing(components: Components) -> TaskmillError | None:

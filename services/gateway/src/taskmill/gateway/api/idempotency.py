@@ -16,7 +16,7 @@ from pydantic.json_schema import SkipJsonSchema
 from taskmill.contracts.errors import FieldProblem, InvalidRequestError
 from taskmill.contracts.limits import MAX_IDEMPOTENCY_KEY_CHARS
 from taskmill.contracts.requests import REPLAYED_HEADER, IdempotencyKey
-from taskmill.runtime.requests import Reply
+from taskmill.runtime.reply import Reply
 
 HEADER = "Idempotency-Key"
 

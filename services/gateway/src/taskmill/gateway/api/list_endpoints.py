@@ -4,23 +4,20 @@ from typing import Annotated
 from urllib.parse import parse_qsl, urlencode
 
 from fastapi import Query, Request, Response
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel
 
 from taskmill.contracts import registry
 from taskmill.contracts.requests import ListAttempts, ListEvents
 from taskmill.gateway.adapters.store import Store
 from taskmill.gateway.api.queries import PageQuery, TaskQuery
 from taskmill.gateway.api.task_endpoints import TaskId
-from taskmill.runtime.requests import Reply
+from taskmill.runtime.reply import Reply
 
 
 class _Page(BaseModel):
     """The one field of a page that the gateway reads."""
 
     next_cursor: str | None = None
-
-
-_PAGE = TypeAdapter(_Page)
 
 
 class ListEndpoints:
@@ -39,25 +36,25 @@ class ListEndpoints:
         Follow `next_cursor`, or the header `Link`, with the same conditions. A page may hold fewer tasks than `limit`
         and still have a next one.
         """
-        return _page_response(request, await self._store.ask(registry.LIST, query.command()))
+        return _page_response(request, await self._store.ask(registry.LIST, query.request()))
 
     async def attempts(self, request: Request, task_id: TaskId, query: Annotated[PageQuery, Query()]) -> Response:
         """Read a page of the attempts at a task, oldest first."""
-        command = ListAttempts(task_id=task_id, limit=query.limit, cursor=query.cursor)
-        return _page_response(request, await self._store.ask(registry.ATTEMPTS, command))
+        wanted = ListAttempts(task_id=task_id, limit=query.limit, cursor=query.cursor)
+        return _page_response(request, await self._store.ask(registry.ATTEMPTS, wanted))
 
     async def events(self, request: Request, task_id: TaskId, query: Annotated[PageQuery, Query()]) -> Response:
         """Read a page of what happened to a task, oldest first: the CloudEvents, byte for byte as published.
 
         The history outlives its task.
         """
-        command = ListEvents(task_id=task_id, limit=query.limit, cursor=query.cursor)
-        return _page_response(request, await self._store.ask(registry.EVENTS, command))
+        wanted = ListEvents(task_id=task_id, limit=query.limit, cursor=query.cursor)
+        return _page_response(request, await self._store.ask(registry.EVENTS, wanted))
 
 
 def _page_response(request: Request, reply: Reply) -> Response:
     response = Response(reply.body, media_type="application/json")
-    cursor = _PAGE.validate_json(reply.body).next_cursor
+    cursor = _Page.model_validate_json(reply.body).next_cursor
     if cursor is not None:
         response.headers["Link"] = f'<{_next_page(request, cursor)}>; rel="next"'
     return response

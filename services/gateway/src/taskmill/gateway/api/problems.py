@@ -7,7 +7,7 @@ from fastapi import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from taskmill.contracts.errors import FieldProblem, Problem, TaskmillError
-from taskmill.gateway.errors import http_error
+from taskmill.gateway.api.http_errors import http_error
 
 PROBLEM_CONTENT_TYPE = "application/problem+json"
 

@@ -104,7 +104,7 @@ class TaskQuery(PageQuery):
         TaskSort.NEWEST_FIRST
     )
 
-    def command(self) -> ListTasks:
+    def request(self) -> ListTasks:
         """What the task store is asked."""
         pairs = (condition.partition(":") for condition in self.label)
         labels = {key: value if separator else None for key, separator, value in pairs}

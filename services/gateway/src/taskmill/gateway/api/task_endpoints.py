@@ -5,7 +5,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import Body, Header, Path, Query, Response
-from pydantic import BaseModel, Field, TypeAdapter
+from pydantic import BaseModel, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from taskmill.contracts import registry
@@ -19,13 +19,13 @@ from taskmill.contracts.requests import (
     UpdateTask,
 )
 from taskmill.contracts.status import TaskStatus
-from taskmill.gateway.adapters.store import Store, json_text
+from taskmill.gateway.adapters.store import Store, request_json
 from taskmill.gateway.api import examples
 from taskmill.gateway.api.bodies import NO_OPTIONS, NewTasks, NoOptions, TaskDocument, TaskPatch
 from taskmill.gateway.api.conditional import etag, expected_revision, is_unmodified
 from taskmill.gateway.api.idempotency import IdempotencyKeyHeader, idempotency, is_replayed, json_response
 from taskmill.gateway.api.queries import DeleteQuery
-from taskmill.runtime.requests import Reply
+from taskmill.runtime.reply import Reply
 
 TaskId = Annotated[UUID, Path(description="The task's id, a UUID.")]
 IfMatch = Annotated[
@@ -46,9 +46,6 @@ class _TaskHead(BaseModel):
     id: UUID
     status: TaskStatus
     revision: Annotated[int, Field(ge=1)]
-
-
-_TASK_HEAD = TypeAdapter(_TaskHead)
 
 
 class TaskEndpoints:
@@ -74,7 +71,7 @@ class TaskEndpoints:
         """
         task_id = self._new_task_id()
         key = idempotency(idempotency_key, "POST /tasks", body)
-        reply = await self._store.send(registry.CREATE, _with_key(_creation(task_id, body), key))
+        reply = await self._store.ask(registry.CREATE, _with_key(_creation(task_id, body), key))
         if is_replayed(reply):
             # It tells of the task that the first request made.
             task_id = _head(reply).id
@@ -89,7 +86,7 @@ class TaskEndpoints:
         """Create many tasks, all or none. The answer has them in the order of the request."""
         tasks = b",".join(_creation(self._new_task_id(), task) for task in body.tasks)
         key = idempotency(idempotency_key, "POST /tasks/batch", body)
-        reply = await self._store.send(registry.CREATE_MANY, _with_key(b'{"tasks":[%b]}' % tasks, key))
+        reply = await self._store.ask(registry.CREATE_MANY, _with_key(b'{"tasks":[%b]}' % tasks, key))
         return json_response(reply, 201)
 
     async def get(self, task_id: TaskId, if_none_match: IfNoneMatch = None) -> Response:
@@ -111,13 +108,13 @@ class TaskEndpoints:
         Fields that are left out keep their value. Fields that only Taskmill sets may be there, unchanged. While a run
         is active, only title, description and labels may change.
         """
-        command = UpdateTask(
+        request = UpdateTask(
             id=task_id,
             changes=body.changes(),
             unchanged=body.unchanged(),
             expected_revision=await self._expected_revision(task_id, if_match),
         )
-        return await self._update(command)
+        return await self._update(request)
 
     async def patch(
         self,
@@ -129,13 +126,13 @@ class TaskEndpoints:
 
         Objects merge, null clears. While a run is active, only title, description and labels may change.
         """
-        command = UpdateTask(
+        request = UpdateTask(
             id=task_id,
             changes=body.changes(),
             is_merge_patch=True,
             expected_revision=await self._expected_revision(task_id, if_match),
         )
-        return await self._update(command)
+        return await self._update(request)
 
     async def delete(
         self, task_id: TaskId, query: Annotated[DeleteQuery, Query()], if_match: IfMatch = None
@@ -153,12 +150,12 @@ class TaskEndpoints:
         idempotency_key: IdempotencyKeyHeader = None,
     ) -> Response:
         """Start a run of the task: it is queued, and a processor will execute it. Impossible while a run is active."""
-        command = ProcessTask(
+        request = ProcessTask(
             id=task_id,
             expected_revision=await self._expected_revision(task_id, if_match),
             idempotency=idempotency(idempotency_key, f"POST {_path(task_id)}/process", body),
         )
-        reply = await self._store.ask(registry.PROCESS, command)
+        reply = await self._store.ask(registry.PROCESS, request)
         return json_response(reply, 202, {"Location": _path(task_id), "ETag": etag(_head(reply).revision)})
 
     async def cancel(
@@ -174,18 +171,18 @@ class TaskEndpoints:
         failed, whichever comes first, and is not tried again; `cancellation` in its last event says which it was.
         Asking again changes nothing.
         """
-        command = CancelTask(
+        request = CancelTask(
             id=task_id,
             expected_revision=await self._expected_revision(task_id, if_match),
             idempotency=idempotency(idempotency_key, f"POST {_path(task_id)}/cancel", body),
         )
-        reply = await self._store.ask(registry.CANCEL, command)
+        reply = await self._store.ask(registry.CANCEL, request)
         task = _head(reply)
         status = 200 if task.status is TaskStatus.CANCELLED else 202
         return json_response(reply, status, {"Location": _path(task_id), "ETag": etag(task.revision)})
 
-    async def _update(self, command: UpdateTask) -> Response:
-        reply = await self._store.ask(registry.UPDATE, command)
+    async def _update(self, request: UpdateTask) -> Response:
+        reply = await self._store.ask(registry.UPDATE, request)
         return json_response(reply, 200, {"ETag": etag(_head(reply).revision)})
 
     async def _expected_revision(self, task_id: TaskId, if_match: str | None) -> int | None:
@@ -200,11 +197,11 @@ def _creation(task_id: UUID, task: NewTask) -> bytes:
 
     To make the model first would take longer than all the rest of the endpoint.
     """
-    return b'{"id":"%b",%b' % (str(task_id).encode(), json_text(task)[1:])
+    return b'{"id":"%b",%b' % (str(task_id).encode(), request_json(task)[1:])
 
 
-def _with_key(command: bytes, key: IdempotencyKey | None) -> bytes:
-    return command if key is None else b'{"idempotency":%b,%b' % (json_text(key), command[1:])
+def _with_key(request: bytes, key: IdempotencyKey | None) -> bytes:
+    return request if key is None else b'{"idempotency":%b,%b' % (request_json(key), request[1:])
 
 
 def _path(task_id: UUID) -> str:
@@ -212,4 +209,4 @@ def _path(task_id: UUID) -> str:
 
 
 def _head(reply: Reply) -> _TaskHead:
-    return _TASK_HEAD.validate_json(reply.body)
+    return _TaskHead.model_validate_json(reply.body)

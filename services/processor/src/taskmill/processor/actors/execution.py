@@ -3,20 +3,19 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from functools import partial
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import structlog
 
+from taskmill.contracts.reports import Cancelled, GivenBack
 from taskmill.processor.actors.reports import Reports
 from taskmill.processor.adapters.handler_calls import HandlerCalls
-from taskmill.processor.domain.attempt import Attempt, AttemptKey, StopReason
+from taskmill.processor.domain.held_attempt import HeldAttempt, StopReason
 from taskmill.processor.domain.held_work import HeldWork
+from taskmill.processor.domain.messages import completed_text, read_work_item, report_text
 from taskmill.processor.domain.outcome import attempt_failure, result_json
-from taskmill.processor.domain.report_text import cancelled_text, completed_text, failed_text, given_back_text
 from taskmill.processor.domain.suspects import MAKES_WAY_AFTER_SECONDS, Suspects
-from taskmill.processor.domain.work_text import read_work_item
 from taskmill.runtime.actor import Actor
 from taskmill.runtime.clock import Clock, utc_now
 from taskmill.runtime.failpoint import failpoint
@@ -41,7 +40,7 @@ class Execution(Actor):
             is given back.
         probation_seconds: How long a suspected attempt is at work before one on its last chance is begun beside it, and
             one on its last chance before any other is.
-        clock: Dates starts and ends.
+        now: Dates starts and ends.
     """
 
     name = "execution"
@@ -55,7 +54,7 @@ class Execution(Actor):
         slots: int,
         grace_seconds: float,
         probation_seconds: float,
-        clock: Clock = utc_now,
+        now: Clock = utc_now,
     ) -> None:
         self._handlers = handlers
         self._reports = reports
@@ -63,16 +62,16 @@ class Execution(Actor):
         self._slots = slots
         self._grace_seconds = grace_seconds
         self._probation_seconds = probation_seconds
-        self._clock = clock
-        self._calls = HandlerCalls(clock, self._time_out, self._on_slot_freed)
+        self._now = now
+        self._calls = HandlerCalls(now, reports.tell, self._time_out, self._on_slot_freed)
         self._suspects = Suspects()
-        self._running: dict[Attempt, asyncio.Task[None]] = {}
+        self._running: dict[HeldAttempt, asyncio.Task[None]] = {}
         self._stop_requested = asyncio.Event()
         self._listeners: list[Callable[[], None]] = []
 
     @property
     def free_slots(self) -> int:
-        """How many more work items may be begun now; negative when more wait here than should.
+        """How many more work items may be accepted now; negative when more wait here than should.
 
         Suspects that wait take no slot, so that fresh work goes on; but no more of them than there are slots.
         """
@@ -82,7 +81,7 @@ class Execution(Actor):
         """Have a function called whenever a handler has ended."""
         self._listeners.append(listener)
 
-    def begin(self, delivery: DeliveredMessage, *, possible_crashes: int) -> bool:
+    def accept(self, delivery: DeliveredMessage, *, possible_crashes: int) -> bool:
         """Execute a work item that arrived, if a slot is free.
 
         What may have ended a processor before waits for its turn among such. It is held meanwhile, but not reported as
@@ -93,30 +92,23 @@ class Execution(Actor):
             possible_crashes: How many deliveries before this one somebody may have begun.
 
         Returns:
-            Whether it was taken. A redelivery of what is executed here already is taken, whether a slot is free or not.
+            Whether it was accepted; if not, it has to be declined. A redelivery of what is held here already is
+            accepted, whether a slot is free or not.
 
         Raises:
             UndecodableWorkError: It is no work item.
         """
-        work_item = read_work_item(delivery.data)
-        key = AttemptKey(work_item.task_id, work_item.attempt, work_item.dispatch)
-        if self._adopt(key, delivery):
+        work_item = read_work_item(delivery.body)
+        attempt = HeldAttempt.fetched(work_item, delivery.delivery, delivery.reply, possible_crashes=possible_crashes)
+        if self._adopt(attempt):
             return True
         if self.free_slots <= 0:
             return False
-        attempt = Attempt(
-            key,
-            work_item,
-            delivery.delivery,
-            delivery.delivery,
-            delivery.reply,
-            possible_crashes=work_item.crashes + possible_crashes,
-        )
-        self._held.begin(attempt)
+        self._held.hold(attempt)
         failpoint("work.fetched")
         if work_item.kind not in self._handlers:
             _log.warning("attempt.unknown_kind", task_id=str(work_item.task_id), kind=work_item.kind)
-            self._reports.end(attempt, given_back_text(attempt.fence, "unknown_kind"))
+            self._give_back(attempt, "unknown_kind")
         elif attempt.possible_crashes:
             self._suspects.enter(attempt)
             self._begin_suspect()
@@ -124,20 +116,20 @@ class Execution(Actor):
             self._start(attempt)
         return True
 
-    def cancel(self, task_id: UUID, attempt_number: int) -> None:
+    def cancel(self, task_id: UUID, attempt: int) -> None:
         """Stop the handler of a task's attempt, if it is here. Repetitions change nothing.
 
         An async handler is cancelled, and may still clean up, or even complete. A sync one cannot be stopped: its
         thread goes on, but the attempt ends now.
         """
-        for attempt in self._held.of_task(task_id):
-            if attempt.key.attempt != attempt_number:
+        for held in self._held.of_task(task_id):
+            if held.key.attempt != attempt:
                 continue
-            if attempt in self._running:
-                self._stop_handler(attempt, StopReason.CANCELLED)
-            elif attempt in self._suspects:
-                self._suspects.leave(attempt)
-                self._reports.end(attempt, cancelled_text(attempt.fence, *self._times(attempt)))
+            if held in self._running:
+                self._stop_handler(held, StopReason.CANCELLED)
+            elif held in self._suspects:
+                self._suspects.leave(held)
+                self._reports.end(held, self._cancelled_text(held))
 
     def stop(self) -> None:
         """Give the running handlers their time to end."""
@@ -148,7 +140,7 @@ class Execution(Actor):
         started()
         await self._stop_requested.wait()
         for attempt in self._suspects.take_waiting():
-            self._reports.end(attempt, given_back_text(attempt.fence, "draining"))
+            self._give_back(attempt, "draining")
         if self._running:
             await asyncio.wait(self._running.values(), timeout=self._grace_seconds)
         for attempt in self._running:
@@ -157,18 +149,18 @@ class Execution(Actor):
             await asyncio.wait(self._running.values(), timeout=CANCEL_SECONDS)
         for attempt in self._running:
             _log.error("attempt.left_behind", task_id=str(attempt.work_item.task_id), kind=attempt.work_item.kind)
-            self._reports.end(attempt, given_back_text(attempt.fence, "draining"))
+            self._give_back(attempt, "draining")
 
     @property
     def _used_slots(self) -> int:
         return len(self._running) + self._calls.given_up_count
 
-    def _adopt(self, key: AttemptKey, delivery: DeliveredMessage) -> bool:
-        attempt = self._held.adopt(key, delivery.delivery, delivery.reply)
+    def _adopt(self, redelivered: HeldAttempt) -> bool:
+        attempt = self._held.adopt(redelivered)
         if attempt is None:
             return False
-        _log.info("attempt.redelivered_here", task_id=str(key.task_id), delivery=delivery.delivery)
-        has_new_fence = attempt.delivery == delivery.delivery
+        _log.info("attempt.redelivered_here", task_id=str(attempt.key.task_id), delivery=redelivered.delivery)
+        has_new_fence = attempt.delivery == redelivered.delivery
         if has_new_fence and not attempt.is_ended:
             self._reports.announce(attempt)
         return True
@@ -179,20 +171,20 @@ class Execution(Actor):
             if attempt is not None:
                 self._start(attempt)
 
-    def _let_next_begin(self, attempt: Attempt) -> None:
+    def _let_next_begin(self, attempt: HeldAttempt) -> None:
         self._suspects.make_way(attempt)
         self._begin_suspect()
 
-    def _acquit(self, attempt: Attempt) -> None:
+    def _acquit(self, attempt: HeldAttempt) -> None:
         """A suspect that has run so long did not end its processor: none need wait for its end."""
         self._suspects.leave(attempt)
         self._begin_suspect()
 
-    def _start(self, attempt: Attempt) -> None:
+    def _start(self, attempt: HeldAttempt) -> None:
         self._running[attempt] = asyncio.create_task(self._execute(attempt))
 
-    async def _execute(self, attempt: Attempt) -> None:
-        attempt.started_at = self._clock()
+    async def _execute(self, attempt: HeldAttempt) -> None:
+        attempt.started_at = self._now()
         try:
             self._reports.end(attempt, await self._outcome(attempt))
         finally:
@@ -205,7 +197,7 @@ class Execution(Actor):
         for listener in self._listeners:
             listener()
 
-    async def _outcome(self, attempt: Attempt) -> bytes:
+    async def _outcome(self, attempt: HeldAttempt) -> bytes:
         """Call the handler and return the report of its end."""
         try:
             result = result_json(await self._call(attempt))
@@ -213,42 +205,42 @@ class Execution(Actor):
             # What a handler raises when it is stopped comes of that, whatever it is. One that was not stopped and
             # raises CancelledError has cancelled itself, or awaited what was cancelled: a failure like any other.
             if attempt.stop_reason is StopReason.DRAINING:
-                return given_back_text(attempt.fence, "draining")
+                return _given_back_text(attempt, "draining")
             if attempt.stop_reason is StopReason.CANCELLED:
                 _log.info("attempt.cancelled", task_id=str(attempt.work_item.task_id), kind=attempt.work_item.kind)
-                return cancelled_text(attempt.fence, *self._times(attempt))
+                return self._cancelled_text(attempt)
             return self._failure_text(attempt, error)
         if attempt.stop_reason is StopReason.TIMED_OUT:
             return self._failure_text(attempt, None)
         return completed_text(attempt.fence, *self._times(attempt), result)
 
-    async def _call(self, attempt: Attempt) -> Any:
+    async def _call(self, attempt: HeldAttempt) -> Any:
         if attempt.stop_reason is not None:
             raise asyncio.CancelledError
         if attempt.possible_crashes:
-            await self._stored_start(attempt)
+            await self._announce_and_store(attempt)
             loop = asyncio.get_running_loop()
             loop.call_later(MAKES_WAY_AFTER_SECONDS, self._let_next_begin, attempt)
             loop.call_later(self._probation_seconds, self._acquit, attempt)
         else:
-            self._reports.begin(attempt)
+            self._reports.announce_soon(attempt)
         failpoint("work.started")
         handler = self._handlers[attempt.work_item.kind]
-        return await self._calls.call(handler, attempt, partial(self._reports.note_progress, attempt))
+        return await self._calls.call(handler, attempt)
 
-    async def _stored_start(self, attempt: Attempt) -> None:
-        """Wait until the start is stored: only so does the store know of every crash it was in."""
+    async def _announce_and_store(self, attempt: HeldAttempt) -> None:
+        """Wait until JetStream has stored the start: only so does the store learn of every crash it was in."""
         stored = asyncio.Event()
         attempt.on_start_stored = stored.set
         self._reports.announce(attempt)
         await stored.wait()
 
-    def _time_out(self, attempt: Attempt) -> None:
+    def _time_out(self, attempt: HeldAttempt) -> None:
         if attempt.stop_reason is None:
             self._stop_handler(attempt, StopReason.TIMED_OUT)
             asyncio.get_running_loop().call_later(CANCEL_SECONDS, self._give_up, attempt)
 
-    def _stop_handler(self, attempt: Attempt, reason: StopReason) -> None:
+    def _stop_handler(self, attempt: HeldAttempt, reason: StopReason) -> None:
         # Once only: a second cancellation would break into the handler's cleaning up.
         if attempt.stop_reason is not None:
             return
@@ -257,25 +249,36 @@ class Execution(Actor):
         if attempt.started_at is not None:
             self._running[attempt].cancel()
 
-    def _give_up(self, attempt: Attempt) -> None:
+    def _give_up(self, attempt: HeldAttempt) -> None:
         """End an attempt whose handler ignores its cancellation. The handler keeps its slot."""
         if not attempt.is_ended:
             self._reports.end(attempt, self._failure_text(attempt, None))
             self._suspects.leave(attempt)
             self._begin_suspect()
 
-    def _failure_text(self, attempt: Attempt, error: BaseException | None) -> bytes:
-        failure = attempt_failure(attempt, error)
+    def _give_back(self, attempt: HeldAttempt, reason: Literal["draining", "unknown_kind"]) -> None:
+        self._reports.end(attempt, _given_back_text(attempt, reason))
+
+    def _cancelled_text(self, attempt: HeldAttempt) -> bytes:
+        started_at, finished_at = self._times(attempt)
+        return report_text(attempt.report(Cancelled, started_at=started_at, finished_at=finished_at))
+
+    def _failure_text(self, attempt: HeldAttempt, error: BaseException | None) -> bytes:
+        failed = attempt_failure(attempt, error, *self._times(attempt))
         _log.warning(
             "attempt.failed",
             task_id=str(attempt.work_item.task_id),
             kind=attempt.work_item.kind,
-            code=failure.error.code,
-            exc_info=error if failure.traceback else None,
+            code=failed.error.code,
+            exc_info=error if failed.traceback else None,
         )
-        return failed_text(attempt.fence, *self._times(attempt), failure)
+        return report_text(failed)
 
-    def _times(self, attempt: Attempt) -> tuple[datetime, datetime]:
+    def _times(self, attempt: HeldAttempt) -> tuple[datetime, datetime]:
         """When it began and ended; what never began did both just now."""
-        now = self._clock()
+        now = self._now()
         return attempt.started_at or now, now
+
+
+def _given_back_text(attempt: HeldAttempt, reason: Literal["draining", "unknown_kind"]) -> bytes:
+    return report_text(attempt.report(GivenBack, reason=reason))

@@ -12,7 +12,7 @@ import structlog
 from taskmill.contracts import subjects
 from taskmill.contracts.errors import BusUnavailableError
 from taskmill.processor.domain.held_work import HeldWork
-from taskmill.processor.domain.report_text import bundle_text, heartbeat_text, split_for_bundles
+from taskmill.processor.domain.messages import bundle_text, heartbeat_text, split_for_bundles
 from taskmill.runtime.actor import Actor
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.settings import NatsSettings

@@ -3,19 +3,19 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import Any
 
 import structlog
 
 from taskmill.contracts import subjects
 from taskmill.contracts.errors import TaskmillError
-from taskmill.contracts.reports import Hello
+from taskmill.contracts.reports import HandlerReport, Hello
 from taskmill.contracts.streams import MESSAGE_ID_HEADER
-from taskmill.contracts.tasks import Progress
-from taskmill.processor.domain.announcements import Announcements
-from taskmill.processor.domain.attempt import Attempt
+from taskmill.processor.domain.announcements import Announcements, replacement_key
+from taskmill.processor.domain.held_attempt import HeldAttempt
 from taskmill.processor.domain.held_work import HeldWork
+from taskmill.processor.domain.messages import bundle_text, report_text, started_text
 from taskmill.processor.domain.report_queue import QueuedReport, ReportQueue
-from taskmill.processor.domain.report_text import bundle_text, hello_text, progressed_text, started_text
 from taskmill.processor.errors import UnstorableError
 from taskmill.runtime.actor import Actor
 from taskmill.runtime.backoff import Backoff
@@ -99,41 +99,50 @@ class Reports(Actor):
         """Have a function called whenever a bundle was stored."""
         self._listeners.append(listener)
 
-    def begin(self, attempt: Attempt) -> None:
-        """Announce an attempt soon, unless its end comes first."""
-        self._announcements.begin(attempt, asyncio.get_running_loop().time())
+    def announce_soon(self, attempt: HeldAttempt) -> None:
+        """Report before long that an attempt has started, unless its end comes first."""
+        self._announcements.expect_start(attempt, asyncio.get_running_loop().time())
         self._arm_tick()
 
-    def announce(self, attempt: Attempt) -> None:
+    def announce(self, attempt: HeldAttempt) -> None:
         """Report at once that an attempt has started, if it has; `on_start_stored` is called when that is stored."""
         if attempt.started_at is not None:
             text = started_text(attempt.fence, attempt.started_at)
             self._put((attempt, "started"), QueuedReport(text, on_stored=attempt.on_start_stored))
 
-    def note_progress(self, attempt: Attempt, progress: Progress) -> None:
-        """Take the newest progress of an attempt; what becomes outdated before it is told is dropped. Thread-safe."""
+    def tell(self, attempt: HeldAttempt, report_type: type[HandlerReport], /, **content: Any) -> None:
+        """Report soon what the handler of an attempt says, as the type of report wants it. Thread-safe.
+
+        What it said before it returned is told before its end, or never; what it says after its end is void.
+
+        Raises:
+            ValidationError: `content` is not what the report holds beside the fence.
+        """
         if attempt.is_ended or self._loop is None:
             return
-        attempt.progress = progress
-        if not attempt.is_progress_noted:
-            attempt.is_progress_noted = True
+        if self._announcements.hear(attempt, attempt.report(report_type, **content)):
             # The loop may be closed when a thread outlives the process's drain.
             with suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._expect_progress, attempt)
+                self._loop.call_soon_threadsafe(self._arm_tick)
 
-    def end(self, attempt: Attempt, text: bytes) -> None:
+    def end(self, attempt: HeldAttempt, text: bytes) -> None:
         """Report the end of an attempt; the work item is acknowledged once the report is stored.
 
         Args:
-            attempt: What ended. Any further end or progress of it is ignored.
+            attempt: What ended. Any further end of it, and whatever its handler still says, is ignored.
             text: The report.
         """
         if attempt.is_ended:
             return
         attempt.is_ended = True
-        self._announcements.forget(attempt)
-        # The end stands for the start too; but progress counts for nothing without a start before it.
-        if attempt.told_progress is None:
+        last_words = self._announcements.end(attempt)
+        if last_words:
+            # They count for nothing without a start before them. It may have been told: a second one changes nothing.
+            self.announce(attempt)
+            for report in last_words:
+                self._put_said(attempt, report)
+        elif not attempt.told_at:
+            # The end stands for the start too.
             self._queue.discard((attempt, "started"))
         self._put((attempt, "ended"), QueuedReport(text, ended_attempt=attempt))
 
@@ -165,7 +174,7 @@ class Reports(Actor):
             self._cancel_next_hello()
 
     def _greet(self) -> None:
-        self._put("hello", QueuedReport(hello_text(self._hello)))
+        self._put("hello", QueuedReport(report_text(self._hello)))
         self._cancel_next_hello()
         self._next_hello = asyncio.get_running_loop().call_later(self._hello_interval_seconds, self._greet)
 
@@ -184,7 +193,7 @@ class Reports(Actor):
             self._bundle_count += 1
         message = OutboundMessage(
             subject=subjects.report(self._processor_id),
-            payload=bundle_text(self._processor_id, (report.text for report in self._unstored)),
+            body=bundle_text(self._processor_id, (report.text for report in self._unstored)),
             headers={MESSAGE_ID_HEADER: f"{self._boot_id}:{self._bundle_count}"},
         )
         failpoint("report.before_publish")
@@ -200,15 +209,16 @@ class Reports(Actor):
         for listener in self._listeners:
             listener()
 
-    async def _acknowledge(self, ended: list[Attempt]) -> None:
+    async def _acknowledge(self, ended: list[HeldAttempt]) -> None:
         self._session.write_acks([attempt.reply for attempt in ended])
-        failpoint("work.acknowledged")
+        failpoint("work.ack_written")
         self._held.release(ended)
 
-    def _expect_progress(self, attempt: Attempt) -> None:
-        if not attempt.is_ended:
-            self._announcements.expect_progress(attempt)
-            self._arm_tick()
+    def _put_said(self, attempt: HeldAttempt, report: HandlerReport) -> None:
+        key = (attempt, replacement_key(report))
+        # It comes behind what was said meanwhile, and under the fence of today.
+        self._queue.discard(key)
+        self._put(key, QueuedReport(report_text(report.model_copy(update=attempt.fence._asdict()))))
 
     def _arm_tick(self) -> None:
         if not self._is_tick_due:
@@ -220,8 +230,9 @@ class Reports(Actor):
         now = asyncio.get_running_loop().time()
         for attempt in self._announcements.due_starts(now):
             self.announce(attempt)
-        for attempt, progress in self._announcements.due_progress(now):
-            self._put((attempt, "progressed"), QueuedReport(progressed_text(attempt.fence, progress)))
+        for attempt, report in self._announcements.due_reports(now):
+            if not attempt.is_ended:
+                self._put_said(attempt, report)
         if self._announcements:
             self._arm_tick()
 

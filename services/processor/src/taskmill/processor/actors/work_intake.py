@@ -13,7 +13,7 @@ from taskmill.processor.actors.execution import Execution
 from taskmill.processor.actors.reports import Reports
 from taskmill.processor.domain.credit import CreditShares, Lane
 from taskmill.processor.domain.held_work import HeldWork
-from taskmill.processor.domain.suspects import ReturnedWork
+from taskmill.processor.domain.suspects import DeclinedWork
 from taskmill.processor.errors import UndecodableWorkError
 from taskmill.runtime.actor import Actor, is_set_within
 from taskmill.runtime.nats_session import NatsSession
@@ -36,7 +36,7 @@ class WorkIntake(Actor):
 
     A lane with a backlog (more was waiting at its last delivery) pulls its share of the free slots. Every other lane
     keeps one parked pull, so that an idle processor reacts at once. Parked pulls are not counted against the slots:
-    what comes over them while no slot is free is given back at once, and whoever has a free slot gets it.
+    what comes over them while no slot is free is declined (a NAK) at once, and whoever has a free slot gets it.
 
     Args:
         session: Where pulls are sent and deliveries come from.
@@ -58,7 +58,7 @@ class WorkIntake(Actor):
         lanes = [Lane(queue, priority) for queue in queues for priority in Priority]
         self._consumers = {lane: self._new_consumer(lane) for lane in lanes}
         self._shares = CreditShares()
-        self._returned = ReturnedWork()
+        self._declined = DeclinedWork()
         self._to_park = dict.fromkeys(lanes)
         self._arrived: list[tuple[Lane, DeliveredMessage]] = []
         self._is_turn_due = False
@@ -68,7 +68,7 @@ class WorkIntake(Actor):
         reports.on_stored(self._schedule_turn)
 
     def stop(self) -> None:
-        """Fetch nothing more, and give back what was fetched but not begun."""
+        """Fetch nothing more, and decline what was fetched but not accepted."""
         self._is_stopping = True
         self._stop_requested.set()
         for consumer in self._consumers.values():
@@ -114,32 +114,32 @@ class WorkIntake(Actor):
     def _take_turn(self) -> None:
         self._is_turn_due = False
         arrived, self._arrived = self._arrived, []
-        may_begin = self._reports.has_room and not self._is_stopping
-        returned = []
+        may_accept = self._reports.has_room and not self._is_stopping
+        declined = []
         for lane, delivery in arrived:
             has_more = delivery.pending > 0
-            is_taken = may_begin and self._begin(delivery)
-            if not is_taken:
-                returned.append(delivery.reply)
-                self._returned.note(delivery.stream_sequence, delivery.delivery)
-            if has_more or not is_taken:
+            is_accepted = may_accept and self._accept(delivery)
+            if not is_accepted:
+                declined.append(delivery.reply)
+                self._declined.note(delivery.stream_sequence, delivery.delivery)
+            if has_more or not is_accepted:
                 self._shares.set_backlogged(lane)
             else:
                 self._set_idle(lane)
-        self._answer(returned, b"-NAK")
+        self._answer(declined, b"-NAK")
         self._pull()
 
-    def _begin(self, delivery: DeliveredMessage) -> bool:
-        """Have a work item executed; False: it has to be given back."""
+    def _accept(self, delivery: DeliveredMessage) -> bool:
+        """Have a work item executed; False: it has to be declined."""
         try:
-            possible_crashes = self._returned.possible_crashes(delivery.stream_sequence, delivery.delivery)
-            return self._execution.begin(delivery, possible_crashes=possible_crashes)
+            possible_crashes = self._declined.possible_crashes(delivery.stream_sequence, delivery.delivery)
+            return self._execution.accept(delivery, possible_crashes=possible_crashes)
         except UndecodableWorkError as error:
             _log.error("work.undecodable", subject=delivery.subject, problems=error.problem_count)
             self._answer([delivery.reply], b"+TERM")
         except Exception:
             # Whatever is wrong with this one, its neighbours are served; it is delivered again after the ack wait.
-            _log.exception("work.not_begun", subject=delivery.subject)
+            _log.exception("work.not_accepted", subject=delivery.subject)
             self._held.leave(delivery.reply)
         return True
 

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
-from taskmill.contracts.tasks import Progress
 from taskmill.processor.adapters.daemon_threads import DaemonThreads
-from taskmill.processor.domain.attempt import Attempt
+from taskmill.processor.domain.held_attempt import HeldAttempt
 from taskmill.runtime.clock import Clock
 from taskmill.sdk import Context, Handler
 
@@ -22,34 +22,35 @@ class HandlerCalls:
     thread is counted until it ends, because it still takes up what a slot stands for.
 
     Args:
-        clock: Dates the deadlines that handlers are told.
+        now: Dates the deadlines that handlers are told.
+        tell: Takes what a handler says, beside its attempt and as `Context` is told it; called in the handler's thread.
         on_timeout: Called when the time of an attempt is over and its call has not ended.
         on_thread_ended: Called on the event loop when a thread has ended whose call had been cancelled.
     """
 
     def __init__(
-        self, clock: Clock, on_timeout: Callable[[Attempt], None], on_thread_ended: Callable[[], None]
+        self,
+        now: Clock,
+        tell: Callable[..., None],
+        on_timeout: Callable[[HeldAttempt], None],
+        on_thread_ended: Callable[[], None],
     ) -> None:
         self.given_up_count = 0
         """How many threads go on although nobody waits for their results."""
-        self._clock = clock
+        self._now = now
+        self._tell = tell
         self._on_timeout = on_timeout
         self._on_thread_ended = on_thread_ended
         self._threads = DaemonThreads("handler")
 
-    async def call(self, handler: Handler, attempt: Attempt, on_progress: Callable[[Progress], None]) -> Any:
+    async def call(self, handler: Handler, attempt: HeldAttempt) -> Any:
         """Call a handler for an attempt and return its result, or raise what it raises.
-
-        Args:
-            handler: What is called.
-            attempt: What it is called for.
-            on_progress: Told of the handler's progress, in its thread.
 
         Raises:
             asyncio.CancelledError: The call was cancelled, or the handler raised it.
         """
         with self._timed(attempt) as deadline:
-            context = Context(attempt.work_item, on_progress, deadline=deadline)
+            context = Context(attempt.work_item, partial(self._tell, attempt), deadline=deadline)
             if handler.is_async:
                 return await handler.function(attempt.work_item.payload, context)
             call = self._threads.submit(handler.function, attempt.work_item.payload, context)
@@ -61,7 +62,7 @@ class HandlerCalls:
                 raise
 
     @contextmanager
-    def _timed(self, attempt: Attempt) -> Iterator[datetime | None]:
+    def _timed(self, attempt: HeldAttempt) -> Iterator[datetime | None]:
         """Tell when the attempt's time is over, unless the call has ended; yield when that is, None: never."""
         seconds = attempt.work_item.timeout_seconds
         if seconds is None:
@@ -70,7 +71,7 @@ class HandlerCalls:
         attempt.times_out_at = time.monotonic() + seconds
         timer = asyncio.get_running_loop().call_later(seconds, self._on_timeout, attempt)
         try:
-            yield self._clock() + timedelta(seconds=seconds)
+            yield self._now() + timedelta(seconds=seconds)
         finally:
             timer.cancel()
 

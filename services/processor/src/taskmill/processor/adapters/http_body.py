@@ -6,6 +6,8 @@ import zlib
 
 import httpx
 
+from taskmill.processor.errors import UnreadableBodyError
+
 _GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
 
 # U+0000 cannot be stored, and each of the others takes six bytes in JSON.
@@ -13,10 +15,6 @@ _CONTROL_CHARACTERS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 _CHARSETS = re.compile("ascii|utf-|iso|cp|koi8|mac|gb|big5|euc|shift|hz")
-
-
-class UnreadableBodyError(Exception):
-    """The body does not have the encoding that the response's headers tell."""
 
 
 async def read_body(response: httpx.Response, limit_bytes: int) -> tuple[bytes, bool]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from threading import Lock
 from uuid import UUID
 
-from taskmill.processor.domain.attempt import Attempt, AttemptKey, ReportKey
+from taskmill.processor.domain.held_attempt import AttemptKey, HeldAttempt, ReportKey
 
 
 class HeldWork:
@@ -13,8 +13,8 @@ class HeldWork:
     def __init__(self) -> None:
         self._lock = Lock()
         self._arrived: set[str] = set()
-        self._attempts: dict[AttemptKey, Attempt] = {}
-        self._of_task: dict[UUID, list[Attempt]] = {}
+        self._attempts: dict[AttemptKey, HeldAttempt] = {}
+        self._of_task: dict[UUID, list[HeldAttempt]] = {}
 
     def arrive(self, reply: str) -> None:
         """Note a delivery at its fetch, before it is read."""
@@ -22,18 +22,18 @@ class HeldWork:
             self._arrived.add(reply)
 
     def leave(self, reply: str) -> None:
-        """Forget a delivery that was not begun."""
+        """Forget a delivery that was not accepted."""
         with self._lock:
             self._arrived.discard(reply)
 
-    def begin(self, attempt: Attempt) -> None:
-        """Make an attempt of a delivery that arrived."""
+    def hold(self, attempt: HeldAttempt) -> None:
+        """Hold what a delivery that arrived asks for."""
         with self._lock:
             self._arrived.discard(attempt.reply)
             self._attempts[attempt.key] = attempt
             self._of_task.setdefault(attempt.key.task_id, []).append(attempt)
 
-    def adopt(self, key: AttemptKey, delivery: int, reply: str) -> Attempt | None:
+    def adopt(self, redelivered: HeldAttempt) -> HeldAttempt | None:
         """Take a redelivery of what is held already as a new sign of the old: heartbeats and the ack go to it.
 
         JetStream redelivers what it has not heard of for too long, so after an outage of NATS a processor may be sent
@@ -41,27 +41,27 @@ class HeldWork:
         and the attempt keeps its own. Otherwise it takes over the count of this delivery.
 
         Returns:
-            The attempt, or None when none with this key is held.
+            The attempt that is held, or None when there is none with this key.
         """
         with self._lock:
-            attempt = self._attempts.get(key)
+            attempt = self._attempts.get(redelivered.key)
             if attempt is None:
                 return None
-            self._arrived.discard(reply)
-            attempt.reply = reply
-            if delivery > attempt.newest_delivery + 1:
-                attempt.delivery = delivery
-            attempt.newest_delivery = max(attempt.newest_delivery, delivery)
+            self._arrived.discard(redelivered.reply)
+            attempt.reply = redelivered.reply
+            if redelivered.delivery > attempt.newest_delivery + 1:
+                attempt.delivery = redelivered.delivery
+            attempt.newest_delivery = max(attempt.newest_delivery, redelivered.delivery)
             return attempt
 
-    def release(self, attempts: Iterable[Attempt]) -> None:
+    def release(self, attempts: Iterable[HeldAttempt]) -> None:
         """Forget attempts whose end is stored."""
         with self._lock:
             for attempt in attempts:
                 if self._attempts.pop(attempt.key, None) is not None:
                     self._forget_of_task(attempt)
 
-    def of_task(self, task_id: UUID) -> list[Attempt]:
+    def of_task(self, task_id: UUID) -> list[HeldAttempt]:
         """The attempts of a task that are held: none or one, as a rule; more when it was dispatched anew meanwhile."""
         with self._lock:
             return list(self._of_task.get(task_id, ()))
@@ -88,7 +88,7 @@ class HeldWork:
                 for attempt in self._attempts.values()
             )
 
-    def _forget_of_task(self, attempt: Attempt) -> None:
+    def _forget_of_task(self, attempt: HeldAttempt) -> None:
         others = self._of_task[attempt.key.task_id]
         others.remove(attempt)
         if not others:

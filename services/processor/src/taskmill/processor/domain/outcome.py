@@ -2,7 +2,8 @@
 
 import traceback
 from contextlib import suppress
-from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
@@ -16,30 +17,14 @@ from taskmill.contracts.limits import (
     MAX_RESULT_BYTES,
     MAX_TRACEBACK_CHARS,
 )
+from taskmill.contracts.reports import Failed
 from taskmill.contracts.tasks import TaskError
-from taskmill.processor.domain.attempt import Attempt, StopReason
+from taskmill.contracts.text import storable_text
+from taskmill.processor.domain.held_attempt import HeldAttempt, StopReason
 from taskmill.processor.errors import BadResultError
-from taskmill.sdk import TaskFailedError
-from taskmill.sdk.text import storable_text
+from taskmill.sdk.errors import TaskFailedError
 
 _MAX_TYPE_CHARS = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """How an attempt failed.
-
-    Attributes:
-        error: What everybody who may see the task is told.
-        traceback: The end of the traceback, for the handler's developer; None: the failure is no defect.
-        is_final: Whether another attempt would be of no use.
-        retry_after_seconds: The wait that the handler asks for; None: the backoff decides.
-    """
-
-    error: TaskError
-    traceback: str | None = None
-    is_final: bool = False
-    retry_after_seconds: float | None = None
 
 
 def result_json(result: Any) -> bytes:
@@ -65,33 +50,35 @@ def result_json(result: Any) -> bytes:
     return text
 
 
-def attempt_failure(attempt: Attempt, error: BaseException | None) -> Failure:
-    """Describe how an attempt failed.
+def attempt_failure(
+    attempt: HeldAttempt, error: BaseException | None, started_at: datetime, finished_at: datetime
+) -> Failed:
+    """Describe how an attempt failed. The traceback is for the handler's developer: without one it is no defect.
 
     Args:
         attempt: What failed. Once its time is over it has timed out, whatever its handler returns or raises then.
         error: What the handler raised, or what is wrong with its result; None: neither, it has timed out.
+        started_at: When its handler was about to be called.
+        finished_at: When it had ended.
     """
+    failed = partial(attempt.report, Failed, started_at=started_at, finished_at=finished_at)
     if attempt.stop_reason is StopReason.TIMED_OUT or error is None:
-        return _timeout_failure(attempt, error)
+        message = f"The handler did not end within {attempt.work_item.timeout_seconds:g} s."
+        # What it raised when it was stopped shows where it was.
+        place = None if error is None else _traceback_text(error)
+        return failed(error=TaskError(code="timeout", message=message), traceback=place)
     if isinstance(error, BadResultError):
         # The work is done; to do it again would most likely come to the same result.
-        return Failure(TaskError(code="bad_result", message=str(error)), is_final=True)
+        return failed(error=TaskError(code="bad_result", message=str(error)), is_final=True)
     message = storable_text(_message(error), MAX_ERROR_MESSAGE_CHARS)
     if isinstance(error, TaskFailedError):
         # A subclass may have broken what its base class promises: then it is an error like any other.
         with suppress(AttributeError, ValidationError):
             # A failure that the handler told on purpose is no defect, so its traceback would only be noise.
             told = TaskError(code=error.code, message=message)
-            return Failure(told, is_final=error.is_final, retry_after_seconds=error.retry_after_seconds)
+            return failed(error=told, is_final=error.is_final, retry_after_seconds=error.retry_after_seconds)
     told = TaskError(code="handler_error", type=_type_name(type(error)), message=message)
-    return Failure(told, _traceback_text(error))
-
-
-def _timeout_failure(attempt: Attempt, error: BaseException | None) -> Failure:
-    told = TaskError(code="timeout", message=f"The handler did not end within {attempt.work_item.timeout_seconds:g} s.")
-    # What it raised when it was stopped shows where it was.
-    return Failure(told, None if error is None else _traceback_text(error))
+    return failed(error=told, traceback=_traceback_text(error))
 
 
 def _message(error: BaseException) -> str:

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
-from taskmill.processor.domain.attempt import Attempt
-from taskmill.processor.domain.report_text import fits_bundle
+from taskmill.processor.domain.held_attempt import HeldAttempt
+from taskmill.processor.domain.messages import fits_bundle
 
 
 @dataclass(slots=True, eq=False)
@@ -18,7 +18,7 @@ class QueuedReport:
     """
 
     text: bytes
-    ended_attempt: Attempt | None = None
+    ended_attempt: HeldAttempt | None = None
     on_stored: Callable[[], None] | None = None
 
 

@@ -11,9 +11,9 @@ as its last. So it has its turn alone: no other suspect is at work then, unless 
 
 from operator import attrgetter
 
-from taskmill.processor.domain.attempt import Attempt
+from taskmill.processor.domain.held_attempt import HeldAttempt
 
-MAX_RETURNED = 10_000
+MAX_DECLINED = 10_000
 
 MAKES_WAY_AFTER_SECONDS = 0.05
 """How long what may have been in one crash runs before the next such is begun."""
@@ -21,19 +21,19 @@ MAKES_WAY_AFTER_SECONDS = 0.05
 _LAST_CHANCE_AFTER_CRASHES = 2
 
 
-def is_last_chance(attempt: Attempt) -> bool:
+def is_last_chance(attempt: HeldAttempt) -> bool:
     """Whether one more crash may be its last."""
     return attempt.possible_crashes >= _LAST_CHANCE_AFTER_CRASHES
 
 
-class ReturnedWork:
-    """Remembers which deliveries were given back here without having been begun: they tell of no crash."""
+class DeclinedWork:
+    """Remembers which deliveries were declined here: they tell of no crash."""
 
     def __init__(self) -> None:
-        self._returned: dict[int, int] = {}
+        self._declined: dict[int, int] = {}
 
     def note(self, stream_sequence: int, delivery: int) -> None:
-        """A delivery is given back. Beyond `MAX_RETURNED` the oldest is forgotten, which makes it suspected again.
+        """A delivery is declined. Beyond `MAX_DECLINED` the oldest is forgotten, which makes it suspected again.
 
         Args:
             stream_sequence: Which message of the work stream it is.
@@ -41,34 +41,34 @@ class ReturnedWork:
         """
         if self.possible_crashes(stream_sequence, delivery):
             return
-        self._returned.pop(stream_sequence, None)
-        self._returned[stream_sequence] = delivery
-        if len(self._returned) > MAX_RETURNED:
-            del self._returned[next(iter(self._returned))]
+        self._declined.pop(stream_sequence, None)
+        self._declined[stream_sequence] = delivery
+        if len(self._declined) > MAX_DECLINED:
+            del self._declined[next(iter(self._declined))]
 
     def possible_crashes(self, stream_sequence: int, delivery: int) -> int:
-        """How many earlier deliveries of this message somebody may have begun: none, if each was given back here."""
-        return 0 if self._returned.get(stream_sequence) == delivery - 1 else delivery - 1
+        """How many earlier deliveries of this message somebody may have begun: none, if each was declined here."""
+        return 0 if self._declined.get(stream_sequence) == delivery - 1 else delivery - 1
 
 
 class Suspects:
     """The line in which suspected attempts wait for each other: by their possible crashes, then as they arrived."""
 
     def __init__(self) -> None:
-        self._newest: Attempt | None = None
-        self._at_work: set[Attempt] = set()
-        self._waiting: dict[Attempt, None] = {}
+        self._newest: HeldAttempt | None = None
+        self._at_work: set[HeldAttempt] = set()
+        self._waiting: dict[HeldAttempt, None] = {}
 
     @property
     def waiting_count(self) -> int:
         """How many wait."""
         return len(self._waiting)
 
-    def enter(self, attempt: Attempt) -> None:
+    def enter(self, attempt: HeldAttempt) -> None:
         """Let an attempt wait for its turn."""
         self._waiting[attempt] = None
 
-    def next_to_run(self) -> Attempt | None:
+    def next_to_run(self) -> HeldAttempt | None:
         """The attempt whose turn has come, which is at work then; None: it is nobody's turn."""
         if self._newest is not None or not self._waiting:
             return None
@@ -80,23 +80,23 @@ class Suspects:
         self._newest = attempt
         return attempt
 
-    def make_way(self, attempt: Attempt) -> None:
+    def make_way(self, attempt: HeldAttempt) -> None:
         """Let the next begin beside an attempt that is at work, unless either is on its last chance."""
         if attempt is self._newest and not is_last_chance(attempt):
             self._newest = None
 
-    def leave(self, attempt: Attempt) -> None:
+    def leave(self, attempt: HeldAttempt) -> None:
         """Take an attempt out, whether it is at work or waits. Nothing happens when it does neither."""
         self._waiting.pop(attempt, None)
         self._at_work.discard(attempt)
         if attempt is self._newest:
             self._newest = None
 
-    def take_waiting(self) -> list[Attempt]:
+    def take_waiting(self) -> list[HeldAttempt]:
         """Take out all that wait."""
         waiting, self._waiting = self._waiting, {}
         return list(waiting)
 
-    def __contains__(self, attempt: Attempt) -> bool:
+    def __contains__(self, attempt: HeldAttempt) -> bool:
         """Whether it waits."""
         return attempt in self._waiting

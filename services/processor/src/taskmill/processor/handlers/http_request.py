@@ -1,7 +1,7 @@
 """The kind `http-request`."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Annotated, Literal
 
 import httpx
@@ -10,12 +10,18 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, St
 from pydantic_core import PydanticCustomError
 
 from taskmill.processor.adapters.guarded_http import MAX_REDIRECTS, GuardedHttp
-from taskmill.processor.adapters.http_body import UnreadableBodyError, body_text, read_body
-from taskmill.processor.handlers.payloads import read_payload
-from taskmill.sdk import Context, TaskFailedError
+from taskmill.processor.adapters.http_body import body_text, read_body
+from taskmill.processor.domain.payloads import read_payload
+from taskmill.processor.errors import UnreadableBodyError
+from taskmill.sdk import Context, TaskApp, TaskFailedError
 
-MAX_BODY_BYTES = 64 * 1024
+MAX_RESPONSE_BYTES = 64 * 1024
 """Of a response's body, this much is kept."""
+
+
+def register(app: TaskApp, http: GuardedHttp) -> None:
+    """Add the kind. A request that gets no response is made again; with any, whatever its status, it is completed."""
+    app.task("http-request", max_attempts=3)(partial(http_request, http))
 
 
 def _is_http_url(url: str) -> str:
@@ -55,41 +61,31 @@ class HttpRequestPayload(BaseModel):
     ] = 30
 
 
-def http_request_handler(http: GuardedHttp) -> Callable[[JsonValue, Context], Awaitable[JsonValue]]:
-    """The handler of `http-request`.
+async def http_request(http: GuardedHttp, payload: JsonValue, _context: Context) -> JsonValue:
+    """Send a request and return status, headers and body of the response, whatever the status.
 
-    Args:
-        http: What the requests are sent with; it decides which addresses may be connected to.
+    Up to five redirects are followed. Of the body, the first 64 KiB are returned, as text.
+
+    Raises:
+        InvalidPayloadError: The payload is no `HttpRequestPayload`.
+        TaskFailedError: There is no response: `timeout`, `address_refused`, `too_many_redirects`, `request_failed`.
     """
-
-    async def http_request(payload: JsonValue, _context: Context) -> JsonValue:
-        """Send a request and return status, headers and body of the response, whatever the status.
-
-        Up to five redirects are followed. Of the body, the first 64 KiB are returned, as text.
-
-        Raises:
-            InvalidPayloadError: The payload is no `HttpRequestPayload`.
-            TaskFailedError: There is no response: `timeout`, `address_refused`, `too_many_redirects`,
-                `request_failed`.
-        """
-        request = read_payload(HttpRequestPayload, payload)
-        try:
-            async with asyncio.timeout(request.timeout):
-                return await _send(http, request)
-        except (TimeoutError, httpx.TimeoutException) as error:
-            raise TaskFailedError("timeout", f"There was no whole response within {request.timeout:g} s.") from error
-        except SSRFProtectionError as error:
-            raise TaskFailedError(
-                "address_refused",
-                "The address is not public; where that is wanted, TASKMILL_HTTP_ALLOW_PRIVATE=true allows it.",
-                is_final=True,
-            ) from error
-        except httpx.TooManyRedirects as error:
-            raise TaskFailedError("too_many_redirects", f"There were more than {MAX_REDIRECTS} redirects.") from error
-        except (httpx.RequestError, httpx.InvalidURL, UnreadableBodyError) as error:
-            raise TaskFailedError("request_failed", f"There was no response ({type(error).__name__}).") from error
-
-    return http_request
+    request = read_payload(HttpRequestPayload, payload)
+    try:
+        async with asyncio.timeout(request.timeout):
+            return await _send(http, request)
+    except (TimeoutError, httpx.TimeoutException) as error:
+        raise TaskFailedError("timeout", f"There was no whole response within {request.timeout:g} s.") from error
+    except SSRFProtectionError as error:
+        raise TaskFailedError(
+            "address_refused",
+            "The address is not public; where that is wanted, TASKMILL_HTTP_ALLOW_PRIVATE=true allows it.",
+            is_final=True,
+        ) from error
+    except httpx.TooManyRedirects as error:
+        raise TaskFailedError("too_many_redirects", f"There were more than {MAX_REDIRECTS} redirects.") from error
+    except (httpx.RequestError, httpx.InvalidURL, UnreadableBodyError) as error:
+        raise TaskFailedError("request_failed", f"There was no response ({type(error).__name__}).") from error
 
 
 async def _send(http: GuardedHttp, request: HttpRequestPayload) -> JsonValue:
@@ -98,7 +94,7 @@ async def _send(http: GuardedHttp, request: HttpRequestPayload) -> JsonValue:
         http.client() as client,
         client.stream(request.method, request.url, headers=request.headers, content=content) as response,
     ):
-        body, is_truncated = await read_body(response, MAX_BODY_BYTES)
+        body, is_truncated = await read_body(response, MAX_RESPONSE_BYTES)
     return {
         "status": response.status_code,
         "headers": dict(response.headers),

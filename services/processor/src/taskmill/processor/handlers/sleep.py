@@ -5,8 +5,14 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from taskmill.processor.handlers.payloads import read_payload
-from taskmill.sdk import Context
+from taskmill.processor.adapters.guarded_http import GuardedHttp
+from taskmill.processor.domain.payloads import read_payload
+from taskmill.sdk import Context, TaskApp
+
+
+def register(app: TaskApp, _http: GuardedHttp) -> None:
+    """Add the kind."""
+    app.task("sleep")(sleep)
 
 
 class SleepPayload(BaseModel):

@@ -1,21 +1,26 @@
 """Answers the requests of the registry."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
 
-from taskmill.contracts import registry
+from taskmill.contracts import registry, subjects
 from taskmill.contracts.json_text import read_json
 from taskmill.contracts.requests import KeyedRequest, TaskRequest
+from taskmill.runtime.failpoint import failpoint
 from taskmill.runtime.nats_session import NatsSession
-from taskmill.runtime.requests import Reply, RequestServer
+from taskmill.runtime.reply import Reply
+from taskmill.runtime.requests import RequestServer
 from taskmill.task_store import use_cases
 from taskmill.task_store.use_cases import Ports
 
 QUEUE_GROUP = "task-store"
 MAX_IN_FLIGHT = 2_000
+
+_Body = TypeVar("_Body")
+_Answer = TypeVar("_Answer")
 
 # All but those that change something, of which one alone is special.
 _USE_CASES: dict[registry.Command, Callable[[Ports, Any], Coroutine[Any, Any, bytes | Reply]]] = {
@@ -40,11 +45,13 @@ def commands(session: NatsSession, ports: Ports, *, deadline_seconds: float) -> 
     return RequestServer(
         session,
         "commands",
-        {command.subject: use_case(command, ports) for command in registry.COMMANDS},
+        {command.subject: partial(_carry_out, use_case(command, ports)) for command in registry.COMMANDS},
         group=QUEUE_GROUP,
         max_in_flight=MAX_IN_FLIGHT,
         deadline_seconds=deadline_seconds,
-        bundled={registry.CREATE.subject: partial(use_cases.create_each_task, ports)},
+        bundled={
+            subjects.bundle(registry.CREATE.subject): partial(_carry_out, partial(use_cases.create_each_task, ports))
+        },
     )
 
 
@@ -57,4 +64,10 @@ def use_case(command: registry.Command, ports: Ports) -> Callable[[bytes], Corou
     async def answer(body: bytes) -> bytes | Reply:
         return await serve(ports, read_json(adapter, body))
 
+    return answer
+
+
+async def _carry_out(use_case: Callable[[_Body], Awaitable[_Answer]], body: _Body) -> _Answer:
+    answer = await use_case(body)
+    failpoint("store.before_reply")
     return answer

@@ -91,9 +91,9 @@ class ReportIntake(Actor):
         asyncio.get_running_loop().call_soon(self._apply, delivery)
 
     def _apply(self, delivery: DeliveredMessage) -> None:
-        bundle = read_bundle(delivery.data)
+        bundle = read_bundle(delivery.body)
         if bundle is None:
-            _log.error("reports.undecodable", subject=delivery.subject, bundle_bytes=len(delivery.data))
+            _log.error("reports.undecodable", subject=delivery.subject, bundle_bytes=len(delivery.body))
             self._settle(delivery.reply, _NEVER)
         else:
             self._offer(bundle, _Held(delivery.reply))

@@ -73,7 +73,7 @@ class EventStream:
 def _message(event: UnpublishedEvent) -> OutboundMessage:
     return OutboundMessage(
         subject=subjects.event(event.type, event.kind, event.task_id),
-        payload=event.document.encode(),
+        body=event.document.encode(),
         headers={
             MESSAGE_ID_HEADER: f"{event.task_id}.{event.version}",
             POSITION_HEADER: str(event.position),

@@ -117,7 +117,7 @@ def _message(event: UnpublishedEvent, work: WaitingWork) -> OutboundMessage:
     }
     return OutboundMessage(
         subject=subjects.work(work.queue, work.priority, event.kind, task_id),
-        payload=orjson.dumps(item),
+        body=orjson.dumps(item),
         # The dispatch makes it another message than the lost one that it replaces, which JetStream may remember.
         headers={MESSAGE_ID_HEADER: f"{task_id}:{work.attempt}:{work.dispatch}"},
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import NamedTuple, assert_never
 
 import orjson
 
@@ -15,6 +15,7 @@ from taskmill.contracts.reports import (
     GivenBack,
     Heartbeat,
     Progressed,
+    RunReport,
     Started,
 )
 from taskmill.contracts.status import TaskStatus
@@ -27,8 +28,6 @@ from taskmill.task_store.domain.lifecycle import Cause, transition
 from taskmill.task_store.domain.retries import retry_wait
 from taskmill.task_store.domain.runs import RunRules, queue, schedule
 from taskmill.task_store.domain.state import JSON_NULL, AttemptState, TaskState, newest_attempt, next_revision
-
-RunReport = Started | Heartbeat | Progressed | Completed | Failed | Cancelled | GivenBack
 
 MAX_CRASHES = 3
 """After so many an attempt fails: its work, it seems, ends whoever does it."""
@@ -52,7 +51,7 @@ class Hearing(NamedTuple):
 
 def decide_report(state: TaskState, report: RunReport, hearing: Hearing) -> Decision:
     """What a report changes: nothing, when it is stale, a replay, or impossible where the task stands."""
-    way = transition(state.status, is_run_active=state.is_run_active, by=_cause(report))
+    way = transition(state.status, is_run_active=state.is_run_active, by=cause_of(report))
     if way is None or way.fence is None or not way.fence.admits(state, report, hearing.processor_id):
         return Decision(state)
     return _apply(state, report, hearing)
@@ -74,24 +73,19 @@ def _apply(state: TaskState, report: RunReport, hearing: Hearing) -> Decision:
             decision = _stop(state, report, hearing)
         case GivenBack():
             decision = _give_back(state, report, hearing)
+        case _:
+            assert_never(report)
     return decision
 
 
-_CAUSES: dict[type[RunReport], Cause] = {
-    Started: Cause.STARTED,
-    Heartbeat: Cause.HEARTBEAT,
-    Progressed: Cause.PROGRESSED,
-    Completed: Cause.COMPLETED,
-    Failed: Cause.FAILED,
-    Cancelled: Cause.CANCELLED,
-    GivenBack: Cause.GIVEN_BACK,
-}
+_CAUSES = {cause.value: cause for cause in Cause}
 
 
-def _cause(report: RunReport) -> Cause:
+def cause_of(report: RunReport) -> Cause:
+    """The cause that a report is: of the same name, but for the reasons of `given_back`."""
     if isinstance(report, GivenBack) and report.reason == "unknown_kind":
         return Cause.UNKNOWN_KIND
-    return _CAUSES[type(report)]
+    return _CAUSES[report.type]
 
 
 def _take_over(state: TaskState, report: Started, hearing: Hearing) -> Decision:

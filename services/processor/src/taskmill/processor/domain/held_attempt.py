@@ -1,14 +1,16 @@
 """An attempt that this processor holds."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, auto
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self, TypeVar
 from uuid import UUID
 
-from taskmill.contracts.tasks import Progress
+from taskmill.contracts.reports import AttemptReport, HandlerReport
 from taskmill.contracts.work import WorkItem
+
+_Report = TypeVar("_Report", bound=AttemptReport)
 
 
 class AttemptKey(NamedTuple):
@@ -42,23 +44,21 @@ class StopReason(Enum):
 
 
 @dataclass(slots=True, eq=False)
-class Attempt:
-    """A work item that was fetched, on its way from the fetch to the ack.
+class HeldAttempt:
+    """An attempt that this processor holds: what a work item asks for, on its way from the fetch to the ack.
 
     Attributes:
         key: Which dispatch it is.
         work_item: What was asked for.
         delivery: The delivery count under which everything is reported.
         newest_delivery: The highest delivery count that was seen of it.
-        possible_crashes: How many processors may have died over it: as many as the store knows of, and each delivery
-            before this one that was not given back here unbegun.
+        possible_crashes: How many processors may have died over it: as many as the store knows of, and all deliveries
+            before this one, unless each of them was declined here.
         reply: The subject of its newest delivery, which heartbeats and the ack go to.
         started_at: When the handler was about to be called; None: it has not been.
         on_start_stored: Called once the report of its start is stored.
-        progress: The newest progress that the handler told.
-        told_progress: The newest progress that was reported.
-        told_progress_at: When that was, in seconds of the event loop's clock.
-        is_progress_noted: Whether the reporter knows that there is a newer progress.
+        told_at: When what its handler said was last reported, by type, in seconds of the event loop's clock; empty:
+            nothing was.
         times_out_at: When its handler's time is over, in seconds of `time.monotonic`; None: never, or not called yet.
         stop_reason: Why its handler is being stopped; None: it is not.
         is_ended: Whether its end was reported; whatever comes after it is void.
@@ -69,18 +69,38 @@ class Attempt:
     delivery: int
     newest_delivery: int
     reply: str
-    possible_crashes: int = 0
+    possible_crashes: int
     started_at: datetime | None = None
     on_start_stored: Callable[[], None] | None = None
-    progress: Progress | None = None
-    told_progress: Progress | None = None
-    told_progress_at: float = float("-inf")
-    is_progress_noted: bool = False
+    told_at: dict[type[HandlerReport], float] = field(default_factory=dict)
     times_out_at: float | None = None
     stop_reason: StopReason | None = None
     is_ended: bool = False
+
+    @classmethod
+    def fetched(cls, work_item: WorkItem, delivery: int, reply: str, *, possible_crashes: int) -> Self:
+        """What a delivery of a work item asks for.
+
+        Args:
+            work_item: What was read.
+            delivery: How often JetStream has delivered it, this time included.
+            reply: The delivery's own subject.
+            possible_crashes: How many deliveries before this one somebody may have begun.
+        """
+        return cls(
+            AttemptKey(work_item.task_id, work_item.attempt, work_item.dispatch),
+            work_item,
+            delivery,
+            delivery,
+            reply,
+            possible_crashes=work_item.crashes + possible_crashes,
+        )
 
     @property
     def fence(self) -> ReportKey:
         """What its reports carry."""
         return ReportKey(*self.key, self.delivery)
+
+    def report(self, report_type: type[_Report], **content: Any) -> _Report:
+        """A report of it, with what it holds beside the fence."""
+        return report_type(**self.fence._asdict(), **content)

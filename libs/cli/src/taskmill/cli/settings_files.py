@@ -1,10 +1,14 @@
-"""Writes .env.example from the settings models: every variable, what it means, and its default.
+"""Writes what the repository's files say of the settings, from their models.
 
-Run `python -m taskmill.cli.env_example` in the repository's root, or with `--check`, which writes nothing and ends
-with 1 if the file differs.
+.env.example has every variable, what it means, and its default. docker-compose.yml hands every variable on to its
+service: those lines are written anew, the others kept.
+
+Run `python -m taskmill.cli.settings_files` in the repository's root, or with `--check`, which writes nothing and ends
+with 1 if a file differs.
 """
 
 import argparse
+import re
 import sys
 import textwrap
 from pathlib import Path
@@ -29,19 +33,46 @@ SECTIONS: dict[str, type[Settings]] = {
     "Processor": ProcessorSettings,
 }
 
+SERVICES: dict[str, type[Settings]] = {
+    "task-store": TaskStoreSettings,
+    "processor": ProcessorSettings,
+    "gateway": GatewaySettings,
+}
+
+NOT_HANDED_ON = {"TASKMILL_PROCESSOR_ID"}
+"""Cannot be the same in every container of a service."""
+
 
 def env_example() -> str:
     """The text of .env.example. A variable that several services read stands where it comes first."""
     seen: set[str] = set()
     parts = ["# Taskmill's settings with their defaults. Copy to .env, or set in the environment, which beats .env."]
     for title, settings in SECTIONS.items():
-        fields = {variable_name(name, field): field for name, field in settings.model_fields.items()}
-        new = {variable: field for variable, field in fields.items() if variable not in seen}
+        new = {variable: field for variable, field in _variables(settings).items() if variable not in seen}
         if new:
             parts.append(f"\n# --- {title}")
             parts += [_entry(variable, field) for variable, field in new.items()]
         seen |= new.keys()
     return "\n".join(parts) + "\n"
+
+
+def compose_file(text: str) -> str:
+    """The text of docker-compose.yml with the settings of each service below the comment that announces them.
+
+    A variable that the file itself gives a value, anywhere, is left out.
+
+    Args:
+        text: The file as it is.
+    """
+    left_out = NOT_HANDED_ON.union(re.findall(r"(TASKMILL_\w+): \S", text))
+    for service, settings in SERVICES.items():
+        lines = "".join(f"      {variable}:\n" for variable in _variables(settings) if variable not in left_out)
+        text = re.sub(rf"(# Settings of {service}: .*\n)(?: *TASKMILL_\w+:\n)*", rf"\g<1>{lines}", text)
+    return text
+
+
+def _variables(settings: type[Settings]) -> dict[str, FieldInfo]:
+    return {variable_name(name, field): field for name, field in settings.model_fields.items()}
 
 
 def _entry(variable: str, field: FieldInfo) -> str:
@@ -67,18 +98,20 @@ def _text(value: Any) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Write the file, or check it; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m taskmill.cli.env_example", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing, and fail if the file would change")
+    """Write the files, or check them; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m taskmill.cli.settings_files", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing, and fail if a file would change")
     options = parser.parse_args(arguments)
-    path = Path(".env.example")
+    example, compose = Path(".env.example"), Path("docker-compose.yml")
+    texts = {example: env_example(), compose: compose_file(compose.read_text(encoding="utf-8"))}
     if not options.check:
-        path.write_text(env_example(), encoding="utf-8")
+        for path, text in texts.items():
+            path.write_text(text, encoding="utf-8")
         return 0
-    if path.is_file() and path.read_text(encoding="utf-8") == env_example():
-        return 0
-    sys.stderr.write(f"{path} differs from the settings; run `make generate`\n")
-    return 1
+    stale = [path for path, text in texts.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
+    for path in stale:
+        sys.stderr.write(f"{path} differs from the settings; run `make generate`\n")
+    return 1 if stale else 0
 
 
 if __name__ == "__main__":

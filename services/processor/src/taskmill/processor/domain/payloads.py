@@ -5,7 +5,7 @@ from typing import TypeVar
 from pydantic import BaseModel, JsonValue, ValidationError
 
 from taskmill.contracts.json_text import as_request_error
-from taskmill.sdk import InvalidPayloadError
+from taskmill.sdk.errors import InvalidPayloadError
 
 _Model = TypeVar("_Model", bound=BaseModel)
 

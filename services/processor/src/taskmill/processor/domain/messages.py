@@ -1,0 +1,93 @@
+"""The messages of a processor, as JSON: work items, which it reads, and reports in bundles, which it writes.
+
+The models in `taskmill.contracts` say what they must look like. The reports of which there are many are composed
+without a model, which takes a fifth of the time (2 µs against 10 for each task); a test reads them with the models.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import orjson
+from pydantic import TypeAdapter, ValidationError
+
+from taskmill.contracts.limits import MAX_BODY_BYTES
+from taskmill.contracts.reports import AttemptReport, Hello
+from taskmill.contracts.work import WorkItem
+from taskmill.processor.domain.held_attempt import ReportKey
+from taskmill.processor.errors import UndecodableWorkError
+
+_WORK_ITEM = TypeAdapter(WorkItem)
+
+_BUNDLE_OVERHEAD_BYTES = 128
+_MAX_REPORTS_BYTES = MAX_BODY_BYTES - _BUNDLE_OVERHEAD_BYTES
+
+
+def read_work_item(data: bytes) -> WorkItem:
+    """Read a message of the work stream.
+
+    Raises:
+        UndecodableWorkError: It is no work item.
+    """
+    try:
+        return _WORK_ITEM.validate_json(data)
+    except ValidationError as error:
+        raise UndecodableWorkError(error.error_count()) from error
+
+
+def report_text(report: AttemptReport | Hello) -> bytes:
+    """Any report."""
+    return report.model_dump_json().encode()
+
+
+def started_text(fence: ReportKey, started_at: datetime) -> bytes:
+    """The handler is about to be called."""
+    return _composed("started", fence, started_at=started_at)
+
+
+def heartbeat_text(fence: ReportKey) -> bytes:
+    """The attempt is still held."""
+    return _composed("heartbeat", fence)
+
+
+def completed_text(fence: ReportKey, started_at: datetime, finished_at: datetime, result_json: bytes) -> bytes:
+    """The handler returned `result_json`, which is put in as it is."""
+    result = orjson.Fragment(result_json)
+    return _composed("completed", fence, started_at=started_at, finished_at=finished_at, result=result)
+
+
+def fits_bundle(reports_bytes: int, report: bytes) -> bool:
+    """Whether a bundle that holds reports of `reports_bytes` bytes, commas included, may take one more."""
+    return reports_bytes + len(report) <= _MAX_REPORTS_BYTES
+
+
+def bundle_text(processor_id: str, reports: Iterable[bytes]) -> bytes:
+    """A bundle of reports, in order."""
+    return b'{"processor_id":%b,"reports":[%b]}' % (orjson.dumps(processor_id), b",".join(reports))
+
+
+def split_for_bundles(reports: Sequence[bytes]) -> list[list[bytes]]:
+    """Divide reports, in order, among as few bundles as hold them. A single report always fits one."""
+    parts: list[list[bytes]] = []
+    size = 0
+    for report in reports:
+        if not parts or not fits_bundle(size, report):
+            parts.append([])
+            size = 0
+        parts[-1].append(report)
+        size += len(report) + 1
+    return parts
+
+
+def _composed(report_type: str, fence: ReportKey, **rest: Any) -> bytes:
+    task_id, attempt, dispatch, delivery = fence
+    return orjson.dumps(
+        {
+            "type": report_type,
+            "task_id": task_id,
+            "attempt": attempt,
+            "dispatch": dispatch,
+            "delivery": delivery,
+            **rest,
+        }
+    )
