@@ -16,7 +16,7 @@ from taskmill.gateway.api.documentation import DocumentationEndpoints
 from taskmill.gateway.api.health_endpoints import HealthEndpoints
 from taskmill.gateway.api.list_endpoints import ListEndpoints
 from taskmill.gateway.api.problems import ProblemDocument
-from taskmill.gateway.api.routes import bulk_routes, documentation_routes, health_routes, list_routes, task_routes
+from taskmill.gateway.api.routes import declared_routes
 from taskmill.gateway.api.task_endpoints import TaskEndpoints
 
 
@@ -72,10 +72,10 @@ def create_app(store: Store, *, is_bus_connected: Callable[[], bool], new_id: Ca
         # Nothing here sets OpenTelemetry up, and asking it costs each request a tenth of its CPU.
         telemetry={"tracing": False, "metrics": False, "logs": False},
         routes=[
-            *task_routes(TaskEndpoints(store, new_id)),
-            *list_routes(ListEndpoints(store)),
-            *bulk_routes(BulkEndpoints(store, new_id)),
-            *health_routes(HealthEndpoints(store, is_bus_connected)),
-            *documentation_routes(DocumentationEndpoints()),
+            *declared_routes(TaskEndpoints(store, new_id)),
+            *declared_routes(ListEndpoints(store)),
+            *declared_routes(BulkEndpoints(store, new_id)),
+            *declared_routes(HealthEndpoints(store, is_bus_connected)),
+            *declared_routes(DocumentationEndpoints()),
         ],
     )

@@ -8,12 +8,22 @@ from fastapi import Body, Path, Response
 from pydantic import BaseModel
 
 from taskmill.contracts import registry
-from taskmill.contracts.bulk_operations import GetBulkOperation, NewBulkOperation, StartBulkOperation
+from taskmill.contracts.bulk_operations import (
+    BulkOperation,
+    GetBulkOperation,
+    NewBulkOperation,
+    StartBulkOperation,
+)
+from taskmill.contracts.errors import BulkOperationNotFoundError, IdempotencyKeyReusedError
 from taskmill.gateway.adapters.store import Store
 from taskmill.gateway.api import examples
 from taskmill.gateway.api.idempotency import IdempotencyKeyHeader, idempotency, json_response
+from taskmill.gateway.api.routes import REPLAYED, UNAVAILABLE, location, route
 
 OperationId = Annotated[UUID, Path(description="The bulk operation's id, a UUID.")]
+
+_ANSWER = examples.answer(examples.BULK_OPERATION)
+_LINKS = {"getBulkOperation": {"operationId": "getBulkOperation", "parameters": {"operation_id": "$response.body#/id"}}}
 
 
 class _OperationHead(BaseModel):
@@ -34,6 +44,18 @@ class BulkEndpoints:
         self._store = store
         self._new_operation_id = new_operation_id
 
+    @route(
+        "POST",
+        "/tasks/bulk",
+        operation_id="startBulkOperation",
+        summary="Process, cancel or delete many tasks",
+        tags=["bulk operations"],
+        status_code=202,
+        response_model=BulkOperation,
+        response_description="The operation is stored, and will be carried out.",
+        responses={202: {"headers": {**location("The operation's path."), **REPLAYED}, "links": _LINKS, **_ANSWER}},
+        errors=[*UNAVAILABLE, IdempotencyKeyReusedError],
+    )
     async def start(
         self,
         body: Annotated[NewBulkOperation, Body(openapi_examples=examples.body(examples.NEW_BULK_OPERATION))],
@@ -57,6 +79,17 @@ class BulkEndpoints:
         operation_id = _OperationHead.model_validate_json(reply.body).id
         return json_response(reply, 202, {"Location": f"/operations/{operation_id}"})
 
+    @route(
+        "GET",
+        "/operations/{operation_id:uuid}",
+        operation_id="getBulkOperation",
+        summary="Read a bulk operation",
+        tags=["bulk operations"],
+        response_model=BulkOperation,
+        response_description="How far it is.",
+        responses={200: _ANSWER},
+        errors=[*UNAVAILABLE, BulkOperationNotFoundError],
+    )
     async def get(self, operation_id: OperationId) -> Response:
         """Read how far a bulk operation is. One that was completed is kept for 7 days."""
         return json_response(await self._store.ask(registry.GET_BULK, GetBulkOperation(id=operation_id)), 200)

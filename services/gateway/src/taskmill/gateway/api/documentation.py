@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from taskmill.contracts.errors import error_codes
 from taskmill.gateway.api.http_errors import http_error
+from taskmill.gateway.api.routes import route
 from taskmill.gateway.errors import HTTP_ONLY_ERRORS, PathNotFoundError
 
 # Swagger UI sets style attributes, and shows its icons from data: URLs.
@@ -45,15 +46,18 @@ class DocumentationEndpoints:
         self._assets["docs.js"] = (static / "docs.js").read_bytes()
         self._problems = {kind.code: kind for kind in _problem_kinds()}
 
+    @route("GET", "/", include_in_schema=False)
     async def root(self) -> Response:
         """Lead whoever looks around to this document."""
         return RedirectResponse("/docs")
 
+    @route("GET", "/docs", include_in_schema=False)
     async def page(self) -> Response:
         """Show this document for people."""
         headers = {"Content-Security-Policy": _CONTENT_SECURITY_POLICY, "Referrer-Policy": "no-referrer"}
         return Response(self._page, headers=headers, media_type="text/html")
 
+    @route("GET", "/docs/assets/{name}", include_in_schema=False)
     async def asset(self, name: str) -> Response:
         """Send a file of the page."""
         if name not in self._assets:
@@ -61,6 +65,16 @@ class DocumentationEndpoints:
         media_type = _ASSETS.get(name, "text/javascript; charset=utf-8")
         return Response(self._assets[name], headers={"Cache-Control": "max-age=3600"}, media_type=media_type)
 
+    @route(
+        "GET",
+        "/problems/{code}",
+        operation_id="getProblemKind",
+        summary="Explain a kind of problem",
+        tags=["documentation"],
+        response_model=ProblemKind,
+        response_description="What it means.",
+        errors=[PathNotFoundError],
+    )
     async def problem(
         self, code: Annotated[str, Path(description="A problem's `code`.", pattern="^[a-z_]{1,64}$")]
     ) -> Response:

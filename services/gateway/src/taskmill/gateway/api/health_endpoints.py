@@ -16,6 +16,7 @@ from taskmill.contracts.errors import (
 )
 from taskmill.contracts.requests import CheckHealth, ComponentState, StoreHealth
 from taskmill.gateway.adapters.store import Store
+from taskmill.gateway.api.routes import route
 
 CHECK_SECONDS = 1.0
 """How long the task store may take to say how it is."""
@@ -65,6 +66,16 @@ class HealthEndpoints:
         self._store = store
         self._is_bus_connected = is_bus_connected
 
+    @route(
+        "GET",
+        "/health",
+        operation_id="getHealth",
+        summary="Tell the state of every component",
+        tags=["health"],
+        response_model=Health,
+        response_description="Every component is up.",
+        responses={503: {"model": Health, "description": "A component is down."}},
+    )
     async def health(self) -> Response:
         """Tell the state of PostgreSQL, NATS and the task store. 503 if any of them is down."""
         components = await self._components()
@@ -74,10 +85,29 @@ class HealthEndpoints:
         response.headers["Retry-After"] = "1"
         return response
 
+    @route(
+        "GET",
+        "/livez",
+        operation_id="getLiveness",
+        summary="Tell that the process answers",
+        tags=["health"],
+        response_model=Liveness,
+        response_description="It does.",
+    )
     async def livez(self) -> Response:
         """Tell that the process answers, whatever the state of the rest. Restart it if it does not."""
         return _json_response(Liveness(), 200)
 
+    @route(
+        "GET",
+        "/readyz",
+        operation_id="getReadiness",
+        summary="Tell whether requests can be served",
+        tags=["health"],
+        response_model=Liveness,
+        response_description="They can.",
+        errors=[BusUnavailableError, DatabaseUnavailableError, StoreUnavailableError],
+    )
     async def readyz(self) -> Response:
         """Tell whether requests can be served. Send none while this answers 503."""
         missing = _missing(await self._components())

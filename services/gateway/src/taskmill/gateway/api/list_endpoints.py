@@ -7,11 +7,15 @@ from fastapi import Query, Request, Response
 from pydantic import BaseModel
 
 from taskmill.contracts import registry
-from taskmill.contracts.requests import ListAttempts, ListEvents
+from taskmill.contracts.events import EventPage
+from taskmill.contracts.requests import AttemptPage, ListAttempts, ListEvents, TaskPage
 from taskmill.gateway.adapters.store import Store
+from taskmill.gateway.api import examples
 from taskmill.gateway.api.queries import PageQuery, TaskQuery
-from taskmill.gateway.api.task_endpoints import TaskId
+from taskmill.gateway.api.routes import ON_A_TASK, TASK, UNAVAILABLE, TaskId, route
 from taskmill.runtime.reply import Reply
+
+_NEXT = {"Link": {"description": 'The next page, as `rel="next"`, if any.', "schema": {"type": "string"}}}
 
 
 class _Page(BaseModel):
@@ -30,6 +34,17 @@ class ListEndpoints:
     def __init__(self, store: Store) -> None:
         self._store = store
 
+    @route(
+        "GET",
+        "/tasks",
+        operation_id="listTasks",
+        summary="List tasks",
+        tags=["tasks"],
+        response_model=TaskPage,
+        response_description="A page of tasks.",
+        responses={200: {"headers": _NEXT, **examples.answer(examples.TASK_PAGE)}},
+        errors=UNAVAILABLE,
+    )
     async def tasks(self, request: Request, query: Annotated[TaskQuery, Query()]) -> Response:
         """Read a page of the tasks that meet every condition given, without payload and result.
 
@@ -38,11 +53,33 @@ class ListEndpoints:
         """
         return _page_response(request, await self._store.ask(registry.LIST, query.request()))
 
+    @route(
+        "GET",
+        f"{TASK}/attempts",
+        operation_id="listAttempts",
+        summary="List the attempts at a task",
+        tags=["history"],
+        response_model=AttemptPage,
+        response_description="A page of attempts.",
+        responses={200: {"headers": _NEXT, **examples.answer(examples.ATTEMPT_PAGE)}},
+        errors=ON_A_TASK,
+    )
     async def attempts(self, request: Request, task_id: TaskId, query: Annotated[PageQuery, Query()]) -> Response:
         """Read a page of the attempts at a task, oldest first."""
         wanted = ListAttempts(task_id=task_id, limit=query.limit, cursor=query.cursor)
         return _page_response(request, await self._store.ask(registry.ATTEMPTS, wanted))
 
+    @route(
+        "GET",
+        f"{TASK}/events",
+        operation_id="listEvents",
+        summary="List the events of a task",
+        tags=["history"],
+        response_model=EventPage,
+        response_description="A page of events.",
+        responses={200: {"headers": _NEXT, **examples.answer(examples.EVENT_PAGE)}},
+        errors=ON_A_TASK,
+    )
     async def events(self, request: Request, task_id: TaskId, query: Annotated[PageQuery, Query()]) -> Response:
         """Read a page of what happened to a task, oldest first: the CloudEvents, byte for byte as published.
 

@@ -44,7 +44,7 @@ class StrictRoute(APIRoute):
         self._parameters = Parameters(self)
         # Added afterwards, because only now is known what reading the parameters may fail with.
         possible: set[type[TaskmillError]] = {*errors, *self._parameters.errors(), InternalError}
-        self.responses |= problem_responses(possible)
+        self.responses = self.responses | problem_responses(possible)
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Match as any route does, with HEAD taken for GET: the server leaves out the body of what answers it."""

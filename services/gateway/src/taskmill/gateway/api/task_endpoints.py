@@ -1,16 +1,27 @@
 """Endpoints that make and change single tasks, and the batch."""
 
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import Body, Header, Path, Query, Response
+from fastapi import Body, Header, Query, Response
 from pydantic import BaseModel, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from taskmill.contracts import registry
+from taskmill.contracts.errors import (
+    AlreadyFinishedError,
+    FieldNotEditableError,
+    IdempotencyKeyReusedError,
+    IllegalTransitionError,
+    QueueFullError,
+    RevisionMismatchError,
+    RunActiveError,
+    TooManyQueuesError,
+)
 from taskmill.contracts.requests import (
     CancelTask,
+    CreateTasksReply,
     DeleteTask,
     GetTask,
     IdempotencyKey,
@@ -19,15 +30,16 @@ from taskmill.contracts.requests import (
     UpdateTask,
 )
 from taskmill.contracts.status import TaskStatus
+from taskmill.contracts.tasks import Task
 from taskmill.gateway.adapters.store import Store, request_json
 from taskmill.gateway.api import examples
 from taskmill.gateway.api.bodies import NO_OPTIONS, NewTasks, NoOptions, TaskDocument, TaskPatch
 from taskmill.gateway.api.conditional import etag, expected_revision, is_unmodified
 from taskmill.gateway.api.idempotency import IdempotencyKeyHeader, idempotency, is_replayed, json_response
 from taskmill.gateway.api.queries import DeleteQuery
+from taskmill.gateway.api.routes import ON_A_TASK, REPLAYED, TASK, UNAVAILABLE, TaskId, location, route
 from taskmill.runtime.reply import Reply
 
-TaskId = Annotated[UUID, Path(description="The task's id, a UUID.")]
 IfMatch = Annotated[
     str | SkipJsonSchema[None],
     Header(description="Make the change only if the task still has this ETag, or one of these; else 412."),
@@ -39,6 +51,20 @@ IfNoneMatch = Annotated[
 
 MERGE_PATCH = "application/merge-patch+json"
 
+_ON_A_CREATION = [*UNAVAILABLE, IdempotencyKeyReusedError, QueueFullError, TooManyQueuesError]
+_ON_A_CHANGE = [*ON_A_TASK, RevisionMismatchError, RunActiveError]
+_ON_AN_EDIT = [*_ON_A_CHANGE, FieldNotEditableError, IllegalTransitionError, TooManyQueuesError]
+_ON_A_RUN = [*_ON_A_CHANGE, IdempotencyKeyReusedError, QueueFullError]
+_ON_A_CANCELLATION = [*ON_A_TASK, AlreadyFinishedError, IdempotencyKeyReusedError, RevisionMismatchError]
+
+_ETAG = {"ETag": {"description": "The task's revision.", "schema": {"type": "string", "pattern": '^"[0-9]+"$'}}}
+_TASK_ANSWER: dict[str, Any] = {"headers": _ETAG, **examples.answer(examples.TASK)}
+_RUN_ANSWER = {**_TASK_ANSWER, "headers": {**_ETAG, **location("The task's path."), **REPLAYED}}
+_LINKS = {
+    operation: {"operationId": operation, "parameters": {"task_id": "$response.body#/id"}}
+    for operation in ("getTask", "patchTask", "processTask", "cancelTask", "deleteTask", "listAttempts", "listEvents")
+}
+
 
 class _TaskHead(BaseModel):
     """The fields of a task that the gateway reads."""
@@ -49,7 +75,7 @@ class _TaskHead(BaseModel):
 
 
 class TaskEndpoints:
-    """What can be done with a task.
+    """What can be done with a task. Those asked most come first: a request is compared with each route in turn.
 
     Args:
         store: The task store.
@@ -60,6 +86,18 @@ class TaskEndpoints:
         self._store = store
         self._new_task_id = new_task_id
 
+    @route(
+        "POST",
+        "/tasks",
+        operation_id="createTask",
+        summary="Create a task",
+        tags=["tasks"],
+        status_code=201,
+        response_model=Task,
+        response_description="The task is stored.",
+        responses={201: {**_RUN_ANSWER, "links": _LINKS}},
+        errors=_ON_A_CREATION,
+    )
     async def create(
         self,
         body: Annotated[NewTask, Body(openapi_examples=examples.body(examples.NEW_TASK))],
@@ -78,17 +116,17 @@ class TaskEndpoints:
         # Whatever creation does, for clients it is one change: the first revision.
         return json_response(reply, 201, {"Location": _path(task_id), "ETag": etag(1)})
 
-    async def create_many(
-        self,
-        body: Annotated[NewTasks, Body(openapi_examples=examples.body(examples.NEW_TASKS))],
-        idempotency_key: IdempotencyKeyHeader = None,
-    ) -> Response:
-        """Create many tasks, all or none. The answer has them in the order of the request."""
-        tasks = b",".join(_creation(self._new_task_id(), task) for task in body.tasks)
-        key = idempotency(idempotency_key, "POST /tasks/batch", body)
-        reply = await self._store.ask(registry.CREATE_MANY, _with_key(b'{"tasks":[%b]}' % tasks, key))
-        return json_response(reply, 201)
-
+    @route(
+        "GET",
+        TASK,
+        operation_id="getTask",
+        summary="Read a task",
+        tags=["tasks"],
+        response_model=Task,
+        response_description="The task, whole.",
+        responses={200: _TASK_ANSWER, 304: {"description": "The client has this revision.", "headers": _ETAG}},
+        errors=ON_A_TASK,
+    )
     async def get(self, task_id: TaskId, if_none_match: IfNoneMatch = None) -> Response:
         """Read a task, whole. The ETag changes with its status and its editable fields, not with its progress."""
         reply = await self._store.ask(registry.GET, GetTask(id=task_id))
@@ -97,51 +135,18 @@ class TaskEndpoints:
             return Response(status_code=304, headers={"ETag": etag(revision)})
         return json_response(reply, 200, {"ETag": etag(revision)})
 
-    async def replace(
-        self,
-        task_id: TaskId,
-        body: Annotated[TaskDocument, Body(openapi_examples=examples.body(examples.CHANGED_TASK))],
-        if_match: IfMatch = None,
-    ) -> Response:
-        """Change a task by sending it back as GET gave it, with changes.
-
-        Fields that are left out keep their value. Fields that only Taskmill sets may be there, unchanged. While a run
-        is active, only title, description and labels may change.
-        """
-        request = UpdateTask(
-            id=task_id,
-            changes=body.changes(),
-            unchanged=body.unchanged(),
-            expected_revision=await self._expected_revision(task_id, if_match),
-        )
-        return await self._update(request)
-
-    async def patch(
-        self,
-        task_id: TaskId,
-        body: Annotated[TaskPatch, Body(media_type=MERGE_PATCH, openapi_examples=examples.body(examples.TASK_PATCH))],
-        if_match: IfMatch = None,
-    ) -> Response:
-        """Change a task by a merge patch (RFC 7396). The body may also be sent as `application/json`.
-
-        Objects merge, null clears. While a run is active, only title, description and labels may change.
-        """
-        request = UpdateTask(
-            id=task_id,
-            changes=body.changes(),
-            is_merge_patch=True,
-            expected_revision=await self._expected_revision(task_id, if_match),
-        )
-        return await self._update(request)
-
-    async def delete(
-        self, task_id: TaskId, query: Annotated[DeleteQuery, Query()], if_match: IfMatch = None
-    ) -> Response:
-        """Delete a task. Its events stay. While a run is active, this needs `force=true`, which cancels it first."""
-        revision = await self._expected_revision(task_id, if_match)
-        await self._store.ask(registry.DELETE, DeleteTask(id=task_id, force=query.force, expected_revision=revision))
-        return Response(status_code=204)
-
+    @route(
+        "POST",
+        f"{TASK}/process",
+        operation_id="processTask",
+        summary="Process a task",
+        tags=["tasks"],
+        status_code=202,
+        response_model=Task,
+        response_description="The run is stored; a processor will execute it.",
+        responses={202: _RUN_ANSWER},
+        errors=_ON_A_RUN,
+    )
     async def process(
         self,
         task_id: TaskId,
@@ -158,6 +163,20 @@ class TaskEndpoints:
         reply = await self._store.ask(registry.PROCESS, request)
         return json_response(reply, 202, {"Location": _path(task_id), "ETag": etag(_head(reply).revision)})
 
+    @route(
+        "POST",
+        f"{TASK}/cancel",
+        operation_id="cancelTask",
+        summary="Cancel a task",
+        tags=["tasks"],
+        response_model=Task,
+        response_description="The task is cancelled.",
+        responses={
+            200: _RUN_ANSWER,
+            202: {**_RUN_ANSWER, "model": Task, "description": "Its processor is asked to stop the handler."},
+        },
+        errors=_ON_A_CANCELLATION,
+    )
     async def cancel(
         self,
         task_id: TaskId,
@@ -180,6 +199,106 @@ class TaskEndpoints:
         task = _head(reply)
         status = 200 if task.status is TaskStatus.CANCELLED else 202
         return json_response(reply, status, {"Location": _path(task_id), "ETag": etag(task.revision)})
+
+    @route(
+        "POST",
+        "/tasks/batch",
+        operation_id="createTasks",
+        summary="Create many tasks",
+        tags=["tasks"],
+        status_code=201,
+        response_model=CreateTasksReply,
+        response_description="All tasks are stored.",
+        responses={201: {"headers": REPLAYED, **examples.answer(examples.RECEIPTS)}},
+        errors=_ON_A_CREATION,
+    )
+    async def create_many(
+        self,
+        body: Annotated[NewTasks, Body(openapi_examples=examples.body(examples.NEW_TASKS))],
+        idempotency_key: IdempotencyKeyHeader = None,
+    ) -> Response:
+        """Create many tasks, all or none. The answer has them in the order of the request."""
+        tasks = b",".join(_creation(self._new_task_id(), task) for task in body.tasks)
+        key = idempotency(idempotency_key, "POST /tasks/batch", body)
+        reply = await self._store.ask(registry.CREATE_MANY, _with_key(b'{"tasks":[%b]}' % tasks, key))
+        return json_response(reply, 201)
+
+    @route(
+        "PUT",
+        TASK,
+        operation_id="replaceTask",
+        summary="Change a task by sending it back",
+        tags=["tasks"],
+        response_model=Task,
+        response_description="The task, changed.",
+        responses={200: _TASK_ANSWER},
+        errors=_ON_AN_EDIT,
+    )
+    async def replace(
+        self,
+        task_id: TaskId,
+        body: Annotated[TaskDocument, Body(openapi_examples=examples.body(examples.CHANGED_TASK))],
+        if_match: IfMatch = None,
+    ) -> Response:
+        """Change a task by sending it back as GET gave it, with changes.
+
+        Fields that are left out keep their value. Fields that only Taskmill sets may be there, unchanged. While a run
+        is active, only title, description and labels may change.
+        """
+        request = UpdateTask(
+            id=task_id,
+            changes=body.changes(),
+            unchanged=body.unchanged(),
+            expected_revision=await self._expected_revision(task_id, if_match),
+        )
+        return await self._update(request)
+
+    @route(
+        "PATCH",
+        TASK,
+        operation_id="patchTask",
+        summary="Change a task by a merge patch",
+        tags=["tasks"],
+        response_model=Task,
+        response_description="The task, changed.",
+        responses={200: _TASK_ANSWER},
+        errors=_ON_AN_EDIT,
+    )
+    async def patch(
+        self,
+        task_id: TaskId,
+        body: Annotated[TaskPatch, Body(media_type=MERGE_PATCH, openapi_examples=examples.body(examples.TASK_PATCH))],
+        if_match: IfMatch = None,
+    ) -> Response:
+        """Change a task by a merge patch (RFC 7396). The body may also be sent as `application/json`.
+
+        Objects merge, null clears. While a run is active, only title, description and labels may change.
+        """
+        request = UpdateTask(
+            id=task_id,
+            changes=body.changes(),
+            is_merge_patch=True,
+            expected_revision=await self._expected_revision(task_id, if_match),
+        )
+        return await self._update(request)
+
+    @route(
+        "DELETE",
+        TASK,
+        operation_id="deleteTask",
+        summary="Delete a task",
+        tags=["tasks"],
+        status_code=204,
+        response_description="The task is gone.",
+        errors=_ON_A_CHANGE,
+    )
+    async def delete(
+        self, task_id: TaskId, query: Annotated[DeleteQuery, Query()], if_match: IfMatch = None
+    ) -> Response:
+        """Delete a task. Its events stay. While a run is active, this needs `force=true`, which cancels it first."""
+        revision = await self._expected_revision(task_id, if_match)
+        await self._store.ask(registry.DELETE, DeleteTask(id=task_id, force=query.force, expected_revision=revision))
+        return Response(status_code=204)
 
     async def _update(self, request: UpdateTask) -> Response:
         reply = await self._store.ask(registry.UPDATE, request)
