@@ -2,8 +2,6 @@
 
 from uuid import UUID
 
-import pytest
-
 from taskmill.contracts import streams, subjects
 from taskmill.contracts.events import EventType
 from taskmill.contracts.registry import COMMANDS
@@ -24,31 +22,6 @@ def test_the_subjects_are_these() -> None:
     verbs = ["create", "create_many", "get", "list", "update", "delete", "process", "cancel"]
     verbs += ["start_bulk", "get_bulk", "attempts", "events", "health"]
     assert [command.subject for command in COMMANDS] == [f"tasks.v1.cmd.{verb}" for verb in verbs]
-
-
-def test_an_events_subject_is_taken_apart() -> None:
-    """What was put together comes back."""
-    for event_type in EventType:
-        subject = subjects.event(event_type, "http-request", TASK_ID)
-        assert subjects.parse_event(subject) == (event_type, "http-request", TASK_ID)
-
-
-@pytest.mark.parametrize(
-    "subject",
-    [
-        "",
-        "tasks.v1.event.",
-        f"tasks.v1.event.completed.{TASK_ID}",
-        f"tasks.v1.event.exploded.echo.{TASK_ID}",
-        f"tasks.v2.event.completed.echo.{TASK_ID}",
-        "tasks.v1.event.completed.echo.x",
-        f"tasks.v1.work.default.high.echo.{TASK_ID}",
-    ],
-)
-def test_another_subject_is_no_event(subject: str) -> None:
-    """It is refused, not guessed at."""
-    with pytest.raises(ValueError, match=r"."):
-        subjects.parse_event(subject)
 
 
 def test_each_stream_has_its_own_subjects() -> None:

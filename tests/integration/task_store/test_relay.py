@@ -6,6 +6,7 @@ import orjson
 from taskmill.cli.embedded.nats import NatsServer
 from taskmill.contracts import registry, subjects
 from taskmill.contracts.errors import RemoteError, TaskmillError
+from taskmill.contracts.events import EventType
 from taskmill.contracts.streams import EVENTS_STREAM, WORK_STREAM
 from tests.support.eventually import eventually
 from tests.support.task_store import (
@@ -27,11 +28,12 @@ async def test_the_stream_is_the_log_byte_for_byte(store: StoreClient, database_
     await store.report(*(report("completed", task["id"], result={"ä": [1.0]}) for task in tasks))
     messages = await store.published(20)
     assert told(messages) == await logged(database_url)
+    event_types = {event_type.cloud_event_type: event_type for event_type in EventType}
     for message in messages:
         document = orjson.loads(message.data)
-        subject = subjects.parse_event(message.subject)
-        assert message.message_id == document["id"] == f"{subject.task_id}.{document['sequence']}"
-        assert document["type"] == subject.event_type.cloud_event_type
+        task_id = document["subject"]
+        assert message.subject == subjects.event(event_types[document["type"]], "echo", task_id)
+        assert message.message_id == document["id"] == f"{task_id}.{document['sequence']}"
 
 
 async def test_work_is_published_once_for_each_dispatch(store: StoreClient) -> None:

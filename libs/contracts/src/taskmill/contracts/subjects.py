@@ -1,6 +1,5 @@
 """Every subject that Taskmill uses. Nothing else builds or parses one."""
 
-from typing import NamedTuple
 from uuid import UUID
 
 from taskmill.contracts.events import EventType
@@ -72,24 +71,3 @@ def parse_cancel(subject: str) -> UUID:
     if prefix != f"{PREFIX}.ctl.cancel":
         raise ValueError("not the subject of a cancellation")
     return UUID(task_id)
-
-
-class EventSubject(NamedTuple):
-    """The parts of an event's subject."""
-
-    event_type: EventType
-    kind: str
-    task_id: UUID
-
-
-def parse_event(subject: str) -> EventSubject:
-    """Take an event's subject apart.
-
-    Raises:
-        ValueError: It is not the subject of an event.
-    """
-    prefix, _, rest = subject.partition(".event.")
-    parts = rest.split(".")
-    if prefix != PREFIX or len(parts) != 3:
-        raise ValueError("not the subject of an event")
-    return EventSubject(EventType(parts[0]), parts[1], UUID(parts[2]))
