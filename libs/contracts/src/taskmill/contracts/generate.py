@@ -32,9 +32,9 @@ def generated_files() -> dict[Path, str]:
 def differing_files(docs: Path) -> list[Path]:
     """The files below `docs` that are missing, outdated, or schemas of messages that are no more."""
     expected = generated_files()
-    differing = [path for path, text in expected.items() if not _holds(docs / path, text)]
-    found = {path.relative_to(docs) for path in (docs / "schemas").glob("*.json")}
-    return sorted([*differing, *(found - expected.keys())])
+    paths = [docs / "messages.md", *(docs / "schemas").glob("*.json")]
+    found = {path.relative_to(docs): path.read_text(encoding="utf-8") for path in paths if path.is_file()}
+    return sorted(path for path in expected.keys() | found.keys() if expected.get(path) != found.get(path))
 
 
 def write_files(docs: Path) -> None:
@@ -104,7 +104,10 @@ def messages_page() -> str:
         ),
         "## Errors",
         "The `code` of a Problem. It is stable: programs may branch on it.",
-        _table(["code", "meaning"], [[f"`{code}`", _first_line(error.__doc__)] for code, error in _errors()]),
+        _table(
+            ["code", "meaning"],
+            [[f"`{code}`", _first_line(error.__doc__)] for code, error in sorted(error_codes().items())],
+        ),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -123,10 +126,6 @@ def _reports() -> dict[str, str]:
     }
 
 
-def _errors() -> list[tuple[str, type[Exception]]]:
-    return sorted(error_codes().items())
-
-
 def _link(model: type[BaseModel] | str) -> str:
     name = model if isinstance(model, str) else model.__name__
     return f"[{name}](schemas/{name}.json)"
@@ -143,10 +142,6 @@ def _first_line(text: str | None) -> str:
 def _table(header: list[str], rows: list[list[str]]) -> str:
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _holds(path: Path, text: str) -> bool:
-    return path.is_file() and path.read_text(encoding="utf-8") == text
 
 
 def main(arguments: list[str] | None = None) -> int:

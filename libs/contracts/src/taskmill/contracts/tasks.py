@@ -132,7 +132,7 @@ NextCursor = Annotated[str | None, Field(description="Where the next page starts
 class WireModel(BaseModel):
     """Base of what Taskmill writes: immutable; a reader ignores fields that a newer writer added."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", serialize_by_alias=True)
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class RetryBackoff(WireModel):

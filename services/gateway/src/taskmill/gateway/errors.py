@@ -33,7 +33,7 @@ class MethodNotAllowedError(RequestError):
     code = "method_not_allowed"
     detail = "The method is not one of those in the header Allow."
 
-    def __init__(self, methods: Collection[str] = ()) -> None:
+    def __init__(self, methods: Collection[str]) -> None:
         super().__init__()
         self.allowed = sorted({*methods, "HEAD"} if "GET" in methods else methods)
 

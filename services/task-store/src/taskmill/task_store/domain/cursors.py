@@ -55,13 +55,10 @@ def parse_list_cursor(cursor: str) -> ListPosition:
                 position = ListPosition(datetime.fromisoformat(created_at), UUID(task_id))
             except ValueError:
                 raise _invalid_cursor() from None
-            if position.created_at.tzinfo is not None and _is_storable(position.created_at):
+            instant = position.created_at
+            if instant.tzinfo is not None and EARLIEST_INSTANT <= instant < LATEST_INSTANT:
                 return position
     raise _invalid_cursor()
-
-
-def _is_storable(instant: datetime) -> bool:
-    return EARLIEST_INSTANT <= instant < LATEST_INSTANT
 
 
 def _encode(parts: Sequence[int | str]) -> str:

@@ -10,11 +10,8 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
-HEAD = "head"
-BASE = "base"
 
-
-def upgrade(database_url: str, revision: str = HEAD) -> None:
+def upgrade(database_url: str, revision: str = "head") -> None:
     """Bring a database's schema up to a revision. Idempotent; two at once wait for each other.
 
     Must not be called from within a running event loop.
@@ -26,7 +23,7 @@ def upgrade(database_url: str, revision: str = HEAD) -> None:
     command.upgrade(_config(database_url), revision)
 
 
-def downgrade(database_url: str, revision: str = BASE) -> None:
+def downgrade(database_url: str, revision: str = "base") -> None:
     """Take a database's schema back to a revision; `base`: drop everything, with all tasks."""
     command.downgrade(_config(database_url), revision)
 
