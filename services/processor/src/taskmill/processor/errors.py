@@ -1,11 +1,4 @@
-"""The errors of the processor. None of them leaves it: what is told to the store is a report.
-
-ProcessorError
-├── BadResultError         what a handler returned cannot be kept
-├── UndecodableWorkError   a message on the work stream is no work item
-├── UnreadableBodyError    a response's body is not encoded as its headers say
-└── UnstorableError        the processor drains, and its last reports cannot be stored
-"""
+"""The errors of the processor. None of them leaves it: what is told to the store is a report."""
 
 
 class ProcessorError(Exception):

@@ -1,12 +1,4 @@
-"""What can keep a drill from its end; each message is meant for a person at a terminal.
-
-StackError
-├── GatewayAwayError     the gateway did not take, or answer, a request in time
-├── RequestRefusedError  the gateway refused a request
-├── BrokerAwayError      NATS did not say what JetStream holds
-├── StreamsNotBackError  the streams were not made anew in time
-└── NoWorkUnderWayError  there was nothing to be lost
-"""
+"""What can keep a drill from its end; each message is meant for a person at a terminal."""
 
 from taskmill.cli.errors import StackError
 
