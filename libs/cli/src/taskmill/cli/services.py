@@ -21,17 +21,16 @@ _HANDLER_GRACE_SECONDS = 2
 
 
 class Services:
-    """The three services of one stack, and the migration that goes before them."""
+    """The three services of one stack, and the migration that goes before them.
+
+    Args:
+        settings: The stack's settings.
+        data_dir: The stack's directory, which has `logs` and `run`.
+        database_url: Where PostgreSQL is; only the store is told.
+        nats_url: Where NATS is.
+    """
 
     def __init__(self, settings: StackSettings, data_dir: Path, *, database_url: str, nats_url: str) -> None:
-        """Describe them; nothing runs yet.
-
-        Args:
-            settings: The stack's settings.
-            data_dir: The stack's directory, which has `logs` and `run`.
-            database_url: Where PostgreSQL is; only the store is told.
-            nats_url: Where NATS is.
-        """
         environment = _base_environment(nats_url)
         store_environment = {**environment, **dict.fromkeys(_DATABASE_VARIABLES, database_url)}
         self.migration = ServiceProcess(

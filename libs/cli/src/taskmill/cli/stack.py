@@ -27,16 +27,15 @@ _READY_POLL_SECONDS = 0.05
 
 
 class Stack:
-    """Everything that `taskmill up` runs."""
+    """Everything that `taskmill up` runs.
+
+    Args:
+        settings: Where to listen and how many processors to run.
+        data_dir: The directory that keeps everything, with `logs` and `run` in it; held by this process alone.
+        warn: Gets lines for people when a process ended.
+    """
 
     def __init__(self, settings: StackSettings, data_dir: Path, warn: Callable[[str], None]) -> None:
-        """Describe the stack; nothing runs yet.
-
-        Args:
-            settings: Where to listen and how many processors to run.
-            data_dir: The directory that keeps everything, with `logs` and `run` in it; held by this process alone.
-            warn: Gets lines for people when a process ended.
-        """
         self._settings = settings
         self._data_dir = data_dir
         self._warn = warn

@@ -29,10 +29,13 @@ class StackFile:
     """A JSON list of `{"name", "pid", "url"}`, one entry for each process that runs now.
 
     A process that ended has no entry until it runs again. `url` is null for a service that listens nowhere.
+
+    Args:
+        path: The file's place.
+        processes: Those to tell of, in their order.
     """
 
     def __init__(self, path: Path, processes: Sequence[Listed]) -> None:
-        """Take the file's place and the processes to tell of, in their order."""
         self._path = path
         self._processes = processes
 

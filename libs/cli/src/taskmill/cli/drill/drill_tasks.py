@@ -28,16 +28,14 @@ class DrillTasks:
 
     Each request is made again until it is answered: the gateway answers 503 while NATS is away, and what was posted
     under an Idempotency-Key is stored once however often it was posted.
+
+    Args:
+        gateway_url: Where the gateway is.
+        drill_id: Names the drill.
+        deadline: Until when a request is made again, as `time.monotonic` counts.
     """
 
     def __init__(self, gateway_url: str, drill_id: str, *, deadline: float) -> None:
-        """Take where the gateway is; nothing is asked yet.
-
-        Args:
-            gateway_url: Where the gateway is.
-            drill_id: Names the drill.
-            deadline: Until when a request is made again, as `time.monotonic` counts.
-        """
         self._url = gateway_url
         self._drill_id = drill_id
         self._deadline = deadline
@@ -113,8 +111,9 @@ class DrillTasks:
 
     def _ask_once(self, method: str, path: str, body: str | None, headers: dict[str, str]) -> tuple[int, bytes]:
         address = urlsplit(self._url)
+        seconds_left = max(0.1, self._deadline - time.monotonic())
         connection = http.client.HTTPConnection(
-            address.hostname or "", address.port, timeout=min(_ANSWER_WITHIN_SECONDS, self._seconds_left())
+            address.hostname or "", address.port, timeout=min(_ANSWER_WITHIN_SECONDS, seconds_left)
         )
         try:
             connection.request(method, path, body, headers)
@@ -122,6 +121,3 @@ class DrillTasks:
             return response.status, response.read()
         finally:
             connection.close()
-
-    def _seconds_left(self) -> float:
-        return max(0.1, self._deadline - time.monotonic())

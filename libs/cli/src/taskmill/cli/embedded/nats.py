@@ -37,7 +37,6 @@ class NatsServer(EmbeddedServer):
     """
 
     def __init__(self, data_dir: Path, port: int | None = None) -> None:
-        """Describe the server; see `EmbeddedServer` for the arguments."""
         super().__init__(SERVER_NAME, data_dir, port, stop_signal=SIGTERM)
 
     @property

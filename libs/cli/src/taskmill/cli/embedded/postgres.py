@@ -39,7 +39,6 @@ class PostgresServer(EmbeddedServer):
     """
 
     def __init__(self, data_dir: Path, port: int | None = None) -> None:
-        """Describe the server; see `EmbeddedServer` for the arguments."""
         # SIGINT is PostgreSQL's "fast" shutdown: SIGTERM would wait until the last client has left.
         super().__init__("postgres", data_dir, port, stop_signal=SIGINT)
         self._cluster = self.data_dir / "cluster"

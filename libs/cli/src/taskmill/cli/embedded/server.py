@@ -22,17 +22,15 @@ class EmbeddedServer(ChildProcess, abc.ABC):
 
     `start` and `stop` may follow each other any number of times. Once it has been started its port stays, because
     by then others hold its URL.
+
+    Args:
+        name: What people call it; also the name of its log and pid file.
+        data_dir: Where it keeps everything. Made when it is missing.
+        port: Where to look for a free port if this directory does not remember one; None looks anywhere.
+        stop_signal: The signal that stops it in good order.
     """
 
     def __init__(self, name: str, data_dir: Path, port: int | None, *, stop_signal: Signals) -> None:
-        """Describe the server; nothing runs and nothing is written yet.
-
-        Args:
-            name: What people call it; also the name of its log and pid file.
-            data_dir: Where it keeps everything. Made when it is missing.
-            port: Where to look for a free port if this directory does not remember one; None looks anywhere.
-            stop_signal: The signal that stops it in good order.
-        """
         self.data_dir = data_dir.resolve()
         super().__init__(
             name,
@@ -75,12 +73,10 @@ class EmbeddedServer(ChildProcess, abc.ABC):
         # memory that the last process of a killed PostgreSQL has not let go of yet.
         for attempt in range(_ATTEMPTS):
             await asyncio.sleep(_PAUSE_SECONDS * attempt)
-            if await self._try_to_start(self._port or self._choose_port()):
+            port = self._port or free_port(recall_port(self._port_file) or self._first_port)
+            if await self._try_to_start(port):
                 return
         raise ServerStartError(self.name, self.log_tail())
-
-    def _choose_port(self) -> int:
-        return free_port(recall_port(self._port_file) or self._first_port)
 
     async def _try_to_start(self, port: int) -> bool:
         await self.spawn(self._command(port), prefix=self._prefix())
