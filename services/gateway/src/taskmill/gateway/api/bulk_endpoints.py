@@ -36,7 +36,6 @@ class BulkEndpoints:
     """What can be done with many tasks at once.
 
     Args:
-        store: The task store.
         new_operation_id: Makes the id of a new operation, a UUID of version 7.
     """
 

@@ -58,7 +58,6 @@ class HealthEndpoints:
     """How Taskmill is.
 
     Args:
-        store: The task store.
         is_bus_connected: Whether NATS answers.
     """
 

@@ -25,11 +25,7 @@ class _Page(BaseModel):
 
 
 class ListEndpoints:
-    """Lists of tasks, and the history of one.
-
-    Args:
-        store: The task store.
-    """
+    """Lists of tasks, and the history of one."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

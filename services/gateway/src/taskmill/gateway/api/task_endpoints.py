@@ -78,7 +78,6 @@ class TaskEndpoints:
     """What can be done with a task. Those asked most come first: a request is compared with each route in turn.
 
     Args:
-        store: The task store.
         new_task_id: Makes the id of a new task, a UUID of version 7.
     """
 

@@ -34,21 +34,13 @@ ORDER BY waiting_for IS NOT NULL, id <= $2, id LIMIT $1
 
 
 class BulkOperationRows:
-    """The `BulkOperationReads` of PostgreSQL, and the look for what runs, which raises the same when it is away.
-
-    Args:
-        connections: Connections.
-    """
+    """The `BulkOperationReads` of PostgreSQL, and the look for what runs, which raises the same when it is away."""
 
     def __init__(self, connections: SharedConnections) -> None:
         self._connections = connections
 
     async def bulk_operation(self, operation_id: UUID) -> BulkOperationState:
-        """A bulk operation.
-
-        Raises:
-            BulkOperationNotFoundError: There is none with this id.
-        """
+        """See `BulkOperationReads`."""
         found = await self._fetch(_WITH_IDS, [operation_id])
         if not found:
             raise BulkOperationNotFoundError

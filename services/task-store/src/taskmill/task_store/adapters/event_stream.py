@@ -20,12 +20,7 @@ from taskmill.task_store.domain.publication import UnpublishedEvent
 
 
 class EventStream:
-    """Publishes events, and finds out whether those that it published are still there.
-
-    Args:
-        session: The connection.
-        publisher: Publishes to streams.
-    """
+    """Publishes events, and finds out whether those that it published are still there."""
 
     def __init__(self, session: NatsSession, publisher: Publisher) -> None:
         self._session = session

@@ -18,11 +18,7 @@ _SEEN_SINCE = "SELECT queues, kinds FROM processors WHERE seen_at >= $1"
 
 
 class ProcessorRows:
-    """The table `processors`. Every method raises `DatabaseUnavailableError` when PostgreSQL is away.
-
-    Args:
-        connections: Connections.
-    """
+    """The table `processors`. Every method raises `DatabaseUnavailableError` when PostgreSQL is away."""
 
     def __init__(self, connections: SharedConnections) -> None:
         self._connections = connections

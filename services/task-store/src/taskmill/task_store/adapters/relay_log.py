@@ -31,7 +31,6 @@ class RelayLog:
     """The relay's view of PostgreSQL. It is the `LeaseStore` of the relay's leadership, too.
 
     Args:
-        connection: The relay's connection.
         lease_connection: The connection for the lease alone, so that a slow read does not cost the leadership.
     """
 

@@ -66,11 +66,7 @@ class CancellingTask(NamedTuple):
 
 
 class StalledTasks:
-    """Reads with fixed SQL. Every method raises `DatabaseUnavailableError` when PostgreSQL is away.
-
-    Args:
-        connections: Connections.
-    """
+    """Reads with fixed SQL. Every method raises `DatabaseUnavailableError` when PostgreSQL is away."""
 
     def __init__(self, connections: SharedConnections) -> None:
         self._connections = connections

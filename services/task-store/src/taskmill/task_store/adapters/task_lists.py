@@ -74,19 +74,11 @@ class TaskLists:
         self._engine = engine
 
     async def tasks(self, request: ListTasks, after: ListPosition | None) -> list[TaskState]:
-        """Tasks behind a position: one more than `request.limit` when there are more. Without payload and result.
-
-        Raises:
-            DatabaseUnavailableError: PostgreSQL cannot be asked, or takes too long to find them.
-        """
+        """See `Lists`."""
         return [task_state(row) for row in await self._rows(task_query(request, after))]
 
     async def attempts(self, task_id: UUID, *, after_attempt: int, limit: int) -> list[AttemptState]:
-        """A task's attempts behind a number, oldest first, at most `limit`.
-
-        Raises:
-            DatabaseUnavailableError: PostgreSQL cannot be asked.
-        """
+        """See `Lists`."""
         query = (
             select(*_columns(AttemptRow))
             .where(AttemptRow.task_id == task_id, AttemptRow.attempt > after_attempt)

@@ -22,24 +22,14 @@ class TaskReader:
         self._connections = connections
 
     async def task(self, task_id: UUID) -> TaskState:
-        """A task, whole.
-
-        Raises:
-            TaskNotFoundError: There is none with this id.
-            DatabaseUnavailableError: PostgreSQL cannot be asked.
-        """
+        """See `Reads`."""
         rows = await self._connections.fetch(statements.GET_TASK, task_id)
         if not rows:
             raise TaskNotFoundError
         return task_state(rows[0])
 
     async def events(self, task_id: UUID, *, after_version: int, limit: int) -> EventSlice:
-        """A task's events behind a version: at most `limit`, and no more than fit a message. Also of a deleted task.
-
-        Raises:
-            TaskNotFoundError: There never was a task with this id.
-            DatabaseUnavailableError: PostgreSQL cannot be asked.
-        """
+        """See `Reads`."""
         rows = await self._connections.fetch(statements.EVENT_PAGE, task_id, after_version, limit + 1, MAX_BODY_BYTES)
         if not rows and after_version == 0:
             raise TaskNotFoundError
@@ -51,15 +41,11 @@ class TaskReader:
         )
 
     async def next_due(self, limit: int) -> list[DueTime]:
-        """The scheduled tasks that are due first, in that order.
-
-        Raises:
-            DatabaseUnavailableError: PostgreSQL cannot be asked.
-        """
+        """See `Reads`."""
         return [DueTime(*row) for row in await self._connections.fetch(statements.DUE_TASKS, limit)]
 
     async def is_reachable(self) -> bool:
-        """Whether PostgreSQL answers."""
+        """See `Reads`."""
         try:
             await self._connections.fetch("SELECT 1")
         except DatabaseUnavailableError:

@@ -52,11 +52,9 @@ class TaskWriter:
     """The one way in which tasks change: `apply` handles the batches of the mailbox that all writes go through.
 
     Args:
-        connection: The connection.
         rules: What the operator decides about runs.
         max_queues: How many queues may exist.
         max_queued_tasks: How many tasks may wait in each queue.
-        now: The clock.
         random: Returns a number from 0 to 1, for the jitter of retries.
         on_commit: Called after each commit that wrote events, with them, or with none if more than them is to be read.
         on_scheduled: Called after a commit with the time at which the first of the tasks that it scheduled is due.

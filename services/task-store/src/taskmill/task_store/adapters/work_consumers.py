@@ -10,7 +10,6 @@ class WorkConsumers:
     """Makes a queue's consumers exist, once for each connection: a server that was replaced has none.
 
     Args:
-        session: The connection.
         ack_wait_seconds: How long a processor may say nothing of a work item before it is delivered again.
     """
 

@@ -25,8 +25,6 @@ class WorkStream:
     """Publishes work items, and withdraws those that are in vain.
 
     Args:
-        session: The connection.
-        publisher: Publishes to streams.
         consumers: Makes the consumers of a queue exist before its work is published.
     """
 
