@@ -4,10 +4,13 @@ import asyncio
 import random
 import uuid
 from datetime import timedelta
+from typing import NamedTuple
+
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from taskmill.contracts.streams import WORK_STREAM, events_stream, reports_consumer, reports_stream, work_stream
 from taskmill.runtime.actor import Actor
-from taskmill.runtime.clock import Clock, utc_now
+from taskmill.runtime.clock import utc_now
 from taskmill.runtime.health import supervise
 from taskmill.runtime.leadership import Leadership
 from taskmill.runtime.mailbox import BatchingMailbox
@@ -25,7 +28,7 @@ from taskmill.task_store.actors.relay import Relay
 from taskmill.task_store.actors.report_intake import ReportIntake
 from taskmill.task_store.actors.streams import Streams
 from taskmill.task_store.adapters.bulk_operation_rows import BulkOperationRows
-from taskmill.task_store.adapters.database import DedicatedConnection, shared_connections
+from taskmill.task_store.adapters.database import DedicatedConnection, SharedConnections, shared_connections
 from taskmill.task_store.adapters.event_stream import EventStream
 from taskmill.task_store.adapters.expired_rows import ExpiredRows
 from taskmill.task_store.adapters.processor_rows import ProcessorRows
@@ -55,32 +58,35 @@ WRITE_DEADLINE_SECONDS = 3.0
 MAX_READ_CONNECTIONS = 4
 
 
-async def build(settings: TaskStoreSettings, *, now: Clock = utc_now) -> Supervisor:
-    """Put a task store together. Nothing but the schema's revision is read, and nothing served, before it runs.
+class _Database(NamedTuple):
+    """Every connection to PostgreSQL. What must not wait for anything else has one of its own."""
 
-    Args:
-        settings: What the operator decided.
-        now: The clock.
+    shared: SharedConnections
+    writer: DedicatedConnection
+    relay: DedicatedConnection
+    lease: DedicatedConnection
+    expiry: DedicatedConnection
+    lists: AsyncEngine
+    bulk_lists: AsyncEngine
+
+    def connections(self) -> Connections:
+        """The actor that closes them."""
+        own = (self.writer, self.relay, self.lease, self.expiry)
+        return Connections(
+            [self.shared.close, self.lists.dispose, self.bulk_lists.dispose, *(connection.close for connection in own)]
+        )
+
+
+async def build(settings: TaskStoreSettings) -> Supervisor:
+    """Put a task store together. Nothing but the schema's revision is read, and nothing served, before it runs.
 
     Raises:
         StartError: PostgreSQL cannot be reached, or its schema is too old.
     """
-    url = settings.database_url.get_secret_value()
-    writer_connection = DedicatedConnection(url, "writer")
-    # To forget how far the relay was, who led, or what has expired costs nothing: it is done again.
-    relay_connection, lease_connection, expiry_connection = (
-        DedicatedConnection(url, name, is_commit_awaited=False) for name in ("relay", "lease", "expiry")
-    )
-    connections = (writer_connection, relay_connection, lease_connection, expiry_connection)
-    await wait_for_schema(url, newest_revision())
-    shared = await shared_connections(url, "reader", max_connections=MAX_READ_CONNECTIONS)
-    engine = list_engine(url, "lists", timeout_seconds=LIST_TIMEOUT_SECONDS)
-    bulk_engine = list_engine(url, "bulk operations", timeout_seconds=BULK_TIMEOUT_SECONDS)
-    reader = TaskReader(shared)
-
+    database = await _database(settings.database_url.get_secret_value())
     session = NatsSession(settings, client_name="task-store")
     owner = uuid.uuid4().hex
-    relay_log = RelayLog(relay_connection, lease_connection)
+    relay_log = RelayLog(database.relay, database.lease)
     leadership = Leadership("relay-leadership", relay_log, owner, ttl_seconds=RELAY_LEASE_SECONDS)
     consumers = WorkConsumers(session, ack_wait_seconds=settings.work_ack_wait_seconds)
     publisher = Publisher(session, timeout_seconds=settings.request_timeout_seconds)
@@ -93,59 +99,53 @@ async def build(settings: TaskStoreSettings, *, now: Clock = utc_now) -> Supervi
         events=EventStream(session, publisher),
         work=work,
         kept_for=timedelta(seconds=settings.events_max_age_seconds),
-        now=now,
+        now=utc_now,
     )
-    alarm = Alarm(now)
+    alarm = Alarm(utc_now)
     bulk_alarm = asyncio.Event()
     writer = TaskWriter(
-        writer_connection,
+        database.writer,
         rules=_run_rules(settings),
         max_queues=settings.max_queues,
         max_queued_tasks=settings.max_queued_tasks,
-        now=now,
+        now=utc_now,
         random=random.random,
         on_commit=relay.wake,
         on_scheduled=alarm.set,
         on_bulk_operation=bulk_alarm.set,
     )
-    writes = BatchingMailbox[Operation, Answer](
-        "writes",
-        writer.apply,
-        capacity=WRITES_CAPACITY,
-        max_batch=MAX_OPERATIONS_IN_A_BATCH,
-        deadline_seconds=WRITE_DEADLINE_SECONDS,
-    )
-    bulk_rows = BulkOperationRows(shared)
-    bulk_operations = BulkOperations(bulk_rows, TaskLists(bulk_engine), writes, leadership, begun=bulk_alarm)
-    processors = ProcessorRows(shared)
+    writes = _writes(writer)
+    reader = TaskReader(database.shared)
+    bulk_rows = BulkOperationRows(database.shared)
+    processors = ProcessorRows(database.shared)
     registrations = Registrations(
-        processors, consumers, knows_queue=writer.knows_queue, on_noted=writer.note_service, now=now
+        processors, consumers, knows_queue=writer.knows_queue, on_noted=writer.note_service, now=utc_now
     )
     reconciler = Reconciler(
         session,
         leadership=leadership,
-        stalled=StalledTasks(shared),
+        stalled=StalledTasks(database.shared),
         work=work,
         writes=writes,
-        now=now,
+        now=utc_now,
         interval_seconds=settings.reconcile_interval_seconds,
     )
     expiry = Expiry(
-        ExpiredRows(expiry_connection),
+        ExpiredRows(database.expiry),
         leadership,
         kept_for=timedelta(seconds=settings.idempotency_ttl_seconds),
-        now=now,
+        now=utc_now,
     )
     ports = Ports(
         writes=writes,
         reads=reader,
-        lists=TaskLists(engine),
+        lists=TaskLists(database.lists),
         processors=processors,
         bulk_operations=bulk_rows,
-        now=now,
+        now=utc_now,
     )
     actors: list[Actor] = [
-        Connections([shared.close, engine.dispose, bulk_engine.dispose, *(own.close for own in connections)]),
+        database.connections(),
         session,
         _streams(session, settings, consumers),
         leadership,
@@ -153,14 +153,38 @@ async def build(settings: TaskStoreSettings, *, now: Clock = utc_now) -> Supervi
         # Drained after the mailbox, to publish what is committed last.
         relay,
         writes,
-        DueTasks(reader, writes, alarm=alarm, now=now),
+        DueTasks(reader, writes, alarm=alarm, now=utc_now),
         reconciler,
-        bulk_operations,
+        BulkOperations(bulk_rows, TaskLists(database.bulk_lists), writes, leadership, begun=bulk_alarm),
         registrations,
         ReportIntake(session, writes, greet=registrations.greet),
         commands(session, ports, deadline_seconds=settings.request_timeout_seconds),
     ]
     return supervise(actors, session, settings)
+
+
+async def _database(url: str) -> _Database:
+    await wait_for_schema(url, newest_revision())
+    return _Database(
+        shared=await shared_connections(url, "reader", max_connections=MAX_READ_CONNECTIONS),
+        writer=DedicatedConnection(url, "writer"),
+        # To forget how far the relay was, who led, or what has expired costs nothing: it is done again.
+        relay=DedicatedConnection(url, "relay", is_commit_awaited=False),
+        lease=DedicatedConnection(url, "lease", is_commit_awaited=False),
+        expiry=DedicatedConnection(url, "expiry", is_commit_awaited=False),
+        lists=list_engine(url, "lists", timeout_seconds=LIST_TIMEOUT_SECONDS),
+        bulk_lists=list_engine(url, "bulk operations", timeout_seconds=BULK_TIMEOUT_SECONDS),
+    )
+
+
+def _writes(writer: TaskWriter) -> BatchingMailbox[Operation, Answer]:
+    return BatchingMailbox(
+        "writes",
+        writer.apply,
+        capacity=WRITES_CAPACITY,
+        max_batch=MAX_OPERATIONS_IN_A_BATCH,
+        deadline_seconds=WRITE_DEADLINE_SECONDS,
+    )
 
 
 def _run_rules(settings: TaskStoreSettings) -> RunRules:
