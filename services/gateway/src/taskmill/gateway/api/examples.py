@@ -25,8 +25,7 @@ NEW_BULK_OPERATION = {
 }
 BULK_OPERATION = {
     "id": OPERATION_ID,
-    "action": "process",
-    "filter": {"status": ["failed"], "kind": "http-request", "created_after": "2026-11-24T00:00:00Z"},
+    **NEW_BULK_OPERATION,
     "id_count": None,
     "dry_run": False,
     "force": False,
