@@ -83,7 +83,7 @@ async def create_each_task(ports: Ports, bodies: Sequence[bytes]) -> Sequence[by
         except TaskmillError as refusal:
             refusals[index] = refusal
     answers = zip(requests, await ports.writes.ask_each(requests), strict=True)
-    return [refusals[index] if index in refusals else _told(*next(answers)) for index in range(len(bodies))]
+    return [refusals[index] if index in refusals else _reply_or_error(*next(answers)) for index in range(len(bodies))]
 
 
 async def create_tasks(ports: Ports, request: CreateTasks) -> bytes | Reply:
@@ -140,7 +140,7 @@ async def check_health(ports: Ports, _request: CheckHealth) -> bytes:
     return StoreHealth(postgresql=postgresql).model_dump_json().encode()
 
 
-def _told(request: ClientRequest, answer: Answer | TaskmillError) -> bytes | Reply | TaskmillError:
+def _reply_or_error(request: ClientRequest, answer: Answer | TaskmillError) -> bytes | Reply | TaskmillError:
     return answer if isinstance(answer, TaskmillError) else _reply(request, answer)
 
 

@@ -156,15 +156,15 @@ class Batch:
     def _serve(self, request: ClientRequest) -> Answer:
         match request:
             case CreateTask():
-                return self._told(self._create([request]))
+                return self._answer_of(self._create([request]))
             case CreateTasks():
-                return self._told(self._create(request.tasks))
+                return self._answer_of(self._create(request.tasks))
             case StartBulkOperation():
                 return Answer(bulk_operation=self.bulk_operations.start(request, self._now))
             case TaskRequest():
-                return self._told((self._change(request),))
+                return self._answer_of((self._change(request),))
 
-    def _told(self, states: tuple[TaskState, ...]) -> Answer:
+    def _answer_of(self, states: tuple[TaskState, ...]) -> Answer:
         return Answer(states, waiting_for(states[0], self._services))
 
     def _create(self, requests: Sequence[IdentifiedTask]) -> tuple[TaskState, ...]:
