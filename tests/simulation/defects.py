@@ -39,14 +39,14 @@ def _replace(owner: object, name: str, value: object) -> Callable[[pytest.Monkey
 
 
 def _no_new_dispatch(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = runs.queue
+    real = runs.to_queued
 
-    def queue(state: TaskState, *arguments: Any) -> Decision:
+    def to_queued(state: TaskState, *arguments: Any) -> Decision:
         decision = real(state._replace(dispatch=max(0, state.dispatch - 1)), *arguments)
         return decision if state.dispatch else real(state, *arguments)
 
     for module in (runs, reports):
-        monkeypatch.setattr(module, "queue", queue)
+        monkeypatch.setattr(module, "to_queued", to_queued)
 
 
 def _nothing(*_: object) -> Steps[None]:

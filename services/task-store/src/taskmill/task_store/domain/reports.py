@@ -26,7 +26,7 @@ from taskmill.task_store.domain.events import LoggedEvent, compose_event
 from taskmill.task_store.domain.fence import is_holder
 from taskmill.task_store.domain.lifecycle import Cause, transition
 from taskmill.task_store.domain.retries import retry_wait
-from taskmill.task_store.domain.runs import RunRules, queue, schedule
+from taskmill.task_store.domain.runs import RunRules, to_queued, to_scheduled
 from taskmill.task_store.domain.state import JSON_NULL, AttemptState, TaskState, newest_attempt, next_revision
 
 MAX_CRASHES = 3
@@ -169,7 +169,7 @@ def _retry(state: TaskState, error: str, report: Failed, hearing: Hearing) -> De
         wait = timedelta(seconds=report.retry_after_seconds)
     ended = newest_attempt(state)
     changes = {"attempt": state.attempt + 1, "crashes": 0, "queued_at": None, "error": error}
-    scheduled, event = schedule(state, hearing.now + wait, "retry", hearing.now, changes)
+    scheduled, event = to_scheduled(state, hearing.now + wait, "retry", hearing.now, changes)
     return Decision(scheduled, (event,), ended and _failed_attempt(ended, error, report.finished_at))
 
 
@@ -180,7 +180,7 @@ def _failed_attempt(attempt: AttemptState, error: str, finished_at: datetime) ->
 def _stop(state: TaskState, report: Cancelled, hearing: Hearing) -> Decision:
     if state.cancel_requested_at is None:
         # What stopped it was meant for an earlier run: a message that came late.
-        return queue(state, "given_back", hearing.now, _charged(state, report))
+        return to_queued(state, "given_back", hearing.now, _charged(state, report))
     state, earlier_events = _started_first(state, report, hearing)
     return _after(earlier_events, endings.cancelled(state, Cancellation.CONFIRMED, report.finished_at, hearing.now))
 
@@ -189,9 +189,9 @@ def _give_back(state: TaskState, report: GivenBack, hearing: Hearing) -> Decisio
     if state.cancel_requested_at is not None:
         return endings.cancelled(state, Cancellation.CONFIRMED, hearing.now, hearing.now)
     if report.reason == "draining":
-        return queue(state, "given_back", hearing.now, _charged(state, report))
+        return to_queued(state, "given_back", hearing.now, _charged(state, report))
     run_at = hearing.now + hearing.rules.unknown_kind_backoff
-    scheduled, event = schedule(state, run_at, "unknown_kind", hearing.now, _charged(state, report))
+    scheduled, event = to_scheduled(state, run_at, "unknown_kind", hearing.now, _charged(state, report))
     return Decision(scheduled, (event,), newest_attempt(scheduled))
 
 

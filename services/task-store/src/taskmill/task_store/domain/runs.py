@@ -57,8 +57,8 @@ def decide_process(
         "result": JSON_NULL,
     }
     if run_at is None or run_at <= now:
-        return queue(state, "process", now, new_run)
-    scheduled, event = schedule(state._replace(queued_at=None), run_at, "run_at", now, new_run)
+        return to_queued(state, "process", now, new_run)
+    scheduled, event = to_scheduled(state._replace(queued_at=None), run_at, "run_at", now, new_run)
     return Decision(scheduled, (event,))
 
 
@@ -67,7 +67,7 @@ def decide_due(state: TaskState, now: datetime) -> Decision:
     is_open = transition(state.status, is_run_active=state.is_run_active, by=Cause.DUE) is not None
     if not is_open or state.run_at is None or state.run_at > now:
         return Decision(state)
-    return queue(state, "due", now)
+    return to_queued(state, "due", now)
 
 
 def decide_lost(state: TaskState, dispatch: int, now: datetime) -> Decision:
@@ -83,10 +83,10 @@ def decide_lost(state: TaskState, dispatch: int, now: datetime) -> Decision:
     # Nobody shall begin again what is to be cancelled: that ends with the lease.
     if not is_open or is_held or state.dispatch != dispatch or state.cancel_requested_at is not None:
         return Decision(state)
-    return queue(state, "lost", now)
+    return to_queued(state, "lost", now)
 
 
-def queue(
+def to_queued(
     state: TaskState,
     reason: Literal["process", "given_back", "due", "lost"],
     now: datetime,
@@ -113,12 +113,12 @@ def queue(
     return Decision(queued, (event,), newest_attempt(queued))
 
 
-def schedule(
+def to_scheduled(
     state: TaskState,
     run_at: datetime,
     reason: Literal["run_at", "retry", "unknown_kind"],
     now: datetime,
-    changes: Mapping[str, Any] = MappingProxyType({}),
+    changes: Mapping[str, Any],
 ) -> tuple[TaskState, LoggedEvent]:
     """Let a task wait until `run_at`. The event of a retry tells the error of the attempt before."""
     scheduled = state._replace(
