@@ -64,7 +64,8 @@ class NatsSettings(Settings):
         ),
     ] = "nats://127.0.0.1:4222"
     request_timeout_seconds: Annotated[
-        float, Field(gt=0, le=60, description="How long a request to another service, or to JetStream, may take.")
+        float,
+        Field(gt=0, le=60, description="How long an answer of another service, or a publish to JetStream, may take."),
     ] = 4
 
 
