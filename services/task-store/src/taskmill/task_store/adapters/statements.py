@@ -6,6 +6,7 @@ would have to unescape their documents.
 """
 
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from taskmill.task_store.adapters.models import AttemptRow, EventRow, IdempotencyKeyRow, KindRow, TaskRow, columns
 
@@ -17,6 +18,29 @@ ATTEMPT_COLUMNS = columns(AttemptRow)
 KEY_COLUMNS = columns(IdempotencyKeyRow)
 KIND_COLUMNS = columns(KindRow)
 EVENT_COLUMNS = {name: kind for name, kind in columns(EventRow).items() if name != "position"}
+
+
+class WrittenRows(NamedTuple):
+    """What `WRITE` is told of tasks, attempts and queues: its first parameters, in this order.
+
+    Rows come as `json_rows` makes them: those of tasks to insert, to update and to delete, those of attempts, and what
+    changes of how many wait in queues. `touched` is how many rows are to be updated or deleted.
+    """
+
+    created: str
+    changed: str
+    deleted: str
+    attempts: str
+    counts: str
+    touched: int
+
+
+_FIRST_EVENT_PARAMETER = len(WrittenRows._fields) + 1
+_KEY_PARAMETER = _FIRST_EVENT_PARAMETER + len(EVENT_COLUMNS)
+
+
+def _parameter(name: str) -> int:
+    return WrittenRows._fields.index(name) + 1
 
 
 def _names(columns: Iterable[str]) -> str:
@@ -60,50 +84,53 @@ def _write_statement(*, with_keys: bool) -> str:
     # Each part costs some 20 µs, even if there is nothing to write.
     keyed = f"""keyed AS (
     INSERT INTO idempotency_keys ({_names(KEY_COLUMNS)})
-    SELECT {_values(KEY_COLUMNS)} FROM event_log, {_rows(7 + len(EVENT_COLUMNS), KEY_COLUMNS)}
+    SELECT {_values(KEY_COLUMNS)} FROM event_log, {_rows(_KEY_PARAMETER, KEY_COLUMNS)}
 ), """  # noqa: S608  (names from the tables above)
     return f"""
 WITH event_log AS MATERIALIZED (
     SELECT pg_advisory_xact_lock({EVENT_LOG_LOCK})
 ), created AS (
     INSERT INTO tasks ({_names(TASK_COLUMNS)})
-    SELECT {_values(TASK_COLUMNS)} FROM event_log, {_rows(1, TASK_COLUMNS)}
+    SELECT {_values(TASK_COLUMNS)} FROM event_log, {_rows(_parameter("created"), TASK_COLUMNS)}
 ), changed AS (
-    UPDATE tasks SET {_TASK_ASSIGNMENTS} FROM event_log, {_rows(2, TASK_COLUMNS | _READ_VERSION)}
+    UPDATE tasks SET {_TASK_ASSIGNMENTS} FROM event_log, {_rows(_parameter("changed"), TASK_COLUMNS | _READ_VERSION)}
     WHERE tasks.id = new.id AND tasks.version = new.read_version
     RETURNING tasks.id
 ), deleted AS (
-    DELETE FROM tasks USING event_log, {_rows(3, {"id": "uuid"} | _READ_VERSION)}
+    DELETE FROM tasks USING event_log, {_rows(_parameter("deleted"), {"id": "uuid"} | _READ_VERSION)}
     WHERE tasks.id = new.id AND tasks.version = new.read_version
     RETURNING tasks.id
 ), attempted AS (
     INSERT INTO task_attempts ({_names(ATTEMPT_COLUMNS)})
-    SELECT {_values(ATTEMPT_COLUMNS)} FROM event_log, {_rows(4, ATTEMPT_COLUMNS)}
+    SELECT {_values(ATTEMPT_COLUMNS)} FROM event_log, {_rows(_parameter("attempts"), ATTEMPT_COLUMNS)}
     ON CONFLICT (task_id, attempt) DO UPDATE SET {_ATTEMPT_ASSIGNMENTS}
 ), counted AS (
-    UPDATE queues SET waiting = waiting + new.delta FROM event_log, {_rows(5, _QUEUE_CHANGE)}
+    UPDATE queues SET waiting = waiting + new.delta FROM event_log, {_rows(_parameter("counts"), _QUEUE_CHANGE)}
     WHERE queues.name = new.name AND queues.waiting <= coalesce(new.most_waiting, queues.waiting)
     RETURNING queues.name, queues.waiting
 ), {keyed if with_keys else ""}logged AS (
     INSERT INTO task_events ({_names(EVENT_COLUMNS)})
     SELECT {_values(EVENT_COLUMNS)}
-    FROM event_log, unnest({_arrays(7, EVENT_COLUMNS)}) WITH ORDINALITY AS new ({_names(EVENT_COLUMNS)}, ordinal)
+    FROM event_log, unnest({_arrays(_FIRST_EVENT_PARAMETER, EVENT_COLUMNS)})
+        WITH ORDINALITY AS new ({_names(EVENT_COLUMNS)}, ordinal)
     ORDER BY new.ordinal
     RETURNING position
 )
 SELECT 1 / ((SELECT count(*) FROM changed) + (SELECT count(*) FROM deleted) + (SELECT count(*) FROM counted)
-    = $6::bigint)::integer, (SELECT json_object_agg(name, waiting) FROM counted), (SELECT min(position) FROM logged)
+    = ${_parameter("touched")}::bigint)::integer,
+    (SELECT json_object_agg(name, waiting) FROM counted), (SELECT min(position) FROM logged)
 """  # noqa: S608
 
 
 WRITE = _write_statement(with_keys=False)
-"""Writes what a batch decided of tasks. Returns how many wait now in the queues where that changed, and where in the
-log the first event is; the others follow it one by one.
+"""Writes what a batch decided of tasks: `WrittenRows`, then the events, as one array for each of their columns. Returns
+how many wait now in the queues where that changed, and where in the log the first event is; the others follow it one by
+one.
 
-`$6` is how many rows of tasks and queues are to be updated or deleted. If there are fewer, because a task is no longer
-as it was read, or a queue has no room, the statement undoes itself: dividing by zero is how SQL does that without a
-function of its own. The lock is a CTE that every part reads from, so that this one statement is a whole transaction.
-Within one that holds the lock already, taking it again costs nothing.
+If fewer rows are updated or deleted than there should be, because a task is no longer as it was read, or a queue has no
+room, the statement undoes itself: dividing by zero is how SQL does that without a function of its own. The lock is a
+CTE that every part reads from, so that this one statement is a whole transaction. Within one that holds the lock
+already, taking it again costs nothing.
 """
 
 WRITE_WITH_KEYS = _write_statement(with_keys=True)

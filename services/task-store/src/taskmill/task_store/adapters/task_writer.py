@@ -184,15 +184,18 @@ class TaskWriter:
         changed, deleted, counted, keys = batch.changed, batch.deleted, batch.queues.changes, batch.keys.added
         if not (batch.events or changed or keys):
             return None
+        rows = statements.WrittenRows(
+            created=json_rows(state._asdict() for state in batch.created),
+            changed=json_rows({**state._asdict(), "read_version": version} for version, state in changed),
+            deleted=json_rows({"id": task_id, "read_version": version} for version, task_id in deleted),
+            attempts=json_rows(attempt._asdict() for attempt in batch.attempts),
+            counts=json_rows(change._asdict() for change in counted),
+            touched=len(changed) + len(deleted) + len(counted),
+        )
         try:
             row = await connection.fetchrow(
                 statements.WRITE_WITH_KEYS if keys else statements.WRITE,
-                json_rows(state._asdict() for state in batch.created),
-                json_rows({**state._asdict(), "read_version": version} for version, state in changed),
-                json_rows({"id": task_id, "read_version": version} for version, task_id in deleted),
-                json_rows(attempt._asdict() for attempt in batch.attempts),
-                json_rows(change._asdict() for change in counted),
-                len(changed) + len(deleted) + len(counted),
+                *rows,
                 *arrays(batch.events, len(statements.EVENT_COLUMNS)),
                 *([json_rows(answer._asdict() for answer in keys)] if keys else []),
             )
