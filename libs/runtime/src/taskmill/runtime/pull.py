@@ -120,6 +120,7 @@ class PullConsumer(Actor):
         finally:
             if self._retry is not None:
                 self._retry.cancel()
+                self._retry = None
             await self._close_inbox()
 
     def _open_inbox(self) -> None:
