@@ -222,8 +222,8 @@ class NatsSession(Actor):
             backoff.reset()
             try:
                 self._attach(client)
-                if not self._was_connected:
-                    started()
+                # Each time, or after a crash nobody would learn that it serves again.
+                started()
                 if self._was_connected:
                     self._tell(self._on_reconnect)
                 self._was_connected = True
