@@ -72,7 +72,6 @@ class BatchingMailbox(Actor, Generic[M, R]):
         self._deadline_seconds = deadline_seconds
         self._waiting: deque[_Entry[M, R]] = deque()
         self._expiry: asyncio.TimerHandle | None = None
-        self._is_stopping = False
         self._woken = asyncio.Event()
 
     async def ask(self, message: M) -> R:
@@ -121,7 +120,7 @@ class BatchingMailbox(Actor, Generic[M, R]):
         Returns:
             False when the mailbox is full or draining; then `on_done` is never called.
         """
-        if self._is_stopping or len(self._waiting) >= self._capacity:
+        if self._stop_requested.is_set() or len(self._waiting) >= self._capacity:
             return False
         loop = asyncio.get_running_loop()
         self._waiting.append(_Entry(message, on_done, loop.time() + self._deadline_seconds))
@@ -132,7 +131,7 @@ class BatchingMailbox(Actor, Generic[M, R]):
 
     def stop(self) -> None:
         """Begin the drain: refuse new messages, handle those that wait."""
-        self._is_stopping = True
+        super().stop()
         self._woken.set()
 
     async def run(self, started: Callable[[], None]) -> None:
@@ -142,12 +141,12 @@ class BatchingMailbox(Actor, Generic[M, R]):
             while True:
                 while self._waiting:
                     await self._handle_batch(self._take())
-                if self._is_stopping:
+                if self._stop_requested.is_set():
                     return
                 self._woken.clear()
                 await self._woken.wait()
         finally:
-            if self._is_stopping:
+            if self._stop_requested.is_set():
                 self._refuse_waiting()
 
     def _take(self) -> list[_Entry[M, R]]:

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 import structlog
 
-from taskmill.runtime.actor import Actor, is_set_within
+from taskmill.runtime.actor import Actor, is_set_within, unless_set
 from taskmill.runtime.backoff import Backoff
 
 _log = structlog.get_logger(__name__)
@@ -76,21 +76,13 @@ class Supervisor:
                 await self._drain_all()
 
     async def _start_all(self) -> None:
-        stopping = asyncio.ensure_future(self._stop_requested.wait())
-        try:
-            for charge in self._charges:
-                charge.launch()
-                serving = asyncio.ensure_future(charge.serving.wait())
-                await asyncio.wait(
-                    {serving, stopping}, timeout=self._start_timeout_seconds, return_when=asyncio.FIRST_COMPLETED
-                )
-                serving.cancel()
-                if self._stop_requested.is_set():
-                    return
-                if not charge.serving.is_set():
-                    raise StartError(f"{charge.actor.name} did not start within {self._start_timeout_seconds:g} s")
-        finally:
-            stopping.cancel()
+        for charge in self._charges:
+            charge.launch()
+            await unless_set(self._stop_requested, is_set_within(charge.serving, self._start_timeout_seconds))
+            if self._stop_requested.is_set():
+                return
+            if not charge.serving.is_set():
+                raise StartError(f"{charge.actor.name} did not start within {self._start_timeout_seconds:g} s")
         _log.info("service.started", actors=len(self._charges))
 
     async def _drain_all(self) -> None:
