@@ -19,12 +19,13 @@ async def test_what_ends_first_is_returned() -> None:
 async def test_what_is_given_up_has_ended() -> None:
     """It is cancelled, and has cleaned up by the time that its caller goes on."""
     event, is_clean = asyncio.Event(), False
+    waited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
-    async def act() -> None:
+    async def act() -> int:
         nonlocal is_clean
         try:
             event.set()
-            await asyncio.get_running_loop().create_future()
+            return await waited
         finally:
             await asyncio.wait({asyncio.create_task(asyncio.sleep(0))})
             is_clean = True
