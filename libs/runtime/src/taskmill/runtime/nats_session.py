@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import structlog
-from nats.aio.client import Client
 from nats.errors import StaleConnectionError, UnexpectedEOF
 
 from taskmill.contracts.errors import BusUnavailableError, PayloadTooLargeError
@@ -82,13 +81,16 @@ class NatsSession(Actor):
         """Requests on this connection, and the answers to them."""
 
     @property
-    def client(self) -> Client:
-        """The nats-py client of the present connection; do not keep it, each connection has a new one.
+    def client(self) -> RawClient:
+        """The client of the present connection; do not keep it, each connection has a new one.
 
         Raises:
             BusUnavailableError: Not connected.
         """
-        return self._usable_client()
+        client = self._client
+        if client is None or not self._is_fresh or not client.is_usable:
+            raise BusUnavailableError
+        return client
 
     @property
     def is_connected(self) -> bool:
@@ -151,7 +153,7 @@ class NatsSession(Actor):
         Raises:
             BusUnavailableError: Not connected; nothing is kept for later.
         """
-        self._usable_client().write(commands)
+        self.client.write(commands)
 
     def publish(self, subject: str, body: bytes, reply: str = "", headers: Mapping[str, str] | None = None) -> None:
         """Publish a message with core NATS, which does not confirm it.
@@ -200,14 +202,14 @@ class NatsSession(Actor):
         Raises:
             BusUnavailableError: Not connected, or it took too long.
         """
-        if not await self._usable_client().round_trip(timeout_seconds):
+        if not await self.client.round_trip(timeout_seconds):
             raise BusUnavailableError
 
     async def run(self, started: Callable[[], None]) -> None:
         """Stay connected until stopped; then send what is written, and close."""
         if not self._is_awaited:
             started()
-        backoff = Backoff(base_seconds=0.1, factor=2, cap_seconds=2, jitter=0.3)
+        backoff = Backoff(base_seconds=0.1, cap_seconds=2, jitter=0.3)
         while not self._stop_requested.is_set():
             client = await self._connect()
             if client is None:
@@ -225,12 +227,6 @@ class NatsSession(Actor):
             finally:
                 self._detach()
                 await client.abandon()
-
-    def _usable_client(self) -> RawClient:
-        client = self._client
-        if client is None or not self._is_fresh or not client.is_usable:
-            raise BusUnavailableError
-        return client
 
     async def _connect(self) -> RawClient | None:
         """Return a connected client; None when stopped, or when the server is there but refuses."""

@@ -73,7 +73,7 @@ class PullConsumer(Actor):
         self._heard_at = 0.0
         self._inbox = ""
         self._subscription: Subscription | None = None
-        self._backoff = Backoff(base_seconds=0.1, factor=2, cap_seconds=1, jitter=0.3)
+        self._backoff = Backoff(base_seconds=0.1, cap_seconds=1, jitter=0.3)
         self._retry: asyncio.TimerHandle | None = None
         session.on_disconnect(self._lose_credit)
         session.on_reconnect(self._tell_change)

@@ -139,7 +139,7 @@ class _Charge:
         self.state = RunState.STOPPED
 
     async def _keep_running(self) -> None:
-        backoff = Backoff(base_seconds=0.1, factor=2, cap_seconds=5, jitter=0.3)
+        backoff = Backoff(base_seconds=0.1, cap_seconds=5, jitter=0.3)
         clock = asyncio.get_running_loop().time
         while not self._stop_requested.is_set():
             started_at = clock()

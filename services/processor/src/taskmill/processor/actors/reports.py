@@ -237,7 +237,7 @@ class Reports(Actor):
 
     async def _until_done(self, action: Callable[[], Awaitable[object]]) -> None:
         """Try until it succeeds: for ever, but in the drain only a few times."""
-        backoff = Backoff(base_seconds=0.05, factor=2, cap_seconds=1 if self._is_heard else FIRST_HELLO_RETRY_SECONDS)
+        backoff = Backoff(base_seconds=0.05, cap_seconds=1 if self._is_heard else FIRST_HELLO_RETRY_SECONDS)
         failures = failures_in_drain = 0
         while True:
             try:
