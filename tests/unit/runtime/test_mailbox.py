@@ -10,7 +10,8 @@ from taskmill.contracts.errors import (
     TaskmillError,
     TaskNotFoundError,
 )
-from taskmill.runtime.mailbox import BatchingMailbox, BatchRefusedError
+from taskmill.runtime.errors import BatchRefusedError
+from taskmill.runtime.mailbox import BatchingMailbox
 from tests.support.actors import running
 from tests.support.eventually import eventually
 

@@ -10,15 +10,12 @@ import structlog
 
 from taskmill.contracts.errors import InternalError, OverloadedError, TaskmillError
 from taskmill.runtime.actor import Actor
+from taskmill.runtime.errors import BatchRefusedError
 
 _log = structlog.get_logger(__name__)
 
 M = TypeVar("M")
 R = TypeVar("R")
-
-
-class BatchRefusedError(Exception):
-    """A handler could not apply a batch because of what one of its messages holds; nothing was applied."""
 
 
 class _Entry(Generic[M, R]):

@@ -7,11 +7,9 @@ from pydantic import AliasChoices, Field, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from taskmill.runtime.errors import SettingsError
+
 ENV_PREFIX = "TASKMILL_"
-
-
-class SettingsError(Exception):
-    """Settings are missing or wrong. The text has one line for each, which names the variable but not its value."""
 
 
 class Settings(BaseSettings):

@@ -11,15 +11,12 @@ import structlog
 
 from taskmill.runtime.actor import Actor, is_set_within, unless_set
 from taskmill.runtime.backoff import Backoff
+from taskmill.runtime.errors import StartError
 
 _log = structlog.get_logger(__name__)
 
 STABLE_AFTER_SECONDS = 30
 """An actor that ran this long before it crashed is restarted as quickly as one that crashed for the first time."""
-
-
-class StartError(Exception):
-    """A service cannot start. The text says why, for the operator; no traceback is needed to understand it."""
 
 
 class RunState(StrEnum):

@@ -8,7 +8,7 @@ import structlog
 
 from taskmill.contracts.errors import TaskmillError
 from taskmill.runtime.actor import Actor, is_set_within, unless_set
-from taskmill.runtime.jetstream_api import JetStreamError
+from taskmill.runtime.errors import JetStreamError
 from taskmill.runtime.leadership import Leadership
 
 _log = structlog.get_logger(__name__)

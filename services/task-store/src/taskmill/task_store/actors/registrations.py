@@ -10,7 +10,7 @@ from taskmill.contracts.errors import UnavailableError
 from taskmill.contracts.reports import Hello
 from taskmill.runtime.actor import Actor, unless_set
 from taskmill.runtime.clock import Clock
-from taskmill.runtime.jetstream_api import JetStreamError
+from taskmill.runtime.errors import JetStreamError
 from taskmill.task_store.adapters.processor_rows import ProcessorRows
 from taskmill.task_store.adapters.work_consumers import WorkConsumers
 from taskmill.task_store.domain.waiting import ServedWork

@@ -11,8 +11,8 @@ from taskmill.contracts.errors import BusUnavailableError, UnavailableError
 from taskmill.runtime.actor import Actor, is_set_within, unless_set
 from taskmill.runtime.backoff import Backoff
 from taskmill.runtime.clock import Clock
+from taskmill.runtime.errors import JetStreamError
 from taskmill.runtime.failpoint import failpoint
-from taskmill.runtime.jetstream_api import JetStreamError
 from taskmill.runtime.leadership import Leadership
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.task_store.adapters.event_stream import EventStream

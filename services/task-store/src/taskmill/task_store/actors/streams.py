@@ -8,7 +8,7 @@ import structlog
 from taskmill.contracts.errors import UnavailableError
 from taskmill.contracts.streams import ConsumerSpec, StreamSpec
 from taskmill.runtime.actor import Actor, is_set_within
-from taskmill.runtime.jetstream_api import JetStreamError
+from taskmill.runtime.errors import JetStreamError
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.provisioning import ensure_consumer, ensure_stream
 
