@@ -15,7 +15,7 @@ from taskmill.cli.embedded.ports import free_port
 from taskmill.gateway.actors.http_server import HttpServer
 from taskmill.gateway.bootstrap import build
 from taskmill.gateway.settings import GatewaySettings
-from taskmill.runtime.supervisor import StartError
+from taskmill.runtime.errors import StartError
 from tests.support.eventually import eventually
 from tests.support.services import running_gateway
 

@@ -3,7 +3,7 @@ import pytest
 from taskmill.contracts.errors import BusUnavailableError
 from taskmill.contracts.streams import work_stream
 from taskmill.runtime.direct_get import MAX_SUBJECTS, last_message, subjects_with_messages
-from taskmill.runtime.jetstream_api import JetStreamError
+from taskmill.runtime.errors import JetStreamError
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.outbound import OutboundMessage
 from taskmill.runtime.provisioning import ensure_stream

@@ -14,6 +14,7 @@ from taskmill.contracts.errors import BusUnavailableError, PayloadTooLargeError
 from taskmill.runtime.nats_client import RawClient
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.settings import NatsSettings
+from taskmill.runtime.supervisor import RunState, Supervisor
 from tests.support.actors import running
 from tests.support.eventually import eventually
 
@@ -150,6 +151,32 @@ async def test_a_dead_read_loop_is_noticed(nats_url: str) -> None:
         first._reading_task.cancel()
         assert first.is_connected
         await eventually(lambda: session.is_connected and session.client is not first)
+
+
+class CrashingSession(NatsSession):
+    """Crashes once it is connected for the first time."""
+
+    has_crashed = False
+
+    async def _watch(self, client: RawClient) -> None:
+        if not self.has_crashed:
+            self.has_crashed = True
+            raise ZeroDivisionError
+        await super()._watch(client)
+
+
+async def test_a_session_that_crashed_tells_when_it_serves_again(nats_url: str) -> None:
+    """Its supervisor, and with it the health of the service, learns of every connection."""
+    session = CrashingSession(NatsSettings(nats_url=nats_url), client_name="crashing")
+    supervisor = Supervisor([session])
+    task = asyncio.create_task(supervisor.run())
+    try:
+        await eventually(lambda: session.has_crashed and session.is_connected)
+        await eventually(lambda: supervisor.states() == {session.name: RunState.RUNNING})
+    finally:
+        supervisor.stop()
+        async with asyncio.timeout(5):
+            await task
 
 
 def quick_session(nats_url: str) -> NatsSession:

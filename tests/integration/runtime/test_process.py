@@ -14,7 +14,8 @@ import asyncio, sys
 from taskmill.runtime.actor import Actor
 from taskmill.runtime.service import run_service
 from taskmill.runtime.settings import NatsSettings, LogSettings
-from taskmill.runtime.supervisor import StartError, Supervisor
+from taskmill.runtime.errors import StartError
+from taskmill.runtime.supervisor import Supervisor
 
 class Settings(NatsSettings, LogSettings):
     pass

@@ -14,7 +14,8 @@ from taskmill.contracts.streams import (
     reports_stream,
     work_stream,
 )
-from taskmill.runtime.jetstream_api import JetStreamError, jetstream_request
+from taskmill.runtime.errors import JetStreamError
+from taskmill.runtime.jetstream_api import jetstream_request
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.provisioning import ensure_consumer, ensure_stream
 

@@ -141,6 +141,21 @@ async def test_a_deleted_consumer_gives_its_credit_back(session: NatsSession, pu
     await eventually(lambda: puller.changes > changes)
 
 
+async def test_a_refused_pull_is_tried_again_after_a_crash(session: NatsSession) -> None:
+    """What waited to be tried again when the actor crashed does not keep the next pull from being tried again."""
+    puller = Puller(session)
+    first_run = asyncio.create_task(puller.consumer.run(lambda: None))
+    await eventually(lambda: puller.changes == 1)
+    puller.consumer.pull(5)
+    await eventually(lambda: puller.consumer.outstanding == 0)
+    first_run.cancel()
+    await asyncio.wait({first_run}, timeout=5)
+    async with running(puller.consumer):
+        changes = puller.changes
+        puller.consumer.pull(5)
+        await eventually(lambda: puller.changes > changes)
+
+
 async def test_pulls_are_made_again_after_a_killed_server(nats_server: NatsServer, own_session: NatsSession) -> None:
     """After a kill -9 of the server nothing would arrive any more without a new pull."""
     await provision(own_session)

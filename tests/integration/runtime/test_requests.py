@@ -20,11 +20,11 @@ from taskmill.contracts.errors import (
     TaskNotFoundError,
 )
 from taskmill.contracts.limits import MAX_BUNDLED_REQUEST_BYTES, MAX_REQUESTS_IN_A_BUNDLE
+from taskmill.runtime.errors import NoRespondersError
 from taskmill.runtime.nats_protocol import encode_headers
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.reply import Reply
 from taskmill.runtime.request_bundles import BUNDLE_HEADER
-from taskmill.runtime.request_mux import NoRespondersError
 from taskmill.runtime.requests import BundleHandler, RequestClient, RequestHandler, RequestServer
 from tests.support.actors import running
 from tests.support.eventually import eventually

@@ -13,8 +13,8 @@ import pytest
 from taskmill.contracts import registry
 from taskmill.contracts.errors import UnavailableError
 from taskmill.contracts.requests import REPLAYED_HEADER
+from taskmill.runtime.errors import NoRespondersError
 from taskmill.runtime.failpoint import FAILPOINT_VARIABLE
-from taskmill.runtime.request_mux import NoRespondersError
 from taskmill.runtime.requests import RequestClient
 from taskmill.task_store.actors import bulk_operations
 from tests.support.eventually import eventually

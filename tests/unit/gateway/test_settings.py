@@ -3,7 +3,8 @@
 import pytest
 
 from taskmill.gateway.settings import GatewaySettings
-from taskmill.runtime.settings import SettingsError, load
+from taskmill.runtime.errors import SettingsError
+from taskmill.runtime.settings import load
 
 
 def test_the_gateway_is_found_on_loopback_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,8 +9,8 @@ from taskmill.contracts import registry
 from taskmill.contracts.errors import OverloadedError, PayloadTooLargeError, StoreUnavailableError
 from taskmill.contracts.requests import GetTask, UpdateTask
 from taskmill.gateway.adapters.store import MAX_REQUEST_BYTES, MAX_REQUESTS_IN_FLIGHT, Store
+from taskmill.runtime.errors import NoRespondersError
 from taskmill.runtime.reply import Reply
-from taskmill.runtime.request_mux import NoRespondersError
 from tests.support.eventually import eventually
 
 TASK_ID = UUID("01920f3e-8c2b-7c4e-9d51-3b1f0c6a7d42")

@@ -8,7 +8,8 @@ from pydantic import ValidationError
 
 from taskmill.contracts.tasks import NAME_PATTERN
 from taskmill.processor.settings import ProcessorSettings, new_processor_id
-from taskmill.runtime.settings import SettingsError, load
+from taskmill.runtime.errors import SettingsError
+from taskmill.runtime.settings import load
 
 
 @pytest.fixture(autouse=True)

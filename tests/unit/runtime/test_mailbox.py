@@ -6,12 +6,12 @@ import pytest
 from taskmill.contracts.errors import (
     DatabaseUnavailableError,
     InternalError,
-    InvalidRequestError,
     OverloadedError,
     TaskmillError,
     TaskNotFoundError,
 )
-from taskmill.runtime.mailbox import BatchingMailbox, BatchRefusedError
+from taskmill.runtime.errors import BatchRefusedError
+from taskmill.runtime.mailbox import BatchingMailbox
 from tests.support.actors import running
 from tests.support.eventually import eventually
 
@@ -32,7 +32,7 @@ class Ledger:
         self.batches.append(list(messages))
         await self.may_go_on.wait()
         if any(self.refuses(message) for message in messages):
-            raise BatchRefusedError(InvalidRequestError())
+            raise BatchRefusedError
         return [TaskNotFoundError() if message < 0 else message * 10 for message in messages]
 
 
@@ -96,7 +96,7 @@ async def test_one_bad_message_fails_alone() -> None:
         answers = await asyncio.gather(*[box.ask(number) for number in range(100)], return_exceptions=True)
     failed = [number for number, answer in enumerate(answers) if isinstance(answer, BaseException)]
     assert failed == [37]
-    assert isinstance(answers[37], InvalidRequestError)
+    assert isinstance(answers[37], InternalError)
     applied = [number for batch in ledger.batches if 37 not in batch for number in batch]
     assert applied == [number for number in range(100) if number != 37]
     assert len(ledger.batches) < 20

@@ -4,7 +4,8 @@ from typing import Annotated
 import pytest
 from pydantic import Field, ValidationError, model_validator
 
-from taskmill.runtime.settings import HealthSettings, LogSettings, NatsSettings, Settings, SettingsError, load
+from taskmill.runtime.errors import SettingsError
+from taskmill.runtime.settings import HealthSettings, LogSettings, NatsSettings, Settings, load
 
 
 class ExampleSettings(NatsSettings, LogSettings, HealthSettings):

@@ -4,7 +4,8 @@ from collections.abc import Callable
 import pytest
 
 from taskmill.runtime.actor import Actor
-from taskmill.runtime.supervisor import RunState, StartError, Supervisor
+from taskmill.runtime.errors import StartError
+from taskmill.runtime.supervisor import RunState, Supervisor
 from tests.support.eventually import eventually
 
 

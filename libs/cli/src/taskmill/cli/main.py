@@ -8,7 +8,8 @@ from taskmill.cli.drill.commands import app as drill_app
 from taskmill.cli.errors import StackError
 from taskmill.cli.settings import StackSettings
 from taskmill.cli.up import up as run_stack
-from taskmill.runtime.settings import SettingsError, load
+from taskmill.runtime.errors import SettingsError
+from taskmill.runtime.settings import load
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Taskmill on one machine."

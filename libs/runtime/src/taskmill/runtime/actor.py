@@ -2,7 +2,11 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import cached_property
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class Actor(ABC):
@@ -25,12 +29,17 @@ class Actor(ABC):
             Exception: The actor crashed; the supervisor runs it again after a pause.
         """
 
-    @abstractmethod
     def stop(self) -> None:
         """Begin the drain: take in nothing new, finish what is in hand, then let `run` return.
 
         Idempotent, and legal before `run`, which then returns soon after it was called.
         """
+        self._stop_requested.set()
+
+    @cached_property
+    def _stop_requested(self) -> asyncio.Event:
+        """Set by `stop`, for good."""
+        return asyncio.Event()
 
 
 async def is_set_within(event: asyncio.Event, seconds: float | None) -> bool:
@@ -40,3 +49,23 @@ async def is_set_within(event: asyncio.Event, seconds: float | None) -> bool:
             return await event.wait()
     except TimeoutError:
         return False
+
+
+async def unless_set(event: asyncio.Event, action: Awaitable[T]) -> T | None:
+    """Await what an action returns, or until an event is set if that comes first.
+
+    An action that is given up is cancelled, and its end awaited.
+
+    Returns:
+        What the action returned; None: it was given up.
+    """
+    acting = asyncio.ensure_future(action)
+    waiting = asyncio.create_task(event.wait())
+    try:
+        await asyncio.wait({acting, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        return acting.result() if acting.done() else None
+    finally:
+        waiting.cancel()
+        if not acting.done():
+            acting.cancel()
+            await asyncio.wait({acting})

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from taskmill.contracts.errors import BusUnavailableError
-from taskmill.runtime.jetstream_api import API_PREFIX, API_TIMEOUT_SECONDS, JetStreamError
+from taskmill.runtime.errors import JetStreamError, NoRespondersError
+from taskmill.runtime.jetstream_api import API_PREFIX, API_TIMEOUT_SECONDS
 from taskmill.runtime.nats_protocol import NO_RESPONDERS_STATUS, header_value, status_of
 from taskmill.runtime.nats_session import NatsSession
-from taskmill.runtime.request_mux import NoRespondersError
 
 MAX_SUBJECTS = 1_000
 """The server refuses a request that 1,024 subjects match."""

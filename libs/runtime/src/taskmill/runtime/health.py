@@ -1,6 +1,5 @@
 """How a process without HTTP tells that it is well."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -26,14 +25,9 @@ class HealthFile(Actor):
         self._path = path
         self._is_healthy = is_healthy
         self._interval_seconds = interval_seconds
-        self._stop_requested = asyncio.Event()
-
-    def stop(self) -> None:
-        """Begin the drain: remove the file."""
-        self._stop_requested.set()
 
     async def run(self, started: Callable[[], None]) -> None:
-        """Keep the file fresh until stopped."""
+        """Keep the file fresh until stopped, then remove it."""
         self._path.unlink(missing_ok=True)
         started()
         try:

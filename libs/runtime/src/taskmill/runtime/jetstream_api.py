@@ -4,26 +4,14 @@ import json
 from typing import Any
 
 from taskmill.contracts.errors import BusUnavailableError
+from taskmill.runtime.errors import JetStreamError, NoRespondersError
 from taskmill.runtime.nats_session import NatsSession
-from taskmill.runtime.request_mux import NoRespondersError
 
 API_PREFIX = "$JS.API"
 API_TIMEOUT_SECONDS = 5
 
 NANOSECONDS = 1_000_000_000
 """In a second: JetStream counts time in nanoseconds."""
-
-
-class JetStreamError(Exception):
-    """JetStream refused a request.
-
-    Attributes:
-        error_code: The server's number for what is wrong (`err_code`), such as 10059: no such stream.
-    """
-
-    def __init__(self, error_code: int, description: str) -> None:
-        super().__init__(f"JetStream: {description} ({error_code})")
-        self.error_code = error_code
 
 
 async def jetstream_request(

@@ -51,7 +51,6 @@ class Leadership(Actor):
         self._monotonic = monotonic
         self._held_until: float | None = None
         self._acquired = asyncio.Event()
-        self._stop_requested = asyncio.Event()
 
     @property
     def is_leader(self) -> bool:
@@ -67,21 +66,11 @@ class Leadership(Actor):
             self._acquired.clear()
             await self._acquired.wait()
 
-    async def wait_until_leader_or(self, stop_requested: asyncio.Event) -> None:
-        """Return as `wait_until_leader` does, or when a stop is requested if that comes first."""
-        ends = [asyncio.create_task(self.wait_until_leader()), asyncio.create_task(stop_requested.wait())]
-        try:
-            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for end in ends:
-                end.cancel()
-
-    def stop(self) -> None:
-        """Begin the drain: give the lease back, so that another need not wait for its end."""
-        self._stop_requested.set()
-
     async def run(self, started: Callable[[], None]) -> None:
-        """Acquire and renew the lease until stopped. Serves from the start: not leading is no fault."""
+        """Acquire and renew the lease until stopped; then give it back, so that another need not wait for its end.
+
+        Serves from the start: not leading is no fault.
+        """
         started()
         try:
             while not self._stop_requested.is_set():

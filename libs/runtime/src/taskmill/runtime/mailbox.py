@@ -10,23 +10,12 @@ import structlog
 
 from taskmill.contracts.errors import InternalError, OverloadedError, TaskmillError
 from taskmill.runtime.actor import Actor
+from taskmill.runtime.errors import BatchRefusedError
 
 _log = structlog.get_logger(__name__)
 
 M = TypeVar("M")
 R = TypeVar("R")
-
-
-class BatchRefusedError(Exception):
-    """A handler could not apply a batch because of what one of its messages holds; nothing was applied.
-
-    Args:
-        reason: What the sender of that message is told.
-    """
-
-    def __init__(self, reason: TaskmillError | None = None) -> None:
-        super().__init__("the batch holds a message that cannot be applied")
-        self.reason = reason or InternalError()
 
 
 class _Entry(Generic[M, R]):
@@ -48,8 +37,8 @@ class BatchingMailbox(Actor, Generic[M, R]):
         name: The actor's name.
         handle: Applies a batch, all or nothing, and returns one answer per message in the same order; an answer that is
             an error is raised to that sender only. It may raise `BatchRefusedError`: then the batch is applied again by
-            halves, so that the one bad message fails alone. Any other `TaskmillError` goes to every sender of the
-            batch; anything else is logged, and every sender gets `InternalError`.
+            halves, so that the one bad message fails alone, with `InternalError`. The same becomes of a batch with any
+            error that is no `TaskmillError`, and the log tells of it. A `TaskmillError` goes to every sender.
         capacity: How many messages may wait.
         max_batch: How many messages are handled at once.
         deadline_seconds: How long a message may wait; then it is dropped and its sender gets `OverloadedError`. Once
@@ -72,7 +61,6 @@ class BatchingMailbox(Actor, Generic[M, R]):
         self._deadline_seconds = deadline_seconds
         self._waiting: deque[_Entry[M, R]] = deque()
         self._expiry: asyncio.TimerHandle | None = None
-        self._is_stopping = False
         self._woken = asyncio.Event()
 
     async def ask(self, message: M) -> R:
@@ -121,7 +109,7 @@ class BatchingMailbox(Actor, Generic[M, R]):
         Returns:
             False when the mailbox is full or draining; then `on_done` is never called.
         """
-        if self._is_stopping or len(self._waiting) >= self._capacity:
+        if self._stop_requested.is_set() or len(self._waiting) >= self._capacity:
             return False
         loop = asyncio.get_running_loop()
         self._waiting.append(_Entry(message, on_done, loop.time() + self._deadline_seconds))
@@ -132,7 +120,7 @@ class BatchingMailbox(Actor, Generic[M, R]):
 
     def stop(self) -> None:
         """Begin the drain: refuse new messages, handle those that wait."""
-        self._is_stopping = True
+        super().stop()
         self._woken.set()
 
     async def run(self, started: Callable[[], None]) -> None:
@@ -142,12 +130,12 @@ class BatchingMailbox(Actor, Generic[M, R]):
             while True:
                 while self._waiting:
                     await self._handle_batch(self._take())
-                if self._is_stopping:
+                if self._stop_requested.is_set():
                     return
                 self._woken.clear()
                 await self._woken.wait()
         finally:
-            if self._is_stopping:
+            if self._stop_requested.is_set():
                 self._refuse_waiting()
 
     def _take(self) -> list[_Entry[M, R]]:
@@ -166,8 +154,8 @@ class BatchingMailbox(Actor, Generic[M, R]):
             async with asyncio.timeout(self._deadline_seconds):
                 answers = await self._handle([entry.message for entry in entries])
             answered = list(zip(entries, answers, strict=True))
-        except BatchRefusedError as refusal:
-            await self._apply_halves(entries, refusal.reason)
+        except BatchRefusedError:
+            await self._apply_halves(entries)
         except TimeoutError:
             _log.error("mailbox.handling_timed_out", mailbox=self.name, messages=len(entries))
             _answer_all(entries, OverloadedError())
@@ -176,15 +164,15 @@ class BatchingMailbox(Actor, Generic[M, R]):
         except Exception:
             # A fault of ours may be of one message, too: its neighbours shall not pay for it.
             _log.exception("mailbox.handler_failed", mailbox=self.name, messages=len(entries))
-            await self._apply_halves(entries, InternalError())
+            await self._apply_halves(entries)
         else:
             for entry, answer in answered:
                 _answer(entry, answer)
 
-    async def _apply_halves(self, entries: list[_Entry[M, R]], reason: TaskmillError) -> None:
+    async def _apply_halves(self, entries: list[_Entry[M, R]]) -> None:
         if len(entries) == 1:
-            _log.warning("mailbox.message_refused", mailbox=self.name, code=reason.code)
-            _answer(entries[0], reason)
+            _log.warning("mailbox.message_refused", mailbox=self.name)
+            _answer(entries[0], InternalError())
             return
         middle = len(entries) // 2
         await self._apply(entries[:middle])

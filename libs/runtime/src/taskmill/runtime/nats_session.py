@@ -1,16 +1,14 @@
 """One service's connection to NATS, which comes back by itself."""
 
-import asyncio
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import structlog
-from nats.aio.client import Client
 from nats.errors import StaleConnectionError, UnexpectedEOF
 
 from taskmill.contracts.errors import BusUnavailableError, PayloadTooLargeError
-from taskmill.runtime.actor import Actor, is_set_within
+from taskmill.runtime.actor import Actor, is_set_within, unless_set
 from taskmill.runtime.backoff import Backoff
 from taskmill.runtime.nats_client import RawClient
 from taskmill.runtime.nats_protocol import NO_HEADERS, RawSink, check_subject, encode_headers, encode_publish
@@ -79,18 +77,20 @@ class NatsSession(Actor):
         self._subscriptions: dict[Subscription, None] = {}
         self._on_reconnect: list[Callable[[], None]] = []
         self._on_disconnect: list[Callable[[], None]] = []
-        self._stop_requested = asyncio.Event()
         self.requests = RequestMux(self)
         """Requests on this connection, and the answers to them."""
 
     @property
-    def client(self) -> Client:
-        """The nats-py client of the present connection; do not keep it, each connection has a new one.
+    def client(self) -> RawClient:
+        """The client of the present connection; do not keep it, each connection has a new one.
 
         Raises:
             BusUnavailableError: Not connected.
         """
-        return self._usable_client()
+        client = self._client
+        if client is None or not self._is_fresh or not client.is_usable:
+            raise BusUnavailableError
+        return client
 
     @property
     def is_connected(self) -> bool:
@@ -153,7 +153,7 @@ class NatsSession(Actor):
         Raises:
             BusUnavailableError: Not connected; nothing is kept for later.
         """
-        self._usable_client().write(commands)
+        self.client.write(commands)
 
     def publish(self, subject: str, body: bytes, reply: str = "", headers: Mapping[str, str] | None = None) -> None:
         """Publish a message with core NATS, which does not confirm it.
@@ -202,18 +202,14 @@ class NatsSession(Actor):
         Raises:
             BusUnavailableError: Not connected, or it took too long.
         """
-        if not await self._usable_client().round_trip(timeout_seconds):
+        if not await self.client.round_trip(timeout_seconds):
             raise BusUnavailableError
 
-    def stop(self) -> None:
-        """Begin the drain: send what is written, then close."""
-        self._stop_requested.set()
-
     async def run(self, started: Callable[[], None]) -> None:
-        """Stay connected until stopped."""
+        """Stay connected until stopped; then send what is written, and close."""
         if not self._is_awaited:
             started()
-        backoff = Backoff(base_seconds=0.1, factor=2, cap_seconds=2, jitter=0.3)
+        backoff = Backoff(base_seconds=0.1, cap_seconds=2, jitter=0.3)
         while not self._stop_requested.is_set():
             client = await self._connect()
             if client is None:
@@ -222,8 +218,8 @@ class NatsSession(Actor):
             backoff.reset()
             try:
                 self._attach(client)
-                if not self._was_connected:
-                    started()
+                # Each time, or after a crash nobody would learn that it serves again.
+                started()
                 if self._was_connected:
                     self._tell(self._on_reconnect)
                 self._was_connected = True
@@ -232,25 +228,11 @@ class NatsSession(Actor):
                 self._detach()
                 await client.abandon()
 
-    def _usable_client(self) -> RawClient:
-        client = self._client
-        if client is None or not self._is_fresh or not client.is_usable:
-            raise BusUnavailableError
-        return client
-
     async def _connect(self) -> RawClient | None:
         """Return a connected client; None when stopped, or when the server is there but refuses."""
         client = RawClient()
-        connecting = asyncio.create_task(self._open(client))
-        stopping = asyncio.create_task(self._stop_requested.wait())
-        try:
-            await asyncio.wait({connecting, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if connecting.done() and connecting.result():
-                return client
-        finally:
-            stopping.cancel()
-            connecting.cancel()
-        await asyncio.wait({connecting}, timeout=1)
+        if await unless_set(self._stop_requested, self._open(client)):
+            return client
         await client.abandon()
         return None
 
@@ -295,19 +277,14 @@ class NatsSession(Actor):
     async def _watch(self, client: RawClient) -> None:
         """Return when the connection is lost or the session is stopped."""
         failures = 0
-        ends = [asyncio.create_task(client.broken.wait()), asyncio.create_task(self._stop_requested.wait())]
-        try:
-            while failures < PROBES_UNTIL_BROKEN:
-                pause_seconds = 0 if failures else self._probe_interval_seconds
-                done, _ = await asyncio.wait(ends, timeout=pause_seconds, return_when=asyncio.FIRST_COMPLETED)
-                if done:
-                    break
-                # A single late answer is more likely a busy event loop than a dead peer.
-                failures = 0 if await client.round_trip(self._probe_timeout_seconds) else failures + 1
-                self._is_fresh = failures < PROBES_UNTIL_STALE
-        finally:
-            for end in ends:
-                end.cancel()
+        while failures < PROBES_UNTIL_BROKEN:
+            pause_seconds = 0 if failures else self._probe_interval_seconds
+            is_broken = await unless_set(self._stop_requested, is_set_within(client.broken, pause_seconds))
+            if is_broken or self._stop_requested.is_set():
+                break
+            # A single late answer is more likely a busy event loop than a dead peer.
+            failures = 0 if await client.round_trip(self._probe_timeout_seconds) else failures + 1
+            self._is_fresh = failures < PROBES_UNTIL_STALE
         if self._stop_requested.is_set():
             await client.round_trip(DRAIN_TIMEOUT_SECONDS)
         else:

@@ -5,7 +5,8 @@ from typing import Any
 import structlog
 
 from taskmill.contracts.streams import ConsumerSpec, StreamSpec
-from taskmill.runtime.jetstream_api import NANOSECONDS, JetStreamError, jetstream_request
+from taskmill.runtime.errors import JetStreamError
+from taskmill.runtime.jetstream_api import NANOSECONDS, jetstream_request
 from taskmill.runtime.nats_session import NatsSession
 
 _log = structlog.get_logger(__name__)

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from taskmill.contracts.errors import BusUnavailableError
+from taskmill.runtime.errors import NoRespondersError
 from taskmill.runtime.fast_ingest import FastIngestBatch
 from taskmill.runtime.nats_protocol import encode_headers
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.outbound import OutboundMessage, PubAck, pub_ack, read_frame
-from taskmill.runtime.request_mux import NoRespondersError
 
 
 class Publisher:

@@ -73,9 +73,8 @@ class PullConsumer(Actor):
         self._heard_at = 0.0
         self._inbox = ""
         self._subscription: Subscription | None = None
-        self._backoff = Backoff(base_seconds=0.1, factor=2, cap_seconds=1, jitter=0.3)
+        self._backoff = Backoff(base_seconds=0.1, cap_seconds=1, jitter=0.3)
         self._retry: asyncio.TimerHandle | None = None
-        self._stop_requested = asyncio.Event()
         session.on_disconnect(self._lose_credit)
         session.on_reconnect(self._tell_change)
 
@@ -105,12 +104,8 @@ class PullConsumer(Actor):
             self._heartbeat_seconds = max(self._heartbeat_seconds, heartbeat_seconds)
         self.outstanding += credit
 
-    def stop(self) -> None:
-        """Begin the drain: ask for nothing more; what the server has sent already is still delivered."""
-        self._stop_requested.set()
-
     async def run(self, started: Callable[[], None]) -> None:
-        """Take in messages until drained."""
+        """Take in messages until stopped; what the server has sent by then is still delivered."""
         self._open_inbox()
         started()
         self._tell_change()
@@ -120,6 +115,7 @@ class PullConsumer(Actor):
         finally:
             if self._retry is not None:
                 self._retry.cancel()
+                self._retry = None
             await self._close_inbox()
 
     def _open_inbox(self) -> None:

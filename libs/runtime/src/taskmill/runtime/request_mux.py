@@ -6,11 +6,8 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from taskmill.contracts.errors import BusUnavailableError
+from taskmill.runtime.errors import NoRespondersError
 from taskmill.runtime.nats_protocol import NO_HEADERS, NO_RESPONDERS_STATUS, RawSink, status_of
-
-
-class NoRespondersError(Exception):
-    """Nobody is subscribed to the subject of a request."""
 
 
 class RawReply(NamedTuple):

@@ -133,14 +133,9 @@ class RequestServer(Actor):
         self._deadline_seconds = deadline_seconds
         # In the order in which they began, so that the overdue ones come first.
         self._in_flight: dict[asyncio.Task[None], float] = {}
-        self._stop_requested = asyncio.Event()
-
-    def stop(self) -> None:
-        """Begin the drain: unsubscribe, then finish what is in flight."""
-        self._stop_requested.set()
 
     async def run(self, started: Callable[[], None]) -> None:
-        """Serve until drained."""
+        """Serve until stopped; then unsubscribe, and finish what is in flight."""
         subscriptions = [
             self._session.subscribe(subject, partial(self._on_request, handler), queue=self._group)
             for subject, handler in self._routes.items()

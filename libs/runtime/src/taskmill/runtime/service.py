@@ -9,8 +9,9 @@ from typing import TypeVar
 import structlog
 import uvloop
 
-from taskmill.runtime.settings import LogSettings, SettingsError, load
-from taskmill.runtime.supervisor import StartError, Supervisor
+from taskmill.runtime.errors import SettingsError, StartError
+from taskmill.runtime.settings import LogSettings, load
+from taskmill.runtime.supervisor import Supervisor
 from taskmill.runtime.telemetry import configure_logging
 
 _log = structlog.get_logger(__name__)

@@ -7,15 +7,9 @@ from pydantic import AliasChoices, Field, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from taskmill.runtime.errors import SettingsError
+
 ENV_PREFIX = "TASKMILL_"
-
-
-class SettingsError(Exception):
-    """Settings are missing or wrong. The text has one line for each, which names the variable but not its value."""
-
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = problems
 
 
 class Settings(BaseSettings):
@@ -91,7 +85,7 @@ def load(settings_class: type[SettingsT]) -> SettingsT:
         return settings_class()
     except ValidationError as error:
         fields = settings_class.model_fields
-        raise SettingsError([_problem(fields, dict(details)) for details in error.errors()]) from None
+        raise SettingsError("\n".join(_problem(fields, dict(details)) for details in error.errors())) from None
 
 
 def variable_name(name: str, field: FieldInfo) -> str:

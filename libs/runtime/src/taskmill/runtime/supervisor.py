@@ -9,17 +9,14 @@ from enum import StrEnum
 
 import structlog
 
-from taskmill.runtime.actor import Actor, is_set_within
+from taskmill.runtime.actor import Actor, is_set_within, unless_set
 from taskmill.runtime.backoff import Backoff
+from taskmill.runtime.errors import StartError
 
 _log = structlog.get_logger(__name__)
 
 STABLE_AFTER_SECONDS = 30
 """An actor that ran this long before it crashed is restarted as quickly as one that crashed for the first time."""
-
-
-class StartError(Exception):
-    """A service cannot start. The text says why, for the operator; no traceback is needed to understand it."""
 
 
 class RunState(StrEnum):
@@ -76,21 +73,13 @@ class Supervisor:
                 await self._drain_all()
 
     async def _start_all(self) -> None:
-        stopping = asyncio.ensure_future(self._stop_requested.wait())
-        try:
-            for charge in self._charges:
-                charge.launch()
-                serving = asyncio.ensure_future(charge.serving.wait())
-                await asyncio.wait(
-                    {serving, stopping}, timeout=self._start_timeout_seconds, return_when=asyncio.FIRST_COMPLETED
-                )
-                serving.cancel()
-                if self._stop_requested.is_set():
-                    return
-                if not charge.serving.is_set():
-                    raise StartError(f"{charge.actor.name} did not start within {self._start_timeout_seconds:g} s")
-        finally:
-            stopping.cancel()
+        for charge in self._charges:
+            charge.launch()
+            await unless_set(self._stop_requested, is_set_within(charge.serving, self._start_timeout_seconds))
+            if self._stop_requested.is_set():
+                return
+            if not charge.serving.is_set():
+                raise StartError(f"{charge.actor.name} did not start within {self._start_timeout_seconds:g} s")
         _log.info("service.started", actors=len(self._charges))
 
     async def _drain_all(self) -> None:
@@ -147,7 +136,7 @@ class _Charge:
         self.state = RunState.STOPPED
 
     async def _keep_running(self) -> None:
-        backoff = Backoff(base_seconds=0.1, factor=2, cap_seconds=5, jitter=0.3)
+        backoff = Backoff(base_seconds=0.1, cap_seconds=5, jitter=0.3)
         clock = asyncio.get_running_loop().time
         while not self._stop_requested.is_set():
             started_at = clock()

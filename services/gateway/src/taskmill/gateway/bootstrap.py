@@ -7,9 +7,10 @@ from taskmill.gateway.actors.http_server import HttpServer
 from taskmill.gateway.adapters.store import Store
 from taskmill.gateway.api.app import create_app
 from taskmill.gateway.settings import GatewaySettings
+from taskmill.runtime.errors import StartError
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.requests import RequestClient
-from taskmill.runtime.supervisor import StartError, Supervisor
+from taskmill.runtime.supervisor import Supervisor
 
 
 async def build(settings: GatewaySettings) -> Supervisor:

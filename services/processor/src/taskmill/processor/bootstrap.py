@@ -17,10 +17,11 @@ from taskmill.processor.adapters.guarded_http import GuardedHttp, is_public_addr
 from taskmill.processor.domain.held_work import HeldWork
 from taskmill.processor.handlers import builtin_app
 from taskmill.processor.settings import ProcessorSettings
+from taskmill.runtime.errors import StartError
 from taskmill.runtime.health import supervise
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.publisher import Publisher
-from taskmill.runtime.supervisor import StartError, Supervisor
+from taskmill.runtime.supervisor import Supervisor
 from taskmill.sdk import Handler, TaskApp
 from taskmill.sdk.app import merge_handlers
 from taskmill.sdk.errors import SdkError

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import asyncpg
 
+from taskmill.runtime.errors import SettingsError
 from taskmill.runtime.service import EXIT_BAD_SETTINGS, EXIT_DRAINED, EXIT_START_FAILED, run_service
-from taskmill.runtime.settings import SettingsError, load
+from taskmill.runtime.settings import load
 from taskmill.task_store.bootstrap import build
 from taskmill.task_store.migrations import upgrade
 from taskmill.task_store.settings import DatabaseSettings, TaskStoreSettings

@@ -1,6 +1,6 @@
 """Errors that stay inside the task store. What callers are told is in `taskmill.contracts.errors`."""
 
-from taskmill.runtime.supervisor import StartError
+from taskmill.runtime.errors import StartError
 
 
 class SchemaTooOldError(StartError):

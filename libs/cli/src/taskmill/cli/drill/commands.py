@@ -8,7 +8,8 @@ import typer
 
 from taskmill.cli.errors import StackError
 from taskmill.cli.settings import StackSettings
-from taskmill.runtime.settings import SettingsError, load
+from taskmill.runtime.errors import SettingsError
+from taskmill.runtime.settings import load
 
 app = typer.Typer(
     no_args_is_help=True, help="Break a part of the running stack on purpose, and see that nothing is lost."

@@ -49,11 +49,10 @@ class HttpServer(Actor):
             timeout_graceful_shutdown=DRAIN_SECONDS,
         )
         self._server: _Server | None = None
-        self._is_stopped = False
 
     async def run(self, started: Callable[[], None]) -> None:
         """Serve until drained: connections that are idle are closed, requests in hand are answered."""
-        if self._is_stopped:
+        if self._stop_requested.is_set():
             return
         self._server = _Server(self._config, started)
         try:
@@ -63,7 +62,7 @@ class HttpServer(Actor):
 
     def stop(self) -> None:
         """Accept no more connections, and finish."""
-        self._is_stopped = True
+        super().stop()
         # While any copy of it is open, the system accepts connections that nobody would answer.
         self._listener.close()
         if self._server is not None:

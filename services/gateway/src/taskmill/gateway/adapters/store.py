@@ -7,8 +7,8 @@ from pydantic import BaseModel
 from taskmill.contracts.errors import OverloadedError, PayloadTooLargeError, StoreUnavailableError
 from taskmill.contracts.limits import MAX_MESSAGE_BYTES
 from taskmill.contracts.registry import Command
+from taskmill.runtime.errors import NoRespondersError
 from taskmill.runtime.reply import Reply
-from taskmill.runtime.request_mux import NoRespondersError
 
 MAX_REQUEST_BYTES = MAX_MESSAGE_BYTES - 16 * 1024
 """A request as JSON: a message, less room for its headers."""

@@ -30,11 +30,6 @@ class Cancellations(Actor):
     def __init__(self, session: NatsSession, execution: Execution) -> None:
         self._session = session
         self._execution = execution
-        self._stop_requested = asyncio.Event()
-
-    def stop(self) -> None:
-        """Listen no longer."""
-        self._stop_requested.set()
 
     async def run(self, started: Callable[[], None]) -> None:
         """Listen until stopped."""

@@ -66,7 +66,6 @@ class Execution(Actor):
         self._calls = HandlerCalls(now, reports.tell, self._time_out, self._on_slot_freed)
         self._suspects = Suspects()
         self._running: dict[HeldAttempt, asyncio.Task[None]] = {}
-        self._stop_requested = asyncio.Event()
         self._listeners: list[Callable[[], None]] = []
 
     @property
@@ -131,12 +130,8 @@ class Execution(Actor):
                 self._suspects.leave(held)
                 self._reports.end(held, self._cancelled_text(held))
 
-    def stop(self) -> None:
-        """Give the running handlers their time to end."""
-        self._stop_requested.set()
-
     async def run(self, started: Callable[[], None]) -> None:
-        """Serve until stopped; return when no handler runs, or none that could be stopped."""
+        """Serve until stopped; then give the handlers their time, and return when none runs that could be stopped."""
         started()
         await self._stop_requested.wait()
         for attempt in self._suspects.take_waiting():

@@ -13,7 +13,7 @@ from taskmill.contracts import subjects
 from taskmill.contracts.errors import BusUnavailableError
 from taskmill.processor.domain.held_work import HeldWork
 from taskmill.processor.domain.messages import bundle_text, heartbeat_text, split_for_bundles
-from taskmill.runtime.actor import Actor
+from taskmill.runtime.actor import Actor, is_set_within, unless_set
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.settings import NatsSettings
 
@@ -49,58 +49,47 @@ class Heartbeats(Actor):
         self._held = held
         self._processor_id = processor_id
         self._interval_seconds = interval_seconds
-        self._is_stopping = False
         self._unanswered = 0
-        self._wake_thread: Callable[[], object] | None = None
-
-    def stop(self) -> None:
-        """End the thread."""
-        self._is_stopping = True
-        if self._wake_thread is not None:
-            self._wake_thread()
 
     async def run(self, started: Callable[[], None]) -> None:
-        """Beat until stopped."""
-        loop = asyncio.get_running_loop()
+        """Beat until stopped, then end the thread."""
+        loop, loop_of_thread = asyncio.get_running_loop(), asyncio.new_event_loop()
         ended: asyncio.Future[None] = loop.create_future()
+        is_over = asyncio.Event()
 
         def started_in_thread() -> None:
             loop.call_soon_threadsafe(started)
 
         def live() -> None:
+            error: Exception | None = None
             try:
-                asyncio.run(self._beat(started_in_thread, loop))
-            except Exception as error:
-                loop.call_soon_threadsafe(ended.set_exception, error)
-            else:
-                loop.call_soon_threadsafe(ended.set_result, None)
+                with asyncio.Runner(loop_factory=lambda: loop_of_thread) as runner:
+                    runner.run(self._beat(started_in_thread, loop, is_over))
+            except Exception as raised:
+                error = raised
+            with suppress(RuntimeError):  # the loop may be closed when a drain was cut short
+                loop.call_soon_threadsafe(_settle, ended, error)
 
         # A daemon, because a process that is told to end at once does not wait for anything.
         threading.Thread(target=live, name=self.name, daemon=True).start()
+        try:
+            await unless_set(self._stop_requested, asyncio.shield(ended))
+        finally:
+            with suppress(RuntimeError):  # the thread may have ended by itself
+                loop_of_thread.call_soon_threadsafe(is_over.set)
         await ended
 
-    async def _beat(self, started: Callable[[], None], handlers_loop: asyncio.AbstractEventLoop) -> None:
-        loop = asyncio.get_running_loop()
-        wake = asyncio.Event()
-        self._wake_thread = lambda: loop.call_soon_threadsafe(wake.set)
+    async def _beat(
+        self, started: Callable[[], None], handlers_loop: asyncio.AbstractEventLoop, is_over: asyncio.Event
+    ) -> None:
         session = NatsSession(self._settings, client_name=f"processor-heartbeats-{self._processor_id}")
-        session.on_reconnect(wake.set)
-        connection = asyncio.create_task(session.run(started))
-        try:
-            while not self._is_stopping and not connection.done():
+        session.on_reconnect(lambda: self._beat_once(session))
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(session.run(started))
+            while not await is_set_within(is_over, self._interval_seconds):
+                self._watch(handlers_loop)
                 self._beat_once(session)
-                waking = asyncio.create_task(wake.wait())
-                done, _ = await asyncio.wait(
-                    {waking, connection}, timeout=self._interval_seconds, return_when=asyncio.FIRST_COMPLETED
-                )
-                if not done:
-                    self._watch(handlers_loop)
-                waking.cancel()
-                wake.clear()
-        finally:
-            self._wake_thread = None
             session.stop()
-            await connection
 
     def _watch(self, handlers_loop: asyncio.AbstractEventLoop) -> None:
         # Counted in beats: after the whole process was halted for a while, the loop still has its chance to answer.
@@ -122,3 +111,12 @@ class Heartbeats(Actor):
                 session.publish(subjects.report(self._processor_id), bundle_text(self._processor_id, part))
         except BusUnavailableError:
             _log.debug("heartbeats.unsent", reports=len(reports))
+
+
+def _settle(ended: "asyncio.Future[None]", error: Exception | None) -> None:
+    if ended.done():
+        return
+    if error is None:
+        ended.set_result(None)
+    else:
+        ended.set_exception(error)

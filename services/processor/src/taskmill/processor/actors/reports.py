@@ -84,7 +84,6 @@ class Reports(Actor):
         self._bundle_count = 0
         self._is_heard = False
         self._is_tick_due = False
-        self._is_stopping = False
         self._wake = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._listeners: list[Callable[[], None]] = []
@@ -148,7 +147,7 @@ class Reports(Actor):
 
     def stop(self) -> None:
         """Let `run` return as soon as everything is stored, or cannot be for too long."""
-        self._is_stopping = True
+        super().stop()
         self._wake.set()
 
     async def run(self, started: Callable[[], None]) -> None:
@@ -162,7 +161,7 @@ class Reports(Actor):
             while True:
                 while self._unstored or len(self._queue):
                     await self._store_bundle()
-                if self._is_stopping:
+                if self._stop_requested.is_set():
                     return
                 await self._wake.wait()
                 self._wake.clear()
@@ -238,14 +237,14 @@ class Reports(Actor):
 
     async def _until_done(self, action: Callable[[], Awaitable[object]]) -> None:
         """Try until it succeeds: for ever, but in the drain only a few times."""
-        backoff = Backoff(base_seconds=0.05, factor=2, cap_seconds=1 if self._is_heard else FIRST_HELLO_RETRY_SECONDS)
+        backoff = Backoff(base_seconds=0.05, cap_seconds=1 if self._is_heard else FIRST_HELLO_RETRY_SECONDS)
         failures = failures_in_drain = 0
         while True:
             try:
                 await action()
             except TaskmillError as error:
                 failures += 1
-                failures_in_drain += self._is_stopping
+                failures_in_drain += self._stop_requested.is_set()
                 if failures_in_drain > TRIES_IN_DRAIN:
                     raise UnstorableError from error
                 if failures == 1:

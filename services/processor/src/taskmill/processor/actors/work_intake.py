@@ -62,15 +62,12 @@ class WorkIntake(Actor):
         self._to_park = dict.fromkeys(lanes)
         self._arrived: list[tuple[Lane, DeliveredMessage]] = []
         self._is_turn_due = False
-        self._is_stopping = False
-        self._stop_requested = asyncio.Event()
         execution.on_slot_freed(self._schedule_turn)
         reports.on_stored(self._schedule_turn)
 
     def stop(self) -> None:
         """Fetch nothing more, and decline what was fetched but not accepted."""
-        self._is_stopping = True
-        self._stop_requested.set()
+        super().stop()
         for consumer in self._consumers.values():
             consumer.stop()
 
@@ -80,7 +77,7 @@ class WorkIntake(Actor):
             for lane, consumer in self._consumers.items():
                 consumers.create_task(consumer.run(_ignore), name=f"pull-{lane.queue}-{lane.priority}")
             started()
-            while not self._is_stopping:
+            while not self._stop_requested.is_set():
                 # Whatever a lost pull leaves unserved is found here.
                 self._schedule_turn()
                 await is_set_within(self._stop_requested, TURN_SECONDS)
@@ -114,7 +111,7 @@ class WorkIntake(Actor):
     def _take_turn(self) -> None:
         self._is_turn_due = False
         arrived, self._arrived = self._arrived, []
-        may_accept = self._reports.has_room and not self._is_stopping
+        may_accept = self._reports.has_room and not self._stop_requested.is_set()
         declined = []
         for lane, delivery in arrived:
             has_more = delivery.pending > 0
@@ -159,7 +156,7 @@ class WorkIntake(Actor):
 
     def _pull(self) -> None:
         free_slots = self._execution.free_slots
-        if self._is_stopping or free_slots <= 0 or not self._reports.has_room:
+        if self._stop_requested.is_set() or free_slots <= 0 or not self._reports.has_room:
             return
         for lane in list(self._to_park):
             consumer = self._consumers[lane]

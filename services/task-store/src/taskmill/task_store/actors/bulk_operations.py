@@ -1,12 +1,12 @@
 """Carries out bulk operations."""
 
 import asyncio
-from collections.abc import Coroutine
 from uuid import UUID
 
 import structlog
 
 from taskmill.contracts.errors import TaskmillError
+from taskmill.runtime.actor import unless_set
 from taskmill.runtime.leadership import Leadership
 from taskmill.task_store.actors.leader_duty import LeaderDuty
 from taskmill.task_store.adapters.bulk_operation_rows import BulkOperationRows
@@ -63,7 +63,8 @@ class BulkOperations(LeaderDuty):
     async def _carry_on(self, operation: BulkOperationState) -> bool:
         """Carry out the next chunk; return whether the operation got on."""
         try:
-            chunk = await self._unless_stopped(self._next_chunk(operation))
+            # A look may take long.
+            chunk = await unless_set(self._stop_requested, self._next_chunk(operation))
             if chunk is None:
                 return False
             after = (await self._writes.ask(chunk)).bulk_operation
@@ -76,15 +77,3 @@ class BulkOperations(LeaderDuty):
         if operation.ids is not None:
             return named_chunk(operation, MAX_TASKS_IN_A_CHUNK)
         return await self._lists.chunk(operation, MAX_TASKS_IN_A_CHUNK)
-
-    async def _unless_stopped(self, looking: Coroutine[None, None, BulkChunk]) -> BulkChunk | None:
-        """The chunk, or None when a stop is requested, for a look may take long."""
-        look = asyncio.create_task(looking)
-        stop = asyncio.create_task(self._stop_requested.wait())
-        try:
-            await asyncio.wait({look, stop}, return_when=asyncio.FIRST_COMPLETED)
-            return None if self._stop_requested.is_set() else await look
-        finally:
-            look.cancel()
-            stop.cancel()
-            await asyncio.wait({look, stop})

@@ -19,11 +19,6 @@ class Connections(Actor):
 
     def __init__(self, closers: Sequence[Callable[[], Awaitable[None]]]) -> None:
         self._closers = closers
-        self._stop_requested = asyncio.Event()
-
-    def stop(self) -> None:
-        """Begin the drain: close."""
-        self._stop_requested.set()
 
     async def run(self, started: Callable[[], None]) -> None:
         """Wait for the drain, then close; what PostgreSQL does not confirm in time is dropped."""

@@ -66,11 +66,10 @@ class DueTasks(Actor):
         self._writes = writes
         self._alarm = alarm
         self._now = now
-        self._is_stopping = False
 
     def stop(self) -> None:
         """Begin the drain: a change that is asked for is awaited."""
-        self._is_stopping = True
+        super().stop()
         self._alarm.set(self._now())
 
     async def run(self, started: Callable[[], None]) -> None:
@@ -79,7 +78,7 @@ class DueTasks(Actor):
         self._alarm.set(self._now())
         while True:
             await self._alarm.wait()
-            if self._is_stopping:
+            if self._stop_requested.is_set():
                 return
             try:
                 self._alarm.set(await self._queue_due())

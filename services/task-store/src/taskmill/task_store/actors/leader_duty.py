@@ -7,8 +7,8 @@ from collections.abc import Callable
 import structlog
 
 from taskmill.contracts.errors import TaskmillError
-from taskmill.runtime.actor import Actor, is_set_within
-from taskmill.runtime.jetstream_api import JetStreamError
+from taskmill.runtime.actor import Actor, is_set_within, unless_set
+from taskmill.runtime.errors import JetStreamError
 from taskmill.runtime.leadership import Leadership
 
 _log = structlog.get_logger(__name__)
@@ -31,7 +31,6 @@ class LeaderDuty(Actor):
         self._leadership = leadership
         self._interval_seconds = interval_seconds
         self._woken = woken or asyncio.Event()
-        self._stop_requested = asyncio.Event()
 
     @abstractmethod
     async def work(self) -> float | None:
@@ -47,7 +46,7 @@ class LeaderDuty(Actor):
 
     def stop(self) -> None:
         """Begin the drain: what is in hand is finished."""
-        self._stop_requested.set()
+        super().stop()
         self._woken.set()
 
     async def run(self, started: Callable[[], None]) -> None:
@@ -58,7 +57,7 @@ class LeaderDuty(Actor):
             if self._leadership.is_leader:
                 await is_set_within(self._woken, await self._seconds_after_work())
             else:
-                await self._leadership.wait_until_leader_or(self._stop_requested)
+                await unless_set(self._stop_requested, self._leadership.wait_until_leader())
 
     async def _seconds_after_work(self) -> float:
         try:

@@ -8,9 +8,9 @@ import structlog
 
 from taskmill.contracts.errors import UnavailableError
 from taskmill.contracts.reports import Hello
-from taskmill.runtime.actor import Actor
+from taskmill.runtime.actor import Actor, unless_set
 from taskmill.runtime.clock import Clock
-from taskmill.runtime.jetstream_api import JetStreamError
+from taskmill.runtime.errors import JetStreamError
 from taskmill.task_store.adapters.processor_rows import ProcessorRows
 from taskmill.task_store.adapters.work_consumers import WorkConsumers
 from taskmill.task_store.domain.waiting import ServedWork
@@ -53,29 +53,16 @@ class Registrations(Actor):
         self._on_noted = on_noted
         self._now = now
         self._waiting: asyncio.Queue[_Greeting] = asyncio.Queue(MAX_WAITING)
-        self._stop_requested = asyncio.Event()
 
     def greet(self, processor_id: str, hello: Hello) -> None:
         """Hand over what a processor said, once its queues are committed."""
         if not self._waiting.full():
             self._waiting.put_nowait(_Greeting(processor_id, hello))
 
-    def stop(self) -> None:
-        """Begin the drain: what waits is said again to another store."""
-        self._stop_requested.set()
-
     async def run(self, started: Callable[[], None]) -> None:
-        """Handle greetings until stopped."""
+        """Handle greetings until stopped; what waits then is said again to another store."""
         started()
-        handling = asyncio.create_task(self._handle_all())
-        stopping = asyncio.create_task(self._stop_requested.wait())
-        try:
-            await asyncio.wait({handling, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if handling.done():
-                handling.result()
-        finally:
-            handling.cancel()
-            stopping.cancel()
+        await unless_set(self._stop_requested, self._handle_all())
 
     async def _handle_all(self) -> None:
         while True:

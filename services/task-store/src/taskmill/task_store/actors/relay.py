@@ -8,11 +8,11 @@ import structlog
 
 from taskmill.contracts import subjects
 from taskmill.contracts.errors import BusUnavailableError, UnavailableError
-from taskmill.runtime.actor import Actor, is_set_within
+from taskmill.runtime.actor import Actor, is_set_within, unless_set
 from taskmill.runtime.backoff import Backoff
 from taskmill.runtime.clock import Clock
+from taskmill.runtime.errors import JetStreamError
 from taskmill.runtime.failpoint import failpoint
-from taskmill.runtime.jetstream_api import JetStreamError
 from taskmill.runtime.leadership import Leadership
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.task_store.adapters.event_stream import EventStream
@@ -83,7 +83,6 @@ class Relay(Actor):
         self._saved_at = 0.0
         self._is_stream_checked = False
         self._woken = asyncio.Event()
-        self._stop_requested = asyncio.Event()
         session.on_reconnect(self._doubt_stream)
 
     def wake(self, events: Sequence[UnpublishedEvent] = ()) -> None:
@@ -105,7 +104,7 @@ class Relay(Actor):
 
     def stop(self) -> None:
         """Begin the drain: publish what is committed, then end."""
-        self._stop_requested.set()
+        super().stop()
         self._woken.set()
 
     async def run(self, started: Callable[[], None]) -> None:
@@ -146,7 +145,7 @@ class Relay(Actor):
             if not await is_set_within(self._woken, POLL_INTERVAL_SECONDS):
                 self._is_stream_checked = False
         else:
-            await self._leadership.wait_until_leader_or(self._stop_requested)
+            await unless_set(self._stop_requested, self._leadership.wait_until_leader())
 
     async def _publish_next(self) -> bool:
         """Publish what comes next in the log; return whether more may follow."""

@@ -8,7 +8,7 @@ import structlog
 from taskmill.contracts.errors import UnavailableError
 from taskmill.contracts.streams import ConsumerSpec, StreamSpec
 from taskmill.runtime.actor import Actor, is_set_within
-from taskmill.runtime.jetstream_api import JetStreamError
+from taskmill.runtime.errors import JetStreamError
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.provisioning import ensure_consumer, ensure_stream
 
@@ -44,21 +44,20 @@ class Streams(Actor):
         self._consumers = consumers
         self._on_replaced = on_replaced
         self._created_at: dict[str, str] = {}
-        self._is_stopping = False
         self._woken = asyncio.Event()
         session.on_reconnect(self._woken.set)
 
     def stop(self) -> None:
         """Begin the drain, which has nothing to finish."""
-        self._is_stopping = True
+        super().stop()
         self._woken.set()
 
     async def run(self, started: Callable[[], None]) -> None:
         """Serve once everything exists for the first time."""
-        if not self._is_stopping:
+        if not self._stop_requested.is_set():
             await self._provision()
         started()
-        while not self._is_stopping:
+        while not self._stop_requested.is_set():
             self._woken.clear()
             await is_set_within(self._woken, LOOK_INTERVAL_SECONDS)
             try:

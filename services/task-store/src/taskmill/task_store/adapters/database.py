@@ -8,7 +8,7 @@ import structlog
 from asyncpg import Connection, Record
 
 from taskmill.contracts.errors import DatabaseUnavailableError
-from taskmill.runtime.mailbox import BatchRefusedError
+from taskmill.runtime.errors import BatchRefusedError
 
 _log = structlog.get_logger(__name__)
 

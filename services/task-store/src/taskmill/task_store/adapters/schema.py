@@ -6,7 +6,7 @@ import asyncpg
 
 from taskmill.contracts.errors import DatabaseUnavailableError
 from taskmill.runtime.backoff import Backoff
-from taskmill.runtime.supervisor import StartError
+from taskmill.runtime.errors import StartError
 from taskmill.task_store.adapters.database import DedicatedConnection
 from taskmill.task_store.errors import SchemaTooOldError
 

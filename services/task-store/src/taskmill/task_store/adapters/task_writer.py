@@ -16,8 +16,8 @@ from asyncpg import Connection, DivisionByZeroError, IntegrityConstraintViolatio
 
 from taskmill.contracts.errors import DatabaseUnavailableError, QueueFullError, RequestError
 from taskmill.runtime.clock import Clock
+from taskmill.runtime.errors import BatchRefusedError
 from taskmill.runtime.failpoint import failpoint
-from taskmill.runtime.mailbox import BatchRefusedError
 from taskmill.task_store.adapters import statements
 from taskmill.task_store.adapters.bulk_operation_rows import read_bulk_operations, write_bulk_operations
 from taskmill.task_store.adapters.database import DedicatedConnection
