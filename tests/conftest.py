@@ -5,11 +5,27 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
+import structlog
+
+# Before they are imported: a failed assertion of a helper shows its values, too.
+pytest.register_assert_rewrite("tests.support", "tests.integration.processor.harness")
 
 from taskmill.cli.embedded.nats import NatsServer
 from tests.support.databases import migrated_template, new_database
 from tests.support.docker_engine import is_docker_available, require_docker
+from tests.support.environment import forget_what_is_set
 from tests.support.servers import delete_streams, running_nats, running_postgres, shared_nats
+
+forget_what_is_set()
+# Not the default, which fills pages with a box for every frame.
+structlog.configure(
+    processors=[
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="%H:%M:%S.%f", utc=True),
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback, colors=False),
+    ]
+)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

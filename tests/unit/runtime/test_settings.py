@@ -3,21 +3,23 @@ from typing import Annotated
 
 import pytest
 from pydantic import Field, ValidationError, model_validator
+from pydantic_settings import SettingsConfigDict
 
 from taskmill.runtime.settings import HealthSettings, LogSettings, NatsSettings, Settings, SettingsError, load
+from tests.support.environment import ENV_FILE
 
 
 class ExampleSettings(NatsSettings, LogSettings, HealthSettings):
-    """Like those of a service."""
+    """Like those of a service, whose `.env` is read as outside of the tests."""
+
+    model_config = SettingsConfigDict(env_file=ENV_FILE)
 
     slots: Annotated[int, Field(ge=1, le=10, description="How many.")] = 3
 
 
 @pytest.fixture(autouse=True)
-def empty_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """An environment without our variables, and a working directory without a `.env`."""
-    for name in ("NATS_URL", "TASKMILL_NATS_URL", "TASKMILL_SLOTS", "TASKMILL_LOG_LEVEL", "TASKMILL_HEALTH_FILE"):
-        monkeypatch.delenv(name, raising=False)
+def empty_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A working directory without a `.env`."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -36,9 +38,9 @@ def test_both_names_of_the_nats_url(monkeypatch: pytest.MonkeyPatch, name: str) 
     assert load(ExampleSettings).nats_url == "nats://example:4222"
 
 
-def test_the_environment_beats_the_env_file(monkeypatch: pytest.MonkeyPatch, empty_environment: Path) -> None:
+def test_the_environment_beats_the_env_file(monkeypatch: pytest.MonkeyPatch, empty_directory: Path) -> None:
     """`.env` is read, and yields to the environment; what no field knows there is ignored."""
-    (empty_environment / ".env").write_text("TASKMILL_SLOTS=5\nTASKMILL_LOG_LEVEL=debug\nTASKMILL_OTHER=1\nPATH=x\n")
+    (empty_directory / ".env").write_text("TASKMILL_SLOTS=5\nTASKMILL_LOG_LEVEL=debug\nTASKMILL_OTHER=1\nPATH=x\n")
     monkeypatch.setenv("TASKMILL_SLOTS", "7")
     settings = load(ExampleSettings)
     assert (settings.slots, settings.log_level) == (7, "debug")
