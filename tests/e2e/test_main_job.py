@@ -18,12 +18,13 @@ from nats.js.api import ConsumerConfig, DeliverPolicy
 from benchmarks.client import Client
 from benchmarks.machine import server_directory
 from tests.support.eventually import eventually
+from tests.support.paths import ROOT
 from tests.support.stack import TaskmillUp
 from tests.support.web_page import serve_page
 
 TASKS = 2_000
 CONNECTIONS = 32
-README = Path(__file__).parents[2] / "README.md"
+README = ROOT / "README.md"
 
 
 @pytest.fixture

@@ -29,10 +29,10 @@ from taskmill.runtime.supervisor import RunState, Supervisor
 from taskmill.sdk import TaskApp
 from tests.support.continuous_pull import ContinuousPull
 from tests.support.eventually import eventually
+from tests.support.paths import ROOT
 
 ReportT = TypeVar("ReportT", bound=AttemptReport)
 
-REPOSITORY = Path(__file__).parents[3]
 REPORTS_MAX_BYTES = 64 * 1024 * 1024
 SMALL_REPORTS_MAX_BYTES = 8 * 1024
 
@@ -303,7 +303,7 @@ async def processor_process(
         cwd=directory,
         env={
             **os.environ,
-            "PYTHONPATH": str(REPOSITORY),
+            "PYTHONPATH": str(ROOT),
             "TASKMILL_NATS_URL": nats_url,
             "TASKMILL_LOG_FORMAT": "json",
             **environment,

@@ -73,6 +73,7 @@ def test_a_fault_that_could_not_be_inflicted_is_told() -> None:
     page = render([result(kills=600, accepted=60_000), missed])
     assert "**1,000 kills over 110,000 accepted tasks in 2 rounds" in page
     assert "In 1 of these one fault could not be inflicted" in page
+    assert "| clean, 1 fault missed |" in page
     assert "less than 0.30 %" in page
 
 
