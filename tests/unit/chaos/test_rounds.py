@@ -97,4 +97,4 @@ def test_story_of_a_task_has_everything_in_order() -> None:
     lines = story(sound(), "a")
     assert [line[:15] for line in lines] == sorted(line[:15] for line in lines)
     for part in ("5 completed", "begin x2 attempt 1 p-2", "FAULT processor_killed p"):
-        assert any(part in line for line in lines)
+        assert [line for line in lines if part in line], (part, lines)

@@ -102,4 +102,4 @@ def test_settings_are_frozen_and_do_not_show_the_url() -> None:
 def test_every_field_is_described() -> None:
     """The descriptions are the documentation of the variables."""
     for settings_class in (Settings, LogSettings, NatsSettings, HealthSettings):
-        assert all(field.description for field in settings_class.model_fields.values())
+        assert [name for name, field in settings_class.model_fields.items() if not field.description] == []
