@@ -17,6 +17,7 @@ from nats.js.api import ConsumerConfig, DeliverPolicy
 
 from benchmarks.client import Client
 from benchmarks.machine import server_directory
+from tests.support.completed import completed_task
 from tests.support.eventually import eventually
 from tests.support.paths import ROOT
 from tests.support.stack import TaskmillUp
@@ -140,9 +141,8 @@ async def test_a_task_waits_for_a_processor(data_dir: Path) -> None:
     async with running(TaskmillUp(data_dir, processors=0)) as client:
         task_id = await post(client, payload="patience")
         assert (await client.get(f"/tasks/{task_id}")).json()["status"] == "queued"
-    stack = TaskmillUp(data_dir)
-    async with running(stack):
-        assert (await stack.completed(task_id))["result"] == "patience"
+    async with running(TaskmillUp(data_dir)) as client:
+        assert (await completed_task(client, task_id, within_seconds=30))["result"] == "patience"
 
 
 async def test_a_long_handler_runs_once_and_is_seen_on_its_way(data_dir: Path) -> None:
@@ -156,7 +156,7 @@ async def test_a_long_handler_runs_once_and_is_seen_on_its_way(data_dir: Path) -
             return bool(progress and 0 < progress["fraction"] < 1)
 
         await eventually(is_halfway, within_seconds=10)
-        await stack.completed(task_id)
+        await completed_task(client, task_id, within_seconds=30)
         [attempt] = (await client.get(f"/tasks/{task_id}/attempts")).json()["items"]
         assert attempt["delivery"] == 1
         events = (await client.get(f"/tasks/{task_id}/events")).json()["items"]
@@ -174,6 +174,7 @@ async def test_the_example_of_the_readme(data_dir: Path) -> None:
     with serve_page("<h1>It is there</h1>") as page_url:
         async with running(stack) as client:
             body["payload"]["url"] = page_url
-            result = (await stack.completed(await post(client, **body)))["result"]
+            task_id = await post(client, **body)
+            result = (await completed_task(client, task_id, within_seconds=30))["result"]
     assert result["status"] == httpx.codes.OK
     assert result["body"] == "<h1>It is there</h1>"

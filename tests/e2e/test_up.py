@@ -15,7 +15,8 @@ import pytest
 import pytest_asyncio
 
 from benchmarks.machine import server_directory
-from tests.support.eventually import eventually
+from tests.support.completed import completed_task
+from tests.support.eventually import eventually, holds
 from tests.support.processes import is_alive
 from tests.support.stack import SHOWN_LINES, TaskmillUp
 
@@ -63,7 +64,20 @@ async def run_task(stack: TaskmillUp) -> dict[str, Any]:
             assert answer.status_code == httpx.codes.CREATED
             return str(answer.json()["id"])
 
-        return await stack.completed(await eventually(accepted, within_seconds=20))
+        return await completed(stack, await eventually(accepted, within_seconds=20))
+
+
+async def completed(stack: TaskmillUp, task_id: str) -> dict[str, Any]:
+    """Return a task once it is completed, whatever is restarted meanwhile."""
+    async with httpx.AsyncClient(base_url=stack.url) as client:
+
+        async def task() -> dict[str, Any]:
+            try:
+                return await completed_task(client, task_id, within_seconds=45)
+            except httpx.TransportError as error:
+                raise AssertionError("no answer") from error
+
+        return await holds(task, within_seconds=45)
 
 
 async def test_what_it_prints_works_when_pasted(stack: TaskmillUp) -> None:
@@ -75,7 +89,7 @@ async def test_what_it_prints_works_when_pasted(stack: TaskmillUp) -> None:
     async with httpx.AsyncClient() as client:
         answer = await client.post(url, headers={name: value}, content=body)
     assert answer.status_code == httpx.codes.CREATED
-    assert (await stack.completed(answer.json()["id"]))["result"] == {"hello": "world"}
+    assert (await completed(stack, answer.json()["id"]))["result"] == {"hello": "world"}
 
 
 async def test_stack_json_names_every_process(stack: TaskmillUp) -> None:
@@ -144,7 +158,7 @@ async def test_a_signal_stops_everything_in_good_order(stack: TaskmillUp, number
 
     # 3 s on two idle cores; the rest is for a machine that has other things to do.
     await stack.start(within_seconds=15)
-    await stack.completed(task_id)
+    await completed(stack, task_id)
 
 
 async def test_a_killed_launcher_leaves_nothing_in_the_way(stack: TaskmillUp) -> None:
@@ -154,7 +168,7 @@ async def test_a_killed_launcher_leaves_nothing_in_the_way(stack: TaskmillUp) ->
     await stack.end(signal.SIGKILL)
     await stack.start()
     assert [pid for pid in pids if is_alive(pid)] == []
-    await stack.completed(task_id)
+    await completed(stack, task_id)
     await run_task(stack)
 
 

@@ -7,9 +7,7 @@ import signal
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypedDict
-
-import httpx
+from typing import TypedDict
 
 from taskmill.cli.embedded.ports import free_port
 from tests.support.eventually import holds
@@ -92,20 +90,6 @@ class TaskmillUp:
 
     def _last_lines(self) -> str:
         return "\n".join(self.output[-SHOWN_LINES:])
-
-    async def completed(self, task_id: str, *, within_seconds: float = 45) -> dict[str, Any]:
-        """Return a task once it is completed, whatever is restarted meanwhile."""
-        async with httpx.AsyncClient(base_url=self.url, timeout=30, trust_env=False) as client:
-
-            async def task() -> dict[str, Any]:
-                try:
-                    found: dict[str, Any] = (await client.get(f"/tasks/{task_id}")).json()
-                except httpx.TransportError as error:
-                    raise AssertionError(f"no answer; taskmill up:\n{self._last_lines()}") from error
-                assert found.get("status") == "completed", found
-                return found
-
-            return await holds(task, within_seconds=within_seconds)
 
     async def run_beside(self, *arguments: str, within_seconds: float = 100) -> tuple[int, str]:
         """Run another `taskmill` command on the same data; return its exit status and what it printed."""
