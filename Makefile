@@ -6,12 +6,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 MEMBERS := libs/contracts libs/runtime libs/sdk libs/cli services/gateway services/task-store services/processor
 SOURCES := libs services tests benchmarks
-# As many processes as there are cores, each with servers of its own.
+# A process for each core, four at most: each has servers of its own.
 IN_PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .PHONY: help
 help: ## List the targets
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+.PHONY: install
+install: $(VENV)/.installed-dev ## Make .venv, with all that tests and checks need
 
 .PHONY: run
 run: $(VENV)/.installed ## Start everything on this machine: NATS, PostgreSQL and the three services
@@ -20,6 +23,10 @@ run: $(VENV)/.installed ## Start everything on this machine: NATS, PostgreSQL an
 .PHONY: test
 test: $(VENV)/.installed-dev ## Run every test, on real servers, but those that need Docker
 	$(BIN)/python -m pytest $(IN_PARALLEL) -m "not docker"
+
+.PHONY: test-fast
+test-fast: $(VENV)/.installed-dev ## Run the tests that need no server (half a minute)
+	$(BIN)/python -m pytest $(IN_PARALLEL) -m "not docker" tests/unit tests/contract tests/simulation
 
 .PHONY: test-docker
 test-docker: $(VENV)/.installed-dev ## Run the tests that need Docker, and the integration tests on servers in Docker
@@ -47,7 +54,10 @@ bench-quick: $(VENV)/.installed-dev ## Measure without peers, and fail below wha
 	$(BIN)/python -m benchmarks --quick
 
 .PHONY: check
-check: lint types imports drift test test-docker chaos ## Run exactly what CI runs
+check: lint types imports drift test-fast ## Check what each commit must pass (3 minutes at most)
+
+.PHONY: check-all
+check-all: lint types imports drift test test-docker chaos ## Run exactly what CI runs
 
 .PHONY: fmt
 fmt: $(VENV)/.installed-dev ## Format the code and mend what can be mended

@@ -1,15 +1,35 @@
 """Fixtures for every level of test: real servers, and a fresh database and NATS for each test."""
 
+import json
 import os
 from collections.abc import AsyncIterator
+from contextlib import suppress
+from datetime import datetime
 
 import pytest
 import pytest_asyncio
+import structlog
+from pydantic import BaseModel
+
+# Before they are imported: a failed assertion of a helper shows its values, too.
+pytest.register_assert_rewrite("tests.support", "tests.integration.processor.harness")
 
 from taskmill.cli.embedded.nats import NatsServer
 from tests.support.databases import migrated_template, new_database
 from tests.support.docker_engine import is_docker_available, require_docker
+from tests.support.environment import forget_what_is_set
 from tests.support.servers import delete_streams, running_nats, running_postgres, shared_nats
+
+forget_what_is_set()
+# Not the default, which fills pages with a box for every frame.
+structlog.configure(
+    processors=[
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="%H:%M:%S.%f", utc=True),
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback, colors=False),
+    ]
+)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -21,6 +41,23 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_xdist_auto_num_workers() -> int | None:
     """Run everything in one process when a NATS is given, where tests delete all streams; None: the usual number."""
     return 0 if os.environ.get("TASKMILL_TEST_NATS_URL") else None
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name a case after its value where pytest would count, `{'title': None}` for `body3`; None: as pytest does.
+
+    The names must be the same in each process that shares the tests: no addresses, no ids that were just made.
+    """
+    match val:
+        case BaseException() | BaseModel():
+            return type(val).__name__
+        case datetime():
+            return val.isoformat()
+        case dict() | list() | tuple():
+            with suppress(TypeError, ValueError, RecursionError):
+                json.dumps(val)
+                return repr(val)[:80]
+    return None
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

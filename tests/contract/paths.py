@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests.support.paths import ROOT
+
 DOCS = ROOT / "docs"
 SCHEMAS = DOCS / "schemas"
 GOLDEN = Path(__file__).parent / "golden" / "v1"

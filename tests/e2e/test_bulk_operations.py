@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from benchmarks.machine import server_directory
-from tests.support.eventually import eventually
+from tests.support.eventually import holds
 from tests.support.stack import TaskmillUp
 
 TASKS = 200
@@ -47,7 +47,7 @@ async def carried_out(client: httpx.AsyncClient, **body: Any) -> dict[str, Any]:
         assert found["status"] == "completed", found
         return found
 
-    return await eventually(operation, within_seconds=20)
+    return await holds(operation, within_seconds=20)
 
 
 async def count(client: httpx.AsyncClient, **conditions: str) -> int:
@@ -68,10 +68,10 @@ async def test_two_hundred_failed_tasks_are_done_again(directory: Path) -> None:
             await client.post("/tasks/batch", json={"tasks": [task] * TASKS})
             await client.post("/tasks", json={"title": "Another", "process": True})
 
-            async def have_failed() -> bool:
-                return await count(client, status="failed") == TASKS
+            async def check_failed() -> None:
+                assert await count(client, status="failed") == TASKS
 
-            await eventually(have_failed, within_seconds=30)
+            await holds(check_failed, within_seconds=30)
             repaired.touch()
             wanted = {"action": "process", "filter": {"status": ["failed"], "kind": "repairable"}}
             dry = await carried_out(client, **wanted, dry_run=True)
@@ -79,10 +79,10 @@ async def test_two_hundred_failed_tasks_are_done_again(directory: Path) -> None:
             operation = await carried_out(client, **wanted)
             assert operation["counts"] == {"matched": TASKS, "done": TASKS, "refused": 0}
 
-            async def are_completed() -> bool:
-                return await count(client, status="completed", kind="repairable") == TASKS
+            async def check_completed() -> None:
+                assert await count(client, status="completed", kind="repairable") == TASKS
 
-            await eventually(are_completed, within_seconds=30)
+            await holds(check_completed, within_seconds=30)
             tasks = (await client.get("/tasks", params={"limit": 200, "kind": "repairable"})).json()["items"]
             assert {(task["run"], task["attempt"], task["error"]) for task in tasks} == {(2, 2, None)}
     finally:

@@ -10,6 +10,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from tests.support.completed import completed_task
 from tests.support.compose import ComposeProject, compose_project
 from tests.support.eventually import eventually
 
@@ -90,7 +91,7 @@ async def test_three_processors_share_the_work(gateway: httpx.AsyncClient) -> No
     assert answer.status_code == 201, answer.text
     ids = [item["id"] for item in answer.json()["items"]]
 
-    await asyncio.gather(*(_completed(gateway, task_id) for task_id in ids[:: len(ids) // 20]))
+    await asyncio.gather(*(completed_task(gateway, task_id, within_seconds=60) for task_id in ids[:: len(ids) // 20]))
     attempts = [(await gateway.get(f"/tasks/{task_id}/attempts")).json()["items"] for task_id in ids]
     assert {len(of_one_task) for of_one_task in attempts} == {1}
     assert len({of_one_task[0]["processor_id"] for of_one_task in attempts}) == PROCESSORS
@@ -109,14 +110,14 @@ async def test_a_crashed_service_comes_back(stack: ComposeProject, service: str)
     await eventually(has_restarted, within_seconds=60, every_seconds=0.5)
     await stack.compose(*UP)
     async with httpx.AsyncClient(base_url=await stack.gateway_url(), timeout=10) as client:
-        await _completed(client, await _create(client))
+        await completed_task(client, await _create(client), within_seconds=60)
 
 
 async def test_tasks_outlive_down_and_up(stack: ComposeProject) -> None:
     """With its containers gone and made anew, every task is there still, and the history of each."""
     async with httpx.AsyncClient(base_url=await stack.gateway_url(), timeout=10) as client:
         task_id = await _create(client)
-        task = await _completed(client, task_id)
+        task = await completed_task(client, task_id, within_seconds=60)
         events = (await client.get(f"/tasks/{task_id}/events")).content
     await stack.compose("down", within_seconds=120)
     await stack.compose(*UP, within_seconds=300)
@@ -137,14 +138,3 @@ async def _create(client: httpx.AsyncClient) -> str:
     answer = await client.post("/tasks", json={"title": "Compose", "payload": {"n": 1}, "process": True})
     assert answer.status_code == 201, answer.text
     return str(answer.json()["id"])
-
-
-async def _completed(client: httpx.AsyncClient, task_id: str) -> dict[str, Any]:
-    """Wait until a task is completed, and return it."""
-
-    async def check() -> dict[str, Any]:
-        task: dict[str, Any] = (await client.get(f"/tasks/{task_id}")).json()
-        assert task["status"] == "completed", task
-        return task
-
-    return await eventually(check, within_seconds=60, every_seconds=0.1)

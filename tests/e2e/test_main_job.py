@@ -17,13 +17,15 @@ from nats.js.api import ConsumerConfig, DeliverPolicy
 
 from benchmarks.client import Client
 from benchmarks.machine import server_directory
+from tests.support.completed import completed_task
 from tests.support.eventually import eventually
+from tests.support.paths import ROOT
 from tests.support.stack import TaskmillUp
 from tests.support.web_page import serve_page
 
 TASKS = 2_000
 CONNECTIONS = 32
-README = Path(__file__).parents[2] / "README.md"
+README = ROOT / "README.md"
 
 
 @pytest.fixture
@@ -52,7 +54,9 @@ async def second_store(stack: TaskmillUp) -> AsyncIterator[None]:
     urls = {"DATABASE_URL": entries["postgres"]["url"] or "", "NATS_URL": entries["nats-server"]["url"] or ""}
     health_file = stack.data_dir / "second-store-is-well"
     environment = {**os.environ, **urls, "TASKMILL_HEALTH_FILE": str(health_file)}
-    store = await asyncio.create_subprocess_exec(sys.executable, "-m", "taskmill.task_store", env=environment)
+    store = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "taskmill.task_store", cwd=stack.data_dir, env=environment
+    )
     try:
         await eventually(health_file.exists, within_seconds=30)
         yield
@@ -67,17 +71,6 @@ async def post(client: httpx.AsyncClient, **task: Any) -> str:
     answer = await client.post("/tasks", json={"title": "Main job", "process": True, **task})
     assert answer.status_code == httpx.codes.CREATED, answer.text
     return str(answer.json()["id"])
-
-
-async def completed(client: httpx.AsyncClient, task_id: str) -> dict[str, Any]:
-    """Return a task once it is completed."""
-
-    async def task() -> dict[str, Any]:
-        found: dict[str, Any] = (await client.get(f"/tasks/{task_id}")).json()
-        assert found["status"] == "completed", found
-        return found
-
-    return await eventually(task, within_seconds=30)
 
 
 async def post_many(url: str) -> list[str]:
@@ -149,7 +142,7 @@ async def test_a_task_waits_for_a_processor(data_dir: Path) -> None:
         task_id = await post(client, payload="patience")
         assert (await client.get(f"/tasks/{task_id}")).json()["status"] == "queued"
     async with running(TaskmillUp(data_dir)) as client:
-        assert (await completed(client, task_id))["result"] == "patience"
+        assert (await completed_task(client, task_id, within_seconds=30))["result"] == "patience"
 
 
 async def test_a_long_handler_runs_once_and_is_seen_on_its_way(data_dir: Path) -> None:
@@ -163,7 +156,7 @@ async def test_a_long_handler_runs_once_and_is_seen_on_its_way(data_dir: Path) -
             return bool(progress and 0 < progress["fraction"] < 1)
 
         await eventually(is_halfway, within_seconds=10)
-        await completed(client, task_id)
+        await completed_task(client, task_id, within_seconds=30)
         [attempt] = (await client.get(f"/tasks/{task_id}/attempts")).json()["items"]
         assert attempt["delivery"] == 1
         events = (await client.get(f"/tasks/{task_id}/events")).json()["items"]
@@ -181,6 +174,7 @@ async def test_the_example_of_the_readme(data_dir: Path) -> None:
     with serve_page("<h1>It is there</h1>") as page_url:
         async with running(stack) as client:
             body["payload"]["url"] = page_url
-            result = (await completed(client, await post(client, **body)))["result"]
+            task_id = await post(client, **body)
+            result = (await completed_task(client, task_id, within_seconds=30))["result"]
     assert result["status"] == httpx.codes.OK
     assert result["body"] == "<h1>It is there</h1>"

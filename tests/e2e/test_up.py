@@ -15,9 +15,10 @@ import pytest
 import pytest_asyncio
 
 from benchmarks.machine import server_directory
-from tests.support.eventually import eventually
+from tests.support.completed import completed_task
+from tests.support.eventually import eventually, holds
 from tests.support.processes import is_alive
-from tests.support.stack import TaskmillUp
+from tests.support.stack import SHOWN_LINES, TaskmillUp
 
 NAMES = ["nats-server", "postgres", "task-store", "processor-1", "processor-2", "gateway"]
 
@@ -67,18 +68,16 @@ async def run_task(stack: TaskmillUp) -> dict[str, Any]:
 
 
 async def completed(stack: TaskmillUp, task_id: str) -> dict[str, Any]:
-    """Return a task once it is completed."""
+    """Return a task once it is completed, whatever is restarted meanwhile."""
     async with httpx.AsyncClient(base_url=stack.url) as client:
 
         async def task() -> dict[str, Any]:
             try:
-                answer: dict[str, Any] = (await client.get(f"/tasks/{task_id}")).json()
+                return await completed_task(client, task_id, within_seconds=45)
             except httpx.TransportError as error:
                 raise AssertionError("no answer") from error
-            assert answer.get("status") == "completed"
-            return answer
 
-        return await eventually(task, within_seconds=45)
+        return await holds(task, within_seconds=45)
 
 
 async def test_what_it_prints_works_when_pasted(stack: TaskmillUp) -> None:
@@ -97,7 +96,7 @@ async def test_stack_json_names_every_process(stack: TaskmillUp) -> None:
     """Each of them runs, and the three that listen have their URL."""
     entries = stack.entries()
     assert list(entries) == NAMES
-    assert all(is_alive(entry["pid"]) for entry in entries.values())
+    assert [name for name, entry in entries.items() if not is_alive(entry["pid"])] == []
     assert (entries["nats-server"]["url"] or "").startswith("nats://127.0.0.1:")
     assert (entries["postgres"]["url"] or "").startswith("postgresql://taskmill@127.0.0.1:")
     assert [name for name in NAMES if entries[name]["url"] is None] == ["task-store", "processor-1", "processor-2"]
@@ -132,7 +131,9 @@ async def test_whatever_crashes_is_started_again(stack: TaskmillUp) -> None:
             return stack.entries().get(name, {"pid": old_pid})["pid"] != old_pid
 
         await eventually(is_restarted)
-        assert any(line.startswith(f"{name} was ended by SIGKILL") for line in stack.output)
+        assert [line for line in stack.output if line.startswith(f"{name} was ended by SIGKILL")], stack.output[
+            -SHOWN_LINES:
+        ]
         await run_task(stack)
 
 
@@ -151,7 +152,7 @@ async def test_a_signal_stops_everything_in_good_order(stack: TaskmillUp, number
     pids = [entry["pid"] for entry in stack.entries().values()]
 
     assert await stack.end(number, within_seconds=10) == 0
-    assert not any(is_alive(pid) for pid in pids)
+    assert [pid for pid in pids if is_alive(pid)] == []
     assert not stack.data_dir.joinpath("stack.json").exists()
     assert stack.output[-1].startswith("stopping")
 
@@ -166,7 +167,7 @@ async def test_a_killed_launcher_leaves_nothing_in_the_way(stack: TaskmillUp) ->
     pids = [entry["pid"] for entry in stack.entries().values()]
     await stack.end(signal.SIGKILL)
     await stack.start()
-    assert not any(is_alive(pid) for pid in pids)
+    assert [pid for pid in pids if is_alive(pid)] == []
     await completed(stack, task_id)
     await run_task(stack)
 
@@ -181,10 +182,10 @@ async def test_children_that_outlive_a_killed_launcher_are_ended_by_the_next(
     await idle_stack.start()
     pids = [entry["pid"] for entry in idle_stack.entries().values()]
     await idle_stack.end(signal.SIGKILL)
-    assert all(is_alive(pid) for pid in pids)
+    assert [pid for pid in pids if not is_alive(pid)] == []
     del idle_stack.environment["PATH"]
     await idle_stack.start()
-    assert not any(is_alive(pid) for pid in pids)
+    assert [pid for pid in pids if is_alive(pid)] == []
     await run_task(idle_stack)
 
 
@@ -197,7 +198,7 @@ async def test_a_second_signal_ends_it_at_once(stack: TaskmillUp) -> None:
     await eventually(lambda: stack.output[-1].startswith("stopping"))
     assert await stack.end(signal.SIGINT, within_seconds=1) == 128 + signal.SIGINT
     await waiting
-    await eventually(lambda: not any(is_alive(pid) for pid in pids))
+    await eventually(lambda: [pid for pid in pids if is_alive(pid)] == [])
 
 
 async def test_a_taken_port_is_refused_by_name(idle_stack: TaskmillUp) -> None:

@@ -6,10 +6,11 @@ import os
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
-_COMPOSE_FILE = Path(__file__).parents[2] / "docker-compose.yml"
+from tests.support.paths import ROOT
+
+_COMPOSE_FILE = ROOT / "docker-compose.yml"
 _COMMAND_SECONDS = 60
 
 

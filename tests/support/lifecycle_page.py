@@ -1,8 +1,8 @@
 """The lifecycle as docs/task-lifecycle.md tells it."""
 
-from pathlib import Path
+from tests.support.paths import ROOT
 
-LIFECYCLE_PAGE = Path(__file__).parents[2] / "docs" / "task-lifecycle.md"
+LIFECYCLE_PAGE = ROOT / "docs" / "task-lifecycle.md"
 
 
 def documented_rows() -> list[list[str]]:

@@ -1,6 +1,5 @@
 """The services, put together by their own bootstraps, in the process of a test."""
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -14,30 +13,11 @@ from taskmill.gateway.bootstrap import build as build_gateway
 from taskmill.gateway.settings import GatewaySettings
 from taskmill.processor.bootstrap import build_processor
 from taskmill.processor.settings import ProcessorSettings
-from taskmill.runtime.supervisor import RunState, Supervisor
 from taskmill.sdk import TaskApp
 from taskmill.task_store.bootstrap import build as build_task_store
 from taskmill.task_store.settings import TaskStoreSettings
-from tests.support.eventually import eventually
-
-
-@asynccontextmanager
-async def running(supervisor: Supervisor) -> AsyncIterator[Supervisor]:
-    """Run one service, from when all its actors run until it has drained."""
-    task = asyncio.create_task(supervisor.run())
-
-    def is_running() -> bool:
-        if task.done():
-            task.result()
-            raise RuntimeError("the service has ended")
-        return set(supervisor.states().values()) == {RunState.RUNNING}
-
-    try:
-        await eventually(is_running)
-        yield supervisor
-    finally:
-        supervisor.stop()
-        await task
+from tests.support.eventually import holds
+from tests.support.running_service import running_service
 
 
 def task_store(database_url: str, nats_url: str, **settings: Any) -> Any:
@@ -53,15 +33,15 @@ async def running_gateway(
     port = free_port()
     supervisor = await build_gateway(GatewaySettings(nats_url=nats_url, port=port, **settings))
     async with (
-        running(supervisor),
+        running_service(supervisor),
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10, trust_env=False) as client,
     ):
 
-        async def has_found_nats() -> bool:
-            return bool((await client.get("/health")).json()["components"]["nats"] == "up")
+        async def check_nats_found() -> None:
+            assert (await client.get("/health")).json()["components"]["nats"] == "up"
 
         if is_nats_there:
-            await eventually(has_found_nats)
+            await holds(check_nats_found)
         yield client
 
 
@@ -78,13 +58,12 @@ class Services:
     async def ended(self, task_id: str) -> dict[str, Any]:
         """Wait until a task has completed, failed or been cancelled, and return it."""
 
-        async def read() -> dict[str, Any] | None:
+        async def read() -> dict[str, Any]:
             task: dict[str, Any] = (await self.client.get(f"/tasks/{task_id}")).json()
-            return task if task["status"] in {"completed", "failed", "cancelled"} else None
+            assert task["status"] in {"completed", "failed", "cancelled"}, task
+            return task
 
-        task: dict[str, Any] | None = await eventually(read, within_seconds=20)
-        assert task is not None
-        return task
+        return await holds(read, within_seconds=20)
 
     async def completed(self, task_id: str) -> dict[str, Any]:
         """Wait until a task has ended, and return it; it must have completed."""
@@ -115,15 +94,16 @@ async def running_services(
     """
     async with AsyncExitStack() as stack:
         for _ in range(stores):
-            await stack.enter_async_context(running(await task_store(database_url, nats_url, **store_settings)))
+            await stack.enter_async_context(running_service(await task_store(database_url, nats_url, **store_settings)))
         for _ in range(processors):
             processor = build_processor(ProcessorSettings(nats_url=nats_url), apps)
-            await stack.enter_async_context(running(processor))
+            await stack.enter_async_context(running_service(processor))
         client = await stack.enter_async_context(running_gateway(nats_url))
 
-        async def is_ready() -> bool:
-            return (await client.get("/readyz")).status_code == 200
+        async def check_ready() -> None:
+            answer = await client.get("/readyz")
+            assert answer.status_code == httpx.codes.OK, answer.text
 
         # A gateway serves before it has found NATS.
-        await eventually(is_ready)
+        await holds(check_ready)
         yield Services(client)

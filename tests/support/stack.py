@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import TypedDict
 
 from taskmill.cli.embedded.ports import free_port
-from tests.support.eventually import eventually
+from tests.support.eventually import holds
+
+SHOWN_LINES = 40
+"""So much of a launcher's output is told of when it does not do what it should."""
 
 _MAIN = "from taskmill.cli.main import app; app()"
 
@@ -45,6 +48,11 @@ class TaskmillUp:
         """Whether its launcher runs."""
         return self._process is not None and self._process.returncode is None
 
+    @property
+    def _directory(self) -> Path:
+        # Not the repository, where a developer may have a `.env`.
+        return self.data_dir.parent
+
     async def launch(self) -> None:
         """Start the launcher, without waiting for anything."""
         environment = {
@@ -57,6 +65,7 @@ class TaskmillUp:
         self.output.clear()
         self._process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-c", _MAIN, "up"),
+            cwd=self._directory,
             env=environment,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
@@ -64,19 +73,29 @@ class TaskmillUp:
         self._reader = asyncio.create_task(self._read())
 
     async def start(self, *, within_seconds: float = 60) -> None:
-        """Start it, and wait until it says that it is ready."""
-        await self.launch()
-        await eventually(self._is_ready, within_seconds=within_seconds)
+        """Start it, and wait until it says that it is ready.
 
-    def _is_ready(self) -> bool:
+        Raises:
+            AssertionError: It did not in time; with the end of its output.
+            RuntimeError: It ended instead; with its output.
+        """
+        await self.launch()
+        await holds(self._check_ready, within_seconds=within_seconds)
+
+    def _check_ready(self) -> None:
         if not self.is_running:
             raise RuntimeError("taskmill up ended:\n" + "\n".join(self.output))
-        return any(line.startswith("taskmill ready at") for line in self.output)
+        is_ready = any(line.startswith("taskmill ready at") for line in self.output)
+        assert is_ready, "taskmill up is not ready:\n" + self._last_lines()
+
+    def _last_lines(self) -> str:
+        return "\n".join(self.output[-SHOWN_LINES:])
 
     async def run_beside(self, *arguments: str, within_seconds: float = 100) -> tuple[int, str]:
         """Run another `taskmill` command on the same data; return its exit status and what it printed."""
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-c", _MAIN, *arguments),
+            cwd=self._directory,
             env={**os.environ, "TASKMILL_DATA": str(self.data_dir)},
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,

@@ -1,6 +1,5 @@
 """Task stores under test: built as in production, run in this process, talked to over NATS."""
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, NamedTuple
@@ -17,11 +16,12 @@ from taskmill.contracts.streams import EVENTS_STREAM, MESSAGE_ID_HEADER, POSITIO
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.requests import RequestClient
 from taskmill.runtime.settings import NatsSettings
-from taskmill.runtime.supervisor import RunState, Supervisor
+from taskmill.runtime.supervisor import Supervisor
 from taskmill.task_store.bootstrap import build
 from taskmill.task_store.settings import TaskStoreSettings
 from tests.support.actors import running
-from tests.support.eventually import eventually
+from tests.support.eventually import holds
+from tests.support.running_service import running_service
 
 Document = dict[str, Any]
 
@@ -41,18 +41,9 @@ class StoredMessage(NamedTuple):
 @asynccontextmanager
 async def running_store(database_url: str, nats_url: str, **settings: Any) -> AsyncIterator[Supervisor]:
     """Yield a task store that serves; it is drained at the end."""
-    supervisor = await build(TaskStoreSettings(database_url=SecretStr(database_url), nats_url=nats_url, **settings))
-    serving = asyncio.create_task(supervisor.run())
-    try:
-        await eventually(lambda: serving.done() or _is_serving(supervisor))
+    store = await build(TaskStoreSettings(database_url=SecretStr(database_url), nats_url=nats_url, **settings))
+    async with running_service(store) as supervisor:
         yield supervisor
-    finally:
-        supervisor.stop()
-        await serving
-
-
-def _is_serving(supervisor: Supervisor) -> bool:
-    return all(state is RunState.RUNNING for state in supervisor.states().values())
 
 
 class StoreClient:
@@ -124,10 +115,10 @@ class StoreClient:
     async def reports_settled(self) -> None:
         """Return when no report waits any more."""
 
-        async def is_empty() -> bool:
-            return await self.count(REPORTS_STREAM) == 0
+        async def check_empty() -> None:
+            assert await self.count(REPORTS_STREAM) == 0
 
-        await eventually(is_empty)
+        await holds(check_empty)
 
     async def count(self, stream: str) -> int:
         """How many messages a stream holds."""
@@ -160,10 +151,10 @@ class StoreClient:
     async def published(self, count: int) -> list[StoredMessage]:
         """The messages of TASK_EVENTS, once there are this many."""
 
-        async def is_enough() -> bool:
-            return await self.count(EVENTS_STREAM) >= count
+        async def check_count() -> None:
+            assert await self.count(EVENTS_STREAM) >= count, await self.messages(EVENTS_STREAM)
 
-        await eventually(is_enough)
+        await holds(check_count)
         return await self.messages(EVENTS_STREAM)
 
 

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from tests.chaos.mutants.mutant import Mutant, Trial, all_mutants
 from tests.chaos.mutants.results import Result, page
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[3]
 RUN_WITHIN_SECONDS = 400
 
 MAX_RUNS = 3

@@ -1,7 +1,6 @@
 """docker-compose.yml against the settings."""
 
 import re
-from pathlib import Path
 
 import pytest
 
@@ -9,8 +8,9 @@ from taskmill.gateway.settings import GatewaySettings
 from taskmill.processor.settings import ProcessorSettings
 from taskmill.runtime.settings import Settings, variable_name
 from taskmill.task_store.settings import TaskStoreSettings
+from tests.support.paths import ROOT
 
-COMPOSE_FILE = Path(__file__).parents[3] / "docker-compose.yml"
+COMPOSE_FILE = ROOT / "docker-compose.yml"
 
 UNIQUE = {"TASKMILL_PROCESSOR_ID"}
 """Not for every container alike."""

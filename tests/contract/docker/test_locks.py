@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[3]
+from tests.support.paths import ROOT
+
 LOCKS = sorted((ROOT / "docker" / "locks").glob("*.lock"))
 
 

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sys
+from pathlib import Path
 
 import httpx
 import pytest
@@ -108,12 +109,13 @@ async def test_a_port_in_use_is_told_by_its_setting() -> None:
     taken.close()
 
 
-async def test_a_signal_ends_the_process_with_0(nats_url: str) -> None:
+async def test_a_signal_ends_the_process_with_0(nats_url: str, tmp_path: Path) -> None:
     """`python -m taskmill.gateway` serves, and drains on SIGTERM."""
     port = free_port()
     environment = {**os.environ, "TASKMILL_NATS_URL": nats_url, "TASKMILL_PORT": str(port)}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "taskmill.gateway"),
+        cwd=tmp_path,
         env=environment,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,

@@ -14,7 +14,8 @@ from taskmill.contracts import subjects
 from taskmill.task_store.migrations import upgrade
 from tests.support.eventually import eventually
 from tests.support.gateway import assert_problem
-from tests.support.services import running, running_gateway, running_services, task_store
+from tests.support.running_service import running_service
+from tests.support.services import running_gateway, running_services, task_store
 
 TASK = "/tasks/01920f3e-8c2b-7c4e-9d51-3b1f0c6a7d42"
 ANSWER_SECONDS = 5
@@ -63,7 +64,7 @@ async def test_without_a_store_every_answer_is_503(database_url: str, nats_url: 
         assert await _answers(client) == {"store_unavailable"}
         assert await _components(client) == {"nats": "up", "store": "down", "postgresql": "unknown"}
         assert (await client.get("/livez")).status_code == 200
-        async with running(await task_store(database_url, nats_url)):
+        async with running_service(await task_store(database_url, nats_url)):
             await eventually(lambda: _is_ready(client))
             assert (await client.post("/tasks", json={"title": "t"})).status_code == 201
         assert await _answers(client) == {"store_unavailable"}

@@ -25,14 +25,15 @@ from taskmill.runtime.provisioning import ensure_consumer, ensure_stream
 from taskmill.runtime.publisher import Publisher
 from taskmill.runtime.pull import DeliveredMessage, PullConsumer
 from taskmill.runtime.settings import NatsSettings
-from taskmill.runtime.supervisor import RunState, Supervisor
+from taskmill.runtime.supervisor import Supervisor
 from taskmill.sdk import TaskApp
 from tests.support.continuous_pull import ContinuousPull
-from tests.support.eventually import eventually
+from tests.support.eventually import eventually, holds
+from tests.support.paths import ROOT
+from tests.support.running_service import running_service
 
 ReportT = TypeVar("ReportT", bound=AttemptReport)
 
-REPOSITORY = Path(__file__).parents[3]
 REPORTS_MAX_BYTES = 64 * 1024 * 1024
 SMALL_REPORTS_MAX_BYTES = 8 * 1024
 
@@ -146,7 +147,13 @@ class StoreSide:
 
     async def report_of(self, item: WorkItem, report_type: type[ReportT], *, within_seconds: float = 10) -> ReportT:
         """Wait for a report of one type about one task, and return the first."""
-        return (await eventually(lambda: self.of(item, report_type), within_seconds=within_seconds))[0]
+
+        def first() -> ReportT:
+            found = self.of(item, report_type)
+            assert found, f"no {report_type.__name__} among {self.types_of(item)}"
+            return found[0]
+
+        return await holds(first, within_seconds=within_seconds)
 
     def types_of(self, item: WorkItem) -> list[str]:
         """What was reported about one task, in order, without heartbeats."""
@@ -181,27 +188,30 @@ class StoreSide:
     async def redelivered(self, priority: Priority = Priority.MEDIUM) -> None:
         """Wait until a work item is delivered for the second time, and not acknowledged."""
 
-        async def is_redelivered() -> bool:
-            return int((await self._consumer_info(priority))["num_redelivered"]) > 0
+        async def check_redelivered() -> None:
+            info = await self._consumer_info(priority)
+            assert info["num_redelivered"] > 0, info
 
-        await eventually(is_redelivered)
+        await holds(check_redelivered)
 
     async def declined(self, priority: Priority) -> None:
         """Wait until a work item was delivered, and waits to be delivered again."""
 
-        async def waits_again() -> bool:
+        async def check_waits_again() -> None:
             info = await self._consumer_info(priority)
-            return bool(info["delivered"]["consumer_seq"] > 0 and info["num_waiting"] == 0)
+            assert info["delivered"]["consumer_seq"] > 0, info
+            assert info["num_waiting"] == 0, info
 
-        await eventually(waits_again)
+        await holds(check_waits_again)
 
     async def held(self, count: int, priority: Priority = Priority.MEDIUM) -> None:
         """Wait until so many work items are delivered and not acknowledged."""
 
-        async def is_held() -> bool:
-            return int((await self._consumer_info(priority))["num_ack_pending"]) == count
+        async def check_held() -> None:
+            info = await self._consumer_info(priority)
+            assert info["num_ack_pending"] == count, info
 
-        await eventually(is_held)
+        await holds(check_held)
 
     async def _consumer_info(self, priority: Priority) -> dict[str, Any]:
         name = streams.work_consumer_name("default", priority)
@@ -214,11 +224,11 @@ class StoreSide:
     async def reports_stored(self, count: int) -> None:
         """Wait until so many bundles are stored and not collected."""
 
-        async def are_stored() -> bool:
+        async def check_stored() -> None:
             reply = await jetstream_request(self.session, f"STREAM.INFO.{streams.REPORTS_STREAM}")
-            return int(reply["state"]["messages"]) == count
+            assert reply["state"]["messages"] == count
 
-        await eventually(are_stored)
+        await holds(check_stored)
 
     async def work_left(self) -> int:
         """How many work items are not acknowledged."""
@@ -228,10 +238,10 @@ class StoreSide:
     async def all_acknowledged(self) -> None:
         """Wait until every work item is acknowledged."""
 
-        async def is_empty() -> bool:
-            return await self.work_left() == 0
+        async def check_empty() -> None:
+            assert await self.work_left() == 0
 
-        await eventually(is_empty)
+        await holds(check_empty)
 
     def _collect(self, delivery: DeliveredMessage) -> None:
         bundle = ReportBundle.model_validate_json(delivery.body)
@@ -275,15 +285,9 @@ async def running_processor(
 ) -> AsyncIterator[Supervisor]:
     """Yield a processor that serves in this process; it is drained at the end."""
     settings.setdefault("grace_seconds", 0)
-    supervisor = build_processor(ProcessorSettings(nats_url=nats_url, **settings), apps)
-    running = asyncio.create_task(supervisor.run())
-    await eventually(lambda: running.done() or set(supervisor.states().values()) == {RunState.RUNNING})
-    try:
+    processor = build_processor(ProcessorSettings(nats_url=nats_url, **settings), apps)
+    async with running_service(processor) as supervisor:
         yield supervisor
-    finally:
-        supervisor.stop()
-        async with asyncio.timeout(20):
-            await running
 
 
 @asynccontextmanager
@@ -303,7 +307,7 @@ async def processor_process(
         cwd=directory,
         env={
             **os.environ,
-            "PYTHONPATH": str(REPOSITORY),
+            "PYTHONPATH": str(ROOT),
             "TASKMILL_NATS_URL": nats_url,
             "TASKMILL_LOG_FORMAT": "json",
             **environment,

@@ -6,8 +6,8 @@ import pytest
 
 from taskmill.contracts import registry, subjects
 from taskmill.contracts.errors import RemoteError
-from taskmill.contracts.limits import MAX_BATCH_TASKS, MAX_BODY_BYTES, MAX_PAYLOAD_BYTES, MAX_RESULT_BYTES
-from taskmill.contracts.requests import REPLAYED_HEADER, EditableTask
+from taskmill.contracts.limits import MAX_BODY_BYTES, MAX_PAYLOAD_BYTES, MAX_RESULT_BYTES
+from taskmill.contracts.requests import REPLAYED_HEADER
 from taskmill.contracts.work import WorkItem
 from taskmill.runtime.reply import Reply
 from taskmill.runtime.requests import RequestClient
@@ -22,15 +22,6 @@ RICH: dict[str, Any] = {
     "labels": {"team": "web"},
     "payload": {"b": [1, 2.5, None], "a": "é"},
 }
-
-
-async def test_a_created_task_is_read_as_it_was_written(store: StoreClient) -> None:
-    """What create answers is what get answers, and it holds what was asked for."""
-    created = await store.create(**RICH)
-    assert {name: created[name] for name in RICH} == RICH
-    assert (created["status"], created["version"], created["revision"], created["run"]) == ("pending", 1, 1, 0)
-    assert await store.get(created["id"]) == created
-    assert await store.event_types(created["id"]) == ["created"]
 
 
 async def test_creating_with_process_queues_at_once(store: StoreClient) -> None:
@@ -83,14 +74,6 @@ async def test_requests_that_come_together_are_answered_each(store: StoreClient)
     assert [message.position for message in await store.published(3)] == [1, 2, 3]
 
 
-async def test_many_are_created_at_once(store: StoreClient) -> None:
-    """The largest bulk request is answered in its order."""
-    tasks = [{"id": new_id(), "title": f"Task {number}"} for number in range(MAX_BATCH_TASKS)]
-    reply = await store.ask(registry.CREATE_MANY, tasks=tasks)
-    assert [(item["id"], item["title"]) for item in reply["items"]] == [(task["id"], task["title"]) for task in tasks]
-    assert (await store.get(tasks[-1]["id"]))["status"] == "pending"
-
-
 async def test_many_are_created_all_or_none(store: StoreClient) -> None:
     """One id in use, and none of the tasks exists."""
     existing = await store.create()
@@ -132,16 +115,6 @@ async def test_garbage_is_refused_and_nothing_breaks(store: StoreClient, command
         assert refusal.value.problem().code in {"invalid_json", "invalid_request"}
 
 
-async def test_unknown_tasks_are_not_found(store: StoreClient) -> None:
-    """Every command on one task says so."""
-    unknown = new_id()
-    for command in (registry.GET, registry.DELETE, registry.PROCESS):
-        assert await store.refusal(command, id=unknown) == "task_not_found"
-    assert await store.refusal(registry.UPDATE, id=unknown, changes={}) == "task_not_found"
-    for command in (registry.ATTEMPTS, registry.EVENTS):
-        assert await store.refusal(command, task_id=unknown) == "task_not_found"
-
-
 async def test_process_starts_a_run_once(store: StoreClient) -> None:
     """While the run is active a second is refused; when it has ended, the next begins."""
     task = await store.create()
@@ -166,30 +139,6 @@ async def test_delete_needs_that_no_run_is_active(store: StoreClient) -> None:
     assert await store.event_types(task["id"]) == ["created", "queued", "started", "completed", "deleted"]
 
 
-async def test_put_takes_what_get_gave(store: StoreClient) -> None:
-    """Server fields that are unchanged are accepted, changed ones refused, and left-out fields keep their value."""
-    task = await store.create(**RICH)
-    editable = set(EditableTask.model_fields)
-    # The gateway leaves out what was only true when it was read.
-    server_fields = {name: value for name, value in task.items() if name not in editable | {"waiting_for"}}
-    changes = {**{name: task[name] for name in editable}, "title": "New"}
-    updated = await store.ask(registry.UPDATE, id=task["id"], changes=changes, unchanged=server_fields)
-    assert updated == {**task, "title": "New", "version": 2, "revision": 2, "updated_at": updated["updated_at"]}
-    stale = {**server_fields, "version": 1}
-    assert await store.refusal(registry.UPDATE, id=task["id"], changes={}, unchanged=stale) == "field_not_editable"
-    assert (await store.events(task["id"]))[1]["data"]["changes"] == {"title": "New"}
-
-
-async def test_patch_merges_and_clears(store: StoreClient) -> None:
-    """RFC 7396 inside payload and labels; null gives a field its default."""
-    task = await store.create(**RICH)
-    changes = {"payload": {"a": None, "c": 1}, "labels": None, "description": None, "priority": None}
-    patched = await store.ask(registry.UPDATE, id=task["id"], changes=changes, is_merge_patch=True)
-    assert patched["payload"] == {"b": [1, 2.5, None], "c": 1}
-    assert (patched["labels"], patched["description"], patched["priority"]) == ({}, None, "medium")
-    assert await store.get(task["id"]) == patched
-
-
 async def test_an_update_in_view_of_an_older_revision_is_refused(store: StoreClient) -> None:
     """Of two who read the same revision, the second to write is told so."""
     task = await store.create()
@@ -203,13 +152,6 @@ async def test_an_update_in_view_of_an_older_revision_is_refused(store: StoreCli
     assert (await store.get(task["id"]))["title"] == "first"
 
 
-async def test_an_update_that_changes_nothing_is_no_event(store: StoreClient) -> None:
-    """Neither version nor revision moves."""
-    task = await store.create(**RICH)
-    assert await store.ask(registry.UPDATE, id=task["id"], changes={"title": RICH["title"]}) == task
-    assert await store.event_types(task["id"]) == ["created"]
-
-
 async def test_an_edit_goes_into_the_next_work_item(store: StoreClient) -> None:
     """Payload, queue, priority and kind of the work are those at the time it is queued."""
     task = await store.create()
@@ -219,11 +161,6 @@ async def test_an_edit_goes_into_the_next_work_item(store: StoreClient) -> None:
     await store.published(3)
     (item,) = await store.work_items()
     assert {name: item[name] for name in changes} == changes
-
-
-async def test_health_tells_of_the_database(store: StoreClient) -> None:
-    """The store says that PostgreSQL is up."""
-    assert await store.ask(registry.HEALTH) == {"postgresql": "up"}
 
 
 async def test_a_page_of_large_events_ends_early(store: StoreClient) -> None:

@@ -146,11 +146,3 @@ async def test_events_come_in_pages(store: StoreClient) -> None:
     rest = await store.ask(registry.EVENTS, task_id=task["id"], limit=3, cursor=page["next_cursor"])
     assert [event["sequence"] for event in page["items"] + rest["items"]] == [1, 2, 3, 4, 5]
     assert rest["next_cursor"] is None
-
-
-async def test_a_made_up_cursor_is_refused(store: StoreClient) -> None:
-    """A cursor that no page ended with is the caller's mistake."""
-    task = await store.create()
-    assert await store.refusal(registry.LIST, cursor="AAAA") == "invalid_request"
-    assert await store.refusal(registry.ATTEMPTS, cursor="AAAA", task_id=task["id"]) == "invalid_request"
-    assert await store.refusal(registry.EVENTS, cursor="AAAA", task_id=task["id"]) == "invalid_request"

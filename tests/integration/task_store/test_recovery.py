@@ -8,7 +8,7 @@ from taskmill.contracts.control import CancelAttempt
 from taskmill.contracts.reports import Hello
 from taskmill.contracts.streams import EVENTS_STREAM, WORK_STREAM
 from taskmill.runtime.stream_state import purge_subject
-from tests.support.eventually import eventually
+from tests.support.eventually import eventually, holds
 from tests.support.executor import running_executor
 from tests.support.task_store import (
     Document,
@@ -28,10 +28,11 @@ QUICK = {"lease_seconds": 1, "work_ack_wait_seconds": 1, "reconcile_interval_sec
 async def have_status(store: StoreClient, tasks: Sequence[Document], status: str) -> None:
     """Return when all tasks have a status."""
 
-    async def all_have() -> bool:
-        return all([(await store.get(task["id"]))["status"] == status for task in tasks])
+    async def check_all() -> None:
+        others = [found for task in tasks if (found := await store.get(task["id"]))["status"] != status]
+        assert others == []
 
-    await eventually(all_have, within_seconds=20, every_seconds=0.1)
+    await holds(check_all, within_seconds=20, every_seconds=0.1)
 
 
 async def test_work_that_was_purged_is_dispatched_again(database_url: str, nats_url: str) -> None:
@@ -41,10 +42,10 @@ async def test_work_that_was_purged_is_dispatched_again(database_url: str, nats_
         await store.published(60)
         await purge_subject(store.session, WORK_STREAM, subjects.WORK_SUBJECTS)
 
-        async def are_back() -> bool:
-            return await store.count(WORK_STREAM) == 30
+        async def check_work() -> None:
+            assert await store.count(WORK_STREAM) == 30
 
-        await eventually(are_back)
+        await holds(check_work)
         async with running_executor(nats_url) as executor:
             await have_status(store, tasks, "completed")
         assert executor.executions == {task["id"]: 1 for task in tasks}
@@ -167,10 +168,10 @@ async def test_what_was_cancelled_before_a_crash_is_withdrawn_after_it(database_
         await jetstream.publish(f"tasks.v1.work.default.medium.echo.{tasks[0]['id']}", b"{}")
         async with running_store(database_url, nats_url, **QUICK):
 
-            async def is_withdrawn() -> bool:
-                return await client.count(WORK_STREAM) == 1
+            async def check_work() -> None:
+                assert await client.count(WORK_STREAM) == 1
 
-            await eventually(is_withdrawn)
+            await holds(check_work)
             (item,) = await client.work_items()
             assert (item["task_id"], item["dispatch"]) == (again["id"], 2)
 
@@ -197,10 +198,10 @@ async def test_a_cancellation_that_nobody_answers_expires(database_url: str, nat
         last = (await store.events(task["id"]))[-1]
         assert last["data"]["cancellation"] == "expired"
 
-        async def is_withdrawn() -> bool:
-            return await store.count(WORK_STREAM) == 0
+        async def check_work() -> None:
+            assert await store.count(WORK_STREAM) == 0
 
-        await eventually(is_withdrawn)
+        await holds(check_work)
 
 
 async def test_a_crash_loop_withdraws_the_work(database_url: str, nats_url: str) -> None:
@@ -213,10 +214,10 @@ async def test_a_crash_loop_withdraws_the_work(database_url: str, nats_url: str)
         failed = await store.get(task["id"])
         assert (failed["status"], failed["error"]["code"]) == ("failed", "crash_loop")
 
-        async def is_withdrawn() -> bool:
-            return await store.count(WORK_STREAM) == 0
+        async def check_work() -> None:
+            assert await store.count(WORK_STREAM) == 0
 
-        await eventually(is_withdrawn)
+        await holds(check_work)
 
 
 async def test_what_a_task_waits_for(database_url: str, nats_url: str) -> None:
@@ -233,10 +234,10 @@ async def test_what_a_task_waits_for(database_url: str, nats_url: str) -> None:
             tasks = [await store.get(task["id"]) for task in (served, unknown, unserved)]
             return [task["waiting_for"]["reason"] for task in tasks]
 
-        async def are_right() -> bool:
-            return await reasons() == ["slot", "kind", "processor"]
+        async def check_reasons() -> None:
+            assert await reasons() == ["slot", "kind", "processor"]
 
-        await eventually(are_right)
+        await holds(check_reasons)
         created = await store.create(process=True, queue="web")
         assert created["waiting_for"]["reason"] == "slot"
         page = await store.ask(registry.LIST, sort="created_at")
@@ -251,13 +252,11 @@ async def test_a_task_whose_kind_nobody_knows_waits_for_its_kind(store: StoreCli
     task = await store.create(process=True, kind="report")
     await store.report(report("given_back", task["id"], reason="unknown_kind"))
 
-    async def is_told() -> bool:
+    async def check_told() -> None:
         read = await store.get(task["id"])
-        return bool(
-            read["status"] == "scheduled" and read["waiting_for"] == {"reason": "kind", "until": read["run_at"]}
-        )
+        assert (read["status"], read["waiting_for"]) == ("scheduled", {"reason": "kind", "until": read["run_at"]})
 
-    await eventually(is_told)
+    await holds(check_told)
     (listed,) = (await store.ask(registry.LIST))["items"]
     changed = await store.ask(registry.UPDATE, id=task["id"], changes={"title": "Report"})
     assert listed["waiting_for"]["reason"] == changed["waiting_for"]["reason"] == "kind"
@@ -287,14 +286,14 @@ async def test_idempotency_keys_expire(database_url: str, nats_url: str) -> None
     )
     async with running_store(database_url, nats_url, idempotency_ttl_seconds=60):
 
-        async def are_gone() -> bool:
+        async def check_gone() -> None:
             (row,) = await run_sql(
                 database_url,
                 "SELECT (SELECT count(*) FROM idempotency_keys) AS keys, (SELECT count(*) FROM processors) AS gone",
             )
-            return tuple(row) == (10, 0)
+            assert tuple(row) == (10, 0)
 
-        await eventually(are_gone)
+        await holds(check_gone)
 
 
 async def test_two_stores_recover_as_one(database_url: str, nats_url: str) -> None:

@@ -9,7 +9,7 @@ from taskmill.contracts import registry, subjects
 from taskmill.contracts.errors import TaskmillError
 from taskmill.contracts.streams import EVENTS_STREAM, WORK_STREAM
 from taskmill.runtime.stream_state import stream_state
-from tests.support.eventually import eventually
+from tests.support.eventually import eventually, holds
 from tests.support.executor import running_executor
 from tests.support.task_store import (
     Document,
@@ -27,23 +27,24 @@ from tests.support.task_store import (
 QUICK = {"lease_seconds": 2, "work_ack_wait_seconds": 2, "reconcile_interval_seconds": 0.5}
 
 
-async def is_whole(store: StoreClient, database_url: str) -> bool:
-    """Whether TASK_EVENTS is the log, from its first event to its last."""
+async def check_whole(store: StoreClient, database_url: str) -> None:
+    """Assert that TASK_EVENTS is the log, from its first event to its last."""
     try:
         messages = await store.messages(EVENTS_STREAM)
     except Exception as error:
-        if getattr(error, "err_code", None) != 10059:  # no such stream, for the moment
+        if getattr(error, "err_code", None) != 10059:
             raise
-        return False
-    return told(messages) == await logged(database_url)
+        raise AssertionError("for the moment there is no such stream") from error
+    assert told(messages) == await logged(database_url)
 
 
-async def are_completed(store: StoreClient, tasks: Sequence[Document]) -> bool:
-    """Whether every task is completed; not while the store cannot tell."""
+async def check_completed(store: StoreClient, tasks: Sequence[Document]) -> None:
+    """Assert that every task is completed; it does not hold while the store cannot tell."""
     try:
-        return all([(await store.get(task["id"]))["status"] == "completed" for task in tasks])
-    except TaskmillError:
-        return False
+        found = [await store.get(task["id"]) for task in tasks]
+    except TaskmillError as error:
+        raise AssertionError(f"the store answers {error!r}") from error
+    assert [task for task in found if task["status"] != "completed"] == []
 
 
 async def test_events_that_were_lost_are_published_again(database_url: str, nats_url: str) -> None:
@@ -54,11 +55,11 @@ async def test_events_that_were_lost_are_published_again(database_url: str, nats
         before = told(await store.published(6))
         work = await stream_state(store.session, WORK_STREAM)
         await store.session.client.jetstream().delete_stream(EVENTS_STREAM)
-        await eventually(lambda: is_whole(store, database_url))
+        await holds(lambda: check_whole(store, database_url))
         assert told(await store.published(6)) == before
         await store.ask(registry.UPDATE, id=done["id"], changes={"title": "after the loss"})
         await store.published(7)
-        assert await is_whole(store, database_url)
+        await check_whole(store, database_url)
         assert await stream_state(store.session, WORK_STREAM) == work
         assert await store.event_types(waiting["id"]) == ["created", "queued"]
 
@@ -74,7 +75,7 @@ async def test_a_stream_that_is_replaced_between_two_events(database_url: str, n
             await jetstream.delete_stream(EVENTS_STREAM)
             await jetstream.add_stream(config)
             await store.create()
-            await eventually(lambda: is_whole(store, database_url))
+            await holds(lambda: check_whole(store, database_url))
 
 
 async def test_a_repair_publishes_no_work(database_url: str, nats_url: str) -> None:
@@ -85,7 +86,7 @@ async def test_a_repair_publishes_no_work(database_url: str, nats_url: str) -> N
         jetstream = store.session.client.jetstream()
         await jetstream.delete_stream(WORK_STREAM)
         await jetstream.delete_stream(EVENTS_STREAM)
-        await eventually(lambda: is_whole(store, database_url))
+        await holds(lambda: check_whole(store, database_url))
         await store.create(process=True, title="of later")
         await store.published(4)
         assert [item["title"] for item in await store.work_items()] == ["of later"]
@@ -103,7 +104,7 @@ async def test_events_that_were_lost_while_nobody_led(database_url: str, nats_ur
         await jetstream.delete_stream(EVENTS_STREAM)
         await jetstream.add_stream(config)
         async with running_store(database_url, nats_url):
-            await eventually(lambda: is_whole(client, database_url))
+            await holds(lambda: check_whole(client, database_url))
             assert await stream_state(client.session, WORK_STREAM) == work
 
 
@@ -117,7 +118,7 @@ async def test_work_goes_on_while_events_are_published_again(database_url: str, 
         await store.published(4_000)
         await store.session.client.jetstream().delete_stream(EVENTS_STREAM)
         tasks = [await store.create(process=True) for _ in range(200)]
-        await eventually(lambda: are_completed(store, tasks), within_seconds=20)
+        await holds(lambda: check_completed(store, tasks), within_seconds=20)
         assert executor.executions == {task["id"]: 1 for task in tasks}
 
         async def is_complete() -> bool:
@@ -169,8 +170,8 @@ async def test_jetstream_deleted_under_load(database_url: str, nats_server: Nats
         is_over.set()
         await asyncio.gather(*loads)
 
-        await eventually(lambda: are_completed(store, tasks), within_seconds=40, every_seconds=0.3)
-        await eventually(lambda: is_whole(store, database_url), within_seconds=30, every_seconds=0.3)
+        await holds(lambda: check_completed(store, tasks), within_seconds=40, every_seconds=0.3)
+        await holds(lambda: check_whole(store, database_url), within_seconds=30, every_seconds=0.3)
         assert set(executor.executions) == {task["id"] for task in tasks}
         for task in tasks:
             assert (await store.event_types(task["id"])).count("completed") == 1
@@ -203,9 +204,9 @@ async def test_jetstream_from_a_backup(database_url: str, nats_server: NatsServe
         shutil.copytree(backup, jetstream_directory)
         await nats_server.start()
         async with running_executor(nats_server.url) as executor:
-            await eventually(lambda: are_completed(store, first + second), within_seconds=30)
+            await holds(lambda: check_completed(store, first + second), within_seconds=30)
         assert executor.executions == {task["id"]: 1 for task in first + second}
-        await eventually(lambda: is_whole(store, database_url))
+        await holds(lambda: check_whole(store, database_url))
         types = [await store.event_types(task["id"]) for task in first + second]
         assert types[:20] == [["created", "queued", "started", "completed"]] * 20
         assert types[20:] == [["created", "queued", "queued", "started", "completed"]] * 20

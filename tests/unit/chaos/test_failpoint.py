@@ -3,12 +3,11 @@
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 from taskmill.runtime.failpoint import failpoint
 from tests.chaos.faults.failpoint_reached import FAILPOINTS
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[3]
 MAX_CALL_SITES = 12
 
 

@@ -75,7 +75,7 @@ async def test_a_start_that_fails_is_tried_again(tmp_path: Path) -> None:
     supervision = asyncio.create_task(keep_running(process, stack_file, warnings.append))
     process.end()
     await eventually(lambda: process.starts == 2 and process.pid is not None)
-    assert any("port taken" in warning for warning in warnings)
+    assert [warning for warning in warnings if "port taken" in warning], warnings
     supervision.cancel()
     with pytest.raises(asyncio.CancelledError):
         await supervision

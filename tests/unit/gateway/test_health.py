@@ -36,11 +36,10 @@ async def test_health_names_every_component(
     }
 
 
-@pytest.mark.parametrize(("is_bus_connected", "answer", "states", "code"), STATES)
+@pytest.mark.parametrize(("is_bus_connected", "answer", "code"), [(*cause, code) for *cause, _, code in STATES])
 async def test_ready_is_who_can_serve(
     is_bus_connected: bool,
     answer: object,
-    states: tuple[str, str, str],  # noqa: ARG001 (of the table that the other test shares)
     code: str | None,
     client: httpx.AsyncClient,
     store: RememberingStore,

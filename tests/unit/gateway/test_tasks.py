@@ -12,7 +12,6 @@ from taskmill.gateway.api import examples
 from tests.support.gateway import NEW_TASK_ID, TASK, RememberingStore, assert_problem
 
 PATH = f"/tasks/{NEW_TASK_ID}"
-MERGE_PATCH = {"Content-Type": "application/merge-patch+json"}
 
 
 async def test_a_created_task_is_told_where_it_is(client: httpx.AsyncClient, store: RememberingStore) -> None:

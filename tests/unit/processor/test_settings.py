@@ -1,7 +1,6 @@
 """The settings of a processor."""
 
 import re
-from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
@@ -10,21 +9,6 @@ from taskmill.contracts.tasks import NAME_PATTERN
 from taskmill.processor.settings import ProcessorSettings, new_processor_id
 from taskmill.runtime.errors import SettingsError
 from taskmill.runtime.settings import load
-
-
-@pytest.fixture(autouse=True)
-def _nothing_is_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.chdir(tmp_path)
-    for name in (
-        "PROCESSOR_ID",
-        "QUEUES",
-        "SLOTS",
-        "APPS",
-        "GRACE_SECONDS",
-        "WORK_ACK_WAIT_SECONDS",
-        "HTTP_ALLOW_PRIVATE",
-    ):
-        monkeypatch.delenv(f"TASKMILL_{name}", raising=False)
 
 
 def test_the_defaults_serve_the_default_queue() -> None:

@@ -1,5 +1,6 @@
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 
@@ -28,12 +29,36 @@ class Ledger:
         self.refuses: Callable[[int], bool] = lambda _: False
 
     async def handle(self, messages: Sequence[int]) -> list[int | TaskmillError]:
-        """RawReply each number with ten times it, and a negative one with an error."""
+        """Answer each number with ten times it, and a negative one with an error."""
         self.batches.append(list(messages))
         await self.may_go_on.wait()
         if any(self.refuses(message) for message in messages):
             raise BatchRefusedError
         return [TaskNotFoundError() if message < 0 else message * 10 for message in messages]
+
+
+class Stubborn:
+    """A handler that comes back when it is released, whoever cancels it."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self._released = asyncio.Event()
+
+    async def handle(self, messages: Sequence[int]) -> list[int | TaskmillError]:
+        """Answer each number with itself."""
+        self.batches.append(list(messages))
+        while not self._released.is_set():
+            with suppress(asyncio.CancelledError):
+                await self._released.wait()
+        return list(messages)
+
+    @asynccontextmanager
+    async def released_at_last(self) -> AsyncIterator[None]:
+        """Release it in the end, also of a test that fails: else the mailbox never drains."""
+        try:
+            yield
+        finally:
+            self._released.set()
 
 
 def mailbox(
@@ -131,27 +156,16 @@ async def test_a_handler_that_takes_too_long_is_given_up() -> None:
 
 async def test_what_waited_too_long_is_dropped_unhandled() -> None:
     """A sender is told at its deadline, even when the handler has not come back, and its message is never handled."""
-    released = asyncio.Event()
-    batches: list[list[int]] = []
-
-    async def stubborn(messages: Sequence[int]) -> list[int | TaskmillError]:
-        batches.append(list(messages))
-        while not released.is_set():
-            try:
-                await released.wait()
-            except asyncio.CancelledError:
-                continue
-        return list(messages)
-
-    async with running(mailbox(stubborn, deadline_seconds=0.05)) as box:
+    stubborn = Stubborn()
+    async with running(mailbox(stubborn.handle, deadline_seconds=0.05)) as box:
         first = asyncio.create_task(box.ask(0))
-        await eventually(lambda: batches)
-        with pytest.raises(OverloadedError):
-            await box.ask(1)
-        released.set()
+        await eventually(lambda: stubborn.batches)
+        async with stubborn.released_at_last(), asyncio.timeout(5):
+            with pytest.raises(OverloadedError):
+                await box.ask(1)
         await asyncio.wait({first})
         assert await box.ask(2) == 2
-    assert batches == [[0], [2]]
+    assert stubborn.batches == [[0], [2]]
 
 
 async def test_an_unavailable_error_goes_to_every_sender() -> None:
@@ -281,7 +295,20 @@ async def test_several_are_asked_at_once() -> None:
 
 
 async def test_several_that_wait_too_long() -> None:
-    """They have the same end as one."""
+    """They have the same end as one: each is told at its deadline, and none is handled."""
+    stubborn = Stubborn()
+    async with running(mailbox(stubborn.handle, deadline_seconds=0.05)) as box:
+        first = asyncio.create_task(box.ask(0))
+        await eventually(lambda: stubborn.batches)
+        async with stubborn.released_at_last(), asyncio.timeout(5):
+            answers = await box.ask_each([1, 2])
+        assert [type(answer) for answer in answers] == [OverloadedError, OverloadedError]
+        await asyncio.wait({first})
+    assert stubborn.batches == [[0]]
+
+
+async def test_several_whose_handling_takes_too_long() -> None:
+    """They are given up together."""
     ledger = Ledger()
     ledger.may_go_on.clear()
     async with running(mailbox(ledger.handle, deadline_seconds=0.05)) as box:

@@ -3,22 +3,24 @@ from typing import Annotated
 
 import pytest
 from pydantic import Field, ValidationError, model_validator
+from pydantic_settings import SettingsConfigDict
 
 from taskmill.runtime.errors import SettingsError
 from taskmill.runtime.settings import HealthSettings, LogSettings, NatsSettings, Settings, load
+from tests.support.environment import ENV_FILE
 
 
 class ExampleSettings(NatsSettings, LogSettings, HealthSettings):
-    """Like those of a service."""
+    """Like those of a service, whose `.env` is read as outside of the tests."""
+
+    model_config = SettingsConfigDict(env_file=ENV_FILE)
 
     slots: Annotated[int, Field(ge=1, le=10, description="How many.")] = 3
 
 
 @pytest.fixture(autouse=True)
-def empty_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """An environment without our variables, and a working directory without a `.env`."""
-    for name in ("NATS_URL", "TASKMILL_NATS_URL", "TASKMILL_SLOTS", "TASKMILL_LOG_LEVEL", "TASKMILL_HEALTH_FILE"):
-        monkeypatch.delenv(name, raising=False)
+def empty_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A working directory without a `.env`."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -37,9 +39,9 @@ def test_both_names_of_the_nats_url(monkeypatch: pytest.MonkeyPatch, name: str) 
     assert load(ExampleSettings).nats_url == "nats://example:4222"
 
 
-def test_the_environment_beats_the_env_file(monkeypatch: pytest.MonkeyPatch, empty_environment: Path) -> None:
+def test_the_environment_beats_the_env_file(monkeypatch: pytest.MonkeyPatch, empty_directory: Path) -> None:
     """`.env` is read, and yields to the environment; what no field knows there is ignored."""
-    (empty_environment / ".env").write_text("TASKMILL_SLOTS=5\nTASKMILL_LOG_LEVEL=debug\nTASKMILL_OTHER=1\nPATH=x\n")
+    (empty_directory / ".env").write_text("TASKMILL_SLOTS=5\nTASKMILL_LOG_LEVEL=debug\nTASKMILL_OTHER=1\nPATH=x\n")
     monkeypatch.setenv("TASKMILL_SLOTS", "7")
     settings = load(ExampleSettings)
     assert (settings.slots, settings.log_level) == (7, "debug")
@@ -101,4 +103,4 @@ def test_settings_are_frozen_and_do_not_show_the_url() -> None:
 def test_every_field_is_described() -> None:
     """The descriptions are the documentation of the variables."""
     for settings_class in (Settings, LogSettings, NatsSettings, HealthSettings):
-        assert all(field.description for field in settings_class.model_fields.values())
+        assert [name for name, field in settings_class.model_fields.items() if not field.description] == []
