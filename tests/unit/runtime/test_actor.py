@@ -1,6 +1,7 @@
 """Waiting for this or that, whichever comes first."""
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
@@ -32,6 +33,24 @@ async def test_what_is_given_up_has_ended() -> None:
 
     assert await unless_set(event, act()) is None
     assert is_clean
+
+
+async def test_what_swallows_its_cancellation_holds_nobody_up() -> None:
+    """It is left behind after a second."""
+    event, may_end = asyncio.Event(), asyncio.Event()
+
+    async def act() -> None:
+        with suppress(asyncio.CancelledError):
+            event.set()
+            await may_end.wait()
+        await may_end.wait()
+
+    acting = asyncio.create_task(act())
+    async with asyncio.timeout(5):
+        await unless_set(event, acting)
+    assert not acting.done()
+    may_end.set()
+    await asyncio.wait({acting}, timeout=5)
 
 
 async def test_what_fails_is_raised() -> None:

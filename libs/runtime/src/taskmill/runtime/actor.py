@@ -54,7 +54,7 @@ async def is_set_within(event: asyncio.Event, seconds: float | None) -> bool:
 async def unless_set(event: asyncio.Event, action: Awaitable[T]) -> T | None:
     """Await what an action returns, or until an event is set if that comes first.
 
-    An action that is given up is cancelled, and its end awaited.
+    An action that is given up is cancelled. Its end is awaited, but for a second only: some swallow a cancellation.
 
     Returns:
         What the action returned; None: it was given up.
@@ -68,4 +68,4 @@ async def unless_set(event: asyncio.Event, action: Awaitable[T]) -> T | None:
         waiting.cancel()
         if not acting.done():
             acting.cancel()
-            await asyncio.wait({acting})
+            await asyncio.wait({acting}, timeout=1)
