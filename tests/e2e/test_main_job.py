@@ -18,7 +18,7 @@ from nats.js.api import ConsumerConfig, DeliverPolicy
 from benchmarks.client import Client
 from benchmarks.machine import server_directory
 from tests.support.completed import completed_task
-from tests.support.eventually import eventually
+from tests.support.eventually import eventually, holds
 from tests.support.paths import ROOT
 from tests.support.stack import TaskmillUp
 from tests.support.web_page import serve_page
@@ -87,11 +87,11 @@ async def post_many(url: str) -> list[str]:
         return [task_id for share in await asyncio.gather(*shares) for task_id in share]
 
 
-async def no_task_is_left(client: httpx.AsyncClient) -> bool:
-    """Tell whether every task is completed."""
+async def check_none_left(client: httpx.AsyncClient) -> None:
+    """Assert that every task is completed."""
     unfinished = ["pending", "scheduled", "queued", "in_progress", "failed"]
     answer = await client.get("/tasks", params={"status": unfinished, "limit": 1})
-    return not answer.json()["items"]
+    assert answer.json()["items"] == []
 
 
 async def events_on_the_bus(nats_url: str, count: int) -> dict[str, list[str]]:
@@ -119,11 +119,11 @@ async def test_every_task_is_completed_and_the_feed_is_the_log(data_dir: Path, s
     async with running(stack) as client:
         if stores == 1:
             task_ids = await post_many(stack.url)
-            await eventually(lambda: no_task_is_left(client), within_seconds=60)
+            await holds(lambda: check_none_left(client), within_seconds=60)
         else:
             async with second_store(stack):
                 task_ids = await post_many(stack.url)
-                await eventually(lambda: no_task_is_left(client), within_seconds=60)
+                await holds(lambda: check_none_left(client), within_seconds=60)
 
         nats_url = stack.entries()["nats-server"]["url"] or ""
         # created, queued, started, completed

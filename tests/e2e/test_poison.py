@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from benchmarks.machine import server_directory
-from tests.support.eventually import eventually
+from tests.support.eventually import eventually, holds
 from tests.support.stack import TaskmillUp
 
 PROCESSORS = 4
@@ -98,13 +98,13 @@ class Rollout:
         items = (await self.client.get("/tasks", params={"limit": 200})).json()["items"]
         return [task for task in items if task["kind"] in kinds]
 
-    async def have_ended(self) -> bool:
-        """Whether no task waits or is in progress."""
-        return not any(task["is_run_active"] for task in await self.tasks("innocent", "poison"))
+    async def check_ended(self) -> None:
+        """Assert that no task waits or is in progress."""
+        assert [task for task in await self.tasks("innocent", "poison") if task["is_run_active"]] == []
 
-    async def have_started(self) -> bool:
-        """Whether all innocents are told to have started."""
-        return not any(task["status"] == "queued" for task in await self.tasks("innocent"))
+    async def check_started(self) -> None:
+        """Assert that all innocents are told to have started."""
+        assert [task for task in await self.tasks("innocent") if task["status"] == "queued"] == []
 
     async def events(self, task: dict[str, Any]) -> Counter[str]:
         """How often what happened to a task: of what was queued, why."""
@@ -189,7 +189,7 @@ async def test_poison_beside_innocents_in_a_rollout_fails_alone(directory: Path)
         rota = sorted(rollout.well())
         assert len(rota) == PROCESSORS
         await rollout.post("innocent", FIRST_WAVE)
-        await eventually(rollout.have_started)
+        await holds(rollout.check_started)
         await rollout.post("poison", [None])
         await eventually(lambda: executions.of("kill"), within_seconds=30)
         restarts_beside_poison = 0
@@ -199,7 +199,7 @@ async def test_poison_beside_innocents_in_a_rollout_fails_alone(directory: Path)
             restarts_beside_poison += poison["is_run_active"]
             await rollout.post("innocent", NEXT_WAVE)
             await rollout.restart_one(rota)
-        await eventually(rollout.have_ended, within_seconds=60)
+        await holds(rollout.check_ended, within_seconds=60)
 
         [poison] = await rollout.tasks("poison")
         assert (poison["status"], poison["error"]["code"]) == ("failed", "crash_loop")

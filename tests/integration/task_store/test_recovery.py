@@ -64,27 +64,28 @@ async def test_work_that_waits_is_left_alone(database_url: str, nats_url: str) -
         await store.report(report("started", silent["id"]))
         await purge_subject(store.session, WORK_STREAM, subjects.task_work(lost["id"]))
         # When this one is found, the others, which are older, have been looked at, too.
-        await eventually(lambda: is_dispatched_again(store, lost["id"]))
+        await holds(lambda: check_dispatched_again(store, lost["id"]))
         await have_expired(database_url, silent["id"])
         await purge_subject(store.session, WORK_STREAM, subjects.task_work(lost["id"]))
-        await eventually(lambda: is_dispatched_again(store, lost["id"], times=2))
+        await holds(lambda: check_dispatched_again(store, lost["id"], times=2))
         assert await store.event_types(queued["id"]) == ["created", "queued"]
         assert await store.event_types(silent["id"]) == ["created", "queued", "started"]
 
 
-async def is_dispatched_again(store: StoreClient, task_id: str, *, times: int = 1) -> bool:
-    """Whether a task's work was found to be lost so often."""
-    return (await store.event_types(task_id)).count("queued") == times + 1
+async def check_dispatched_again(store: StoreClient, task_id: str, *, times: int = 1) -> None:
+    """Assert that a task's work was found to be lost so often."""
+    types = await store.event_types(task_id)
+    assert types.count("queued") == times + 1, types
 
 
 async def have_expired(database_url: str, task_id: str) -> None:
     """Return when a task's lease is over."""
 
-    async def is_over() -> bool:
+    async def check_over() -> None:
         rows = await run_sql(database_url, "SELECT id FROM tasks WHERE lease_until < now()")
-        return task_id in {str(row["id"]) for row in rows}
+        assert task_id in {str(row["id"]) for row in rows}
 
-    await eventually(is_over)
+    await holds(check_over)
 
 
 async def test_a_lease_that_ran_out_without_a_message_is_a_new_dispatch(database_url: str, nats_url: str) -> None:
@@ -94,7 +95,7 @@ async def test_a_lease_that_ran_out_without_a_message_is_a_new_dispatch(database
         await store.published(2)
         await store.report(report("started", task["id"]))
         await purge_subject(store.session, WORK_STREAM, subjects.WORK_SUBJECTS)
-        await eventually(lambda: is_dispatched_again(store, task["id"]))
+        await holds(lambda: check_dispatched_again(store, task["id"]))
         # The silent one speaks after all: too late.
         await store.report(report("completed", task["id"]))
         async with running_executor(nats_url):
