@@ -204,4 +204,5 @@ def _streams(session: NatsSession, settings: TaskStoreSettings, consumers: WorkC
         ],
         consumers=[reports_consumer()],
         on_replaced=lambda stream: consumers.forget() if stream == WORK_STREAM else None,
+        renew_consumers=consumers.renew,
     )

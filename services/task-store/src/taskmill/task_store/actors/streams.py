@@ -1,7 +1,7 @@
 """Makes the streams, and the consumer of the reports, what the contracts say."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
@@ -27,6 +27,7 @@ class Streams(Actor):
         consumers: The consumers that exist from the start.
         on_replaced: Called with the name of a stream that was made again, by whomever: what stood in it, and its other
             consumers, are gone.
+        renew_consumers: Called afterwards, to make those other consumers again.
     """
 
     name = "streams"
@@ -38,11 +39,13 @@ class Streams(Actor):
         streams: Sequence[StreamSpec],
         consumers: Sequence[ConsumerSpec],
         on_replaced: Callable[[str], None],
+        renew_consumers: Callable[[], Awaitable[None]],
     ) -> None:
         self._session = session
         self._streams = streams
         self._consumers = consumers
         self._on_replaced = on_replaced
+        self._renew_consumers = renew_consumers
         self._created_at: dict[str, str] = {}
         self._woken = asyncio.Event()
         session.on_reconnect(self._woken.set)
@@ -73,3 +76,4 @@ class Streams(Actor):
                 self._on_replaced(stream.name)
         for consumer in self._consumers:
             await ensure_consumer(self._session, consumer)
+        await self._renew_consumers()

@@ -17,11 +17,23 @@ class WorkConsumers:
         self._session = session
         self._ack_wait_seconds = ack_wait_seconds
         self._ensured: set[str] = set()
+        self._forgotten: set[str] = set()
         session.on_reconnect(self.forget)
 
     def forget(self) -> None:
-        """Make each queue's consumers anew when they are needed next: they may be gone with their stream."""
+        """Take it that the consumers are gone, as they are with their stream."""
+        self._forgotten |= self._ensured
         self._ensured.clear()
+
+    async def renew(self) -> None:
+        """Make those exist again that were forgotten. Work may wait for them that is not published again.
+
+        Raises:
+            BusUnavailableError: JetStream cannot be reached.
+            JetStreamError: It refuses.
+        """
+        while self._forgotten:
+            await self.ensure(next(iter(self._forgotten)))
 
     async def ensure(self, queue: str) -> None:
         """Make a queue's consumers exist. Idempotent, and free after the first time.
@@ -35,3 +47,4 @@ class WorkConsumers:
         for priority in Priority:
             await ensure_consumer(self._session, work_consumer(queue, priority, self._ack_wait_seconds))
         self._ensured.add(queue)
+        self._forgotten.discard(queue)
