@@ -87,7 +87,7 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
     session = NatsSession(settings, client_name="task-store")
     owner = uuid.uuid4().hex
     relay_log = RelayLog(database.relay, database.lease)
-    leadership = Leadership("relay-leadership", relay_log, owner, ttl_seconds=RELAY_LEASE_SECONDS)
+    leadership = Leadership("leadership", relay_log, owner, ttl_seconds=RELAY_LEASE_SECONDS)
     consumers = WorkConsumers(session, ack_wait_seconds=settings.work_ack_wait_seconds)
     publisher = Publisher(session, timeout_seconds=settings.request_timeout_seconds)
     work = WorkStream(session, publisher, consumers)
