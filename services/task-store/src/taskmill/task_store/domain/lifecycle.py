@@ -15,7 +15,7 @@ class Cause(StrEnum):
     CANCEL = "cancel"
     STARTED = "started"
     HEARTBEAT = "heartbeat"
-    PROGRESSED = "progressed"
+    TOLD = "told"
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -54,7 +54,7 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition((_IN_PROGRESS,), True, Cause.CANCEL, (_IN_PROGRESS,)),
     Transition(_HANDED_OUT, True, Cause.STARTED, (_IN_PROGRESS, _FAILED), FenceRule.NEWER),
     Transition((_IN_PROGRESS,), True, Cause.HEARTBEAT, (_IN_PROGRESS,), FenceRule.SAME),
-    Transition((_IN_PROGRESS,), True, Cause.PROGRESSED, (_IN_PROGRESS,), FenceRule.SAME),
+    Transition((_IN_PROGRESS,), True, Cause.TOLD, (_IN_PROGRESS,), FenceRule.SAME),
     Transition(_HANDED_OUT, True, Cause.COMPLETED, (_COMPLETED,), FenceRule.SAME_OR_NEWER),
     Transition(_HANDED_OUT, True, Cause.FAILED, (_SCHEDULED, _FAILED), FenceRule.SAME_OR_NEWER),
     Transition(_HANDED_OUT, True, Cause.CANCELLED, (_CANCELLED, _QUEUED), FenceRule.SAME_OR_NEWER),

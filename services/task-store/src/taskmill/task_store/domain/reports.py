@@ -13,6 +13,7 @@ from taskmill.contracts.reports import (
     Completed,
     Failed,
     GivenBack,
+    HandlerReport,
     Heartbeat,
     Progressed,
     RunReport,
@@ -82,7 +83,9 @@ _CAUSES = {cause.value: cause for cause in Cause}
 
 
 def cause_of(report: RunReport) -> Cause:
-    """The cause that a report is: of the same name, but for the reasons of `given_back`."""
+    """The cause that a report is: of the same name, but for the reasons of `given_back`, and what handlers tell."""
+    if isinstance(report, HandlerReport):
+        return Cause.TOLD
     if isinstance(report, GivenBack) and report.reason == "unknown_kind":
         return Cause.UNKNOWN_KIND
     return _CAUSES[report.type]
