@@ -50,7 +50,7 @@ T = TypeVar("T")
 MAKERS = {
     "started": started,
     "heartbeat": heartbeat,
-    "progressed": progressed,
+    "told": progressed,
     "completed": completed,
     "failed": failed,
     "cancelled": cancelled,
@@ -357,9 +357,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(
         number=TASKS,
-        by=st.sampled_from(
-            ["heartbeat", "progressed", "completed", "failed", "cancelled", "given_back", "unknown_kind"]
-        ),
+        by=st.sampled_from(["heartbeat", "told", "completed", "failed", "cancelled", "given_back", "unknown_kind"]),
         is_final=st.booleans(),
     )
     def go_on(self, number: int, by: str, *, is_final: bool) -> None:
@@ -383,7 +381,7 @@ class StoreMachine(RuleBasedStateMachine):
         if way is not None and is_admitted(before, way, numbers, processor):
             target = target_of(before, way, by, delivery=numbers["delivery"], is_final=is_final)
         self.expect(number, before, by, target)
-        if by != "progressed":
+        if by != "told":
             after = self.states[number]
             self.tell(ReportBundle(processor_id=processor, reports=[report]))
             self.expect(number, after, by, None)
