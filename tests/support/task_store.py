@@ -121,9 +121,10 @@ class StoreClient:
         await holds(check_empty)
 
     async def count(self, stream: str) -> int:
-        """How many messages a stream holds."""
-        info = await self.session.client.jetstream().stream_info(stream)
-        return int(info.state.messages)
+        """How many messages a stream holds, its placeholder aside."""
+        info = await self.session.client.jetstream().stream_info(stream, subjects_filter=f"{subjects.PREFIX}.>")
+        held = info.state.subjects or {}
+        return sum(count for subject, count in held.items() if not is_placeholder(subject))
 
     async def messages(self, stream: str) -> list[StoredMessage]:
         """Every message of a stream, in order."""
@@ -136,6 +137,8 @@ class StoreClient:
             except Exception as error:
                 if getattr(error, "err_code", None) != 10037:  # a message that is gone
                     raise
+                continue
+            if is_placeholder(message.subject or ""):
                 continue
             headers = message.headers or {}
             position = int(headers.get(POSITION_HEADER, 0))
@@ -212,6 +215,11 @@ async def logged(database_url: str) -> list[tuple[int, str]]:
     """Position and document of every event in the log, in order."""
     rows = await run_sql(database_url, "SELECT position, document FROM task_events ORDER BY position")
     return [(row["position"], row["document"]) for row in rows]
+
+
+def is_placeholder(subject: str) -> bool:
+    """Whether a message on this subject only keeps its stream from getting empty."""
+    return subject in (subjects.WORK_PLACEHOLDER_SUBJECT, subjects.REPORT_PLACEHOLDER_SUBJECT)
 
 
 def told(messages: Sequence[StoredMessage]) -> list[tuple[int, str]]:

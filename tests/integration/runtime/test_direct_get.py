@@ -8,7 +8,7 @@ from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.outbound import OutboundMessage
 from taskmill.runtime.provisioning import ensure_stream
 from taskmill.runtime.publisher import Publisher
-from taskmill.runtime.stream_state import purge_subject, stream_state
+from taskmill.runtime.stream_state import first_sequence, purge_subject, stream_state
 
 SUBJECTS = [f"tasks.v1.work.default.medium.echo.{number}" for number in range(MAX_SUBJECTS)]
 
@@ -43,6 +43,8 @@ async def test_no_stream_is_no_answer(session: NatsSession) -> None:
         await last_message(session, "TASK_WORK", "tasks.v1.work.>")
     with pytest.raises(JetStreamError):
         await stream_state(session, "TASK_WORK")
+    with pytest.raises(JetStreamError):
+        await first_sequence(session, "TASK_WORK", "tasks.v1.work.>")
 
 
 async def test_the_last_message_of_a_wildcard(session: NatsSession) -> None:
@@ -60,13 +62,16 @@ async def test_what_a_stream_holds(session: NatsSession) -> None:
     """Sequences tell what was removed; a stream that is made again has another creation time."""
     await ensure_stream(session, work_stream())
     empty = await stream_state(session, "TASK_WORK")
-    assert (empty.first_sequence, empty.last_sequence) == (1, 0)
+    assert empty.last_sequence == 0
+    assert await first_sequence(session, "TASK_WORK", "tasks.v1.work.>") is None
     await publish(session, SUBJECTS[:3])
-    assert await stream_state(session, "TASK_WORK") == (empty.created_at, 1, 3)
+    assert await stream_state(session, "TASK_WORK") == (empty.created_at, 3)
+    assert await first_sequence(session, "TASK_WORK", "tasks.v1.work.>") == 1
     await purge_subject(session, "TASK_WORK", f"tasks.v1.work.*.*.*.{SUBJECTS[0].rpartition('.')[2]}")
-    assert await stream_state(session, "TASK_WORK") == (empty.created_at, 2, 3)
+    assert await first_sequence(session, "TASK_WORK", "tasks.v1.work.>") == 2
     await purge_subject(session, "TASK_WORK", "tasks.v1.work.>")
-    assert await stream_state(session, "TASK_WORK") == (empty.created_at, 4, 3)
+    assert await first_sequence(session, "TASK_WORK", "tasks.v1.work.>") is None
+    assert await stream_state(session, "TASK_WORK") == (empty.created_at, 3)
     await session.client.jetstream().delete_stream("TASK_WORK")
     await ensure_stream(session, work_stream())
     assert (await stream_state(session, "TASK_WORK")).created_at != empty.created_at

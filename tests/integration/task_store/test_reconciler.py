@@ -82,7 +82,7 @@ async def test_nothing_is_lost_while_a_report_waits_unread(nats_url: str) -> Non
         await client.publish_report(b"unread")
         looks_at_reports: list[bytes] = []
         client.session.subscribe(
-            f"$JS.API.STREAM.INFO.{REPORTS_STREAM}", lambda subject, *_: looks_at_reports.append(subject)
+            f"$JS.API.STREAM.MSG.GET.{REPORTS_STREAM}", lambda subject, *_: looks_at_reports.append(subject)
         )
         await client.session.flush()
         async with running(reconciler(client, leadership, stalled, writes)):

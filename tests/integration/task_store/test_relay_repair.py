@@ -8,7 +8,7 @@ from taskmill.cli.embedded.nats import NatsServer
 from taskmill.contracts import registry, subjects
 from taskmill.contracts.errors import TaskmillError
 from taskmill.contracts.streams import EVENTS_STREAM, WORK_STREAM
-from taskmill.runtime.stream_state import stream_state
+from taskmill.runtime.stream_state import first_sequence, stream_state
 from tests.support.eventually import eventually, holds
 from tests.support.executor import running_executor
 from tests.support.task_store import (
@@ -47,20 +47,25 @@ async def check_completed(store: StoreClient, tasks: Sequence[Document]) -> None
     assert [task for task in found if task["status"] != "completed"] == []
 
 
+async def oldest_work(store: StoreClient) -> int | None:
+    """Where in TASK_WORK the oldest work item stands: elsewhere, once it was published again."""
+    return await first_sequence(store.session, WORK_STREAM, subjects.WORK_SUBJECTS)
+
+
 async def test_events_that_were_lost_are_published_again(database_url: str, nats_url: str) -> None:
     """TASK_EVENTS deleted alone: it is the log again, at the same positions, and no work is published again."""
     async with store_with_client(database_url, nats_url) as store:
         waiting, done = await store.create(process=True), await store.create(process=True)
         await store.report(report("completed", done["id"]))
         before = told(await store.published(6))
-        work = await stream_state(store.session, WORK_STREAM)
+        work = await oldest_work(store)
         await store.session.client.jetstream().delete_stream(EVENTS_STREAM)
         await holds(lambda: check_whole(store, database_url))
         assert told(await store.published(6)) == before
         await store.ask(registry.UPDATE, id=done["id"], changes={"title": "after the loss"})
         await store.published(7)
         await check_whole(store, database_url)
-        assert await stream_state(store.session, WORK_STREAM) == work
+        assert await oldest_work(store) == work
         assert await store.event_types(waiting["id"]) == ["created", "queued"]
 
 
@@ -97,7 +102,7 @@ async def test_events_that_were_lost_while_nobody_led(database_url: str, nats_ur
     async with store_with_client(database_url, nats_url) as store:
         await store.create(process=True)
         await store.published(2)
-        work = await stream_state(store.session, WORK_STREAM)
+        work = await oldest_work(store)
     async with store_client(nats_url) as client:
         jetstream = client.session.client.jetstream()
         config = (await jetstream.stream_info(EVENTS_STREAM)).config
@@ -105,7 +110,7 @@ async def test_events_that_were_lost_while_nobody_led(database_url: str, nats_ur
         await jetstream.add_stream(config)
         async with running_store(database_url, nats_url):
             await holds(lambda: check_whole(client, database_url))
-            assert await stream_state(client.session, WORK_STREAM) == work
+            assert await oldest_work(client) == work
 
 
 async def test_work_goes_on_while_events_are_published_again(database_url: str, nats_url: str) -> None:

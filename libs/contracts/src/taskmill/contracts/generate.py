@@ -94,7 +94,7 @@ def messages_page() -> str:
         _table(
             ["stream", "subjects", "retention", "what it holds"],
             [
-                [f"`{spec.name}`", f"`{', '.join(spec.subjects)}`", spec.retention.value, _first_line(make.__doc__)]
+                [f"`{spec.name}`", f"`{', '.join(spec.all_subjects)}`", spec.retention.value, _first_line(make.__doc__)]
                 for make, spec in [
                     (streams.work_stream, streams.work_stream()),
                     (streams.reports_stream, streams.reports_stream(max_bytes=0)),

@@ -15,6 +15,9 @@ MESSAGE_ID_HEADER = "Nats-Msg-Id"
 EXPECTED_LAST_SEQUENCE_HEADER = "Nats-Expected-Last-Sequence"
 """JetStream refuses a message unless the stream's newest one has this sequence."""
 
+ROLLUP_HEADER = "Nats-Rollup"
+"""With the value `sub`: the message replaces all others of its subject."""
+
 POSITION_HEADER = "Taskmill-Position"
 """On events: the position in the store's log."""
 
@@ -42,6 +45,14 @@ class StreamSpec:
     allow_batched: bool = False
     deny_delete: bool = False
     deny_purge: bool = False
+    placeholder_subject: str | None = None
+    """Here stands a message that nobody consumes, so that the stream is never empty: each time one gets empty, the
+    server deletes a file and creates another, which on an idle system is a quarter of what it does for a task."""
+
+    @property
+    def all_subjects(self) -> tuple[str, ...]:
+        """Those that are consumed, and the placeholder's."""
+        return self.subjects if self.placeholder_subject is None else (*self.subjects, self.placeholder_subject)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +95,7 @@ def work_stream() -> StreamSpec:
         max_msgs_per_subject=1,
         allow_direct=True,
         allow_batched=True,
+        placeholder_subject=subjects.WORK_PLACEHOLDER_SUBJECT,
     )
 
 
@@ -95,6 +107,7 @@ def reports_stream(max_bytes: int) -> StreamSpec:
         retention=Retention.WORK_QUEUE,
         max_bytes=max_bytes,
         discard_new=True,
+        placeholder_subject=subjects.REPORT_PLACEHOLDER_SUBJECT,
     )
 
 

@@ -11,6 +11,10 @@ WORK_SUBJECTS = f"{PREFIX}.work.>"
 REPORT_SUBJECTS = f"{PREFIX}.report.>"
 EVENT_SUBJECTS = f"{PREFIX}.event.>"
 
+WORK_PLACEHOLDER_SUBJECT = f"{PREFIX}.placeholder.work"
+REPORT_PLACEHOLDER_SUBJECT = f"{PREFIX}.placeholder.report"
+"""What nobody consumes: see `StreamSpec.placeholder_subject`."""
+
 CANCEL_SUBJECTS = f"{PREFIX}.ctl.cancel.*"
 """Every processor listens: whoever has the task stops it."""
 

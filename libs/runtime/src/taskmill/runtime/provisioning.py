@@ -79,7 +79,7 @@ def _agrees(existing: dict[str, Any], wanted: dict[str, Any]) -> bool:
 def _stream_config(spec: StreamSpec) -> dict[str, Any]:
     return {
         "name": spec.name,
-        "subjects": list(spec.subjects),
+        "subjects": list(spec.all_subjects),
         "retention": spec.retention.value,
         "storage": "file",
         "discard": "new" if spec.discard_new else "old",
@@ -91,6 +91,7 @@ def _stream_config(spec: StreamSpec) -> dict[str, Any]:
         "allow_batched": spec.allow_batched,
         "deny_delete": spec.deny_delete,
         "deny_purge": spec.deny_purge,
+        "allow_rollup_hdrs": spec.placeholder_subject is not None,
     }
 
 

@@ -2,8 +2,11 @@
 
 from typing import NamedTuple
 
+from taskmill.runtime.errors import JetStreamError
 from taskmill.runtime.jetstream_api import jetstream_request
 from taskmill.runtime.nats_session import NatsSession
+
+NO_SUCH_MESSAGE = 10037
 
 
 class StreamState(NamedTuple):
@@ -11,9 +14,6 @@ class StreamState(NamedTuple):
 
     created_at: str
     """When it was created, as the server writes it. Another text under the same name is another stream."""
-
-    first_sequence: int
-    """The sequence of the oldest message that is left; of the next one to come, when none is."""
 
     last_sequence: int
     """The sequence of the newest message that it ever held; 0: none yet."""
@@ -27,10 +27,28 @@ async def stream_state(session: NatsSession, stream: str) -> StreamState:
         JetStreamError: There is no such stream.
     """
     reply = await jetstream_request(session, f"STREAM.INFO.{stream}")
-    state = reply["state"]
-    first, last = int(state["first_seq"]), int(state["last_seq"])
-    # Of an emptied stream some versions tell the last message's own sequence as the first.
-    return StreamState(str(reply["created"]), first if state["messages"] else last + 1, last)
+    return StreamState(str(reply["created"]), int(reply["state"]["last_seq"]))
+
+
+async def first_sequence(session: NatsSession, stream: str, subject: str) -> int | None:
+    """The sequence of the oldest message that a subject has left; None: it has none.
+
+    Args:
+        session: The connection.
+        stream: The stream's name.
+        subject: May hold wildcards.
+
+    Raises:
+        BusUnavailableError: JetStream cannot be reached.
+        JetStreamError: There is no such stream.
+    """
+    try:
+        reply = await jetstream_request(session, f"STREAM.MSG.GET.{stream}", {"seq": 1, "next_by_subj": subject})
+    except JetStreamError as error:
+        if error.error_code == NO_SUCH_MESSAGE:
+            return None
+        raise
+    return int(reply["message"]["seq"])
 
 
 async def purge_subject(session: NatsSession, stream: str, subject: str) -> None:

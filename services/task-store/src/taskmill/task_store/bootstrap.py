@@ -147,7 +147,7 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
     actors: list[Actor] = [
         database.connections(),
         session,
-        _streams(session, settings, consumers),
+        _streams(session, publisher, settings, consumers),
         leadership,
         expiry,
         # Drained after the mailbox, to publish what is committed last.
@@ -194,9 +194,12 @@ def _run_rules(settings: TaskStoreSettings) -> RunRules:
     )
 
 
-def _streams(session: NatsSession, settings: TaskStoreSettings, consumers: WorkConsumers) -> Streams:
+def _streams(
+    session: NatsSession, publisher: Publisher, settings: TaskStoreSettings, consumers: WorkConsumers
+) -> Streams:
     return Streams(
         session,
+        publisher=publisher,
         streams=[
             work_stream(),
             reports_stream(settings.reports_max_bytes),

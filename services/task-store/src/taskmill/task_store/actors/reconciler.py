@@ -14,7 +14,7 @@ from taskmill.runtime.clock import Clock
 from taskmill.runtime.direct_get import MAX_SUBJECTS, subjects_with_messages
 from taskmill.runtime.leadership import Leadership
 from taskmill.runtime.nats_session import NatsSession
-from taskmill.runtime.stream_state import stream_state
+from taskmill.runtime.stream_state import first_sequence, stream_state
 from taskmill.task_store.actors.leader_duty import LeaderDuty
 from taskmill.task_store.adapters.stalled_tasks import START, Place, StalledTask, StalledTasks
 from taskmill.task_store.adapters.work_stream import WorkStream
@@ -123,7 +123,9 @@ class Reconciler(LeaderDuty):
         clock = asyncio.get_running_loop().time
         deadline = clock() + REPORTS_TIMEOUT_SECONDS
         # What is acknowledged leaves the stream.
-        while (await stream_state(self._session, REPORTS_STREAM)).first_sequence <= newest:
+        while (oldest := await first_sequence(self._session, REPORTS_STREAM, subjects.REPORT_SUBJECTS)) is not None:
+            if oldest > newest:
+                return
             if clock() >= deadline or await is_set_within(self._stop_requested, REPORTS_LOOK_SECONDS):
                 raise OverloadedError
 

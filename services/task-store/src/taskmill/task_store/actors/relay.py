@@ -32,7 +32,8 @@ POLL_INTERVAL_SECONDS = 1
 """A commit wakes the relay; this is for the wake-up that got lost, and to see whether the stream is still there."""
 
 SAVE_INTERVAL_SECONDS = 0.2
-"""How often the cursor is saved while there is always more: what lies behind it is published again after a crash."""
+"""How long the cursor may go unsaved. After a crash that much is published again, which JetStream drops; to save each
+step at once would cost a commit beside each commit of the tasks."""
 
 
 class Relay(Actor):
@@ -80,7 +81,7 @@ class Relay(Actor):
         self._committed = CommittedEvents()
         self._cursor: RelayCursor | None = None
         self._saved: RelayCursor | None = None
-        self._saved_at = 0.0
+        self._unsaved_since: float | None = None
         self._is_stream_checked = False
         self._woken = asyncio.Event()
         session.on_reconnect(self._doubt_stream)
@@ -109,7 +110,7 @@ class Relay(Actor):
 
     async def run(self, started: Callable[[], None]) -> None:
         """Publish whenever leading, until stopped and nothing is left."""
-        self._cursor = self._saved = None
+        self._cursor = self._saved = self._unsaved_since = None
         subscription = self._session.subscribe(subjects.RELAY_WAKE_SUBJECT, lambda *_: self._woken.set())
         started()
         try:
@@ -124,8 +125,7 @@ class Relay(Actor):
             self._woken.clear()
             try:
                 has_more = await self._publish_next()
-                if not (has_more or self._woken.is_set()) or self._is_save_due():
-                    await self._save_cursor()
+                await self._save_when_due(has_more=has_more, is_stopping=is_stopping)
                 backoff.reset()
             except (UnavailableError, JetStreamError) as error:
                 _log.warning("relay.postponed", error=str(error))
@@ -236,8 +236,17 @@ class Relay(Actor):
             newest = await self._log.position_before(self._now() - self._kept_for)
         return min(newest, cursor.position)
 
-    def _is_save_due(self) -> bool:
-        return asyncio.get_running_loop().time() >= self._saved_at + SAVE_INTERVAL_SECONDS
+    async def _save_when_due(self, *, has_more: bool, is_stopping: bool) -> None:
+        """Save the cursor when it is unsaved for long enough, or when nothing more is published before it will be."""
+        if self._cursor == self._saved:
+            return
+        now = asyncio.get_running_loop().time()
+        if self._unsaved_since is None:
+            self._unsaved_since = now
+        remaining = self._unsaved_since + SAVE_INTERVAL_SECONDS - now
+        if remaining > 0 and (has_more or (not is_stopping and await is_set_within(self._woken, remaining))):
+            return
+        await self._save_cursor()
 
     async def _save_cursor(self) -> None:
         """Write down how far JetStream has confirmed everything."""
@@ -245,4 +254,4 @@ class Relay(Actor):
             return
         is_leader = await self._log.save_cursor(self._owner, self._saved, self._cursor)
         self._cursor = self._saved = self._cursor if is_leader else None
-        self._saved_at = asyncio.get_running_loop().time()
+        self._unsaved_since = None

@@ -1,21 +1,28 @@
 """Makes the streams, and the consumer of the reports, what the contracts say."""
 
 import asyncio
+import contextlib
+import math
 from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
-from taskmill.contracts.errors import UnavailableError
-from taskmill.contracts.streams import ConsumerSpec, StreamSpec
+from taskmill.contracts.errors import BusUnavailableError, UnavailableError
+from taskmill.contracts.streams import ROLLUP_HEADER, ConsumerSpec, StreamSpec
 from taskmill.runtime.actor import Actor, is_set_within
 from taskmill.runtime.errors import JetStreamError
 from taskmill.runtime.nats_session import NatsSession
+from taskmill.runtime.outbound import OutboundMessage
 from taskmill.runtime.provisioning import ensure_consumer, ensure_stream
+from taskmill.runtime.publisher import Publisher
 
 _log = structlog.get_logger(__name__)
 
 LOOK_INTERVAL_SECONDS = 1
 """How soon a stream is made again that somebody has deleted."""
+
+PLACEHOLDER_SECONDS = 10
+"""How often a placeholder is put again: behind what came meanwhile, so that it stands in the stream's newest file."""
 
 
 class Streams(Actor):
@@ -23,6 +30,7 @@ class Streams(Actor):
 
     Args:
         session: The connection.
+        publisher: Puts the placeholders.
         streams: All streams.
         consumers: The consumers that exist from the start.
         on_replaced: Called with the name of a stream that was made again, by whomever: what stood in it, and its other
@@ -36,17 +44,20 @@ class Streams(Actor):
         self,
         session: NatsSession,
         *,
+        publisher: Publisher,
         streams: Sequence[StreamSpec],
         consumers: Sequence[ConsumerSpec],
         on_replaced: Callable[[str], None],
         renew_consumers: Callable[[], Awaitable[None]],
     ) -> None:
         self._session = session
+        self._publisher = publisher
         self._streams = streams
         self._consumers = consumers
         self._on_replaced = on_replaced
         self._renew_consumers = renew_consumers
         self._created_at: dict[str, str] = {}
+        self._placed_at: dict[str, float] = {}
         self._woken = asyncio.Event()
         session.on_reconnect(self._woken.set)
 
@@ -74,6 +85,20 @@ class Streams(Actor):
             if self._created_at.setdefault(stream.name, created_at) != created_at:
                 self._created_at[stream.name] = created_at
                 self._on_replaced(stream.name)
+                self._placed_at.pop(stream.name, None)
         for consumer in self._consumers:
             await ensure_consumer(self._session, consumer)
         await self._renew_consumers()
+        await self._place()
+
+    async def _place(self) -> None:
+        """Put the placeholders again whose time it is."""
+        now = asyncio.get_running_loop().time()
+        for stream in self._streams:
+            subject = stream.placeholder_subject
+            if subject is None or now < self._placed_at.get(stream.name, -math.inf) + PLACEHOLDER_SECONDS:
+                continue
+            self._placed_at[stream.name] = now
+            # A stream that is full goes on without.
+            with contextlib.suppress(BusUnavailableError):
+                await self._publisher.publish(OutboundMessage(subject, b"", {ROLLUP_HEADER: "sub"}))
