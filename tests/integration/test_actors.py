@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 import taskmill
 from taskmill.cli.embedded.ports import free_port
+from taskmill.gateway.actors.event_feed import EventFeed
 from taskmill.gateway.actors.http_server import HttpServer
 from taskmill.gateway.bootstrap import build as build_gateway
 from taskmill.gateway.settings import GatewaySettings
@@ -98,6 +99,7 @@ FACTORIES: dict[type[Actor], Callable[[Place], Awaitable[Sequence[Actor]]]] = {
     Cancellations: processor,
     Connections: task_store,
     DueTasks: task_store,
+    EventFeed: gateway,
     Execution: processor,
     Expiry: task_store,
     HealthFile: task_store,
@@ -145,7 +147,11 @@ async def new_actor(actor_class: type[Actor], place: Place) -> AsyncIterator[Act
     async with AsyncExitStack() as stack:
         if factory is processor:
             await stack.enter_async_context(running_store(place.database_url, place.nats_url))
-        for actor in await factory(place):
+        actors = await factory(place)
+        for actor in actors:
+            # Also those that never run: the gateway's server has a socket from the start.
+            stack.callback(actor.stop)
+        for actor in actors:
             if type(actor) is actor_class:
                 yield actor
                 return

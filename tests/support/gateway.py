@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 from uuid import UUID
 
@@ -12,9 +12,11 @@ from fastapi import FastAPI
 from taskmill.contracts.errors import StoreUnavailableError
 from taskmill.contracts.registry import Command
 from taskmill.contracts.requests import REPLAYED_HEADER
+from taskmill.gateway.adapters.log import Log
 from taskmill.gateway.adapters.store import Store
 from taskmill.gateway.api import examples
 from taskmill.gateway.api.app import create_app
+from taskmill.gateway.domain.following import EventFilter, FollowedEvent, Follower
 from taskmill.runtime.reply import Reply
 
 NEW_TASK_ID = UUID("01920f3e-8c2b-7c4e-9d51-3b1f0c6a7d42")
@@ -53,9 +55,27 @@ class RememberingStore:
         return answer
 
 
+class NoFeed:
+    """The feed of a gateway that is cut off: nobody can follow."""
+
+    position = 0
+    is_full = False
+
+    def recent(self, position: int) -> list[FollowedEvent] | None:  # noqa: ARG002
+        """Remember nothing."""
+        return None
+
+    def follow(self, wanted: EventFilter) -> AbstractAsyncContextManager[Follower]:  # noqa: ARG002
+        """Refuse."""
+        raise StoreUnavailableError
+
+
 def gateway_app(store: RememberingStore) -> FastAPI:
     """A gateway that asks this store."""
-    return create_app(Store(store), is_bus_connected=lambda: store.is_bus_connected, new_id=lambda: NEW_TASK_ID)
+    asked = Store(store)
+    return create_app(
+        asked, Log(asked), NoFeed(), is_bus_connected=lambda: store.is_bus_connected, new_id=lambda: NEW_TASK_ID
+    )
 
 
 @asynccontextmanager

@@ -53,7 +53,7 @@ async def test_the_drain_answers_what_is_in_hand() -> None:
     """A request that waits when the drain begins is answered; no new connection is accepted."""
     app = SlowApp()
     listener, url = _listener()
-    server = HttpServer(app, listener)
+    server = HttpServer(app, listener, on_stop=lambda: None)
     serving = await _serve(server)
     async with httpx.AsyncClient(trust_env=False) as client:
         request = asyncio.create_task(client.get(url))
@@ -79,7 +79,7 @@ async def test_it_can_be_started_again() -> None:
     app = SlowApp()
     app.may_answer.set()
     listener, url = _listener()
-    server = HttpServer(app, listener)
+    server = HttpServer(app, listener, on_stop=lambda: None)
     crashed = await _serve(server)
     crashed.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -94,7 +94,7 @@ async def test_it_can_be_started_again() -> None:
 async def test_it_may_be_stopped_before_it_runs() -> None:
     """Then it returns at once."""
     listener, _ = _listener()
-    server = HttpServer(SlowApp(), listener)
+    server = HttpServer(SlowApp(), listener, on_stop=lambda: None)
     server.stop()
     server.stop()
     await asyncio.wait_for(server.run(lambda: None), 1)

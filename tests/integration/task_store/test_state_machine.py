@@ -20,6 +20,7 @@ from taskmill.contracts.status import TaskStatus
 from taskmill.task_store.actors.commands import use_case
 from taskmill.task_store.adapters.bulk_operation_rows import BulkOperationRows
 from taskmill.task_store.adapters.database import DedicatedConnection, shared_connections
+from taskmill.task_store.adapters.log_reader import LogReader
 from taskmill.task_store.adapters.processor_rows import ProcessorRows
 from taskmill.task_store.adapters.relay_log import RelayLog
 from taskmill.task_store.adapters.task_lists import LIST_TIMEOUT_SECONDS, TaskLists, list_engine
@@ -145,7 +146,15 @@ def bench(database_url: str) -> Iterator[Bench]:
         ]
         reader = TaskReader(shared)
         writes = TurnTaking(writers, RelayLog(lanes[2], lanes[2]), committed)
-        ports = Ports(writes, reader, TaskLists(engine), ProcessorRows(shared), BulkOperationRows(shared), clock)
+        ports = Ports(
+            writes,
+            reader,
+            TaskLists(engine),
+            LogReader(shared),
+            ProcessorRows(shared),
+            BulkOperationRows(shared),
+            clock,
+        )
         yield Bench(runner, ports, clock)
         assert writes.said
         for lane in lanes:

@@ -131,6 +131,6 @@ async def test_an_unknown_parameter_is_refused_everywhere(
     path: str, client: httpx.AsyncClient, store: RememberingStore
 ) -> None:
     """A parameter that does nothing is refused rather than ignored."""
-    problem = assert_problem(await client.get(f"{path}?wait=5"), 422, "invalid_request")
-    assert problem["errors"][0]["pointer"] == "wait"
+    problem = assert_problem(await client.get(f"{path}?wish=5"), 422, "invalid_request")
+    assert problem["errors"][0]["pointer"] == "wish"
     assert store.asked == []

@@ -61,14 +61,14 @@ def one_event_of_each_type() -> dict[EventType, LoggedEvent]:
     running = after(queued, started())
     decisions = [
         decide_create(create_request(process=True, **RICH), NO_DEFAULTS, NOW),
-        decide_update(pending_task(), UpdateTask(id=TASK_ID, changes={"title": "new", "payload": {"a": 1}}), NOW),
+        decide_update(pending_task(**RICH), UpdateTask(id=TASK_ID, changes={"title": "new", "payload": {"a": 1}}), NOW),
         decide_report(queued, given_back(reason="unknown_kind"), HEARING),
         decide_report(running, progressed(), HEARING),
         decide_report(queued, completed(result=[{"a": "b"}]), HEARING),
         decide_report(queued, failed(is_final=True), HEARING),
         decide_cancel(running, NOW),
         decide_cancel(queued, NOW),
-        decide_delete(pending_task(), NOW),
+        decide_delete(pending_task(**RICH), NOW),
     ]
     return {event.type: event for decision in decisions for event in decision.events}
 

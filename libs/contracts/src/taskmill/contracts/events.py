@@ -49,13 +49,13 @@ class EventData(WireModel):
     revision: int
     run: int
     attempt: int
+    labels: Annotated[dict[str, str], Field(description="The task's labels; left out when it has none.")] = {}
 
 
 class TaskCreatedData(TaskFields, EventData):
     """A task exists. The first event of every task."""
 
     priority: Priority
-    labels: dict[str, str]
     backoff: RetryBackoff | None = None
     payload: JsonValue = None
 

@@ -46,6 +46,9 @@ MAX_BULK_IDS = 1_000
 MAX_PAGE_ITEMS = 200
 """Items in one page of a list."""
 
+MAX_LOG_PAGE_ITEMS = 1_000
+"""Events in one reply of the log."""
+
 DEFAULT_PAGE_ITEMS = 50
 
 MAX_LABEL_CONDITIONS = 8

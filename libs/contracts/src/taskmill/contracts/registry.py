@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
-from taskmill.contracts import bulk_operations, requests, subjects
+from taskmill.contracts import bulk_operations, log, requests, subjects
 from taskmill.contracts.control import CancelAttempt
 from taskmill.contracts.errors import Problem
 from taskmill.contracts.events import EVENT_DATA, EventPage, TaskEvent
@@ -39,11 +39,12 @@ START_BULK = Command("start_bulk", bulk_operations.StartBulkOperation, bulk_oper
 GET_BULK = Command("get_bulk", bulk_operations.GetBulkOperation, bulk_operations.BulkOperation)
 ATTEMPTS = Command("attempts", requests.ListAttempts, requests.AttemptPage)
 EVENTS = Command("events", requests.ListEvents, EventPage)
+READ_LOG = Command("read_log", log.ReadLog, log.LogPage)
 HEALTH = Command("health", requests.CheckHealth, requests.StoreHealth)
 
 COMMANDS = (
     *(CREATE, CREATE_MANY, GET, LIST, UPDATE, DELETE, PROCESS, CANCEL),
-    *(START_BULK, GET_BULK, ATTEMPTS, EVENTS, HEALTH),
+    *(START_BULK, GET_BULK, ATTEMPTS, EVENTS, READ_LOG, HEALTH),
 )
 
 

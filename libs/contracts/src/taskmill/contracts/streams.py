@@ -21,6 +21,10 @@ ROLLUP_HEADER = "Nats-Rollup"
 POSITION_HEADER = "Taskmill-Position"
 """On events: the position in the store's log."""
 
+PREVIOUS_POSITION_HEADER = "Taskmill-Previous-Position"
+"""On events: the position of the event before it in the log; 0: it is the first. Whoever has another one before it has
+missed something."""
+
 
 class Retention(StrEnum):
     """How long a stream keeps a message."""

@@ -3,7 +3,9 @@
 import socket
 
 from taskmill.contracts import registry, subjects
+from taskmill.gateway.actors.event_feed import EventFeed
 from taskmill.gateway.actors.http_server import HttpServer
+from taskmill.gateway.adapters.log import Log
 from taskmill.gateway.adapters.store import Store
 from taskmill.gateway.api.app import create_app
 from taskmill.gateway.settings import GatewaySettings
@@ -22,8 +24,11 @@ async def build(settings: GatewaySettings) -> Supervisor:
     session = NatsSession(settings, client_name="gateway", is_awaited=False)
     bundled = {command.subject: subjects.bundle(command.subject) for command in registry.BUNDLED}
     store = Store(RequestClient(session, timeout_seconds=settings.request_timeout_seconds, bundled=bundled))
-    app = create_app(store, is_bus_connected=lambda: session.is_connected)
-    return Supervisor([session, HttpServer(app, _bind(settings.host, settings.port))])
+    log = Log(store)
+    feed = EventFeed(session, log, max_followers=settings.max_followers)
+    app = create_app(store, log, feed, is_bus_connected=lambda: session.is_connected)
+    server = HttpServer(app, _bind(settings.host, settings.port), on_stop=feed.cut_off_all)
+    return Supervisor([session, feed, server])
 
 
 def _bind(host: str, port: int) -> socket.socket:

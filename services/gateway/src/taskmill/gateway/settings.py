@@ -14,3 +14,6 @@ class GatewaySettings(NatsSettings, LogSettings):
         "127.0.0.1"
     )
     port: Annotated[int, Field(ge=1, le=65_535, description="The TCP port to listen on.")] = 8_000
+    max_followers: Annotated[
+        int, Field(ge=1, description="How many event streams, and requests that wait for a task, may be open at once.")
+    ] = 2_000

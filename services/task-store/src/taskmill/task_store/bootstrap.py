@@ -31,6 +31,7 @@ from taskmill.task_store.adapters.bulk_operation_rows import BulkOperationRows
 from taskmill.task_store.adapters.database import DedicatedConnection, SharedConnections, shared_connections
 from taskmill.task_store.adapters.event_stream import EventStream
 from taskmill.task_store.adapters.expired_rows import ExpiredRows
+from taskmill.task_store.adapters.log_reader import LogReader
 from taskmill.task_store.adapters.processor_rows import ProcessorRows
 from taskmill.task_store.adapters.relay_log import RelayLog
 from taskmill.task_store.adapters.schema import wait_for_schema
@@ -140,6 +141,7 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
         writes=writes,
         reads=reader,
         lists=TaskLists(database.lists),
+        log=LogReader(database.shared),
         processors=processors,
         bulk_operations=bulk_rows,
         now=utc_now,

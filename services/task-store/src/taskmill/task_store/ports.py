@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from taskmill.contracts.errors import TaskmillError
+from taskmill.contracts.log import ReadLog
 from taskmill.contracts.requests import ListTasks
 from taskmill.task_store.domain.bulk_operations import BulkOperationState
 from taskmill.task_store.domain.cursors import ListPosition
@@ -20,6 +21,28 @@ class EventSlice(NamedTuple):
     documents: Sequence[bytes]
     last_version: int
     has_more: bool
+
+
+class ReadEvent(NamedTuple):
+    """An event of the log."""
+
+    position: int
+    type: str
+    kind: str
+    task_id: str
+    document: str
+
+
+class LogPart(NamedTuple):
+    """Some of the log, in order."""
+
+    events: Sequence[ReadEvent]
+    next_after: int
+    """Up to where the log was searched."""
+    oldest: int
+    """Position of the oldest event that is kept; 0: there is none."""
+    newest: int
+    """Position of the newest event; 0: there is none."""
 
 
 class DueTime(NamedTuple):
@@ -80,6 +103,13 @@ class Lists(Protocol):
 
     async def attempts(self, task_id: UUID, *, after_attempt: int, limit: int) -> list[AttemptState]:
         """A task's attempts behind a number, oldest first, at most `limit`."""
+
+
+class LogReads(Protocol):
+    """Reads the log by position. Raises `DatabaseUnavailableError` when PostgreSQL is away."""
+
+    async def read(self, request: ReadLog) -> LogPart:
+        """What is asked for, no more than fits a message."""
 
 
 class Processors(Protocol):

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from taskmill.contracts.bulk_operations import GetBulkOperation
 from taskmill.contracts.errors import TaskmillError
 from taskmill.contracts.json_text import read_json
+from taskmill.contracts.log import ReadLog
 from taskmill.contracts.requests import (
     REPLAYED_HEADER,
     CheckHealth,
@@ -37,6 +38,7 @@ from taskmill.task_store.domain.documents import (
     attempt_document,
     bulk_operation_document,
     fitting,
+    log_document,
     page_document,
     reply_document,
     summary_document,
@@ -45,7 +47,7 @@ from taskmill.task_store.domain.documents import (
 from taskmill.task_store.domain.operations import Answer, ClientRequest
 from taskmill.task_store.domain.state import TaskState
 from taskmill.task_store.domain.waiting import ServedWork, waiting_for, waits_for_processors
-from taskmill.task_store.ports import BulkOperationReads, Lists, Processors, Reads, RequestWrites
+from taskmill.task_store.ports import BulkOperationReads, Lists, LogReads, Processors, Reads, RequestWrites
 
 # A `CreateTasks` weighs as much as a thousand other requests: so many at most stand in one batch of the mailbox.
 MAX_LARGE_REQUESTS_AT_ONCE = 4
@@ -62,6 +64,7 @@ class Ports:
     writes: RequestWrites
     reads: Reads
     lists: Lists
+    log: LogReads
     processors: Processors
     bulk_operations: BulkOperationReads
     now: Clock
@@ -132,6 +135,11 @@ async def list_events(ports: Ports, request: ListEvents) -> bytes:
     after_version = parse_number_cursor(request.cursor)
     found = await ports.reads.events(request.task_id, after_version=after_version, limit=request.limit)
     return page_document(found.documents, number_cursor(found.last_version) if found.has_more else None)
+
+
+async def read_log(ports: Ports, request: ReadLog) -> bytes:
+    """`ReadLog` → `LogPage`."""
+    return log_document(*await ports.log.read(request))
 
 
 async def check_health(ports: Ports, _request: CheckHealth) -> bytes:

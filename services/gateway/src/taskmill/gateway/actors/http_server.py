@@ -28,12 +28,14 @@ class HttpServer(Actor):
     Args:
         app: The application.
         listener: A bound socket, on copies of which the actor listens while it runs; the drain closes it.
+        on_stop: Called when the drain begins: ends the answers that would never end by themselves.
     """
 
     name = "http-server"
 
-    def __init__(self, app: ASGIApp, listener: socket.socket) -> None:
+    def __init__(self, app: ASGIApp, listener: socket.socket, *, on_stop: Callable[[], None]) -> None:
         self._listener = listener
+        self._on_stop = on_stop
         self._config = uvicorn.Config(
             app,
             http=_Protocol,
@@ -63,6 +65,7 @@ class HttpServer(Actor):
     def stop(self) -> None:
         """Accept no more connections, and finish."""
         super().stop()
+        self._on_stop()
         # While any copy of it is open, the system accepts connections that nobody would answer.
         self._listener.close()
         if self._server is not None:

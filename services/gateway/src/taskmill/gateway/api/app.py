@@ -9,15 +9,18 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 from uuid_utils.compat import uuid7
 
+from taskmill.gateway.adapters.log import Log
 from taskmill.gateway.adapters.store import Store
 from taskmill.gateway.api.bulk_endpoints import BulkEndpoints
 from taskmill.gateway.api.dispatcher import Dispatcher
 from taskmill.gateway.api.documentation import DocumentationEndpoints
+from taskmill.gateway.api.event_endpoints import EventEndpoints
 from taskmill.gateway.api.health_endpoints import HealthEndpoints
 from taskmill.gateway.api.list_endpoints import ListEndpoints
 from taskmill.gateway.api.problems import ProblemDocument
 from taskmill.gateway.api.routes import declared_routes
 from taskmill.gateway.api.task_endpoints import TaskEndpoints
+from taskmill.gateway.domain.following import Feed
 
 
 class Gateway(FastAPI):
@@ -43,11 +46,15 @@ class Gateway(FastAPI):
         return document
 
 
-def create_app(store: Store, *, is_bus_connected: Callable[[], bool], new_id: Callable[[], UUID] = uuid7) -> FastAPI:
+def create_app(
+    store: Store, log: Log, feed: Feed, *, is_bus_connected: Callable[[], bool], new_id: Callable[[], UUID] = uuid7
+) -> FastAPI:
     """Build the application.
 
     Args:
         store: The task store.
+        log: What happened.
+        feed: What happens.
         is_bus_connected: Whether NATS answers.
         new_id: Makes the id of a new task or bulk operation, a UUID of version 7.
     """
@@ -62,7 +69,7 @@ def create_app(store: Store, *, is_bus_connected: Callable[[], bool], new_id: Ca
                 "name": "bulk operations",
                 "description": "Process, cancel and delete many tasks, and follow how far it is.",
             },
-            {"name": "history", "description": "What was done for a task, and what happened to it."},
+            {"name": "history", "description": "What was done for a task, what happened, and what happens."},
             {"name": "health", "description": "How Taskmill is."},
             {"name": "documentation", "description": "What the answers mean."},
         ],
@@ -72,8 +79,9 @@ def create_app(store: Store, *, is_bus_connected: Callable[[], bool], new_id: Ca
         # Nothing here sets OpenTelemetry up, and asking it costs each request a tenth of its CPU.
         telemetry={"tracing": False, "metrics": False, "logs": False},
         routes=[
-            *declared_routes(TaskEndpoints(store, new_id)),
+            *declared_routes(TaskEndpoints(store, feed, new_id)),
             *declared_routes(ListEndpoints(store)),
+            *declared_routes(EventEndpoints(store, log, feed)),
             *declared_routes(BulkEndpoints(store, new_id)),
             *declared_routes(HealthEndpoints(store, is_bus_connected)),
             *declared_routes(DocumentationEndpoints()),

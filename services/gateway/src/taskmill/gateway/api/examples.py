@@ -105,31 +105,33 @@ ATTEMPT_PAGE = {
     ],
     "next_cursor": None,
 }
-EVENT_PAGE = {
-    "items": [
-        {
-            "specversion": "1.0",
-            "id": f"{TASK_ID}.2",
-            "source": "/taskmill/task-store",
-            "type": "taskmill.task.queued.v1",
-            "subject": TASK_ID,
-            "time": "2026-11-24T12:00:00.000000Z",
-            "datacontenttype": "application/json",
-            "sequence": 2,
-            "data": {
-                "kind": "http-request",
-                "queue": "default",
-                "status": "queued",
-                "revision": 1,
-                "run": 1,
-                "attempt": 1,
-                "dispatch": 1,
-                "reason": "process",
-                "attempt_limit": 5,
-            },
-        }
-    ],
-    "next_cursor": None,
+EVENT: dict[str, Any] = {
+    "specversion": "1.0",
+    "id": f"{TASK_ID}.2",
+    "source": "/taskmill/task-store",
+    "type": "taskmill.task.queued.v1",
+    "subject": TASK_ID,
+    "time": "2026-11-24T12:00:00.000000Z",
+    "datacontenttype": "application/json",
+    "sequence": 2,
+    "data": {
+        "kind": "http-request",
+        "queue": "default",
+        "status": "queued",
+        "revision": 1,
+        "run": 1,
+        "attempt": 1,
+        "dispatch": 1,
+        "reason": "process",
+        "attempt_limit": 5,
+    },
+}
+EVENT_PAGE = {"items": [EVENT], "next_cursor": None}
+EVENT_LOG_PAGE = {
+    "items": [{"position": 4711, "event": EVENT}],
+    "next_after": 4711,
+    "oldest": 1,
+    "newest": 4711,
 }
 
 

@@ -39,6 +39,8 @@ class Parameters:
         query = declared.query_params[0] if declared.query_params else None
         self._query_name = query.name if query else None
         self._query = QueryReader(_model(query.field_info) if query else NoQuery)
+        # Nothing there is required, and models do not change.
+        self._no_query = self._query.read(b"")
         self._body_name = route.body_field.name if route.body_field else None
         self._body = _body_reader(route.body_field.field_info) if route.body_field else None
 
@@ -61,10 +63,9 @@ class Parameters:
         arguments: dict[str, Any] = dict(scope.get("path_params", ()))
         if self._request_name:
             arguments[self._request_name] = Request(scope)
+        query = self._query.read(scope["query_string"]) if scope["query_string"] else self._no_query
         if self._query_name:
-            arguments[self._query_name] = self._query.read(scope["query_string"])
-        elif scope["query_string"]:
-            self._query.read(scope["query_string"])
+            arguments[self._query_name] = query
         for name, header in self._headers:
             # What is a list may come in several lines (RFC 9110 §5.3).
             lines = [value for given, value in scope["headers"] if given == header]

@@ -2,13 +2,16 @@
 
 import re
 from typing import Annotated
+from uuid import UUID
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
+from taskmill.contracts.events import EventType
 from taskmill.contracts.instants import GivenInstant
 from taskmill.contracts.limits import DEFAULT_PAGE_ITEMS, MAX_LABEL_CONDITIONS, MAX_TITLE_CHARS
+from taskmill.contracts.log import Position
 from taskmill.contracts.requests import (
     Cursor,
     ListTasks,
@@ -19,11 +22,13 @@ from taskmill.contracts.requests import (
 )
 from taskmill.contracts.status import Priority, TaskStatus
 from taskmill.contracts.tasks import WITHOUT_NUL, Kind, Queue
+from taskmill.gateway.domain.following import EventFilter
 
-_DECIMAL = re.compile(r"[1-9][0-9]{0,5}|0", re.ASCII)
+_DECIMAL = re.compile(r"[1-9][0-9]{0,18}|0", re.ASCII)
 
 
-def _is_decimal(text: object) -> object:
+def is_decimal(text: object) -> object:
+    """Refuse text that is no whole number as it is usually written."""
     # Left alone, pydantic would also take `1_0`, `+5` and ` 5`.
     if isinstance(text, str) and not _DECIMAL.fullmatch(text):
         raise PydanticCustomError("int_parsing", "Input should be a whole number such as 50")
@@ -38,11 +43,33 @@ LabelCondition = Annotated[
 ]
 
 
+def _by_key(conditions: list[str]) -> dict[str, str | None]:
+    """The value that each label must have; None: any."""
+    pairs = (condition.partition(":") for condition in conditions)
+    return {key: value if separator else None for key, separator, value in pairs}
+
+
 def _one_condition_a_key(conditions: list[str]) -> list[str]:
     keys = [condition.partition(":")[0] for condition in conditions]
     if len(set(keys)) < len(keys):
         raise PydanticCustomError("repeated_label", "A label's key should be given once")
     return conditions
+
+
+LabelConditions = Annotated[
+    list[LabelCondition],
+    Field(
+        max_length=MAX_LABEL_CONDITIONS,
+        description="A label that it has: `key:value`, or `key` for any value. Repeatable, up to 8: all of these.",
+        examples=[["team:web"]],
+    ),
+    AfterValidator(_one_condition_a_key),
+]
+After = Annotated[
+    Position | SkipJsonSchema[None],
+    BeforeValidator(is_decimal),
+    Field(description="The position in the log that the client has: only what lies behind it."),
+]
 
 
 def _is_true_or_false(text: object) -> object:
@@ -65,7 +92,7 @@ class DeleteQuery(Request):
 class PageQuery(Request):
     """Which page of a list."""
 
-    limit: Annotated[PageLimit, BeforeValidator(_is_decimal)] = DEFAULT_PAGE_ITEMS
+    limit: Annotated[PageLimit, BeforeValidator(is_decimal)] = DEFAULT_PAGE_ITEMS
     cursor: Annotated[
         Cursor | SkipJsonSchema[None], Field(description="Where the page starts, as the last page told it. Opaque.")
     ] = None
@@ -84,15 +111,7 @@ class TaskQuery(PageQuery):
     kind: Annotated[Kind | SkipJsonSchema[None], Field(description="Its kind.")] = None
     queue: Annotated[Queue | SkipJsonSchema[None], Field(description="Its queue.")] = None
     priority: Annotated[Priority | SkipJsonSchema[None], Field(description="Its priority.")] = None
-    label: Annotated[
-        list[LabelCondition],
-        Field(
-            max_length=MAX_LABEL_CONDITIONS,
-            description="A label that it has: `key:value`, or `key` for any value. Repeatable, up to 8: all of these.",
-            examples=[["team:web"]],
-        ),
-        AfterValidator(_one_condition_a_key),
-    ] = []
+    label: LabelConditions = []
     created_after: Annotated[
         GivenInstant | SkipJsonSchema[None],
         Field(description="Created at or after this instant (RFC 3339, with offset)."),
@@ -106,12 +125,40 @@ class TaskQuery(PageQuery):
 
     def request(self) -> ListTasks:
         """What the task store is asked."""
-        pairs = (condition.partition(":") for condition in self.label)
-        labels = {key: value if separator else None for key, separator, value in pairs}
         conditions = TaskFilter(
             **self.model_dump(include={"status", "title", "kind", "queue", "priority"}, exclude_unset=True),
-            labels=labels,
+            labels=_by_key(self.label),
             created_after=self.created_after,
             created_before=self.created_before,
         )
         return ListTasks(filter=conditions, sort=self.sort, limit=self.limit, cursor=self.cursor)
+
+
+class EventQuery(Request):
+    """Which events. An event meets every condition that is given."""
+
+    after: After = None
+    limit: Annotated[PageLimit, BeforeValidator(is_decimal)] = DEFAULT_PAGE_ITEMS
+    type: Annotated[
+        list[EventType], Field(max_length=len(EventType), description="Its type; repeatable: any of these.")
+    ] = []
+    kind: Annotated[Kind | SkipJsonSchema[None], Field(description="The kind of its task.")] = None
+    queue: Annotated[Queue | SkipJsonSchema[None], Field(description="The queue of its task.")] = None
+    label: LabelConditions = []
+    task: Annotated[UUID | SkipJsonSchema[None], Field(description="Its task.")] = None
+
+    def filter(self) -> EventFilter:
+        """The conditions."""
+        return EventFilter(
+            task_id=None if self.task is None else str(self.task),
+            types=frozenset(self.type),
+            kind=self.kind,
+            queue=self.queue,
+            labels=_by_key(self.label),
+        )
+
+
+class TaskEventsQuery(PageQuery):
+    """Which page of a task's events; or where their stream begins."""
+
+    after: After = None

@@ -5,7 +5,6 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Body, Header, Query, Response
-from pydantic import BaseModel, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from taskmill.contracts import registry
@@ -38,7 +37,9 @@ from taskmill.gateway.api.conditional import etag, expected_revision, is_unmodif
 from taskmill.gateway.api.idempotency import IdempotencyKeyHeader, idempotency, is_replayed, json_response
 from taskmill.gateway.api.queries import DeleteQuery
 from taskmill.gateway.api.routes import ON_A_TASK, REPLAYED, TASK, UNAVAILABLE, TaskId, location, route
-from taskmill.runtime.reply import Reply
+from taskmill.gateway.api.task_head import TaskHead, task_head
+from taskmill.gateway.api.waiting import PreferHeader, Wait, Waiting, WaitQuery
+from taskmill.gateway.domain.following import Feed
 
 IfMatch = Annotated[
     str | SkipJsonSchema[None],
@@ -66,23 +67,17 @@ _LINKS = {
 }
 
 
-class _TaskHead(BaseModel):
-    """The fields of a task that the gateway reads."""
-
-    id: UUID
-    status: TaskStatus
-    revision: Annotated[int, Field(ge=1)]
-
-
 class TaskEndpoints:
     """What can be done with a task. Those asked most come first: a request is compared with each route in turn.
 
     Args:
+        feed: What happens, for those who wait.
         new_task_id: Makes the id of a new task, a UUID of version 7.
     """
 
-    def __init__(self, store: Store, new_task_id: Callable[[], UUID]) -> None:
+    def __init__(self, store: Store, feed: Feed, new_task_id: Callable[[], UUID]) -> None:
         self._store = store
+        self._waiting = Waiting(store, feed)
         self._new_task_id = new_task_id
 
     @route(
@@ -99,21 +94,28 @@ class TaskEndpoints:
     )
     async def create(
         self,
+        query: Annotated[WaitQuery, Query()],
         body: Annotated[NewTask, Body(openapi_examples=examples.body(examples.NEW_TASK))],
         idempotency_key: IdempotencyKeyHeader = None,
+        prefer: PreferHeader = None,
     ) -> Response:
         """Create a task, and start processing it: at once if `process` is true, at `run_at` if that is given.
 
-        The answer means that it is stored.
+        The answer means that it is stored; with `wait`, it tells how the task has ended, if it has by then.
         """
         task_id = self._new_task_id()
         key = idempotency(idempotency_key, "POST /tasks", body)
         reply = await self._store.ask(registry.CREATE, _with_key(_creation(task_id, body), key))
         if is_replayed(reply):
             # It tells of the task that the first request made.
-            task_id = _head(reply).id
-        # Whatever creation does, for clients it is one change: the first revision.
-        return json_response(reply, 201, {"Location": _path(task_id), "ETag": etag(1)})
+            task_id = task_head(reply).id
+        wait = Wait(query, prefer)
+        if not wait.seconds:
+            # Whatever creation does, for clients it is one change: the first revision.
+            return json_response(reply, 201, {"Location": _path(task_id), "ETag": etag(1), **wait.headers()})
+        reply = await self._waiting.end(reply, task_id, wait.seconds)
+        headers = {"Location": _path(task_id), "ETag": etag(task_head(reply).revision), **wait.headers()}
+        return json_response(reply, 201, headers)
 
     @route(
         "GET",
@@ -126,13 +128,29 @@ class TaskEndpoints:
         responses={200: _TASK_ANSWER, 304: {"description": "The client has this revision.", "headers": _ETAG}},
         errors=ON_A_TASK,
     )
-    async def get(self, task_id: TaskId, if_none_match: IfNoneMatch = None) -> Response:
-        """Read a task, whole. The ETag changes with its status and its editable fields, not with its progress."""
-        reply = await self._store.ask(registry.GET, GetTask(id=task_id))
-        revision = _head(reply).revision
+    async def get(
+        self,
+        task_id: TaskId,
+        query: Annotated[WaitQuery, Query()],
+        if_none_match: IfNoneMatch = None,
+        prefer: PreferHeader = None,
+    ) -> Response:
+        """Read a task, whole. The ETag changes with its status and its editable fields, not with its progress.
+
+        With `wait` the answer comes as soon as the task has ended, or the time is over; with `If-None-Match`, as soon
+        as the ETag is another one.
+        """
+        wait = Wait(query, prefer)
+
+        def is_awaited(head: TaskHead) -> bool:
+            return head.is_ended if if_none_match is None else not is_unmodified(if_none_match, head.revision)
+
+        reply = await self._waiting.task(task_id, wait.seconds, is_awaited)
+        revision = task_head(reply).revision
+        headers = {"ETag": etag(revision), **wait.headers()}
         if is_unmodified(if_none_match, revision):
-            return Response(status_code=304, headers={"ETag": etag(revision)})
-        return json_response(reply, 200, {"ETag": etag(revision)})
+            return Response(status_code=304, headers=headers)
+        return json_response(reply, 200, headers)
 
     @route(
         "POST",
@@ -149,18 +167,26 @@ class TaskEndpoints:
     async def process(
         self,
         task_id: TaskId,
+        query: Annotated[WaitQuery, Query()],
         body: Annotated[NoOptions, Body(openapi_examples=examples.body({}))] = NO_OPTIONS,
         if_match: IfMatch = None,
         idempotency_key: IdempotencyKeyHeader = None,
+        prefer: PreferHeader = None,
     ) -> Response:
-        """Start a run of the task: it is queued, and a processor will execute it. Impossible while a run is active."""
+        """Start a run of the task: it is queued, and a processor will execute it. Impossible while a run is active.
+
+        With `wait` the answer tells how the run has ended, if it has by then.
+        """
         request = ProcessTask(
             id=task_id,
             expected_revision=await self._expected_revision(task_id, if_match),
             idempotency=idempotency(idempotency_key, f"POST {_path(task_id)}/process", body),
         )
+        wait = Wait(query, prefer)
         reply = await self._store.ask(registry.PROCESS, request)
-        return json_response(reply, 202, {"Location": _path(task_id), "ETag": etag(_head(reply).revision)})
+        reply = await self._waiting.end(reply, task_id, wait.seconds)
+        headers = {"Location": _path(task_id), "ETag": etag(task_head(reply).revision), **wait.headers()}
+        return json_response(reply, 202, headers)
 
     @route(
         "POST",
@@ -195,7 +221,7 @@ class TaskEndpoints:
             idempotency=idempotency(idempotency_key, f"POST {_path(task_id)}/cancel", body),
         )
         reply = await self._store.ask(registry.CANCEL, request)
-        task = _head(reply)
+        task = task_head(reply)
         status = 200 if task.status is TaskStatus.CANCELLED else 202
         return json_response(reply, status, {"Location": _path(task_id), "ETag": etag(task.revision)})
 
@@ -301,11 +327,11 @@ class TaskEndpoints:
 
     async def _update(self, request: UpdateTask) -> Response:
         reply = await self._store.ask(registry.UPDATE, request)
-        return json_response(reply, 200, {"ETag": etag(_head(reply).revision)})
+        return json_response(reply, 200, {"ETag": etag(task_head(reply).revision)})
 
     async def _expected_revision(self, task_id: TaskId, if_match: str | None) -> int | None:
         async def read_revision() -> int:
-            return _head(await self._store.ask(registry.GET, GetTask(id=task_id))).revision
+            return task_head(await self._store.ask(registry.GET, GetTask(id=task_id))).revision
 
         return await expected_revision(if_match, read_revision)
 
@@ -324,7 +350,3 @@ def _with_key(request: bytes, key: IdempotencyKey | None) -> bytes:
 
 def _path(task_id: UUID) -> str:
     return f"/tasks/{task_id}"
-
-
-def _head(reply: Reply) -> _TaskHead:
-    return _TaskHead.model_validate_json(reply.body)

@@ -30,6 +30,7 @@ _USE_CASES: dict[registry.Command, Callable[[Ports, Any], Coroutine[Any, Any, by
     registry.GET_BULK: use_cases.get_bulk_operation,
     registry.ATTEMPTS: use_cases.list_attempts,
     registry.EVENTS: use_cases.list_events,
+    registry.READ_LOG: use_cases.read_log,
     registry.HEALTH: use_cases.check_health,
 }
 

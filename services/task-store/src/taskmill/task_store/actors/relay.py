@@ -205,7 +205,9 @@ class Relay(Actor):
         failpoint("relay.work_published")
 
     async def _publish_events(self, cursor: RelayCursor, events: Sequence[UnpublishedEvent]) -> int:
-        sequence = await self._events.publish(events, last_sequence=cursor.stream_sequence or 0)
+        sequence = await self._events.publish(
+            events, previous_position=cursor.position, last_sequence=cursor.stream_sequence or 0
+        )
         failpoint("relay.events_published")
         return sequence
 

@@ -9,6 +9,7 @@ from taskmill.contracts.streams import (
     EXPECTED_LAST_SEQUENCE_HEADER,
     MESSAGE_ID_HEADER,
     POSITION_HEADER,
+    PREVIOUS_POSITION_HEADER,
 )
 from taskmill.runtime.direct_get import last_message
 from taskmill.runtime.nats_protocol import header_value
@@ -45,11 +46,12 @@ class EventStream:
         message = await last_message(self._session, EVENTS_STREAM, subjects.EVENT_SUBJECTS)
         return None if message is None else int(header_value(message.headers, POSITION_HEADER) or 0)
 
-    async def publish(self, events: Sequence[UnpublishedEvent], *, last_sequence: int) -> int:
+    async def publish(self, events: Sequence[UnpublishedEvent], *, previous_position: int, last_sequence: int) -> int:
         """Publish events, at least one, behind the one that was published last.
 
         Args:
             events: In the order of the log.
+            previous_position: That of the event before them in the log; 0: none is.
             last_sequence: Where in the stream the newest event should be. JetStream refuses these events when it is
                 not: then the stream has lost some, or somebody else has published.
 
@@ -59,19 +61,21 @@ class EventStream:
         Raises:
             BusUnavailableError: Some may not be stored.
         """
-        messages = [_message(event) for event in events]
+        previous = [previous_position, *(event.position for event in events)]
+        messages = [_message(*pair) for pair in zip(events, previous, strict=False)]
         messages[0].headers[EXPECTED_LAST_SEQUENCE_HEADER] = str(last_sequence)
         ack = await self._publisher.publish_all(messages)
         return last_sequence if ack.is_duplicate else ack.sequence
 
 
-def _message(event: UnpublishedEvent) -> OutboundMessage:
+def _message(event: UnpublishedEvent, previous_position: int) -> OutboundMessage:
     return OutboundMessage(
         subject=subjects.event(event.type, event.kind, event.task_id),
         body=event.document.encode(),
         headers={
             MESSAGE_ID_HEADER: f"{event.task_id}.{event.version}",
             POSITION_HEADER: str(event.position),
+            PREVIOUS_POSITION_HEADER: str(previous_position),
             "Content-Type": EVENT_CONTENT_TYPE,
         },
     )

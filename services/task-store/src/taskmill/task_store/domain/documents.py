@@ -23,6 +23,8 @@ _receipt = composer(TaskState, TaskReceipt.model_fields)
 _attempt = composer(AttemptState, Attempt.model_fields)
 _bulk_operation = composer(BulkOperationState, BulkOperation.model_fields)
 
+_LOGGED = ("position", "type", "kind", "task_id", "document")
+
 
 def reply_document(request: ClientRequest, answer: Answer) -> bytes:
     """What a request is replied to with that was served now."""
@@ -56,6 +58,12 @@ def receipts_document(states: Iterable[TaskState]) -> bytes:
 def attempt_document(attempt: AttemptState) -> bytes:
     """An `Attempt`."""
     return _dump(_attempt(attempt))
+
+
+def log_document(events: Iterable[tuple[int, str, str, str, str]], next_after: int, oldest: int, newest: int) -> bytes:
+    """A `LogPage`."""
+    items = [dict(zip(_LOGGED, event, strict=True)) for event in events]
+    return _dump({"items": items, "next_after": next_after, "oldest": oldest, "newest": newest})
 
 
 def bulk_operation_document(operation: BulkOperationState) -> bytes:

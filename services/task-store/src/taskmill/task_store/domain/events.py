@@ -11,7 +11,7 @@ from uuid import UUID
 import orjson
 
 from taskmill.contracts.events import EVENT_SOURCE, EventType
-from taskmill.task_store.domain.state import TaskState
+from taskmill.task_store.domain.state import NO_LABELS, TaskState
 
 
 class LoggedEvent(NamedTuple):
@@ -55,6 +55,7 @@ def compose_event(event_type: EventType, state: TaskState, now: datetime, detail
             "revision": state.revision,
             "run": state.run,
             "attempt": state.attempt,
+            **({} if state.labels == NO_LABELS else {"labels": orjson.Fragment(state.labels)}),
             **details,
         },
     }

@@ -12,6 +12,7 @@ from taskmill.contracts.status import Priority, TaskStatus
 from taskmill.contracts.tasks import AttemptOutcome
 
 JSON_NULL = "null"
+NO_LABELS = "{}"
 
 JsonText = Annotated[str, "JSON"]
 """A value that is kept, and told, as the text that it came as."""

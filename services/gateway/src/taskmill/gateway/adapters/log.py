@@ -1,0 +1,79 @@
+"""The log, as the gateway reads it from the task store."""
+
+from collections.abc import AsyncIterator
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from pydantic_core import from_json
+
+from taskmill.contracts import registry
+from taskmill.contracts.limits import MAX_LOG_PAGE_ITEMS
+from taskmill.contracts.log import ReadLog
+from taskmill.gateway.adapters.store import Store
+from taskmill.gateway.domain.following import EventFilter, FollowedEvent
+
+
+class LogSlice(NamedTuple):
+    """Some of the log: the events in it that were wanted."""
+
+    events: list[FollowedEvent]
+    position: int
+    """Up to where the log was searched."""
+    oldest: int
+    """Position of the oldest event that is kept; 0: there is none."""
+    newest: int
+    """Position of the newest event; 0: there is none."""
+
+
+class Log:
+    """Reads the log.
+
+    Args:
+        store: The task store.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def newest(self) -> int:
+        """The position of the newest event; 0: there is none.
+
+        Raises:
+            UnavailableError: The log cannot be read now.
+        """
+        return int((await self._read(ReadLog()))["newest"])
+
+    async def behind(self, position: int, wanted: EventFilter, *, limit: int = MAX_LOG_PAGE_ITEMS) -> LogSlice:
+        """What happened behind a position, as far as one request finds out.
+
+        Args:
+            position: Up to where everything is known.
+            wanted: Which events.
+            limit: How many at most.
+
+        Raises:
+            UnavailableError: The log cannot be read now.
+        """
+        task_id = None if wanted.task_id is None else UUID(wanted.task_id)
+        request = ReadLog(after=position, limit=limit, types=sorted(wanted.types), kind=wanted.kind, task_id=task_id)
+        page = await self._read(request)
+        events = [
+            FollowedEvent(item["position"], item["type"], item["kind"], item["task_id"], item["document"].encode())
+            for item in page["items"]
+        ]
+        wanted_events = [event for event in events if wanted.admits(event)]
+        return LogSlice(wanted_events, page["next_after"], page["oldest"], page["newest"])
+
+    async def up_to_now(self, position: int, wanted: EventFilter) -> AsyncIterator[LogSlice]:
+        """All that happened behind a position, in slices, until the newest event of the moment is reached."""
+        while True:
+            found = await self.behind(position, wanted)
+            yield found
+            position = found.position
+            if position >= found.newest:
+                return
+
+    async def _read(self, request: ReadLog) -> dict[str, Any]:
+        # A `LogPage`, of the store's own making: to validate a thousand events would take longer than to send them.
+        page: dict[str, Any] = from_json((await self._store.ask(registry.READ_LOG, request)).body)
+        return page

@@ -1,0 +1,177 @@
+"""Endpoints that tell what happened, and what happens."""
+
+from typing import Annotated, Any
+
+from fastapi import Header, Query, Request, Response
+from pydantic import BaseModel, Field
+from pydantic.json_schema import SkipJsonSchema
+
+from taskmill.contracts import registry
+from taskmill.contracts.errors import FieldProblem, InvalidRequestError, OverloadedError
+from taskmill.contracts.events import EventPage, TaskEvent
+from taskmill.contracts.limits import MAX_INTEGER
+from taskmill.contracts.log import Position
+from taskmill.contracts.requests import ListEvents
+from taskmill.gateway.adapters.log import Log, LogSlice
+from taskmill.gateway.adapters.store import Store
+from taskmill.gateway.api import examples
+from taskmill.gateway.api.event_stream import EVENT_STREAM, EventStreamResponse
+from taskmill.gateway.api.pages import NEXT, page_response
+from taskmill.gateway.api.queries import EventQuery, TaskEventsQuery
+from taskmill.gateway.api.routes import ON_A_TASK, TASK, UNAVAILABLE, TaskId, route
+from taskmill.gateway.domain.following import EventFilter, Feed, FollowedEvent
+
+MAX_LOG_READS = 10
+"""A page of the log is looked for with so many requests to the store at most."""
+
+Accept = Annotated[
+    str | SkipJsonSchema[None],
+    Header(description=f"`{EVENT_STREAM}`: a stream, which goes on with what happens; anything else: a page."),
+]
+LastEventId = Annotated[
+    str | SkipJsonSchema[None],
+    Header(
+        alias="Last-Event-ID",
+        description="Of a stream: the `id` of the last event that the client has; beats `after`. Browsers send it.",
+    ),
+]
+
+
+_STREAM: dict[str, Any] = {EVENT_STREAM: {"schema": {"type": "string"}}}
+
+
+class LoggedEvent(BaseModel):
+    """An event, and where in the log it stands."""
+
+    position: Position
+    event: TaskEvent
+
+
+class EventLogPage(BaseModel):
+    """Some of the log, oldest first."""
+
+    items: Annotated[list[LoggedEvent], Field(description="The events. Up to 200.")]
+    next_after: Annotated[Position, Field(description="Up to where was searched: go on behind it.")]
+    oldest: Annotated[Position, Field(description="Position of the oldest event that is kept; 0: there is none.")]
+    newest: Annotated[
+        Position, Field(description="Position of the newest event: there is no more when `next_after` has come here.")
+    ]
+
+
+class EventEndpoints:
+    """The log, as pages and as streams.
+
+    Args:
+        store: The task store.
+        log: What happened.
+        feed: What happens.
+    """
+
+    def __init__(self, store: Store, log: Log, feed: Feed) -> None:
+        self._store = store
+        self._log = log
+        self._feed = feed
+
+    @route(
+        "GET",
+        "/events",
+        operation_id="readLog",
+        summary="Read, or follow, the events of all tasks",
+        tags=["history"],
+        response_model=EventLogPage,
+        response_description="A page of events, or a stream of them.",
+        responses={200: {"content": {**examples.answer(examples.EVENT_LOG_PAGE)["content"], **_STREAM}}},
+        errors=UNAVAILABLE,
+    )
+    async def events(
+        self,
+        query: Annotated[EventQuery, Query()],
+        accept: Accept = None,
+        last_event_id: LastEventId = None,
+    ) -> Response:
+        """Read what happened to all tasks, oldest first, or follow it.
+
+        A page goes on at `next_after`; what was searched is complete when that has come to `newest`. A page may hold
+        fewer events than `limit`, or none, and not be the last.
+
+        With `Accept: text/event-stream` the answer is a stream of server-sent events: what happened behind `after`
+        first, then what happens, without a hole or a repeat; without `after`, only what happens from now on. The `id`
+        of an event is its position in the log. Whenever the stream ends, come again with the last one. An event `reset`
+        says that the log does not reach back to `after`.
+        """
+        wanted = query.filter()
+        if not self._is_stream_wanted(accept):
+            return await self._page(query.after or 0, wanted, query.limit)
+        after = _last_position(last_event_id, query.after)
+        if after is None:
+            after = await self._log.newest()
+            first = LogSlice([], after, 0, after)
+        else:
+            first = await self._log.behind(after, wanted)
+        return EventStreamResponse(self._feed, self._log, wanted, first, after)
+
+    @route(
+        "GET",
+        f"{TASK}/events",
+        operation_id="listEvents",
+        summary="List, or follow, the events of a task",
+        tags=["history"],
+        response_model=EventPage,
+        response_description="A page of events, or a stream of them.",
+        responses={200: {"headers": NEXT, "content": {**examples.answer(examples.EVENT_PAGE)["content"], **_STREAM}}},
+        errors=ON_A_TASK,
+    )
+    async def task_events(
+        self,
+        request: Request,
+        task_id: TaskId,
+        query: Annotated[TaskEventsQuery, Query()],
+        accept: Accept = None,
+        last_event_id: LastEventId = None,
+    ) -> Response:
+        """Read a page of what happened to a task, oldest first: the CloudEvents, byte for byte as published.
+
+        The history outlives its task. With `Accept: text/event-stream` the answer is a stream as that of `/events`,
+        with the task's whole history first, or what lies behind `after`.
+        """
+        if not self._is_stream_wanted(accept):
+            listing = ListEvents(task_id=task_id, limit=query.limit, cursor=query.cursor)
+            return page_response(request, await self._store.ask(registry.EVENTS, listing))
+        # Fails if there never was such a task.
+        await self._store.ask(registry.EVENTS, ListEvents(task_id=task_id, limit=1))
+        wanted = EventFilter(task_id=str(task_id))
+        after = _last_position(last_event_id, query.after) or 0
+        return EventStreamResponse(self._feed, self._log, wanted, await self._log.behind(after, wanted), after)
+
+    def _is_stream_wanted(self, accept: str | None) -> bool:
+        if accept is None or EVENT_STREAM not in accept.lower():
+            return False
+        if self._feed.is_full:
+            raise OverloadedError
+        return True
+
+    async def _page(self, after: int, wanted: EventFilter, limit: int) -> Response:
+        events: list[FollowedEvent] = []
+        for _ in range(MAX_LOG_READS):
+            found = await self._log.behind(after, wanted, limit=limit - len(events))
+            events += found.events
+            after = found.position
+            if len(events) >= limit or after >= found.newest:
+                break
+        items = b",".join(b'{"position":%d,"event":%b}' % (event.position, event.document) for event in events)
+        body = b'{"items":[%b],"next_after":%d,"oldest":%d,"newest":%d}' % (items, after, found.oldest, found.newest)
+        return Response(body, media_type="application/json")
+
+
+def _last_position(last_event_id: str | None, after: int | None) -> int | None:
+    """The position that a client has.
+
+    Raises:
+        InvalidRequestError: `Last-Event-ID` is none.
+    """
+    if last_event_id is None:
+        return after
+    if not (last_event_id.isascii() and last_event_id.isdigit() and int(last_event_id) <= MAX_INTEGER):
+        problem = FieldProblem(pointer="Last-Event-ID", detail="It should be the id of an event.", code="not_an_id")
+        raise InvalidRequestError(errors=[problem])
+    return int(last_event_id)

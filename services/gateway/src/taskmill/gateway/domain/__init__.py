@@ -1,0 +1,1 @@
+"""What the gateway decides by itself: who gets which event."""

@@ -1,0 +1,199 @@
+"""Who follows which events."""
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Protocol
+
+from pydantic_core import from_json
+
+from taskmill.contracts.events import EventType
+
+
+class FollowedEvent:
+    """An event of the log. Many share it: what they need of it is made once, when it is needed first.
+
+    Attributes:
+        position: Where in the log it stands.
+        type: What happened.
+        kind: The kind of its task.
+        task_id: Its task.
+        document: The event as it was published.
+    """
+
+    def __init__(self, position: int, event_type: str, kind: str, task_id: str, document: bytes) -> None:
+        self.position = position
+        self.type = event_type
+        self.kind = kind
+        self.task_id = task_id
+        self.document = document
+
+    @cached_property
+    def frame(self) -> bytes:
+        """The event as a server-sent event."""
+        return b"id: %d\nevent: %b\ndata: %b\n\n" % (self.position, self.type.encode(), self.document)
+
+    @property
+    def queue(self) -> str:
+        """The queue of its task."""
+        return str(self._data["queue"])
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The labels of its task."""
+        labels: dict[str, str] = self._data.get("labels", {})
+        return labels
+
+    @cached_property
+    def _data(self) -> dict[str, Any]:
+        data: dict[str, Any] = from_json(self.document)["data"]
+        return data
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventFilter:
+    """Which events somebody wants. An event meets every condition that is given.
+
+    Attributes:
+        task_id: Only of this task; None: of any.
+        types: Only of these types; empty: of any.
+        kind: Only of tasks of this kind; None: of any.
+        queue: Only of tasks of this queue; None: of any.
+        labels: Only of tasks that have these labels, with this value, or (None) with any.
+    """
+
+    task_id: str | None = None
+    types: frozenset[EventType] = frozenset()
+    kind: str | None = None
+    queue: str | None = None
+    labels: Mapping[str, str | None] = field(default_factory=dict)
+
+    def admits(self, event: FollowedEvent) -> bool:
+        """Whether an event meets all conditions."""
+        return (
+            (self.task_id is None or event.task_id == self.task_id)
+            and (not self.types or event.type in self.types)
+            and (self.kind is None or event.kind == self.kind)
+            and (self.queue is None or event.queue == self.queue)
+            and all(
+                key in event.labels and (value is None or event.labels[key] == value)
+                for key, value in self.labels.items()
+            )
+        )
+
+
+class Follower:
+    """Somebody who follows, with the events that wait for being sent.
+
+    Args:
+        wanted: Which events.
+        capacity: How many events may wait. One more, and the follower is cut off: it gets those that wait, and has to
+            come again with the position of the last one.
+
+    Attributes:
+        is_cut_off: Whether it gets nothing new any more.
+    """
+
+    def __init__(self, wanted: EventFilter, *, capacity: int) -> None:
+        self.wanted = wanted
+        self.is_cut_off = False
+        self._capacity = capacity
+        self._waiting: deque[FollowedEvent] = deque()
+        self._changed = asyncio.Event()
+
+    def offer(self, event: FollowedEvent) -> None:
+        """Let an event wait that was admitted."""
+        if self.is_cut_off:
+            return
+        if len(self._waiting) >= self._capacity:
+            self.cut_off()
+            return
+        self._waiting.append(event)
+        self._changed.set()
+
+    def cut_off(self) -> None:
+        """Let nothing new wait, and say so to who takes."""
+        self.is_cut_off = True
+        self._changed.set()
+
+    async def take(self, timeout_seconds: float) -> list[FollowedEvent]:
+        """All events that wait, in order; wait for one if there is none. Empty: time is over, or it is cut off."""
+        if not self._waiting and not self.is_cut_off:
+            self._changed.clear()
+            try:
+                async with asyncio.timeout(timeout_seconds):
+                    await self._changed.wait()
+            except TimeoutError:
+                return []
+        events = list(self._waiting)
+        self._waiting.clear()
+        return events
+
+
+class Feed(Protocol):
+    """What happens, for those who follow it. `actors.event_feed` has the one that there is."""
+
+    @property
+    def position(self) -> int:
+        """Up to where in the log everything was offered to those who follow. To be asked while following."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether as many follow as may."""
+
+    def recent(self, position: int) -> list[FollowedEvent] | None:
+        """All events between a position and that of the feed, if they are remembered; None: read the log."""
+
+    def follow(self, wanted: EventFilter) -> AbstractAsyncContextManager[Follower]:
+        """Get, from now on, every event that is wanted: all behind `position`, and perhaps some before it.
+
+        Raises:
+            OverloadedError: Too many follow.
+            StoreUnavailableError: The feed cannot start now.
+        """
+
+
+class Followers:
+    """All who follow. Those who want one task are found by its id: there may be very many of them."""
+
+    def __init__(self) -> None:
+        self._of_one_task: dict[str, set[Follower]] = {}
+        self._of_many: set[Follower] = set()
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, follower: Follower) -> None:
+        """Let somebody follow."""
+        self._group(follower).add(follower)
+        self._count += 1
+
+    def remove(self, follower: Follower) -> None:
+        """Let somebody follow no longer."""
+        group = self._group(follower)
+        group.remove(follower)
+        self._count -= 1
+        task_id = follower.wanted.task_id
+        if task_id is not None and not group:
+            del self._of_one_task[task_id]
+
+    def tell(self, event: FollowedEvent) -> None:
+        """Offer an event to all who want it."""
+        for group in (self._of_many, self._of_one_task.get(event.task_id, ())):
+            for follower in group:
+                if follower.wanted.admits(event):
+                    follower.offer(event)
+
+    def cut_off_all(self) -> None:
+        """End it for all."""
+        for group in (self._of_many, *self._of_one_task.values()):
+            for follower in group:
+                follower.cut_off()
+
+    def _group(self, follower: Follower) -> set[Follower]:
+        task_id = follower.wanted.task_id
+        return self._of_many if task_id is None else self._of_one_task.setdefault(task_id, set())

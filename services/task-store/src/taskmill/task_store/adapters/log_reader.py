@@ -1,0 +1,74 @@
+"""Reads the log by position, for those who follow it."""
+
+from taskmill.contracts.limits import MAX_BODY_BYTES
+from taskmill.contracts.log import ReadLog
+from taskmill.task_store.adapters.database import SharedConnections
+from taskmill.task_store.ports import LogPart, ReadEvent
+
+SEARCHED_EVENTS = 10_000
+"""How many events one request looks at, at most: those of a kind may be far apart."""
+
+MAX_DOCUMENT_BYTES = MAX_BODY_BYTES // 2
+"""Of all documents together: written as JSON strings they may be twice as long."""
+
+# The bounds are of the same snapshot as the events. One event always fits.
+_READ = """
+WITH bounds AS (
+    SELECT coalesce(min(position), 0) AS oldest, coalesce(max(position), 0) AS newest FROM task_events
+), candidate AS (
+    {candidates}
+), sized AS (
+    SELECT position, type, kind, task_id, document,
+        count(*) OVER () AS candidates,
+        row_number() OVER (ORDER BY position) AS number,
+        sum(octet_length(document)) OVER (ORDER BY position) AS bytes
+    FROM candidate
+)
+SELECT oldest, newest, position, type, kind, task_id, document, candidates FROM bounds
+LEFT JOIN sized ON number <= {limit} AND (number = 1 OR bytes <= {max_bytes})
+ORDER BY position
+"""
+_OF_ALL = _READ.format(
+    candidates="""
+    SELECT position, type, kind, task_id::text, document FROM task_events
+    WHERE position > $1 AND position <= $1 + $6
+        AND ($4::text IS NULL OR kind = $4) AND (cardinality($5::text[]) = 0 OR type = ANY($5))
+    ORDER BY position LIMIT $2 + 1
+    """,
+    limit="$2",
+    max_bytes="$3",
+)
+_OF_ONE_TASK = _READ.format(
+    candidates="""
+    SELECT position, type, kind, task_id::text, document FROM task_events
+    WHERE task_id = $6 AND position > $1
+        AND ($4::text IS NULL OR kind = $4) AND (cardinality($5::text[]) = 0 OR type = ANY($5))
+    ORDER BY version LIMIT $2 + 1
+    """,
+    limit="$2",
+    max_bytes="$3",
+)
+
+
+class LogReader:
+    """The `LogReads` of PostgreSQL."""
+
+    def __init__(self, connections: SharedConnections) -> None:
+        self._connections = connections
+
+    async def read(self, request: ReadLog) -> LogPart:
+        """What is asked for; see `LogReads`."""
+        after, limit = (0, 0) if request.after is None else (request.after, request.limit)
+        arguments: list[object] = [after, limit, MAX_DOCUMENT_BYTES, request.kind, request.types]
+        statement = _OF_ALL if request.task_id is None else _OF_ONE_TASK
+        arguments.append(request.task_id or SEARCHED_EVENTS)
+        rows = await self._connections.fetch(statement, *arguments)
+        oldest, newest = rows[0]["oldest"], rows[0]["newest"]
+        events = [ReadEvent(*row[2:7]) for row in rows if row["position"] is not None]
+        if events and rows[0]["candidates"] > len(events):
+            searched = events[-1].position
+        elif request.task_id is None and limit:
+            searched = min(after + SEARCHED_EVENTS, newest)
+        else:
+            searched = newest
+        return LogPart(events, max(after, searched), oldest, newest)
