@@ -35,7 +35,8 @@ class Follower:
     """
 
     port: int
-    seen: list[tuple[int, bytes]] = field(default_factory=list)
+    # A failing look would write down all of it.
+    seen: list[tuple[int, bytes]] = field(default_factory=list, repr=False)
     streams: int = 0
 
     async def follow(self) -> None:
@@ -46,24 +47,25 @@ class Follower:
             except OSError:
                 await self._pause()
                 continue
-            try:
+            with suppress(OSError):
                 await self._read(reader, writer)
-            except (OSError, asyncio.IncompleteReadError):
-                await self._pause()
-            finally:
-                writer.close()
+            writer.close()
+            await self._pause()
 
     async def _read(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.streams += 1
         last = self.seen[-1][0] if self.seen else 0
         head = f"GET /events?after=0 HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\nLast-Event-ID: {last}\r\n\r\n"
         writer.write(head.encode())
+        if b" 200 " not in await reader.readline():
+            return
         position = 0
-        while line := await reader.readline():
+        # The empty chunk is the end of the stream; the connection would be kept for another request.
+        while (line := await reader.readline()) not in (b"", b"0\r\n"):
             # Each chunk holds whole lines, so the lengths of chunks stand in lines of their own.
             if line.startswith(b"id: "):
                 position = int(line[4:])
-            elif line.startswith(b"data: "):
+            elif line.startswith(b"data: ") and line.endswith(b"\n"):
                 self.seen.append((position, line[6:-1]))
 
     async def _pause(self) -> None:

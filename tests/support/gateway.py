@@ -16,7 +16,7 @@ from taskmill.gateway.adapters.log import Log
 from taskmill.gateway.adapters.store import Store
 from taskmill.gateway.api import examples
 from taskmill.gateway.api.app import create_app
-from taskmill.gateway.domain.following import EventFilter, FollowedEvent, Follower
+from taskmill.gateway.domain.following import EventFilter, Follower
 from taskmill.runtime.reply import Reply
 
 NEW_TASK_ID = UUID("01920f3e-8c2b-7c4e-9d51-3b1f0c6a7d42")
@@ -60,10 +60,6 @@ class NoFeed:
 
     position = 0
     is_full = False
-
-    def recent(self, position: int) -> list[FollowedEvent] | None:  # noqa: ARG002
-        """Remember nothing."""
-        return None
 
     def follow(self, wanted: EventFilter) -> AbstractAsyncContextManager[Follower]:  # noqa: ARG002
         """Refuse."""

@@ -4,7 +4,6 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from itertools import takewhile
 
 import structlog
 
@@ -22,9 +21,6 @@ _log = structlog.get_logger(__name__)
 
 WAITING_EVENTS = 10_000
 """How many events may wait for one follower: a batch of a thousand tasks alone makes two thousand."""
-
-RECENT_EVENTS = 10_000
-"""How many events are remembered for those who come again, so that they need not be read from the log for each."""
 
 ARRIVED_MESSAGES = 20_000
 """How many messages may wait to be looked at. What is dropped beyond is missed, noticed, and read from the log."""
@@ -60,7 +56,6 @@ class EventFeed(Actor):
         self._followers = Followers()
         self._arrived: deque[tuple[FollowedEvent, int]] = deque(maxlen=ARRIVED_MESSAGES)
         self._position: int | None = None
-        self._recent: deque[FollowedEvent] = deque(maxlen=RECENT_EVENTS)
         self._is_live = asyncio.Event()
         self._is_doubtful = False
         self._woken = asyncio.Event()
@@ -76,15 +71,6 @@ class EventFeed(Actor):
     def is_full(self) -> bool:
         """Whether as many follow as may."""
         return len(self._followers) >= self._max_followers
-
-    def recent(self, position: int) -> list[FollowedEvent] | None:
-        """All events between a position and that of the feed, if they are remembered; None: read the log."""
-        if self._position is None or position > self._position or not self._recent:
-            return None
-        if position < self._recent[0].position:
-            return None
-        newer = list(takewhile(lambda event: event.position > position, reversed(self._recent)))
-        return newer[::-1]
 
     @asynccontextmanager
     async def follow(self, wanted: EventFilter) -> AsyncIterator[Follower]:
@@ -137,7 +123,6 @@ class EventFeed(Actor):
             self._is_live.clear()
             self._position = None
             self._arrived.clear()
-            self._recent.clear()
             # Who came in the meantime begins anew.
             self._followers.cut_off_all()
 
@@ -147,7 +132,7 @@ class EventFeed(Actor):
             try:
                 # What is committed from now on is heard.
                 await self._session.flush()
-                self._position = await self._log.newest()
+                self._position = (await self._log.ends()).newest
             except TaskmillError as error:
                 _log.warning("event_feed.postponed", error=str(error))
                 await is_set_within(self._stop_requested, backoff.next())
@@ -184,7 +169,6 @@ class EventFeed(Actor):
 
     def _tell(self, event: FollowedEvent) -> None:
         self._position = event.position
-        self._recent.append(event)
         self._followers.tell(event)
 
     async def _catch_up(self) -> bool:
@@ -207,7 +191,6 @@ class EventFeed(Actor):
         """The log ends before what was heard of it: PostgreSQL was set back. Whoever follows has to come again."""
         _log.error("event_feed.log_set_back", position=self.position, newest=newest)
         self._position = newest
-        self._recent.clear()
         self._followers.cut_off_all()
 
     def _doubt(self) -> None:

@@ -13,6 +13,15 @@ from taskmill.gateway.adapters.store import Store
 from taskmill.gateway.domain.following import EventFilter, FollowedEvent
 
 
+class LogEnds(NamedTuple):
+    """Where the log begins and ends."""
+
+    oldest: int
+    """Position of the oldest event that is kept; 0: there is none."""
+    newest: int
+    """Position of the newest event; 0: there is none."""
+
+
 class LogSlice(NamedTuple):
     """Some of the log: the events in it that were wanted."""
 
@@ -35,13 +44,14 @@ class Log:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def newest(self) -> int:
-        """The position of the newest event; 0: there is none.
+    async def ends(self) -> LogEnds:
+        """Where the log begins and ends.
 
         Raises:
             UnavailableError: The log cannot be read now.
         """
-        return int((await self._read(ReadLog()))["newest"])
+        page = await self._read(ReadLog())
+        return LogEnds(page["oldest"], page["newest"])
 
     async def behind(self, position: int, wanted: EventFilter, *, limit: int = MAX_LOG_PAGE_ITEMS) -> LogSlice:
         """What happened behind a position, as far as one request finds out.

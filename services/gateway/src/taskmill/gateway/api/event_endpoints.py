@@ -1,5 +1,6 @@
 """Endpoints that tell what happened, and what happens."""
 
+from contextlib import suppress
 from typing import Annotated, Any
 
 from fastapi import Header, Query, Request, Response
@@ -7,12 +8,13 @@ from pydantic import BaseModel, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from taskmill.contracts import registry
-from taskmill.contracts.errors import FieldProblem, InvalidRequestError, OverloadedError
+from taskmill.contracts.errors import FieldProblem, InvalidRequestError, OverloadedError, UnavailableError
 from taskmill.contracts.events import EventPage, TaskEvent
 from taskmill.contracts.limits import MAX_INTEGER
 from taskmill.contracts.log import Position
 from taskmill.contracts.requests import ListEvents
-from taskmill.gateway.adapters.log import Log, LogSlice
+from taskmill.gateway.adapters.log import Log
+from taskmill.gateway.adapters.shared_log import SharedLog
 from taskmill.gateway.adapters.store import Store
 from taskmill.gateway.api import examples
 from taskmill.gateway.api.event_stream import EVENT_STREAM, EventStreamResponse
@@ -70,6 +72,7 @@ class EventEndpoints:
     def __init__(self, store: Store, log: Log, feed: Feed) -> None:
         self._store = store
         self._log = log
+        self._shared_log = SharedLog(log)
         self._feed = feed
 
     @route(
@@ -102,13 +105,7 @@ class EventEndpoints:
         wanted = query.filter()
         if not self._is_stream_wanted(accept):
             return await self._page(query.after or 0, wanted, query.limit)
-        after = _last_position(last_event_id, query.after)
-        if after is None:
-            after = await self._log.newest()
-            first = LogSlice([], after, 0, after)
-        else:
-            first = await self._log.behind(after, wanted)
-        return EventStreamResponse(self._feed, self._log, wanted, first, after)
+        return EventStreamResponse(self._feed, self._shared_log, wanted, _last_position(last_event_id, query.after))
 
     @route(
         "GET",
@@ -137,11 +134,11 @@ class EventEndpoints:
         if not self._is_stream_wanted(accept):
             listing = ListEvents(task_id=task_id, limit=query.limit, cursor=query.cursor)
             return page_response(request, await self._store.ask(registry.EVENTS, listing))
-        # Fails if there never was such a task.
-        await self._store.ask(registry.EVENTS, ListEvents(task_id=task_id, limit=1))
-        wanted = EventFilter(task_id=str(task_id))
         after = _last_position(last_event_id, query.after) or 0
-        return EventStreamResponse(self._feed, self._log, wanted, await self._log.behind(after, wanted), after)
+        # Who cannot be told now whether there is such a task is told when coming again.
+        with suppress(UnavailableError):
+            await self._store.ask(registry.EVENTS, ListEvents(task_id=task_id, limit=1))
+        return EventStreamResponse(self._feed, self._shared_log, EventFilter(task_id=str(task_id)), after)
 
     def _is_stream_wanted(self, accept: str | None) -> bool:
         if accept is None or EVENT_STREAM not in accept.lower():

@@ -11,7 +11,8 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from taskmill.contracts.errors import UnavailableError
-from taskmill.gateway.adapters.log import Log, LogSlice
+from taskmill.gateway.adapters.log import LogEnds
+from taskmill.gateway.adapters.shared_log import SharedLog
 from taskmill.gateway.domain.following import EventFilter, Feed, FollowedEvent
 
 EVENT_STREAM = "text/event-stream"
@@ -31,24 +32,24 @@ class EventStreamResponse(Response):
 
     First what happened behind the position that the client has, from the log; then what happens, without a hole or a
     repeat in between. Whenever the stream ends, the client comes again with the position of the last event that it got.
+    It ends, too, when the log cannot be read, even at the very start: of any answer but 200 the `EventSource` of a
+    browser takes that it should never come again.
 
     Args:
         feed: What happens.
         log: What happened.
         wanted: Which events.
-        first: What was read of the log already, behind the client's position.
-        after: The position that the client has.
+        after: The position that the client has; None: it wants what happens from now on.
     """
 
     media_type = EVENT_STREAM
 
-    def __init__(self, feed: Feed, log: Log, wanted: EventFilter, first: LogSlice, after: int) -> None:
+    def __init__(self, feed: Feed, log: SharedLog, wanted: EventFilter, after: int | None) -> None:
         super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         del self.headers["Content-Length"]
         self._feed = feed
         self._log = log
         self._wanted = wanted
-        self._first = first
         self._after = after
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -82,28 +83,24 @@ class EventStreamResponse(Response):
 
     async def _chunks(self) -> AsyncGenerator[bytes]:
         yield b"retry: %d\n\n" % RETRY_MILLISECONDS
-        found, position = self._first, self._after
-        if position > found.newest or 0 < position < found.oldest - 1:
-            yield _reset(found)
-            position = found.newest
+        oldest, newest = ends = await self._log.ends()
+        position = newest if self._after is None else self._after
+        if position > newest or 0 < position < oldest - 1:
+            yield _reset(ends)
+            position = newest
         else:
-            yield _chunk(found.events, found.position)
-            position = found.position
-        while position < found.newest and self._feed.recent(position) is None:
+            yield _chunk([], position)
+        while position < newest:
             found = await self._log.behind(position, self._wanted)
-            position = found.position
+            position, newest = found.position, found.newest
             yield _chunk(found.events, position)
         async with self._feed.follow(self._wanted) as follower:
             # The follower gets all behind this position; up to it, the log is read.
             live_from = self._feed.position
             while position < live_from:
-                recent = self._feed.recent(position)
-                if recent is not None:
-                    events, position = [event for event in recent if self._wanted.admits(event)], self._feed.position
-                else:
-                    found = await self._log.behind(position, self._wanted)
-                    events, position = found.events, found.position
-                yield _chunk(events, position)
+                found = await self._log.behind(position, self._wanted)
+                position = found.position
+                yield _chunk(found.events, position)
             while True:
                 events = await follower.take(PING_SECONDS)
                 if not events and follower.is_cut_off:
@@ -122,10 +119,10 @@ def _chunk(events: list[FollowedEvent], position: int) -> bytes:
     return b"".join(lines)
 
 
-def _reset(found: LogSlice) -> bytes:
+def _reset(ends: LogEnds) -> bytes:
     """Says that the client's position is not one that the log can be followed from, and where it goes on."""
-    data = b'{"oldest":%d,"newest":%d}' % (found.oldest, found.newest)
-    return b"id: %d\nevent: reset\ndata: %b\n\n" % (found.newest, data)
+    data = b'{"oldest":%d,"newest":%d}' % (ends.oldest, ends.newest)
+    return b"id: %d\nevent: reset\ndata: %b\n\n" % (ends.newest, data)
 
 
 async def _left(receive: Receive) -> None:

@@ -71,6 +71,11 @@ class EventFilter:
     queue: str | None = None
     labels: Mapping[str, str | None] = field(default_factory=dict)
 
+    @property
+    def is_for_the_store(self) -> bool:
+        """Whether the store finds these events faster than all events can be looked at."""
+        return self.task_id is not None or self.kind is not None or bool(self.types)
+
     def admits(self, event: FollowedEvent) -> bool:
         """Whether an event meets all conditions."""
         return (
@@ -143,9 +148,6 @@ class Feed(Protocol):
     @property
     def is_full(self) -> bool:
         """Whether as many follow as may."""
-
-    def recent(self, position: int) -> list[FollowedEvent] | None:
-        """All events between a position and that of the feed, if they are remembered; None: read the log."""
 
     def follow(self, wanted: EventFilter) -> AbstractAsyncContextManager[Follower]:
         """Get, from now on, every event that is wanted: all behind `position`, and perhaps some before it.
