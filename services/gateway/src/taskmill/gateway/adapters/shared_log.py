@@ -32,7 +32,9 @@ class SharedLog:
         Raises:
             UnavailableError: The log cannot be read now.
         """
-        return await self._log.ends()
+        ends = await self._log.ends()
+        self._note(ends.newest)
+        return ends
 
     async def behind(self, position: int, wanted: EventFilter) -> LogSlice:
         """What happened behind a position, as far as one page has it.
@@ -65,15 +67,18 @@ class SharedLog:
 
     async def _read(self, start: int) -> LogSlice:
         page = await self._log.behind(start, EventFilter())
-        if page.newest < self._newest:
-            # PostgreSQL was set back.
-            self._pages.clear()
-        self._newest = page.newest
+        self._note(page.newest)
         if page.position < page.newest:
             self._pages[start] = page
             if len(self._pages) > KEPT_PAGES:
                 self._pages.popitem(last=False)
         return page
+
+    def _note(self, newest: int) -> None:
+        if newest < self._newest:
+            # PostgreSQL was set back, or this was asked before what was answered already: then it costs a read.
+            self._pages.clear()
+        self._newest = newest
 
     def _end_read(self, start: int, ended: asyncio.Task[LogSlice]) -> None:
         del self._reads[start]
