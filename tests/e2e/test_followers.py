@@ -47,9 +47,11 @@ class Follower:
             except OSError:
                 await self._pause()
                 continue
-            with suppress(OSError):
-                await self._read(reader, writer)
-            writer.close()
+            try:
+                with suppress(OSError):
+                    await self._read(reader, writer)
+            finally:
+                writer.close()
             await self._pause()
 
     async def _read(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
