@@ -1,11 +1,12 @@
 """All measures, in the order of the table."""
 
-from benchmarks.measures import creating, growth, latency, processing, reading, resources
+from benchmarks.measures import creating, following, growth, latency, processing, reading, resources
 
 MEASURES = (
     *creating.MEASURES,
     *processing.MEASURES,
     *latency.MEASURES,
+    *following.MEASURES,
     *resources.MEASURES,
     *reading.MEASURES,
     *growth.MEASURES,

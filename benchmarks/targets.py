@@ -138,6 +138,7 @@ TARGETS = (
     ),
     _limit("idle: the same, p99", _ours("idle-latency", "p99_ms"), 10, 5, "ms"),
     _limit("at half of the highest rate: POST to completed, p99", _ours("half-rate", "p99_ms"), 100, 40, "ms"),
+    _limit("idle: an event to a client that follows over SSE, p99", _ours("follow-1", "p99_ms"), 20, 10, "ms"),
     _limit("idle: CPU of the busiest process", _ours("idle", "cpu_percent_of_the_busiest"), 1, 0.3, "%"),
     _limit("RSS of the processor", _ours("idle", "rss_mb_processor-1"), 60, 50, "MB"),
     _limit("RSS of the task store", _ours("idle", "rss_mb_task-store"), 100, 80, "MB"),
