@@ -83,14 +83,15 @@ async def _times_of(
 MEASURES = (
     Measure(
         "follow-1",
-        f"{_EVENTS:,} tasks created one by one, 10 ms apart, and one client of `GET /events` over SSE: from the `time` of "
-        "the event, which is written before its commit, until the client has it.",
+        f"{_EVENTS:,} tasks created one by one, 10 ms apart, and one client of `GET /events` over SSE: from the `time` "
+        "of the event, which is written before its commit, until the client has it.",
         each_alone({TASKMILL: _one_stream}),
     ),
     Measure(
         "follow-1000",
-        f"{_STREAMS:,} clients of `GET /events` over SSE on one gateway; {_EVENTS_FOR_MANY} events, twice a second, each "
-        "to every client: the same time, the client's own for reading included; and the gateway's memory before and with.",
+        f"{_STREAMS:,} clients of `GET /events` over SSE on one gateway; {_EVENTS_FOR_MANY} events, twice a second, "
+        "each to every client: the same time, the client's own for reading included; and the gateway's memory before "
+        "and with them.",
         each_alone({TASKMILL: _many_streams}),
     ),
 )

@@ -16,7 +16,8 @@ from taskmill.gateway.adapters.log import Log
 from taskmill.gateway.adapters.store import Store
 from taskmill.gateway.api import examples
 from taskmill.gateway.api.app import create_app
-from taskmill.gateway.domain.following import EventFilter, Follower
+from taskmill.gateway.domain.following import EventFilter
+from taskmill.gateway.followers import Follower
 from taskmill.runtime.reply import Reply
 
 NEW_TASK_ID = UUID("01920f3e-8c2b-7c4e-9d51-3b1f0c6a7d42")

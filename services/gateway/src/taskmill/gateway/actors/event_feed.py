@@ -11,7 +11,8 @@ from taskmill.contracts import subjects
 from taskmill.contracts.errors import OverloadedError, StoreUnavailableError, TaskmillError
 from taskmill.contracts.streams import POSITION_HEADER, PREVIOUS_POSITION_HEADER
 from taskmill.gateway.adapters.log import Log
-from taskmill.gateway.domain.following import EventFilter, FollowedEvent, Follower, Followers
+from taskmill.gateway.domain.following import EventFilter, FollowedEvent
+from taskmill.gateway.followers import Follower, Followers
 from taskmill.runtime.actor import Actor, is_set_within
 from taskmill.runtime.backoff import Backoff
 from taskmill.runtime.nats_protocol import header_value

@@ -20,7 +20,7 @@ from taskmill.gateway.api.list_endpoints import ListEndpoints
 from taskmill.gateway.api.problems import ProblemDocument
 from taskmill.gateway.api.routes import declared_routes
 from taskmill.gateway.api.task_endpoints import TaskEndpoints
-from taskmill.gateway.domain.following import Feed
+from taskmill.gateway.followers import Feed
 
 
 class Gateway(FastAPI):

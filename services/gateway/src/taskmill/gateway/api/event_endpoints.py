@@ -21,7 +21,8 @@ from taskmill.gateway.api.event_stream import EVENT_STREAM, EventStreamResponse
 from taskmill.gateway.api.pages import NEXT, page_response
 from taskmill.gateway.api.queries import EventQuery, TaskEventsQuery
 from taskmill.gateway.api.routes import ON_A_TASK, TASK, UNAVAILABLE, TaskId, route
-from taskmill.gateway.domain.following import EventFilter, Feed, FollowedEvent
+from taskmill.gateway.domain.following import EventFilter, FollowedEvent
+from taskmill.gateway.followers import Feed
 
 MAX_LOG_READS = 10
 """A page of the log is looked for with so many requests to the store at most."""

@@ -13,7 +13,8 @@ from starlette.types import Receive, Scope, Send
 from taskmill.contracts.errors import UnavailableError
 from taskmill.gateway.adapters.log import LogEnds
 from taskmill.gateway.adapters.shared_log import SharedLog
-from taskmill.gateway.domain.following import EventFilter, Feed, FollowedEvent
+from taskmill.gateway.domain.following import EventFilter, FollowedEvent
+from taskmill.gateway.followers import Feed
 
 EVENT_STREAM = "text/event-stream"
 

@@ -39,7 +39,7 @@ from taskmill.gateway.api.queries import DeleteQuery
 from taskmill.gateway.api.routes import ON_A_TASK, REPLAYED, TASK, UNAVAILABLE, TaskId, location, route
 from taskmill.gateway.api.task_head import TaskHead, task_head
 from taskmill.gateway.api.waiting import PreferHeader, Wait, Waiting, WaitQuery
-from taskmill.gateway.domain.following import Feed
+from taskmill.gateway.followers import Feed
 
 IfMatch = Annotated[
     str | SkipJsonSchema[None],

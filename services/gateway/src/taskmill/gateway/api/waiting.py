@@ -16,7 +16,8 @@ from taskmill.contracts.requests import GetTask, Request
 from taskmill.gateway.adapters.store import Store
 from taskmill.gateway.api.queries import is_decimal
 from taskmill.gateway.api.task_head import TaskHead, task_head
-from taskmill.gateway.domain.following import EventFilter, Feed
+from taskmill.gateway.domain.following import EventFilter
+from taskmill.gateway.followers import Feed
 from taskmill.runtime.reply import Reply
 
 MAX_WAIT_SECONDS = 60

@@ -1,12 +1,9 @@
-"""Who follows which events."""
+"""Events of the log, and which of them somebody wants."""
 
-import asyncio
-from collections import deque
 from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 from pydantic_core import from_json
 
@@ -88,114 +85,3 @@ class EventFilter:
                 for key, value in self.labels.items()
             )
         )
-
-
-class Follower:
-    """Somebody who follows, with the events that wait for being sent.
-
-    Args:
-        wanted: Which events.
-        capacity: How many events may wait. One more, and the follower is cut off: it gets those that wait, and has to
-            come again with the position of the last one.
-
-    Attributes:
-        is_cut_off: Whether it gets nothing new any more.
-    """
-
-    def __init__(self, wanted: EventFilter, *, capacity: int) -> None:
-        self.wanted = wanted
-        self.is_cut_off = False
-        self._capacity = capacity
-        self._waiting: deque[FollowedEvent] = deque()
-        self._changed = asyncio.Event()
-
-    def offer(self, event: FollowedEvent) -> None:
-        """Let an event wait that was admitted."""
-        if self.is_cut_off:
-            return
-        if len(self._waiting) >= self._capacity:
-            self.cut_off()
-            return
-        self._waiting.append(event)
-        self._changed.set()
-
-    def cut_off(self) -> None:
-        """Let nothing new wait, and say so to who takes."""
-        self.is_cut_off = True
-        self._changed.set()
-
-    async def take(self, timeout_seconds: float) -> list[FollowedEvent]:
-        """All events that wait, in order; wait for one if there is none. Empty: time is over, or it is cut off."""
-        if not self._waiting and not self.is_cut_off:
-            self._changed.clear()
-            try:
-                async with asyncio.timeout(timeout_seconds):
-                    await self._changed.wait()
-            except TimeoutError:
-                return []
-        events = list(self._waiting)
-        self._waiting.clear()
-        return events
-
-
-class Feed(Protocol):
-    """What happens, for those who follow it. `actors.event_feed` has the one that there is."""
-
-    @property
-    def position(self) -> int:
-        """Up to where in the log everything was offered to those who follow. To be asked while following."""
-
-    @property
-    def is_full(self) -> bool:
-        """Whether as many follow as may."""
-
-    def follow(self, wanted: EventFilter) -> AbstractAsyncContextManager[Follower]:
-        """Get, from now on, every event that is wanted: all behind `position`, and perhaps some before it.
-
-        Raises:
-            OverloadedError: Too many follow.
-            StoreUnavailableError: The feed cannot start now.
-        """
-
-
-class Followers:
-    """All who follow. Those who want one task are found by its id: there may be very many of them."""
-
-    def __init__(self) -> None:
-        self._of_one_task: dict[str, set[Follower]] = {}
-        self._of_many: set[Follower] = set()
-        self._count = 0
-
-    def __len__(self) -> int:
-        return self._count
-
-    def add(self, follower: Follower) -> None:
-        """Let somebody follow."""
-        self._group(follower).add(follower)
-        self._count += 1
-
-    def remove(self, follower: Follower) -> None:
-        """Let somebody follow no longer."""
-        group = self._group(follower)
-        group.remove(follower)
-        self._count -= 1
-        task_id = follower.wanted.task_id
-        if task_id is not None and not group:
-            del self._of_one_task[task_id]
-
-    def tell(self, event: FollowedEvent) -> None:
-        """Offer an event to all who want it."""
-        for group in (self._of_many, self._of_one_task.get(event.task_id, ())):
-            for follower in group:
-                if follower.wanted.admits(event):
-                    follower.offer(event)
-
-    def cut_off_all(self) -> None:
-        """End it for all."""
-        for group in (self._of_many, *self._of_one_task.values()):
-            for follower in group:
-                follower.cut_off()
-
-    def _group(self, follower: Follower) -> set[Follower]:
-        task_id = follower.wanted.task_id
-        return self._of_many if task_id is None else self._of_one_task.setdefault(task_id, set())
