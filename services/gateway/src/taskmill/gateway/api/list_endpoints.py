@@ -68,8 +68,8 @@ class ListEndpoints:
     async def lines(self, request: Request, task_id: TaskId, query: Annotated[PageQuery, Query()]) -> Response:
         """Read a page of what the handler of a task wrote with `ctx.log`, in all attempts, oldest line first.
 
-        The newest 1,000 lines are kept, and go with the task; `dropped` counts those that are not there. To follow them,
-        follow the events of the task: those of the type `logged` have the lines.
+        The newest 1,000 lines are kept, and go with the task; `dropped` counts those that are not there. To follow
+        them, follow the events of the task: those of the type `logged` have the lines.
         """
         wanted = ListLines(task_id=task_id, limit=query.limit, cursor=query.cursor)
         return page_response(request, await self._store.ask(registry.LINES, wanted))

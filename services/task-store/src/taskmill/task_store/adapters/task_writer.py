@@ -183,9 +183,9 @@ class TaskWriter:
         """Write what was decided; return the position of the first event in the log, if there are events."""
         failpoint("store.before_commit")
         changed, deleted, counted, keys = batch.changed, batch.deleted, batch.queues.changes, batch.keys.added
-        lines = batch.lines
         if not (batch.events or changed or keys):
             return None
+        lines = batch.lines
         rows = statements.WrittenRows(
             created=json_rows(state._asdict() for state in batch.created),
             changed=json_rows({**state._asdict(), "read_version": version} for version, state in changed),
