@@ -1,4 +1,4 @@
-"""What a handler logs is seen by who reads the log of its task, and by who follows the task."""
+"""What a handler logs is seen by who reads the lines of its task, and by who follows the task."""
 
 from collections.abc import Iterator
 from pathlib import Path

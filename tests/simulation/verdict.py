@@ -89,7 +89,7 @@ def starts_never_go_back(_: Simulation, history: History) -> Iterator[str]:
 
 
 def lines_are_kept_as_they_were_told(simulation: Simulation, history: History) -> Iterator[str]:
-    """The log of a task has the lines that its events tell: each once, and those of an execution in its order."""
+    """A task has the lines that its events tell: each once, and those of an execution in its order."""
     for task_id, events in history.log_by_task.items():
         lines = [line for event in events if event.type == "logged" for line in event.data["lines"]]
         newest: dict[str, int] = {}

@@ -118,7 +118,7 @@ def _fold(events: tuple[LoggedEvent, ...] | Any) -> Mapping[str, Any]:
 
 
 def lines_are_told_once(history: History) -> Iterator[str]:
-    """Each line of a task's log has a place of its own, behind those before it, and what is missing is said so."""
+    """Each line of a task has a place of its own, behind those before it, and what is missing is said so."""
     for task_id, events in history.log_by_task.items():
         position = 0
         for event in events:

@@ -1,4 +1,4 @@
-"""The log of a task over HTTP, from the handler on."""
+"""The lines of a task over HTTP, from the handler on."""
 
 import asyncio
 from typing import Any

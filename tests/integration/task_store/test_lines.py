@@ -1,4 +1,4 @@
-"""The log of a task, on a real PostgreSQL: each line once, a thousand at most, and gone with its task."""
+"""The lines of a task, on a real PostgreSQL: each once, a thousand at most, and gone with its task."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,7 +18,7 @@ def written(task_id: str, *texts: str, first_number: int = 1, dropped: int = 0, 
 
 
 async def pages(store: StoreClient, task_id: str, **wanted: Any) -> list[Document]:
-    """The log of a task, page by page."""
+    """The lines of a task, page by page."""
     found = [await store.ask(registry.LINES, task_id=task_id, **wanted)]
     while (cursor := found[-1]["next_cursor"]) is not None:
         found.append(await store.ask(registry.LINES, task_id=task_id, cursor=cursor, **wanted))
@@ -72,8 +72,8 @@ async def test_a_bundle_that_comes_again_adds_nothing(store: StoreClient) -> Non
     assert texts(await pages(store, task_id)) == ["a", "b", "c"]
 
 
-async def test_attempts_write_one_log(store: StoreClient) -> None:
-    """One behind the other; an execution that takes over counts anew."""
+async def test_executions_write_behind_each_other(store: StoreClient) -> None:
+    """Whoever takes the attempt over counts anew."""
     task_id = await running(store, max_attempts=2)
     await store.report(written(task_id, "first"))
     await store.report(report("started", task_id, delivery=2), written(task_id, "second", delivery=2))

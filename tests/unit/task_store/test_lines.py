@@ -62,7 +62,7 @@ def many_lines(count: int) -> list[Logged]:
 
 
 def test_lines_are_kept_and_told() -> None:
-    """They get the next places in the log of the task, and are one event."""
+    """They get the next positions, and are one event."""
     state, events, _, lines = decide_report(running(), logged(lines=2), HEARING)
     assert [(line.position, line.attempt, line.text) for line in lines] == [(1, 1, "line 1"), (2, 1, "line 2")]
     assert (state.line_count, state.line_number, state.version) == (2, 2, running().version + 1)
@@ -86,7 +86,7 @@ def test_lines_that_come_again_change_nothing() -> None:
 
 
 def test_what_the_processor_dropped_is_counted() -> None:
-    """Its places stay empty."""
+    """Its positions stay empty."""
     state, (event,), _, lines = decide_report(after(running(), logged()), logged(first_number=9, dropped=7), HEARING)
     assert ([line.position for line in lines], state.line_count, state.line_number) == ([9], 9, 9)
     assert orjson.loads(event.document)["data"]["dropped"] == 7
@@ -110,7 +110,7 @@ def test_an_execution_that_takes_over_counts_anew() -> None:
     assert [line.position for line in decide_report(elsewhere, logged(), other).lines] == [6]
 
 
-def test_lines_of_all_attempts_are_in_one_log() -> None:
+def test_lines_of_all_attempts_are_counted_together() -> None:
     """The next attempt writes behind the one before."""
     state = after(queued_task(max_attempts=2), started(), logged(), failed())
     assert (state.status, state.line_count) == ("scheduled", 1)

@@ -118,7 +118,7 @@ class TaskProgressedData(EventData):
 
 
 class TaskLoggedData(EventData):
-    """The handler wrote to the log of its task. At most about one a second for a task, but for the last lines."""
+    """The handler wrote lines. At most about one a second for a task, but for the last lines."""
 
     dropped: Annotated[int, Field(description="How many lines right before these were dropped.")] = 0
     lines: Annotated[list[TaskLine], Field(description="The lines, oldest first. Up to 100.")]

@@ -31,7 +31,7 @@ MAX_TRACEBACK_CHARS = 16_000
 """Of an attempt's traceback the end is kept."""
 
 MAX_LINE_CHARS = 1_000
-"""A line of a task's log; a longer one is cut, and ends with `…`."""
+"""A line of a task; a longer one is cut, and ends with `…`."""
 
 MAX_LINES_IN_A_REPORT = 100
 """Lines in one report, and so in one event: at most some 600 KB as JSON, and far less as lines are."""

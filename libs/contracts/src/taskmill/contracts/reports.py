@@ -75,7 +75,7 @@ class Progressed(HandlerReport):
 
 
 class Logged(HandlerReport):
-    """What the handler wrote to the log of its task since the last such report. Lines gather for about a second."""
+    """The lines that the handler wrote since the last such report. They gather for about a second."""
 
     type: Literal["logged"] = "logged"
     first_number: Annotated[

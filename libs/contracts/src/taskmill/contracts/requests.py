@@ -284,7 +284,7 @@ class AttemptPage(WireModel):
 
 
 class ListLines(Request):
-    """Read a page of a task's log, oldest line first. Replied to with `LinePage`."""
+    """Read a page of a task's lines, oldest first. Replied to with `LinePage`."""
 
     task_id: UUID
     limit: PageLimit = DEFAULT_PAGE_ITEMS
@@ -292,7 +292,7 @@ class ListLines(Request):
 
 
 class LinePage(WireModel):
-    """A page of a task's log, oldest line first."""
+    """A page of lines, oldest first."""
 
     items: Annotated[list[TaskLine], Field(description="The lines. Up to 200.")]
     dropped: Annotated[

@@ -241,7 +241,7 @@ class Progress(WireModel):
 
 
 class LineLevel(StrEnum):
-    """How much a line of a task's log matters."""
+    """How much a line matters."""
 
     INFO = "info"
     WARNING = "warning"
@@ -250,7 +250,7 @@ class LineLevel(StrEnum):
 
 
 class Line(WireModel):
-    """What a handler wrote to the log of its task."""
+    """What a handler wrote for people, with `ctx.log`."""
 
     at: Annotated[BoundedInstant, Field(description="When, by the clock of its processor.")]
     level: Annotated[LineLevel, Field(description="How much it matters.")]
@@ -263,7 +263,7 @@ class Line(WireModel):
 
 
 class TaskLine(Line):
-    """A line of a task's log."""
+    """A line among those of its task."""
 
     position: Annotated[
         int, Field(ge=1, description="Which line of the task it is: 1, 2, 3, …; those that are missing were dropped.")

@@ -15,7 +15,7 @@ from taskmill.contracts.status import Priority
 from taskmill.contracts.tasks import Line, LineLevel, Progress
 from taskmill.contracts.text import storable_text
 from taskmill.contracts.work import WorkItem
-from taskmill.sdk.task_log import task_logger
+from taskmill.sdk.task_logger import task_logger
 
 
 class Tell(Protocol):
@@ -32,7 +32,7 @@ class Context:
         work_item: The message that asked for this attempt.
         tell: Takes what the handler says.
         deadline: When the attempt's time is over, in UTC; None: never.
-        now: Dates the lines of the task's log, in UTC.
+        now: Dates the lines of the task, in UTC.
     """
 
     def __init__(
@@ -107,9 +107,9 @@ class Context:
     def log(self) -> FilteringBoundLogger:
         """A structlog logger: `ctx.log.info("page fetched", number=3)`. It never waits; use it from any thread.
 
-        Its lines go two ways: into the log of the processor, where each names the task, the kind and the attempt; and,
-        but for those of `debug`, into the log of the task, for everybody who may see the task to read and to follow. A
-        line there is one text, with the fields behind it (`page fetched number=3`) and, of an exception, type and
+        What it writes goes two ways: into the log of the processor, where each line names the task, the kind and the
+        attempt; and, but for `debug`, to the task, where everybody who may see the task can read and follow it. There a
+        line is one text, with the fields behind what happened (`page fetched number=3`) and, of an exception, type and
         message; it is cut at 1,000 characters. Of a task the newest 1,000 lines are kept.
         """
         return task_logger(self._write_line, {"task_id": str(self.task_id), "kind": self.kind, "attempt": self.attempt})

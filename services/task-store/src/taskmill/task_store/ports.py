@@ -24,7 +24,7 @@ class EventSlice(NamedTuple):
 
 
 class LineSlice(NamedTuple):
-    """Some of a task's log, oldest line first."""
+    """Some of a task's lines, oldest first."""
 
     lines: Sequence[LineState]
     """One more than was asked for when there are more."""

@@ -14,7 +14,7 @@ from taskmill.gateway.api.routes import ON_A_TASK, TASK, UNAVAILABLE, TaskId, ro
 
 
 class ListEndpoints:
-    """Lists of tasks, and the attempts at one, and its log."""
+    """Lists of tasks, and the attempts at one, and its lines."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -58,7 +58,7 @@ class ListEndpoints:
         "GET",
         f"{TASK}/logs",
         operation_id="listLines",
-        summary="Read the log of a task",
+        summary="Read the lines of a task",
         tags=["history"],
         response_model=LinePage,
         response_description="A page of lines.",

@@ -58,7 +58,7 @@ class HeldAttempt:
         reply: The subject of its newest delivery, which heartbeats and the ack go to.
         started_at: When the handler was about to be called; None: it has not been.
         on_start_stored: Called once the report of its start is stored.
-        lines: What its handler wrote to the log of its task and was not told; None: it has not written any.
+        lines: The lines that its handler wrote and that were not told; None: it has not written any.
         has_unstored_lines: Whether a report of lines is on its way: until it is stored, further ones gather.
         told_at: When what its handler said was last reported, by type, in seconds of the event loop's clock; empty:
             nothing was.

@@ -1,4 +1,4 @@
-"""What a handler wrote to the log of its task that has not been reported."""
+"""The lines of a handler that have not been reported."""
 
 from collections import deque
 from collections.abc import Iterable, Sequence

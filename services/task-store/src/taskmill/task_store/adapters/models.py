@@ -103,7 +103,7 @@ class AttemptRow(Base):
 
 
 class LineRow(Base):
-    """A line of a task's log. It goes with its task; the events that told it stay."""
+    """A line that a handler wrote. It goes with its task; the events that told it stay."""
 
     __tablename__ = "task_lines"
 

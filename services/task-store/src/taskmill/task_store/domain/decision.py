@@ -16,4 +16,4 @@ class Decision(NamedTuple):
     events: tuple[LoggedEvent, ...] = ()
     attempt: AttemptState | None = None
     lines: tuple[LineState, ...] = ()
-    """What is added to the task's log."""
+    """What is added to the task's lines."""

@@ -47,7 +47,7 @@ class TaskState(NamedTuple):
     crashes: int
     """Deliveries of the newest attempt that started, never ended and were not given back."""
     line_count: int
-    """Position of the newest line of the task's log, over all attempts: how many lines there were, dropped or not."""
+    """Position of the task's newest line, over all attempts: how many there were, dropped or not."""
     line_number: int
     """Number of the newest line of the execution that holds the attempt: those up to it were taken in."""
     max_attempts: int | None

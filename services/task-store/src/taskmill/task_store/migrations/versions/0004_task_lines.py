@@ -1,4 +1,4 @@
-"""What handlers write to the logs of their tasks."""
+"""The lines that handlers write."""
 
 import sqlalchemy as sa
 from alembic import op

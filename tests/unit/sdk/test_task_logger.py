@@ -1,4 +1,4 @@
-"""What a handler logs becomes lines of its task's log, whatever it logs."""
+"""What a handler logs becomes lines of its task, whatever it logs."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""The logger of a handler, whose lines go into the log of its task, too."""
+"""The logger of a handler: what it writes becomes lines of its task, too."""
 
 import sys
 import traceback
