@@ -36,6 +36,7 @@ async def work(payload: dict[str, Any], context: Context) -> dict[str, str]:
     """Take `seconds`. `fails`: how many attempts of a run fail before one does not."""
     execution = uuid.uuid4().hex
     await ledger().append_soon(execution, context, "begin")
+    context.log.info("begun", execution=execution)
     await asyncio.sleep(payload["seconds"])
     context.progress(0.5)
     if context.attempt <= payload.get("fails", 0):

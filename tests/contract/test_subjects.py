@@ -20,7 +20,7 @@ def test_the_subjects_are_these() -> None:
     assert subjects.cancel(TASK_ID) == f"tasks.v1.ctl.cancel.{TASK_ID}"
     assert subjects.RELAY_WAKE_SUBJECT == "tasks.v1.ctl.relay"
     verbs = ["create", "create_many", "get", "list", "update", "delete", "process", "cancel"]
-    verbs += ["start_bulk", "get_bulk", "attempts", "events", "read_log", "health"]
+    verbs += ["start_bulk", "get_bulk", "attempts", "lines", "events", "read_log", "health"]
     assert [command.subject for command in COMMANDS] == [f"tasks.v1.cmd.{verb}" for verb in verbs]
 
 

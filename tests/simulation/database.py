@@ -20,7 +20,7 @@ from taskmill.task_store.domain.kinds import KindBook
 from taskmill.task_store.domain.operations import Operation, named_key, named_tasks, wants_documents
 from taskmill.task_store.domain.publication import UnpublishedEvent, unpublished_events
 from taskmill.task_store.domain.queues import QueueBook
-from taskmill.task_store.domain.state import AttemptState, TaskState
+from taskmill.task_store.domain.state import AttemptState, LineState, TaskState
 from taskmill.task_store.errors import StaleStateError
 from tests.simulation.scheduler import Steps
 from tests.simulation.world import RULES, World
@@ -47,6 +47,7 @@ class Database:
         self.is_away = False
         self.tasks: dict[UUID, TaskState] = {}
         self.attempts: dict[tuple[UUID, int], AttemptState] = {}
+        self.lines: dict[UUID, list[LineState]] = {}
         self.log: list[LoggedEvent] = []
         self.waiting: dict[str, int] = {}
         self.kinds: dict[str, KindDefaults] = {}
@@ -112,8 +113,11 @@ class Database:
             self.tasks[state.id] = self._with_documents(state)
         for _, task_id in deleted:
             del self.tasks[task_id]
+            self.lines.pop(task_id, None)
         for attempt in batch.attempts:
             self.attempts[attempt.task_id, attempt.attempt] = attempt
+        for line in batch.lines:
+            self.lines.setdefault(line.task_id, []).append(line)
         for change in batch.queues.changes:
             self.waiting[change.name] += change.delta
         for answer in batch.keys.added:

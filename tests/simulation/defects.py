@@ -66,6 +66,11 @@ def _cursor_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Relay, "_publish_new", publish_new)
 
 
+def _take_lines_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = reports._log
+    monkeypatch.setattr(reports, "_log", lambda state, *rest: real(state._replace(line_number=0), *rest))
+
+
 def _ack_before_commit(monkeypatch: pytest.MonkeyPatch) -> None:
     real = TaskStore._take_in
 
@@ -119,6 +124,7 @@ DEFECTS: Mapping[str, Defect] = {
     "suspects run beside each other": Defect(
         _replace(suspects, "_LAST_CHANCE_AFTER_CRASHES", 99), {"only_poison_fails"}
     ),
+    "lines that come again are taken in": Defect(_take_lines_again, {"lines_are_kept_as_they_were_told"}),
     "lost work stays lost": Defect(
         _replace(batch, "decide_lost", lambda state, *_: Decision(state)), {"every_task_ends"}
     ),

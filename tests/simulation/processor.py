@@ -10,8 +10,8 @@ import orjson
 
 from taskmill.contracts import subjects
 from taskmill.contracts.errors import UnavailableError
-from taskmill.contracts.reports import Cancelled, Failed, GivenBack, Hello, Progressed
-from taskmill.contracts.tasks import Progress
+from taskmill.contracts.reports import Cancelled, Failed, GivenBack, Hello, Logged, Progressed
+from taskmill.contracts.tasks import Line, LineLevel, Progress
 from taskmill.processor.domain.held_attempt import HeldAttempt, StopReason
 from taskmill.processor.domain.held_work import HeldWork
 from taskmill.processor.domain.messages import (
@@ -24,6 +24,7 @@ from taskmill.processor.domain.messages import (
 )
 from taskmill.processor.domain.report_queue import QueuedReport, ReportQueue
 from taskmill.processor.domain.suspects import MAKES_WAY_AFTER_SECONDS, DeclinedWork, Suspects
+from taskmill.processor.domain.untold_lines import UntoldLines
 from taskmill.runtime.pull import DeliveredMessage
 from tests.chaos.checker.history import Effect
 from tests.simulation.broker import Broker
@@ -76,6 +77,7 @@ class Processor:
         self._running: dict[HeldAttempt, Activity] = {}
         self._completions: dict[HeldAttempt, str] = {}
         self._outstanding = 0
+        self._line_count = 0
         self._is_draining = False
         spawn = self._world.scheduler.spawn
         self._reporting = spawn(self.life, self._report())
@@ -220,6 +222,7 @@ class Processor:
                     break
                 if progress is not None:
                     self._tell_progress(attempt, progress)
+                    self._write_line(attempt, execution)
             else:
                 if ending.is_deadly:
                     self._world.fault("poison", self.name, 1.0)
@@ -293,11 +296,29 @@ class Processor:
         attempt.told_at[Progressed] = self._world.scheduler.now
         self._put((attempt, "progressed"), QueuedReport(report_text(attempt.report(Progressed, progress=progress))))
 
+    def _write_line(self, attempt: HeldAttempt, execution: str) -> None:
+        """Each line says which of its execution it is. Those that are written while others are on their way gather."""
+        if attempt.lines is None:
+            attempt.lines = UntoldLines()
+        self._line_count += 1
+        text = f"{execution} {self._line_count}"
+        attempt.lines.add([Line(at=self._world.scheduler.utc(), level=LineLevel.INFO, text=text)])
+        if not attempt.has_unstored_lines:
+            attempt.has_unstored_lines = True
+            self._tell_lines(attempt, attempt.lines)
+
+    def _tell_lines(self, attempt: HeldAttempt, lines: UntoldLines) -> None:
+        attempt.told_at[Logged] = self._world.scheduler.now
+        text = report_text(attempt.report(Logged, **lines.take()))
+        self._put(object(), QueuedReport(text, on_stored=attempt.note_lines_stored))
+
     def _give_back(self, attempt: HeldAttempt, reason: Literal["draining", "unknown_kind"]) -> None:
         self._end(attempt, _given_back_text(attempt, reason))
 
     def _end(self, attempt: HeldAttempt, text: bytes) -> None:
         attempt.is_ended = True
+        while attempt.lines:
+            self._tell_lines(attempt, attempt.lines)
         if not attempt.told_at:
             self._queue.discard((attempt, "started"))
         self._put((attempt, "ended"), QueuedReport(text, ended_attempt=attempt))

@@ -126,7 +126,7 @@ class Simulation:
 
 def _logged(event: StoredEvent | UnpublishedEvent) -> LoggedEvent:
     data = orjson.loads(event.document)["data"]
-    return LoggedEvent(str(event.task_id), event.version, event.type.value, event.document, data)
+    return LoggedEvent(str(event.task_id), event.version, str(event.type), event.document, data)
 
 
 def _received(event: UnpublishedEvent, by_id: dict[str, LoggedEvent]) -> LoggedEvent:

@@ -88,6 +88,20 @@ def starts_never_go_back(_: Simulation, history: History) -> Iterator[str]:
                 newest = max(newest, fence)
 
 
+def lines_are_kept_as_they_were_told(simulation: Simulation, history: History) -> Iterator[str]:
+    """A task has the lines that its events tell: each once, and those of an execution in its order."""
+    for task_id, events in history.log_by_task.items():
+        lines = [line for event in events if event.type == "logged" for line in event.data["lines"]]
+        newest: dict[str, int] = {}
+        for execution, number in (line["text"].split() for line in lines):
+            if int(number) <= newest.get(execution, 0):
+                yield f"task {task_id}: line {number} of {execution} is told after line {newest[execution]}"
+            newest[execution] = int(number)
+        kept = [(line.position, line.text) for line in simulation.database.lines.get(UUID(task_id), ())]
+        if UUID(task_id) in simulation.database.tasks and kept != [(line["position"], line["text"]) for line in lines]:
+            yield f"task {task_id}: {len(kept)} lines are kept of the {len(lines)} that were told, or others"
+
+
 def _decided_at(event: LoggedEvent) -> datetime:
     return datetime.fromisoformat(orjson.loads(event.document)["time"])
 
@@ -99,6 +113,7 @@ SIMULATED_INVARIANTS = (
     only_poison_fails,
     no_finished_work_is_done_again,
     starts_never_go_back,
+    lines_are_kept_as_they_were_told,
 )
 # What a fault explains is told by the names and the times of the faults of the real system.
 _OF_REAL_FAULTS = {

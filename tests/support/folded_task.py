@@ -11,6 +11,7 @@ class FoldedTask:
     def __init__(self) -> None:
         self.version = 0
         self.fields: dict[str, Any] = {}
+        self.lines: list[dict[str, Any]] = []
 
     def take(self, text: str | bytes) -> None:
         """Apply one event, given as its document."""
@@ -34,6 +35,8 @@ class FoldedTask:
             self._take_scheduled(data)
         elif event_type == "started":
             self.fields.update(data, progress=None)
+        elif event_type == "logged":
+            self.lines += data["lines"]
         elif event_type in {"completed", "failed", "cancelled"}:
             assert (data.pop("cancellation") == "too_late") == (
                 event_type != "cancelled" and self.fields.get("cancel_requested_at") is not None

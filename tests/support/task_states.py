@@ -10,12 +10,13 @@ from taskmill.contracts.reports import (
     Failed,
     GivenBack,
     Heartbeat,
+    Logged,
     Progressed,
     RunReport,
     Started,
 )
 from taskmill.contracts.requests import CreateTask
-from taskmill.contracts.tasks import Progress, TaskError
+from taskmill.contracts.tasks import Line, LineLevel, Progress, TaskError
 from taskmill.task_store.domain.creation import decide_create
 from taskmill.task_store.domain.endings import decide_cancel
 from taskmill.task_store.domain.reports import Hearing, decide_report
@@ -82,6 +83,21 @@ def heartbeat(delivery: int = 1, *, attempt: int = 1, dispatch: int = 1) -> Hear
 def progressed(delivery: int = 1, *, attempt: int = 1, dispatch: int = 1) -> Progressed:
     """Half of the work is done."""
     return Progressed(**_fence(delivery, attempt, dispatch), progress=Progress(fraction=0.5, message="half"))
+
+
+def logged(
+    delivery: int = 1, *, attempt: int = 1, dispatch: int = 1, first_number: int = 1, dropped: int = 0, lines: int = 1
+) -> Logged:
+    """The handler wrote so many lines; each says its number."""
+    return Logged(
+        **_fence(delivery, attempt, dispatch),
+        first_number=first_number,
+        dropped=dropped,
+        lines=[
+            Line(at=STARTED_AT, level=LineLevel.INFO, text=f"line {number}")
+            for number in range(first_number, first_number + lines)
+        ],
+    )
 
 
 def completed(delivery: int = 1, *, attempt: int = 1, dispatch: int = 1, result: Any = None) -> Completed:

@@ -15,6 +15,7 @@ _TRANSITIONS: Mapping[str, tuple[set[str], set[str]]] = {
     "scheduled": ({"pending", "queued", "in_progress", *TERMINAL}, {"scheduled"}),
     "started": ({"queued", "in_progress"}, {"in_progress"}),
     "progressed": ({"in_progress"}, {"in_progress"}),
+    "logged": ({"in_progress"}, {"in_progress"}),
     "completed": ({"in_progress"}, {"completed"}),
     "failed": ({"in_progress", "queued"}, {"failed"}),
     "cancel_requested": ({"in_progress"}, {"in_progress"}),
@@ -114,6 +115,19 @@ def _fold(events: tuple[LoggedEvent, ...] | Any) -> Mapping[str, Any]:
         if event.type in TERMINAL:
             folded["is_run_active"] = False
     return folded
+
+
+def lines_are_told_once(history: History) -> Iterator[str]:
+    """Each line of a task has a place of its own, behind those before it, and what is missing is said so."""
+    for task_id, events in history.log_by_task.items():
+        position = 0
+        for event in events:
+            if event.type == "logged":
+                position += event.data["dropped"]
+                found = [line["position"] for line in event.data["lines"]]
+                if found != list(range(position + 1, position + len(found) + 1)):
+                    yield f"task {task_id}: lines {found} behind line {position} (version {event.version})"
+                position = max(found, default=position)
 
 
 def crash_loop_needs_three_crashes(history: History) -> Iterator[str]:

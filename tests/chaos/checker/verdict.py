@@ -25,6 +25,7 @@ INVARIANTS: tuple[Callable[[History], Iterable[str]], ...] = (
     log.attempts_rise_within_their_limit,
     log.rows_are_the_fold_of_their_log,
     log.crash_loop_needs_three_crashes,
+    log.lines_are_told_once,
     bus.every_event_reaches_the_bus,
     bus.the_bus_tells_only_what_is_committed,
     bus.first_occurrences_are_in_order,

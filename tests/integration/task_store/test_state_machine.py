@@ -15,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from taskmill.contracts import registry
 from taskmill.contracts.errors import RequestError, TaskmillError, TaskNotFoundError
+from taskmill.contracts.limits import MAX_TASK_LINES
 from taskmill.contracts.reports import ReportBundle
 from taskmill.contracts.status import TaskStatus
 from taskmill.task_store.actors.commands import use_case
@@ -40,6 +41,7 @@ from tests.support.task_states import (
     failed,
     given_back,
     heartbeat,
+    logged,
     no_jitter,
     progressed,
     started,
@@ -52,6 +54,7 @@ MAKERS = {
     "started": started,
     "heartbeat": heartbeat,
     "told": progressed,
+    "lines": logged,
     "completed": completed,
     "failed": failed,
     "cancelled": cancelled,
@@ -366,7 +369,9 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(
         number=TASKS,
-        by=st.sampled_from(["heartbeat", "told", "completed", "failed", "cancelled", "given_back", "unknown_kind"]),
+        by=st.sampled_from(
+            ["heartbeat", "told", "lines", "completed", "failed", "cancelled", "given_back", "unknown_kind"]
+        ),
         is_final=st.booleans(),
     )
     def go_on(self, number: int, by: str, *, is_final: bool) -> None:
@@ -381,19 +386,25 @@ class StoreMachine(RuleBasedStateMachine):
     ) -> None:
         """Take a report in, and a replay of it, and see whether it counts."""
         numbers = dict(zip(("attempt", "dispatch", "delivery"), (max(1, part) for part in fence), strict=True))
-        options: dict[str, dict[str, Any]] = {"unknown_kind": {"reason": by}, "failed": {"is_final": is_final}}
+        options: dict[str, dict[str, Any]] = {
+            "unknown_kind": {"reason": by},
+            "failed": {"is_final": is_final},
+            "lines": {"first_number": before.line_number + 4, "dropped": 3, "lines": 100},
+        }
         made = MAKERS["given_back" if by == "unknown_kind" else by](**numbers, **options.get(by, {}))
         report = made.model_copy(update={"task_id": self.ids[number]})
         self.tell(ReportBundle(processor_id=processor, reports=[report]))
-        way = way_of(before, by)
+        # What a handler says is one cause, whatever it is.
+        cause = "told" if by == "lines" else by
+        way = way_of(before, cause)
         target = None
         if way is not None and is_admitted(before, way, numbers, processor):
             target = target_of(before, way, by, delivery=numbers["delivery"], is_final=is_final)
-        self.expect(number, before, by, target)
+        self.expect(number, before, cause, target)
         if by != "told":
             after = self.states[number]
             self.tell(ReportBundle(processor_id=processor, reports=[report]))
-            self.expect(number, after, by, None)
+            self.expect(number, after, cause, None)
 
     @rule(seconds=st.sampled_from([30, 5, 1]))
     def wait(self, seconds: int) -> None:
@@ -439,6 +450,18 @@ class StoreMachine(RuleBasedStateMachine):
             for name in ("payload", "result", "progress", "error"):
                 assert folded.fields.get(name) == orjson.loads(getattr(state, name) or "null"), name
 
+    @invariant()
+    def lines_are_the_newest_of_their_log(self) -> None:
+        """What is kept of the lines is what the events tell, but for those that are too many."""
+        for state, folded in zip(self.states, self.folded, strict=False):
+            if state is None:
+                continue
+            kept, dropped = self.bench.run(self.bench.ports.reads.lines(state.id, after_position=0, limit=2_000))
+            told = [(line["position"], line["text"]) for line in folded.lines]
+            newest = [line for line in told if line[0] > state.line_count - MAX_TASK_LINES]
+            assert [(line.position, line.text) for line in kept] == newest
+            assert dropped == state.line_count - len(kept)
+
 
 IDS = count(0x01A2_0000_0000_7000_8000_0000_0000_0001)
 """No two tasks of a database have the same id, whatever hypothesis tries again."""
@@ -450,8 +473,8 @@ def test_postgresql_holds_what_the_lifecycle_says(bench: Bench) -> None:
     run_state_machine_as_test(
         lambda: StoreMachine(bench, taken),  # type: ignore[arg-type]  # whatever makes one will do
         settings=settings(
-            max_examples=120,
-            stateful_step_count=12,
+            max_examples=200,
+            stateful_step_count=16,
             deadline=None,
             derandomize=True,
             database=None,

@@ -24,6 +24,11 @@ def _with_replaced_work(log: list[LoggedEvent]) -> list[LoggedEvent]:
     return [*log[:4], event(5, "queued", status="queued", dispatch=2, reason="lost"), *log[5:]]
 
 
+def _with_lines(version: int, *positions: int, dropped: int = 0) -> LoggedEvent:
+    lines = [{"position": position} for position in positions]
+    return event(version, "logged", status="in_progress", dropped=dropped, lines=lines)
+
+
 def _with_only_fault(name: str, target: str) -> Plant:
     return lambda history: replace(history, faults=[replace(history.faults[0], name=name, target=target)])
 
@@ -67,6 +72,9 @@ PLANTED: Mapping[str, Plant] = {
     "rows_are_the_fold_of_their_log": lambda history: with_row(history, "a", attempt=2),
     "crash_loop_needs_three_crashes": lambda history: with_log(
         history, lambda log: [*log[:4], event(5, "failed", status="failed", error=_CRASH_LOOP), *log[5:]]
+    ),
+    "lines_are_told_once": lambda history: with_log(
+        history, lambda log: [*log[:4], *(_with_lines(version, 3, dropped=2) for version in (5, 6)), *log[5:]]
     ),
     "only_poison_fails": lambda history: with_row(history, "a", status="failed", error=_FAILED),
     "every_event_reaches_the_bus": lambda history: replace(history, witnessed=history.log[:-1]),
@@ -197,6 +205,15 @@ def test_fault_explains_lost_work_only_where_jetstream_may_lose_it(name: str, ta
     """Work that has to be replaced after a mere crash of a service shows that something was acknowledged too early."""
     history = with_log(_with_only_fault(name, target)(sound()), _with_replaced_work)
     assert ("no_work_lost_without_a_fault" not in judge(history).violations) == is_explained
+
+
+def test_lines_that_are_missing_and_said_to_be_are_sound() -> None:
+    """What a processor dropped is counted in the next event of lines."""
+    end = event(7, "completed", status="completed", result={"execution": "x2"})
+    history = with_log(
+        sound(), lambda log: [*log[:4], _with_lines(5, 1, 2), _with_lines(6, 5, dropped=2), end, *log[5:]]
+    )
+    assert judge(with_row(history, "a", version=7, revision=7)).violations == {}
 
 
 def test_start_of_an_earlier_delivery_is_caught() -> None:

@@ -6,7 +6,11 @@ import pytest
 from taskmill.contracts import registry
 from tests.support.gateway import NEW_TASK_ID, RememberingStore, assert_problem
 
-HISTORY = [(registry.ATTEMPTS, f"/tasks/{NEW_TASK_ID}/attempts"), (registry.EVENTS, f"/tasks/{NEW_TASK_ID}/events")]
+HISTORY = [
+    (registry.ATTEMPTS, f"/tasks/{NEW_TASK_ID}/attempts"),
+    (registry.EVENTS, f"/tasks/{NEW_TASK_ID}/events"),
+    (registry.LINES, f"/tasks/{NEW_TASK_ID}/logs"),
+]
 
 
 async def test_every_condition_reaches_the_store(client: httpx.AsyncClient, store: RememberingStore) -> None:
@@ -118,7 +122,7 @@ async def test_a_bad_query_is_refused(query: str, client: httpx.AsyncClient, sto
 async def test_the_history_comes_in_pages(
     command: registry.Command, path: str, client: httpx.AsyncClient, store: RememberingStore
 ) -> None:
-    """Attempts and events are asked for by task, and answered as they come."""
+    """Attempts, events and lines are asked for by task, and answered as they come."""
     store.answers(command, {"items": [{"a": 1}], "next_cursor": "more"})
     response = await client.get(f"{path}?limit=1&cursor=old")
     assert response.json() == {"items": [{"a": 1}], "next_cursor": "more"}

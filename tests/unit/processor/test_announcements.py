@@ -1,10 +1,12 @@
 """Starts, and what handlers say, are told neither too early nor too often."""
 
-from taskmill.contracts.reports import Progressed
+from collections.abc import Sequence
+
+from taskmill.contracts.reports import HandlerReport, Logged, Progressed
 from taskmill.contracts.tasks import Progress
-from taskmill.processor.domain.announcements import ANNOUNCE_AFTER_SECONDS, Announcements
+from taskmill.processor.domain.announcements import ANNOUNCE_AFTER_SECONDS, LINES_EVERY_SECONDS, Announcements
 from taskmill.processor.domain.held_attempt import HeldAttempt
-from tests.unit.processor.builders import Noted, new_attempt
+from tests.unit.processor.builders import Noted, new_attempt, new_line
 
 
 def progressed(attempt: HeldAttempt, fraction: float) -> Progressed:
@@ -15,6 +17,16 @@ def progressed(attempt: HeldAttempt, fraction: float) -> Progressed:
 def noted(attempt: HeldAttempt, text: str) -> Noted:
     """A report of which each one is told."""
     return attempt.report(Noted, text=text)
+
+
+def wrote(attempt: HeldAttempt, *texts: str) -> Logged:
+    """A report of lines, as a context makes it."""
+    return attempt.report(Logged, lines=[new_line(text) for text in texts])
+
+
+def texts(told: Sequence[tuple[HeldAttempt, HandlerReport]]) -> list[list[str]]:
+    """What the lines of each of these reports say."""
+    return [[line.text for line in report.lines] for _, report in told if isinstance(report, Logged)]
 
 
 def test_a_start_is_due_a_little_later() -> None:
@@ -87,4 +99,60 @@ def test_an_end_leaves_only_what_outlasts_it() -> None:
     announcements.hear(attempt, progressed(attempt, 0.1))
     announcements.hear(attempt, noted(attempt, "a"))
     assert announcements.end(attempt) == [noted(attempt, "a")]
+    assert not announcements
+
+
+def test_lines_gather_and_are_due_once_a_second() -> None:
+    """One report tells all that were written meanwhile, and says which of the execution's lines they are."""
+    announcements, attempt = Announcements(), new_attempt()
+    assert announcements.hear(attempt, wrote(attempt, "a"))
+    assert not announcements.hear(attempt, wrote(attempt, "b"))
+    assert texts(announcements.due_reports(10.0)) == [["a", "b"]]
+    attempt.note_lines_stored()
+    assert announcements.hear(attempt, wrote(attempt, "c"))
+    announcements.hear(attempt, wrote(attempt, "d"))
+    assert announcements.due_reports(10.0 + LINES_EVERY_SECONDS / 2) == []
+    ((_, report),) = announcements.due_reports(10.0 + LINES_EVERY_SECONDS)
+    assert report == attempt.report(Logged, first_number=3, lines=[new_line("c"), new_line("d")])
+    assert not announcements
+
+
+def test_lines_wait_while_others_are_on_their_way() -> None:
+    """So that no more of them waits for NATS than one report, and what is bounded."""
+    announcements, attempt = Announcements(), new_attempt()
+    announcements.hear(attempt, wrote(attempt, "a"))
+    assert texts(announcements.due_reports(10.0)) == [["a"]]
+    announcements.hear(attempt, wrote(attempt, "b"))
+    assert announcements.due_reports(100.0) == []
+    assert announcements
+    attempt.note_lines_stored()
+    assert texts(announcements.due_reports(100.0)) == [["b"]]
+
+
+def test_lines_make_the_start_due() -> None:
+    """Nobody is told of lines before they are told of the start."""
+    announcements, attempt = Announcements(), new_attempt()
+    announcements.expect_start(attempt, 10.0)
+    announcements.hear(attempt, wrote(attempt, "a"))
+    assert announcements.due_starts(10.0) == [attempt]
+
+
+def test_the_last_lines_are_told_before_the_end() -> None:
+    """All that wait, whatever is on its way, in as many reports as they need."""
+    announcements, attempt = Announcements(), new_attempt()
+    announcements.hear(attempt, wrote(attempt, "first"))
+    assert texts(announcements.due_reports(10.0)) == [["first"]]
+    for number in range(150):
+        announcements.hear(attempt, wrote(attempt, str(number)))
+    last_words = texts([(attempt, report) for report in announcements.end(attempt)])
+    assert [len(lines) for lines in last_words] == [100, 50]
+    assert not announcements
+
+
+def test_what_is_written_after_the_end_is_void() -> None:
+    """A thread that goes on may write when its attempt has ended: that is forgotten."""
+    announcements, attempt = Announcements(), new_attempt()
+    attempt.is_ended = True
+    announcements.hear(attempt, wrote(attempt, "late"))
+    assert announcements.due_reports(10.0) == []
     assert not announcements

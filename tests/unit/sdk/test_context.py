@@ -17,14 +17,9 @@ TASK_ID = UUID("01890a5d-ac96-774b-bcce-b302099a8057")
 DEADLINE = datetime(2026, 1, 2, tzinfo=UTC)
 
 
-def new_context(told: list[Progress]) -> Context:
-    """A context whose progress is added to `told`."""
-
-    def tell(report_type: type[HandlerReport], /, **content: Any) -> None:
-        assert report_type is Progressed
-        told.append(content["progress"])
-
-    item = WorkItem(
+def work_item() -> WorkItem:
+    """What asked for an attempt."""
+    return WorkItem(
         task_id=TASK_ID,
         run=2,
         attempt=3,
@@ -36,7 +31,16 @@ def new_context(told: list[Progress]) -> Context:
         priority=Priority.LOW,
         labels={"a": "b"},
     )
-    return Context(item, tell, deadline=DEADLINE)
+
+
+def new_context(told: list[Progress]) -> Context:
+    """A context whose progress is added to `told`."""
+
+    def tell(report_type: type[HandlerReport], /, **content: Any) -> None:
+        assert report_type is Progressed
+        told.append(content["progress"])
+
+    return Context(work_item(), tell, deadline=DEADLINE)
 
 
 def test_a_context_knows_its_task() -> None:

@@ -14,7 +14,13 @@ from taskmill.contracts.requests import ListTasks
 from taskmill.task_store.adapters.database_url import plain_database_url
 from taskmill.task_store.adapters.models import BulkOperationRow, columns
 from taskmill.task_store.adapters.report_bundles import read_bundle
-from taskmill.task_store.adapters.statements import ATTEMPT_COLUMNS, EVENT_COLUMNS, KEY_COLUMNS, TASK_COLUMNS
+from taskmill.task_store.adapters.statements import (
+    ATTEMPT_COLUMNS,
+    EVENT_COLUMNS,
+    KEY_COLUMNS,
+    LINE_COLUMNS,
+    TASK_COLUMNS,
+)
 from taskmill.task_store.adapters.task_lists import task_query
 from taskmill.task_store.domain.bulk_operations import BulkOperationState
 from taskmill.task_store.domain.cursors import (
@@ -26,7 +32,7 @@ from taskmill.task_store.domain.cursors import (
 )
 from taskmill.task_store.domain.events import LoggedEvent
 from taskmill.task_store.domain.idempotency import KeyedAnswer
-from taskmill.task_store.domain.state import AttemptState, TaskState, json_fields
+from taskmill.task_store.domain.state import AttemptState, LineState, TaskState, json_fields
 from taskmill.task_store.settings import TaskStoreSettings
 from tests.support.task_states import TASK_ID, completed, progressed, started
 
@@ -40,6 +46,7 @@ POSITION = ListPosition(datetime(2026, 11, 24, 12, 0, 0, 1, tzinfo=UTC), TASK_ID
         (ATTEMPT_COLUMNS, AttemptState),
         (EVENT_COLUMNS, LoggedEvent),
         (KEY_COLUMNS, KeyedAnswer),
+        (LINE_COLUMNS, LineState),
         (columns(BulkOperationRow), BulkOperationState),
     ],
 )
@@ -59,6 +66,7 @@ def test_cursors_come_back_as_they_went() -> None:
     assert parse_list_cursor(list_cursor(POSITION)) == POSITION
     assert parse_number_cursor(number_cursor(7)) == 7
     assert parse_number_cursor(None) == 0
+    assert parse_number_cursor(number_cursor(2**63 - 1), below=2**63) == 2**63 - 1
 
 
 FAR_AWAY = [

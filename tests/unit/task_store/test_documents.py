@@ -10,11 +10,12 @@ from cloudevents.core.v1.event import CloudEvent
 from taskmill.contracts.events import EVENT_DATA, EventType, TaskEvent
 from taskmill.contracts.limits import MAX_BODY_BYTES
 from taskmill.contracts.requests import ClientFields, CreateTasksReply, UpdateTask
-from taskmill.contracts.tasks import Attempt, Task, TaskSummary
+from taskmill.contracts.tasks import Attempt, Task, TaskLine, TaskSummary
 from taskmill.task_store.domain.creation import decide_create
 from taskmill.task_store.domain.documents import (
     attempt_document,
     fitting,
+    line_document,
     page_document,
     receipts_document,
     summary_document,
@@ -36,6 +37,7 @@ from tests.support.task_states import (
     create_request,
     failed,
     given_back,
+    logged,
     pending_task,
     progressed,
     queued_task,
@@ -64,6 +66,7 @@ def one_event_of_each_type() -> dict[EventType, LoggedEvent]:
         decide_update(pending_task(**RICH), UpdateTask(id=TASK_ID, changes={"title": "new", "payload": {"a": 1}}), NOW),
         decide_report(queued, given_back(reason="unknown_kind"), HEARING),
         decide_report(running, progressed(), HEARING),
+        decide_report(running, logged(), HEARING),
         decide_report(queued, completed(result=[{"a": "b"}]), HEARING),
         decide_report(queued, failed(is_final=True), HEARING),
         decide_cancel(running, NOW),
@@ -169,6 +172,13 @@ def test_an_attempt_fits_its_model(name: str) -> None:
     assert orjson.loads(text) == as_told(Attempt.model_validate_json(text, strict=True))
 
 
+def test_a_line_fits_its_model() -> None:
+    """A line's document is what its model would write."""
+    (line,) = decide_report(TASKS["in progress"], logged(), HEARING).lines
+    text = line_document(line)
+    assert orjson.loads(text) == as_told(TaskLine.model_validate_json(text, strict=True))
+
+
 def test_a_page_ends_before_it_is_too_large() -> None:
     """As many items as fit, in order; one alone is shown whatever its size."""
     third = b"x" * (MAX_BODY_BYTES // 3)
@@ -182,3 +192,4 @@ def test_a_page_is_json() -> None:
     """Items stand in a page byte for byte."""
     assert page_document([b'{"a": 1}', b"2"], "next") == b'{"items":[{"a": 1},2],"next_cursor":"next"}'
     assert orjson.loads(page_document([], None)) == {"items": [], "next_cursor": None}
+    assert page_document([], None, dropped=7) == b'{"items":[],"dropped":7,"next_cursor":null}'

@@ -13,7 +13,16 @@ from uuid import UUID
 from pydantic import AwareDatetime, Field, JsonValue
 
 from taskmill.contracts.status import Priority, TaskStatus
-from taskmill.contracts.tasks import Cancellation, NextCursor, Progress, RetryBackoff, TaskError, TaskFields, WireModel
+from taskmill.contracts.tasks import (
+    Cancellation,
+    NextCursor,
+    Progress,
+    RetryBackoff,
+    TaskError,
+    TaskFields,
+    TaskLine,
+    WireModel,
+)
 
 EVENT_SOURCE = "/taskmill/task-store"
 EVENT_CONTENT_TYPE = "application/cloudevents+json"
@@ -28,6 +37,7 @@ class EventType(StrEnum):
     SCHEDULED = "scheduled"
     STARTED = "started"
     PROGRESSED = "progressed"
+    LOGGED = "logged"
     COMPLETED = "completed"
     FAILED = "failed"
     CANCEL_REQUESTED = "cancel_requested"
@@ -107,6 +117,13 @@ class TaskProgressedData(EventData):
     progress: Progress
 
 
+class TaskLoggedData(EventData):
+    """The handler wrote lines. At most about one a second for a task, but for the last lines."""
+
+    dropped: Annotated[int, Field(description="How many lines right before these were dropped.")] = 0
+    lines: Annotated[list[TaskLine], Field(description="The lines, oldest first. Up to 100.")]
+
+
 EndedAllTheSame = Annotated[
     Literal["too_late"] | None, Field(description="A cancellation had been asked for, but the attempt ended before it.")
 ]
@@ -158,6 +175,7 @@ EVENT_DATA: dict[EventType, type[EventData]] = {
     EventType.SCHEDULED: TaskScheduledData,
     EventType.STARTED: TaskStartedData,
     EventType.PROGRESSED: TaskProgressedData,
+    EventType.LOGGED: TaskLoggedData,
     EventType.COMPLETED: TaskCompletedData,
     EventType.FAILED: TaskFailedData,
     EventType.CANCEL_REQUESTED: TaskCancelRequestedData,

@@ -30,6 +30,15 @@ MAX_PROGRESS_MESSAGE_CHARS = 200
 MAX_TRACEBACK_CHARS = 16_000
 """Of an attempt's traceback the end is kept."""
 
+MAX_LINE_CHARS = 1_000
+"""A line of a task; a longer one is cut, and ends with `…`."""
+
+MAX_LINES_IN_A_REPORT = 100
+"""Lines in one report, and so in one event: at most some 600 KB as JSON, and far less as lines are."""
+
+MAX_TASK_LINES = 1_000
+"""Of a task the newest lines are kept."""
+
 MAX_ATTEMPTS = 100
 MAX_TIMEOUT_SECONDS = 7 * 24 * 3600
 MAX_BACKOFF_SECONDS = 7 * 24 * 3600

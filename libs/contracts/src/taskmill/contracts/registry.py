@@ -38,13 +38,14 @@ CANCEL = Command("cancel", requests.CancelTask, Task)
 START_BULK = Command("start_bulk", bulk_operations.StartBulkOperation, bulk_operations.BulkOperation)
 GET_BULK = Command("get_bulk", bulk_operations.GetBulkOperation, bulk_operations.BulkOperation)
 ATTEMPTS = Command("attempts", requests.ListAttempts, requests.AttemptPage)
+LINES = Command("lines", requests.ListLines, requests.LinePage)
 EVENTS = Command("events", requests.ListEvents, EventPage)
 READ_LOG = Command("read_log", log.ReadLog, log.LogPage)
 HEALTH = Command("health", requests.CheckHealth, requests.StoreHealth)
 
 COMMANDS = (
     *(CREATE, CREATE_MANY, GET, LIST, UPDATE, DELETE, PROCESS, CANCEL),
-    *(START_BULK, GET_BULK, ATTEMPTS, EVENTS, READ_LOG, HEALTH),
+    *(START_BULK, GET_BULK, ATTEMPTS, LINES, EVENTS, READ_LOG, HEALTH),
 )
 
 

@@ -13,10 +13,21 @@ from taskmill.contracts.instants import BoundedInstant
 from taskmill.contracts.limits import (
     MAX_BACKOFF_SECONDS,
     MAX_KINDS_PER_PROCESSOR,
+    MAX_LINES_IN_A_REPORT,
     MAX_QUEUES_PER_PROCESSOR,
     MAX_TRACEBACK_CHARS,
 )
-from taskmill.contracts.tasks import Kind, KindDefaults, ProcessorId, Progress, Queue, Result, TaskError, WireModel
+from taskmill.contracts.tasks import (
+    Kind,
+    KindDefaults,
+    Line,
+    ProcessorId,
+    Progress,
+    Queue,
+    Result,
+    TaskError,
+    WireModel,
+)
 
 
 class AttemptReport(WireModel):
@@ -61,6 +72,24 @@ class Progressed(HandlerReport):
 
     type: Literal["progressed"] = "progressed"
     progress: Progress
+
+
+class Logged(HandlerReport):
+    """The lines that the handler wrote since the last such report. They gather for about a second."""
+
+    type: Literal["logged"] = "logged"
+    first_number: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="Which line of its execution the first of these is: 1, 2, 3, …, dropped ones included. A "
+            "report that comes again is recognised by it.",
+        ),
+    ] = 1
+    dropped: Annotated[
+        int, Field(ge=0, description="How many lines before these were dropped, for they could not be told in time.")
+    ] = 0
+    lines: Annotated[list[Line], Field(min_length=1, max_length=MAX_LINES_IN_A_REPORT)]
 
 
 class Completed(AttemptReport):
@@ -122,7 +151,7 @@ class Hello(WireModel):
     software_version: str
 
 
-RunReport = Started | Heartbeat | Progressed | Completed | Failed | Cancelled | GivenBack
+RunReport = Started | Heartbeat | Progressed | Logged | Completed | Failed | Cancelled | GivenBack
 """A report of an attempt, of any type."""
 
 Report = Annotated[RunReport | Hello, Field(discriminator="type")]

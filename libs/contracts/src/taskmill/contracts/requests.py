@@ -38,6 +38,7 @@ from taskmill.contracts.tasks import (
     Result,
     TaskError,
     TaskFields,
+    TaskLine,
     TaskReceipt,
     TaskSummary,
     WireModel,
@@ -279,6 +280,25 @@ class AttemptPage(WireModel):
     """A page of attempts, oldest first."""
 
     items: Annotated[list[Attempt], Field(description="The attempts. Up to 200.")]
+    next_cursor: NextCursor = None
+
+
+class ListLines(Request):
+    """Read a page of a task's lines, oldest first. Replied to with `LinePage`."""
+
+    task_id: UUID
+    limit: PageLimit = DEFAULT_PAGE_ITEMS
+    cursor: Cursor | None = None
+
+
+class LinePage(WireModel):
+    """A page of lines, oldest first."""
+
+    items: Annotated[list[TaskLine], Field(description="The lines. Up to 200.")]
+    dropped: Annotated[
+        int,
+        Field(ge=0, description="Lines of the task that are not kept: of more than 1,000 the oldest, and lost ones."),
+    ] = 0
     next_cursor: NextCursor = None
 
 

@@ -2,7 +2,6 @@
 
 from uuid import UUID
 
-from taskmill.contracts.events import EventType
 from taskmill.contracts.status import Priority
 
 PREFIX = "tasks.v1"
@@ -60,9 +59,15 @@ def task_work(task_id: UUID) -> str:
     return f"{PREFIX}.work.*.*.*.{task_id}"
 
 
-def event(event_type: EventType, kind: str, task_id: UUID) -> str:
-    """The subject of an event, such as `tasks.v1.event.completed.http-request.<task id>`."""
-    return f"{PREFIX}.event.{event_type.value}.{kind}.{task_id}"
+def event(event_type: str, kind: str, task_id: UUID) -> str:
+    """The subject of an event, such as `tasks.v1.event.completed.http-request.<task id>`.
+
+    Args:
+        event_type: An `EventType`, or one that only a newer version knows.
+        kind: The kind of its task.
+        task_id: Its task.
+    """
+    return f"{PREFIX}.event.{event_type}.{kind}.{task_id}"
 
 
 def parse_cancel(subject: str) -> UUID:

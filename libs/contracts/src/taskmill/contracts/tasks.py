@@ -8,6 +8,7 @@ from uuid import UUID
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 from pydantic_core import PydanticCustomError, to_json
 
+from taskmill.contracts.instants import BoundedInstant
 from taskmill.contracts.json_text import is_nested_within
 from taskmill.contracts.limits import (
     MAX_ATTEMPTS,
@@ -18,6 +19,7 @@ from taskmill.contracts.limits import (
     MAX_JSON_DEPTH,
     MAX_LABEL_VALUE_CHARS,
     MAX_LABELS,
+    MAX_LINE_CHARS,
     MAX_PAYLOAD_BYTES,
     MAX_PROCESSOR_ID_CHARS,
     MAX_PROGRESS_MESSAGE_CHARS,
@@ -236,6 +238,37 @@ class Progress(WireModel):
         Annotated[str, StringConstraints(max_length=MAX_PROGRESS_MESSAGE_CHARS), WITHOUT_NUL] | None,
         Field(description="What is being done, for people. Up to 200 characters."),
     ] = None
+
+
+class LineLevel(StrEnum):
+    """How much a line matters."""
+
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+    CRITICAL = "critical"
+
+
+class Line(WireModel):
+    """What a handler wrote for people, with `ctx.log`."""
+
+    at: Annotated[BoundedInstant, Field(description="When, by the clock of its processor.")]
+    level: Annotated[LineLevel, Field(description="How much it matters.")]
+    text: Annotated[
+        str,
+        StringConstraints(max_length=MAX_LINE_CHARS),
+        WITHOUT_NUL,
+        Field(description="What happened, for people. Up to 1,000 characters; what was longer ends with `…`."),
+    ]
+
+
+class TaskLine(Line):
+    """A line among those of its task."""
+
+    position: Annotated[
+        int, Field(ge=1, description="Which line of the task it is: 1, 2, 3, …; those that are missing were dropped.")
+    ]
+    attempt: Annotated[int, Field(ge=1, description="The attempt that wrote it.")]
 
 
 class TaskError(WireModel):

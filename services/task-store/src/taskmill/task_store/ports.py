@@ -11,7 +11,7 @@ from taskmill.contracts.requests import ListTasks
 from taskmill.task_store.domain.bulk_operations import BulkOperationState
 from taskmill.task_store.domain.cursors import ListPosition
 from taskmill.task_store.domain.operations import Answer, Operation
-from taskmill.task_store.domain.state import AttemptState, TaskState
+from taskmill.task_store.domain.state import AttemptState, LineState, TaskState
 from taskmill.task_store.domain.waiting import ServedWork
 
 
@@ -21,6 +21,15 @@ class EventSlice(NamedTuple):
     documents: Sequence[bytes]
     last_version: int
     has_more: bool
+
+
+class LineSlice(NamedTuple):
+    """Some of a task's lines, oldest first."""
+
+    lines: Sequence[LineState]
+    """One more than was asked for when there are more."""
+    dropped: int
+    """How many lines of the task are not kept."""
 
 
 class ReadEvent(NamedTuple):
@@ -86,6 +95,13 @@ class Reads(Protocol):
 
         Raises:
             TaskNotFoundError: There never was a task with this id.
+        """
+
+    async def lines(self, task_id: UUID, *, after_position: int, limit: int) -> LineSlice:
+        """A task's lines behind a position.
+
+        Raises:
+            TaskNotFoundError: There is no task with this id.
         """
 
     async def next_due(self, limit: int) -> list[DueTime]:

@@ -22,6 +22,7 @@ from taskmill.contracts.requests import (
     GetTask,
     ListAttempts,
     ListEvents,
+    ListLines,
     ListTasks,
     StoreHealth,
 )
@@ -38,6 +39,7 @@ from taskmill.task_store.domain.documents import (
     attempt_document,
     bulk_operation_document,
     fitting,
+    line_document,
     log_document,
     page_document,
     reply_document,
@@ -128,6 +130,15 @@ async def list_attempts(ports: Ports, request: ListAttempts) -> bytes:
     items = fitting(map(attempt_document, found[: request.limit]))
     is_last = len(items) == len(found)
     return page_document(items, None if is_last else number_cursor(found[len(items) - 1].attempt))
+
+
+async def list_lines(ports: Ports, request: ListLines) -> bytes:
+    """`ListLines` → `LinePage`. Raises `TaskNotFoundError`."""
+    after_position = parse_number_cursor(request.cursor, below=2**63)
+    found, dropped = await ports.reads.lines(request.task_id, after_position=after_position, limit=request.limit)
+    items = fitting(map(line_document, found[: request.limit]))
+    is_last = len(items) == len(found)
+    return page_document(items, None if is_last else number_cursor(found[len(items) - 1].position), dropped=dropped)
 
 
 async def list_events(ports: Ports, request: ListEvents) -> bytes:

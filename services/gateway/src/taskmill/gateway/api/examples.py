@@ -105,6 +105,19 @@ ATTEMPT_PAGE = {
     ],
     "next_cursor": None,
 }
+LINE_PAGE = {
+    "items": [
+        {
+            "position": 218,
+            "attempt": 1,
+            "at": "2026-11-24T12:00:00.020000Z",
+            "level": "info",
+            "text": "page fetched number=3",
+        }
+    ],
+    "dropped": 217,
+    "next_cursor": None,
+}
 EVENT: dict[str, Any] = {
     "specversion": "1.0",
     "id": f"{TASK_ID}.2",

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Query, Request, Response
 
 from taskmill.contracts import registry
-from taskmill.contracts.requests import AttemptPage, ListAttempts, TaskPage
+from taskmill.contracts.requests import AttemptPage, LinePage, ListAttempts, ListLines, TaskPage
 from taskmill.gateway.adapters.store import Store
 from taskmill.gateway.api import examples
 from taskmill.gateway.api.pages import NEXT, page_response
@@ -14,7 +14,7 @@ from taskmill.gateway.api.routes import ON_A_TASK, TASK, UNAVAILABLE, TaskId, ro
 
 
 class ListEndpoints:
-    """Lists of tasks, and the attempts at one."""
+    """Lists of tasks, and the attempts at one, and its lines."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -53,3 +53,23 @@ class ListEndpoints:
         """Read a page of the attempts at a task, oldest first."""
         wanted = ListAttempts(task_id=task_id, limit=query.limit, cursor=query.cursor)
         return page_response(request, await self._store.ask(registry.ATTEMPTS, wanted))
+
+    @route(
+        "GET",
+        f"{TASK}/logs",
+        operation_id="listLines",
+        summary="Read the lines of a task",
+        tags=["history"],
+        response_model=LinePage,
+        response_description="A page of lines.",
+        responses={200: {"headers": NEXT, **examples.answer(examples.LINE_PAGE)}},
+        errors=ON_A_TASK,
+    )
+    async def lines(self, request: Request, task_id: TaskId, query: Annotated[PageQuery, Query()]) -> Response:
+        """Read a page of what the handler of a task wrote with `ctx.log`, in all attempts, oldest line first.
+
+        The newest 1,000 lines are kept, and go with the task; `dropped` counts those that are not there. To follow
+        them, follow the events of the task: those of the type `logged` have the lines.
+        """
+        wanted = ListLines(task_id=task_id, limit=query.limit, cursor=query.cursor)
+        return page_response(request, await self._store.ask(registry.LINES, wanted))

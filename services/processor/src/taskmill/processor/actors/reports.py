@@ -9,7 +9,7 @@ import structlog
 
 from taskmill.contracts import subjects
 from taskmill.contracts.errors import TaskmillError
-from taskmill.contracts.reports import HandlerReport, Hello
+from taskmill.contracts.reports import HandlerReport, Hello, Logged
 from taskmill.contracts.streams import MESSAGE_ID_HEADER
 from taskmill.processor.domain.announcements import Announcements, replacement_key
 from taskmill.processor.domain.held_attempt import HeldAttempt
@@ -217,7 +217,9 @@ class Reports(Actor):
         key = (attempt, replacement_key(report))
         # It comes behind what was said meanwhile, and under the fence of today.
         self._queue.discard(key)
-        self._put(key, QueuedReport(report_text(report.model_copy(update=attempt.fence._asdict()))))
+        on_stored = attempt.note_lines_stored if isinstance(report, Logged) else None
+        text = report_text(report.model_copy(update=attempt.fence._asdict()))
+        self._put(key, QueuedReport(text, on_stored=on_stored))
 
     def _arm_tick(self) -> None:
         if not self._is_tick_due:

@@ -50,7 +50,7 @@ class HandlerCalls:
             asyncio.CancelledError: The call was cancelled, or the handler raised it.
         """
         with self._timed(attempt) as deadline:
-            context = Context(attempt.work_item, partial(self._tell, attempt), deadline=deadline)
+            context = Context(attempt.work_item, partial(self._tell, attempt), deadline=deadline, now=self._now)
             if handler.is_async:
                 return await handler.function(attempt.work_item.payload, context)
             call = self._threads.submit(handler.function, attempt.work_item.payload, context)

@@ -4,11 +4,15 @@ import math
 from collections.abc import Sequence
 from threading import Lock
 
-from taskmill.contracts.reports import HandlerReport
+from taskmill.contracts.reports import HandlerReport, Logged
 from taskmill.processor.domain.held_attempt import HeldAttempt
+from taskmill.processor.domain.untold_lines import UntoldLines
 
 ANNOUNCE_AFTER_SECONDS = 0.02
 """A handler that returns sooner is told of in one report, its end; a slower one is announced with `started`."""
+
+LINES_EVERY_SECONDS = 1.0
+"""How often lines are told of each attempt, at most: they gather meanwhile."""
 
 
 def replacement_key(report: HandlerReport) -> object:
@@ -25,10 +29,11 @@ class Announcements:
     def __init__(self) -> None:
         self._begun_at: dict[HeldAttempt, float] = {}
         self._said: dict[HeldAttempt, dict[object, HandlerReport]] = {}
+        self._writing: dict[HeldAttempt, UntoldLines] = {}
         self._lock = Lock()
 
     def __bool__(self) -> bool:
-        return bool(self._begun_at or self._said)
+        return bool(self._begun_at or self._said or self._writing)
 
     def expect_start(self, attempt: HeldAttempt, now: float) -> None:
         """An attempt has begun; its start is due a little later."""
@@ -36,6 +41,8 @@ class Announcements:
 
     def hear(self, attempt: HeldAttempt, report: HandlerReport) -> bool:
         """A handler says something; return whether nothing that it said was waiting."""
+        if isinstance(report, Logged):
+            return self._gather(attempt, report)
         key = replacement_key(report)
         with self._lock:
             said = self._said.setdefault(attempt, {})
@@ -45,20 +52,33 @@ class Announcements:
             said[key] = report
         return is_first
 
+    def _gather(self, attempt: HeldAttempt, report: Logged) -> bool:
+        with self._lock:
+            is_first = attempt not in self._writing
+            if attempt.lines is None:
+                attempt.lines = UntoldLines()
+            attempt.lines.add(report.lines)
+            self._writing[attempt] = attempt.lines
+        return is_first
+
     def end(self, attempt: HeldAttempt) -> Sequence[HandlerReport]:
         """An attempt has ended; return what is still to be told of it, before its end."""
         self._begun_at.pop(attempt, None)
-        if attempt not in self._said:
+        if attempt not in self._said and attempt not in self._writing:
             return ()
         with self._lock:
-            return [report for report in self._said.pop(attempt).values() if not report.is_void_at_end]
+            last_words = [report for report in self._said.pop(attempt, {}).values() if not report.is_void_at_end]
+            lines = self._writing.pop(attempt, None)
+            while lines:
+                last_words.append(attempt.report(Logged, **lines.take()))
+        return last_words
 
     def due_starts(self, now: float) -> list[HeldAttempt]:
         """Take out the attempts to be announced: those that are not so quick, and those that have something to tell."""
         due = [
             attempt
             for attempt, begun_at in self._begun_at.items()
-            if now - begun_at >= ANNOUNCE_AFTER_SECONDS or attempt in self._said
+            if now - begun_at >= ANNOUNCE_AFTER_SECONDS or attempt in self._said or attempt in self._writing
         ]
         for attempt in due:
             del self._begun_at[attempt]
@@ -77,4 +97,19 @@ class Announcements:
                         due.append((attempt, report))
                 if not said:
                     del self._said[attempt]
+            due += self._due_lines(now)
+        return due
+
+    def _due_lines(self, now: float) -> list[tuple[HeldAttempt, HandlerReport]]:
+        """Of each attempt one report at a time, so that what cannot be sent is bounded by what may wait here."""
+        due: list[tuple[HeldAttempt, HandlerReport]] = []
+        for attempt, lines in list(self._writing.items()):
+            told_at = attempt.told_at.get(Logged, -math.inf)
+            is_due = now - told_at >= LINES_EVERY_SECONDS and not attempt.has_unstored_lines
+            if is_due and not attempt.is_ended:
+                attempt.told_at[Logged] = now
+                attempt.has_unstored_lines = True
+                due.append((attempt, attempt.report(Logged, **lines.take())))
+            if attempt.is_ended or not lines:
+                del self._writing[attempt]
         return due

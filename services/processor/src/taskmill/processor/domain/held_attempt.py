@@ -9,6 +9,7 @@ from uuid import UUID
 
 from taskmill.contracts.reports import AttemptReport, HandlerReport
 from taskmill.contracts.work import WorkItem
+from taskmill.processor.domain.untold_lines import UntoldLines
 
 _Report = TypeVar("_Report", bound=AttemptReport)
 
@@ -57,6 +58,8 @@ class HeldAttempt:
         reply: The subject of its newest delivery, which heartbeats and the ack go to.
         started_at: When the handler was about to be called; None: it has not been.
         on_start_stored: Called once the report of its start is stored.
+        lines: The lines that its handler wrote and that were not told; None: it has not written any.
+        has_unstored_lines: Whether a report of lines is on its way: until it is stored, further ones gather.
         told_at: When what its handler said was last reported, by type, in seconds of the event loop's clock; empty:
             nothing was.
         times_out_at: When its handler's time is over, in seconds of `time.monotonic`; None: never, or not called yet.
@@ -72,6 +75,8 @@ class HeldAttempt:
     possible_crashes: int
     started_at: datetime | None = None
     on_start_stored: Callable[[], None] | None = None
+    lines: UntoldLines | None = None
+    has_unstored_lines: bool = False
     told_at: dict[type[HandlerReport], float] = field(default_factory=dict)
     times_out_at: float | None = None
     stop_reason: StopReason | None = None
@@ -95,6 +100,10 @@ class HeldAttempt:
             reply,
             possible_crashes=work_item.crashes + possible_crashes,
         )
+
+    def note_lines_stored(self) -> None:
+        """The report of lines that was on its way is stored."""
+        self.has_unstored_lines = False
 
     @property
     def fence(self) -> ReportKey:

@@ -29,6 +29,7 @@ _USE_CASES: dict[registry.Command, Callable[[Ports, Any], Coroutine[Any, Any, by
     registry.LIST: use_cases.list_tasks,
     registry.GET_BULK: use_cases.get_bulk_operation,
     registry.ATTEMPTS: use_cases.list_attempts,
+    registry.LINES: use_cases.list_lines,
     registry.EVENTS: use_cases.list_events,
     registry.READ_LOG: use_cases.read_log,
     registry.HEALTH: use_cases.check_health,

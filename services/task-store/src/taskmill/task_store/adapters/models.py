@@ -50,6 +50,8 @@ class TaskRow(Base):
     dispatch: Mapped[int]
     delivery: Mapped[int]
     crashes: Mapped[int] = mapped_column(server_default="0")
+    line_count: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    line_number: Mapped[int] = mapped_column(BigInteger, server_default="0")
     max_attempts: Mapped[int | None]
     backoff: Mapped[Any | None] = mapped_column(JSON)
     timeout_seconds: Mapped[float | None]
@@ -98,6 +100,19 @@ class AttemptRow(Base):
     outcome: Mapped[str | None]
     error: Mapped[Any | None] = mapped_column(JSON)
     traceback: Mapped[str | None]
+
+
+class LineRow(Base):
+    """A line that a handler wrote. It goes with its task; the events that told it stay."""
+
+    __tablename__ = "task_lines"
+
+    task_id: Mapped[UUID] = mapped_column(ForeignKey("tasks.id", ondelete="CASCADE"), primary_key=True)
+    position: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    attempt: Mapped[int]
+    at: Mapped[datetime]
+    level: Mapped[str]
+    text: Mapped[str]
 
 
 class EventRow(Base):

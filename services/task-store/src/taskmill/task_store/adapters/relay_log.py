@@ -93,4 +93,6 @@ def _event(row: Record) -> UnpublishedEvent:
         work = WaitingWork(
             run, attempt, dispatch, attempt_limit, crashes, timeout_seconds, title, queue, priority, labels, payload
         )
-    return UnpublishedEvent(position, task_id, version, _EVENT_TYPES[event_type], kind, document, must_stop, work)
+    # One that only a newer store knows, which writes beside this one, is published all the same.
+    known_type = _EVENT_TYPES.get(event_type, event_type)
+    return UnpublishedEvent(position, task_id, version, known_type, kind, document, must_stop, work)

@@ -6,9 +6,19 @@ would have to unescape their documents.
 """
 
 from collections.abc import Iterable, Mapping
+from functools import cache
+from itertools import count
 from typing import NamedTuple
 
-from taskmill.task_store.adapters.models import AttemptRow, EventRow, IdempotencyKeyRow, KindRow, TaskRow, columns
+from taskmill.task_store.adapters.models import (
+    AttemptRow,
+    EventRow,
+    IdempotencyKeyRow,
+    KindRow,
+    LineRow,
+    TaskRow,
+    columns,
+)
 
 EVENT_LOG_LOCK = 0x7461_736B_7631
 """Key of the one lock that every writer of events takes before any row lock: commit order is position order."""
@@ -17,11 +27,12 @@ TASK_COLUMNS = columns(TaskRow)
 ATTEMPT_COLUMNS = columns(AttemptRow)
 KEY_COLUMNS = columns(IdempotencyKeyRow)
 KIND_COLUMNS = columns(KindRow)
+LINE_COLUMNS = columns(LineRow)
 EVENT_COLUMNS = {name: kind for name, kind in columns(EventRow).items() if name != "position"}
 
 
 class WrittenRows(NamedTuple):
-    """What `WRITE` is told of tasks, attempts and queues: its first parameters, in this order.
+    """What `write_statement` is told of tasks, attempts and queues: its first parameters, in this order.
 
     Rows come as `json_rows` makes them: those of tasks to insert, to update and to delete, those of attempts, and what
     changes of how many wait in queues. `touched` is how many rows are to be updated or deleted.
@@ -36,7 +47,7 @@ class WrittenRows(NamedTuple):
 
 
 _FIRST_EVENT_PARAMETER = len(WrittenRows._fields) + 1
-_KEY_PARAMETER = _FIRST_EVENT_PARAMETER + len(EVENT_COLUMNS)
+_FIRST_OTHER_PARAMETER = _FIRST_EVENT_PARAMETER + len(EVENT_COLUMNS)
 
 
 def _parameter(name: str) -> int:
@@ -75,17 +86,42 @@ _TASK_ASSIGNMENTS = ", ".join(
 )
 _KIND_ASSIGNMENTS = ", ".join(f"{name} = excluded.{name}" for name in KIND_COLUMNS if name != "name")
 _QUEUE_CHANGE = {"name": "text", "delta": "bigint", "most_waiting": "bigint"}
+_LAST_LINE = {"task_id": "uuid", "position": "bigint"}
 _ATTEMPT_ASSIGNMENTS = ", ".join(
     f"{name} = excluded.{name}" for name in ATTEMPT_COLUMNS if name not in {"task_id", "attempt"}
 )
 
 
-def _write_statement(*, with_keys: bool) -> str:
+@cache
+def write_statement(*, with_keys: bool, with_lines: bool) -> str:
+    """Make the statement that writes what a batch decided of tasks.
+
+    It takes `WrittenRows`, then the events, as one array for each of their columns; `with_keys` the answers of
+    idempotency keys; `with_lines` the lines to insert, and up to which position those of each task are to be deleted.
+    Returns how many wait now in the queues where that changed, and where in the log the first event is; the others
+    follow it one by one.
+
+    If fewer rows are updated or deleted than there should be, because a task is no longer as it was read, or a queue
+    has no room, the statement undoes itself: dividing by zero is how SQL does that without a function of its own. The
+    lock is a CTE that every part reads from, so that this one statement is a whole transaction. Within one that holds
+    the lock already, taking it again costs nothing.
+    """
     # Each part costs some 20 µs, even if there is nothing to write.
-    keyed = f"""keyed AS (
+    parameter = count(_FIRST_OTHER_PARAMETER)
+    others = ""
+    if with_keys:
+        others += f"""keyed AS (
     INSERT INTO idempotency_keys ({_names(KEY_COLUMNS)})
-    SELECT {_values(KEY_COLUMNS)} FROM event_log, {_rows(_KEY_PARAMETER, KEY_COLUMNS)}
+    SELECT {_values(KEY_COLUMNS)} FROM event_log, {_rows(next(parameter), KEY_COLUMNS)}
 ), """  # noqa: S608  (names from the tables above)
+    if with_lines:
+        others += f"""told AS (
+    INSERT INTO task_lines ({_names(LINE_COLUMNS)})
+    SELECT {_values(LINE_COLUMNS)} FROM event_log, {_rows(next(parameter), LINE_COLUMNS)}
+), dropped AS (
+    DELETE FROM task_lines USING event_log, {_rows(next(parameter), _LAST_LINE)}
+    WHERE task_lines.task_id = new.task_id AND task_lines.position <= new.position
+), """  # noqa: S608
     return f"""
 WITH event_log AS MATERIALIZED (
     SELECT pg_advisory_xact_lock({EVENT_LOG_LOCK})
@@ -108,7 +144,7 @@ WITH event_log AS MATERIALIZED (
     UPDATE queues SET waiting = waiting + new.delta FROM event_log, {_rows(_parameter("counts"), _QUEUE_CHANGE)}
     WHERE queues.name = new.name AND queues.waiting <= coalesce(new.most_waiting, queues.waiting)
     RETURNING queues.name, queues.waiting
-), {keyed if with_keys else ""}logged AS (
+), {others}logged AS (
     INSERT INTO task_events ({_names(EVENT_COLUMNS)})
     SELECT {_values(EVENT_COLUMNS)}
     FROM event_log, unnest({_arrays(_FIRST_EVENT_PARAMETER, EVENT_COLUMNS)})
@@ -121,20 +157,6 @@ SELECT 1 / ((SELECT count(*) FROM changed) + (SELECT count(*) FROM deleted) + (S
     (SELECT json_object_agg(name, waiting) FROM counted), (SELECT min(position) FROM logged)
 """  # noqa: S608
 
-
-WRITE = _write_statement(with_keys=False)
-"""Writes what a batch decided of tasks: `WrittenRows`, then the events, as one array for each of their columns. Returns
-how many wait now in the queues where that changed, and where in the log the first event is; the others follow it one by
-one.
-
-If fewer rows are updated or deleted than there should be, because a task is no longer as it was read, or a queue has no
-room, the statement undoes itself: dividing by zero is how SQL does that without a function of its own. The lock is a
-CTE that every part reads from, so that this one statement is a whole transaction. Within one that holds the lock
-already, taking it again costs nothing.
-"""
-
-WRITE_WITH_KEYS = _write_statement(with_keys=True)
-"""Writes the answers of idempotency keys, too: the last parameter."""
 
 ADD_QUEUES = """
 INSERT INTO queues (name, created_at) SELECT name, now() FROM unnest($1::text[]) AS new (name)
@@ -181,4 +203,13 @@ SELECT version, document, candidates FROM (
         WHERE task_id = $1 AND version > $2 ORDER BY version LIMIT $3
     ) AS candidate
 ) AS sized WHERE page_bytes <= $4 ORDER BY version
+"""
+
+LINE_PAGE = """
+SELECT tasks.line_count - (SELECT count(*) FROM task_lines WHERE task_id = tasks.id) AS dropped, line.*
+FROM tasks LEFT JOIN LATERAL (
+    SELECT task_id, position, attempt, at, level, text FROM task_lines
+    WHERE task_id = tasks.id AND position > $2 ORDER BY position LIMIT $3
+) AS line ON true
+WHERE tasks.id = $1 ORDER BY line.position
 """

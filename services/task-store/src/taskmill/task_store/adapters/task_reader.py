@@ -1,4 +1,4 @@
-"""Reads single tasks and their events, with fixed SQL over a pool of connections."""
+"""Reads single tasks, their lines and their events, with fixed SQL over a pool of connections."""
 
 from uuid import UUID
 
@@ -7,8 +7,8 @@ from taskmill.contracts.limits import MAX_BODY_BYTES
 from taskmill.task_store.adapters import statements
 from taskmill.task_store.adapters.database import SharedConnections
 from taskmill.task_store.adapters.rows import task_state
-from taskmill.task_store.domain.state import TaskState
-from taskmill.task_store.ports import DueTime, EventSlice
+from taskmill.task_store.domain.state import LineState, TaskState
+from taskmill.task_store.ports import DueTime, EventSlice, LineSlice
 
 
 class TaskReader:
@@ -39,6 +39,14 @@ class TaskReader:
             last_version=shown[-1]["version"] if shown else after_version,
             has_more=bool(rows) and rows[0]["candidates"] > len(shown),
         )
+
+    async def lines(self, task_id: UUID, *, after_position: int, limit: int) -> LineSlice:
+        """See `Reads`."""
+        rows = await self._connections.fetch(statements.LINE_PAGE, task_id, after_position, limit + 1)
+        if not rows:
+            raise TaskNotFoundError
+        lines = [LineState(*row[1:]) for row in rows if row["position"] is not None]
+        return LineSlice(lines, dropped=rows[0]["dropped"])
 
     async def next_due(self, limit: int) -> list[DueTime]:
         """See `Reads`."""

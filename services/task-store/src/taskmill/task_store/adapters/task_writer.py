@@ -40,6 +40,7 @@ from taskmill.task_store.domain.operations import (
 from taskmill.task_store.domain.publication import PayloadNotReadError, UnpublishedEvent, unpublished_events
 from taskmill.task_store.domain.queues import QueueBook
 from taskmill.task_store.domain.runs import RunRules
+from taskmill.task_store.domain.state import LineState
 from taskmill.task_store.domain.waiting import ServedWork
 from taskmill.task_store.errors import StaleStateError
 
@@ -184,6 +185,7 @@ class TaskWriter:
         changed, deleted, counted, keys = batch.changed, batch.deleted, batch.queues.changes, batch.keys.added
         if not (batch.events or changed or keys):
             return None
+        lines = batch.lines
         rows = statements.WrittenRows(
             created=json_rows(state._asdict() for state in batch.created),
             changed=json_rows({**state._asdict(), "read_version": version} for version, state in changed),
@@ -194,10 +196,11 @@ class TaskWriter:
         )
         try:
             row = await connection.fetchrow(
-                statements.WRITE_WITH_KEYS if keys else statements.WRITE,
+                statements.write_statement(with_keys=bool(keys), with_lines=bool(lines)),
                 *rows,
                 *arrays(batch.events, len(statements.EVENT_COLUMNS)),
                 *([json_rows(answer._asdict() for answer in keys)] if keys else []),
+                *(_line_rows(lines, batch.dropped_lines) if lines else []),
             )
         except DivisionByZeroError as error:
             raise StaleStateError from error
@@ -224,6 +227,13 @@ def committed_events(batch: Batch, first_position: int) -> Sequence[UnpublishedE
         return unpublished_events(batch.events, batch.states, batch.kinds, first_position)
     except PayloadNotReadError:
         return ()
+
+
+def _line_rows(lines: Sequence[LineState], dropped: Sequence[tuple[UUID, int]]) -> tuple[str, str]:
+    return (
+        json_rows(line._asdict() for line in lines),
+        json_rows({"task_id": task_id, "position": position} for task_id, position in dropped),
+    )
 
 
 async def _write_rare(connection: "Connection[Record]", batch: Batch) -> None:

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from taskmill.contracts.bulk_operations import StartBulkOperation
 from taskmill.contracts.errors import TaskExistsError, TaskNotFoundError, TooManyQueuesError
+from taskmill.contracts.limits import MAX_TASK_LINES
 from taskmill.contracts.reports import Hello, ReportBundle
 from taskmill.contracts.requests import (
     CreateTask,
@@ -43,7 +44,7 @@ from taskmill.task_store.domain.operations import (
 from taskmill.task_store.domain.queues import QueueBook
 from taskmill.task_store.domain.reports import Hearing, decide_report
 from taskmill.task_store.domain.runs import RunRules, decide_due, decide_lost, decide_process
-from taskmill.task_store.domain.state import AttemptState, TaskState
+from taskmill.task_store.domain.state import AttemptState, LineState, TaskState
 from taskmill.task_store.domain.waiting import WAITING, ServedWork, waiting_for
 
 
@@ -90,6 +91,7 @@ class Batch:
         self.bulk_operations = bulk_operations
         self.events: list[LoggedEvent] = []
         self._attempts: dict[tuple[UUID, int], AttemptState] = {}
+        self._lines: dict[UUID, list[LineState]] = {}
         self.next_run_at: datetime | None = None
         """When the first of the tasks that this batch scheduled is due."""
 
@@ -142,6 +144,26 @@ class Batch:
     def attempts(self) -> list[AttemptState]:
         """Attempts to insert or update, of tasks that are there in the end."""
         return [attempt for attempt in self._attempts.values() if attempt.task_id in self._states]
+
+    @property
+    def lines(self) -> list[LineState]:
+        """Lines to insert, of tasks that are there in the end: no more of each than are kept."""
+        return [
+            line
+            for task_id, lines in self._lines.items()
+            if (state := self._states.get(task_id)) is not None
+            for line in lines
+            if line.position > _dropped_up_to(state)
+        ]
+
+    @property
+    def dropped_lines(self) -> list[tuple[UUID, int]]:
+        """Tasks with new lines, each with the position up to which its lines are to be deleted, if there may be any."""
+        return [
+            (task_id, position)
+            for task_id in self._lines
+            if (state := self._states.get(task_id)) is not None and (position := _dropped_up_to(state)) > 0
+        ]
 
     def _answer_once(self, request: ClientRequest, name: KeyName, fingerprint: str) -> Answer:
         """Serve a request, unless it was served before: then it is answered as it was then, and does nothing."""
@@ -251,4 +273,10 @@ class Batch:
         self.events.extend(decision.events)
         if decision.attempt is not None:
             self._attempts[decision.attempt.task_id, decision.attempt.attempt] = decision.attempt
+        if decision.lines:
+            self._lines.setdefault(state.id, []).extend(decision.lines)
         return state
+
+
+def _dropped_up_to(state: TaskState) -> int:
+    return state.line_count - MAX_TASK_LINES

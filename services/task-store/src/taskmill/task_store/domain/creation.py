@@ -19,6 +19,8 @@ _PLAIN = [name for name in ClientFields.model_fields if name not in json_fields(
 _plain_values = attrgetter(*_PLAIN)
 _details = composer(TaskState, [name for name in TaskCreatedData.model_fields if name not in EventData.model_fields])
 
+_NUMBERS = ("run", "attempt", "attempt_limit", "dispatch", "delivery", "crashes", "line_count", "line_number")
+
 # In the order of the columns, which it keeps when fields are set.
 _BLANK: dict[str, Any] = {
     **dict.fromkeys(TaskState._fields),
@@ -26,7 +28,7 @@ _BLANK: dict[str, Any] = {
     "is_run_active": False,
     "version": 1,
     "revision": 1,
-    **dict.fromkeys(("run", "attempt", "attempt_limit", "dispatch", "delivery", "crashes"), 0),
+    **dict.fromkeys(_NUMBERS, 0),
     "result": JSON_NULL,
 }
 

@@ -20,12 +20,16 @@ class ListPosition(NamedTuple):
 
 
 def number_cursor(number: int) -> str:
-    """The cursor behind the attempt or version of this number."""
+    """The cursor behind the attempt, version or line of this number."""
     return _encode([number])
 
 
-def parse_number_cursor(cursor: str | None) -> int:
+def parse_number_cursor(cursor: str | None, *, below: int = 2**31) -> int:
     """The number that a page starts behind; 0 without a cursor.
+
+    Args:
+        cursor: What the client has; None: it wants the first page.
+        below: What the column cannot hold.
 
     Raises:
         InvalidRequestError: No page ended with this cursor.
@@ -33,7 +37,7 @@ def parse_number_cursor(cursor: str | None) -> int:
     if cursor is None:
         return 0
     match _decode(cursor):
-        case [int(number)] if not isinstance(number, bool) and 0 <= number < 2**31:
+        case [int(number)] if not isinstance(number, bool) and 0 <= number < below:
             return number
     raise _invalid_cursor()
 

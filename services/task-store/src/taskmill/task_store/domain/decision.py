@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from taskmill.task_store.domain.events import LoggedEvent
-from taskmill.task_store.domain.state import AttemptState, TaskState
+from taskmill.task_store.domain.state import AttemptState, LineState, TaskState
 
 
 class Decision(NamedTuple):
@@ -15,3 +15,5 @@ class Decision(NamedTuple):
     state: TaskState
     events: tuple[LoggedEvent, ...] = ()
     attempt: AttemptState | None = None
+    lines: tuple[LineState, ...] = ()
+    """What is added to the task's lines."""

@@ -12,15 +12,18 @@ import orjson
 from taskmill.contracts.bulk_operations import BulkOperation
 from taskmill.contracts.limits import MAX_BODY_BYTES
 from taskmill.contracts.requests import CreateTasks, DeleteTask
-from taskmill.contracts.tasks import Attempt, Task, TaskReceipt, TaskSummary, WaitingFor
+from taskmill.contracts.tasks import Attempt, Task, TaskLine, TaskReceipt, TaskSummary, WaitingFor
 from taskmill.task_store.domain.bulk_operations import BulkOperationState
 from taskmill.task_store.domain.operations import Answer, ClientRequest
-from taskmill.task_store.domain.state import AttemptState, TaskState, composer
+from taskmill.task_store.domain.state import AttemptState, LineState, TaskState, composer
 
 _task = composer(TaskState, Task.model_fields)
 _summary = composer(TaskState, TaskSummary.model_fields)
 _receipt = composer(TaskState, TaskReceipt.model_fields)
 _attempt = composer(AttemptState, Attempt.model_fields)
+line_fields = composer(LineState, TaskLine.model_fields)
+"""A `TaskLine`, as orjson takes it."""
+
 _bulk_operation = composer(BulkOperationState, BulkOperation.model_fields)
 
 _LOGGED = ("position", "type", "kind", "task_id", "document")
@@ -60,6 +63,11 @@ def attempt_document(attempt: AttemptState) -> bytes:
     return _dump(_attempt(attempt))
 
 
+def line_document(line: LineState) -> bytes:
+    """A `TaskLine`."""
+    return _dump(line_fields(line))
+
+
 def log_document(events: Iterable[tuple[int, str, str, str, str]], next_after: int, oldest: int, newest: int) -> bytes:
     """A `LogPage`."""
     items = [dict(zip(_LOGGED, event, strict=True)) for event in events]
@@ -88,9 +96,10 @@ def fitting(documents: Iterable[bytes]) -> list[bytes]:
     return fit
 
 
-def page_document(items: Iterable[bytes], next_cursor: str | None) -> bytes:
-    """A page of anything, its items as they are."""
-    return b'{"items":[' + b",".join(items) + b'],"next_cursor":' + orjson.dumps(next_cursor) + b"}"
+def page_document(items: Iterable[bytes], next_cursor: str | None, **others: int) -> bytes:
+    """A page of anything, its items as they are, and what else it tells."""
+    told = orjson.dumps({**others, "next_cursor": next_cursor})
+    return b'{"items":[' + b",".join(items) + b"]," + told[1:]
 
 
 def _task_document(fields: dict[str, Any], state: TaskState, waiting: WaitingFor | None) -> bytes:

@@ -41,7 +41,8 @@ class UnpublishedEvent(NamedTuple):
     position: int
     task_id: UUID
     version: int
-    type: EventType
+    type: str
+    """An `EventType`, or one that only a newer store knows."""
     kind: str
     document: str
     must_stop: bool

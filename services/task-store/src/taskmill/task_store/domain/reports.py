@@ -15,6 +15,7 @@ from taskmill.contracts.reports import (
     GivenBack,
     HandlerReport,
     Heartbeat,
+    Logged,
     Progressed,
     RunReport,
     Started,
@@ -23,12 +24,20 @@ from taskmill.contracts.status import TaskStatus
 from taskmill.contracts.tasks import AttemptOutcome, Cancellation, KindDefaults, TaskError
 from taskmill.task_store.domain import endings
 from taskmill.task_store.domain.decision import Decision
+from taskmill.task_store.domain.documents import line_fields
 from taskmill.task_store.domain.events import LoggedEvent, compose_event
 from taskmill.task_store.domain.fence import is_holder
 from taskmill.task_store.domain.lifecycle import Cause, transition
 from taskmill.task_store.domain.retries import retry_wait
 from taskmill.task_store.domain.runs import RunRules, to_queued, to_scheduled
-from taskmill.task_store.domain.state import JSON_NULL, AttemptState, TaskState, newest_attempt, next_revision
+from taskmill.task_store.domain.state import (
+    JSON_NULL,
+    AttemptState,
+    LineState,
+    TaskState,
+    newest_attempt,
+    next_revision,
+)
 
 MAX_CRASHES = 3
 """After so many an attempt fails: its work, it seems, ends whoever does it."""
@@ -68,6 +77,8 @@ def _apply(state: TaskState, report: RunReport, hearing: Hearing) -> Decision:
             decision = _renew_lease(state, hearing)
         case Progressed():
             decision = _progress(state, report, hearing)
+        case Logged():
+            decision = _log(state, report, hearing)
         case Failed():
             decision = _fail(state, report, hearing)
         case Cancelled():
@@ -118,6 +129,7 @@ def _start(
         revision=next_revision(state, TaskStatus.IN_PROGRESS),
         delivery=report.delivery,
         crashes=state.crashes + _is_crash(state, report),
+        line_number=0,
         lease_until=lease_until,
         processor_id=hearing.processor_id,
         progress=None,
@@ -144,6 +156,25 @@ def _progress(state: TaskState, report: Progressed, hearing: Hearing) -> Decisio
     progressed = state._replace(version=state.version + 1, progress=progress, updated_at=hearing.now)
     event = compose_event(EventType.PROGRESSED, progressed, hearing.now, {"progress": orjson.Fragment(progress)})
     return Decision(progressed, (event,))
+
+
+def _log(state: TaskState, report: Logged, hearing: Hearing) -> Decision:
+    if report.first_number <= state.line_number:
+        # Unlike progress, lines that come again must not be told again.
+        return Decision(state)
+    first_position = state.line_count + report.dropped + 1
+    lines = tuple(
+        LineState(state.id, position, state.attempt, line.at, line.level, line.text)
+        for position, line in enumerate(report.lines, first_position)
+    )
+    logged = state._replace(
+        version=state.version + 1,
+        line_count=lines[-1].position,
+        line_number=report.first_number + len(lines) - 1,
+        updated_at=hearing.now,
+    )
+    details = {"dropped": report.dropped, "lines": [line_fields(line) for line in lines]}
+    return Decision(logged, (compose_event(EventType.LOGGED, logged, hearing.now, details),), lines=lines)
 
 
 def _complete(state: TaskState, report: Completed, hearing: Hearing) -> Decision:

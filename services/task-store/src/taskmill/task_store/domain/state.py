@@ -9,7 +9,7 @@ from uuid import UUID
 import orjson
 
 from taskmill.contracts.status import Priority, TaskStatus
-from taskmill.contracts.tasks import AttemptOutcome
+from taskmill.contracts.tasks import AttemptOutcome, LineLevel
 
 JSON_NULL = "null"
 NO_LABELS = "{}"
@@ -46,6 +46,10 @@ class TaskState(NamedTuple):
     """JetStream's delivery count of the execution that holds the attempt; 0: nobody has started this dispatch."""
     crashes: int
     """Deliveries of the newest attempt that started, never ended and were not given back."""
+    line_count: int
+    """Position of the task's newest line, over all attempts: how many there were, dropped or not."""
+    line_number: int
+    """Number of the newest line of the execution that holds the attempt: those up to it were taken in."""
     max_attempts: int | None
     backoff: JsonText | None
     timeout_seconds: float | None
@@ -81,6 +85,17 @@ class AttemptState(NamedTuple):
     outcome: AttemptOutcome | None
     error: JsonText | None
     traceback: str | None
+
+
+class LineState(NamedTuple):
+    """A line's row: these fields, in this order, are the columns of `task_lines`."""
+
+    task_id: UUID
+    position: int
+    attempt: int
+    at: datetime
+    level: LineLevel
+    text: str
 
 
 def json_fields(state: type[NamedTuple]) -> frozenset[str]:

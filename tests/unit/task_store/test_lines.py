@@ -1,0 +1,142 @@
+"""Lines that handlers write: each is told and kept once, and no more of a task than are kept."""
+
+import orjson
+import pytest
+
+from taskmill.contracts.limits import MAX_LINES_IN_A_REPORT, MAX_TASK_LINES
+from taskmill.contracts.reports import Logged, ReportBundle, RunReport
+from taskmill.contracts.requests import DeleteTask
+from taskmill.task_store.domain.batch import Batch
+from taskmill.task_store.domain.bulk_operations import BulkBook
+from taskmill.task_store.domain.idempotency import KeyBook
+from taskmill.task_store.domain.kinds import KindBook
+from taskmill.task_store.domain.queues import QueueBook
+from taskmill.task_store.domain.reports import decide_report
+from taskmill.task_store.domain.state import TaskState
+from tests.support.task_states import (
+    HEARING,
+    NOW,
+    RULES,
+    STARTED_AT,
+    TASK_ID,
+    after,
+    completed,
+    failed,
+    logged,
+    no_jitter,
+    queued_task,
+    started,
+)
+
+
+def batch(state: TaskState) -> Batch:
+    """A batch that has read a task."""
+    return Batch(
+        [state],
+        (),
+        queues=QueueBook({"default": 1}, 3, 10),
+        kinds=KindBook({}),
+        keys=KeyBook(()),
+        bulk_operations=BulkBook(()),
+        services=(),
+        rules=RULES,
+        now=NOW,
+        random=no_jitter,
+    )
+
+
+def bundle(*reports: RunReport) -> ReportBundle:
+    """What a processor says."""
+    return ReportBundle(processor_id="processor-1", reports=list(reports))
+
+
+def running() -> TaskState:
+    """A task in progress."""
+    return after(queued_task(), started())
+
+
+def many_lines(count: int) -> list[Logged]:
+    """Reports of so many lines, as a processor makes them."""
+    numbers = range(1, count + 1, MAX_LINES_IN_A_REPORT)
+    return [logged(first_number=first, lines=min(MAX_LINES_IN_A_REPORT, count + 1 - first)) for first in numbers]
+
+
+def test_lines_are_kept_and_told() -> None:
+    """They get the next positions, and are one event."""
+    state, events, _, lines = decide_report(running(), logged(lines=2), HEARING)
+    assert [(line.position, line.attempt, line.text) for line in lines] == [(1, 1, "line 1"), (2, 1, "line 2")]
+    assert (state.line_count, state.line_number, state.version) == (2, 2, running().version + 1)
+    (event,) = events
+    data = orjson.loads(event.document)["data"]
+    assert data["dropped"] == 0
+    assert data["lines"][0] == {
+        "at": STARTED_AT.isoformat().replace("+00:00", "Z"),
+        "level": "info",
+        "text": "line 1",
+        "position": 1,
+        "attempt": 1,
+    }
+
+
+def test_lines_that_come_again_change_nothing() -> None:
+    """Unlike progress: a repeated bundle adds no line, also when others came in between."""
+    state = after(running(), logged(), logged(first_number=2))
+    for report in (logged(), logged(first_number=2)):
+        assert decide_report(state, report, HEARING) == (state, (), None, ())
+
+
+def test_what_the_processor_dropped_is_counted() -> None:
+    """Its positions stay empty."""
+    state, (event,), _, lines = decide_report(after(running(), logged()), logged(first_number=9, dropped=7), HEARING)
+    assert ([line.position for line in lines], state.line_count, state.line_number) == ([9], 9, 9)
+    assert orjson.loads(event.document)["data"]["dropped"] == 7
+
+
+@pytest.mark.parametrize("beside", [{"delivery": 2}, {"attempt": 2}, {"dispatch": 2}])
+def test_lines_of_another_execution_are_refused(beside: dict[str, int]) -> None:
+    """As its progress is."""
+    assert decide_report(running(), logged(**beside), HEARING).lines == ()
+
+
+def test_an_execution_that_takes_over_counts_anew() -> None:
+    """Also a processor that has the same three numbers: its first line is not that of the other."""
+    state = after(running(), logged(lines=5))
+    again = after(state, started(2))
+    decision = decide_report(again, logged(2), HEARING)
+    assert [line.position for line in decision.lines] == [6]
+    assert decide_report(decision.state, logged(first_number=6), HEARING).lines == ()
+    other = HEARING._replace(processor_id="processor-2")
+    elsewhere = decide_report(state, started(), other).state
+    assert [line.position for line in decide_report(elsewhere, logged(), other).lines] == [6]
+
+
+def test_lines_of_all_attempts_are_counted_together() -> None:
+    """The next attempt writes behind the one before."""
+    state = after(queued_task(max_attempts=2), started(), logged(), failed())
+    assert (state.status, state.line_count) == ("scheduled", 1)
+
+
+def test_a_batch_writes_what_is_kept() -> None:
+    """Of more lines than a task keeps only the newest are written, and the older ones are to be deleted."""
+    of = batch(running())
+    of.decide(bundle(*many_lines(MAX_TASK_LINES)))
+    assert (len(of.lines), of.dropped_lines) == (MAX_TASK_LINES, [])
+    of.decide(bundle(logged(first_number=MAX_TASK_LINES + 1, lines=3), completed()))
+    assert [line.position for line in of.lines] == list(range(4, MAX_TASK_LINES + 4))
+    assert of.dropped_lines == [(TASK_ID, 3)]
+    assert [event.type for event in of.events] == ["logged"] * 11 + ["completed"]
+
+
+def test_a_deleted_task_takes_its_lines_with_it() -> None:
+    """Nothing is written of a task that is gone when the batch ends."""
+    of = batch(running())
+    of.decide(bundle(logged()))
+    of.decide(DeleteTask(id=TASK_ID, force=True))
+    assert (of.lines, of.dropped_lines, [task_id for _, task_id in of.deleted]) == ([], [], [TASK_ID])
+
+
+def test_tasks_without_lines_have_none_to_write() -> None:
+    """So that the statement that writes can do without that part."""
+    of = batch(queued_task())
+    of.decide(bundle(started(), completed()))
+    assert (of.lines, of.dropped_lines) == ([], [])
