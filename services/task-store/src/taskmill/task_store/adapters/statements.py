@@ -17,7 +17,7 @@ TASK_COLUMNS = columns(TaskRow)
 ATTEMPT_COLUMNS = columns(AttemptRow)
 KEY_COLUMNS = columns(IdempotencyKeyRow)
 KIND_COLUMNS = columns(KindRow)
-EVENT_COLUMNS = {name: kind for name, kind in columns(EventRow).items() if name != "position"}
+EVENT_COLUMNS = {name: kind for name, kind in columns(EventRow).items() if name not in {"position", "recorded_at"}}
 
 
 class WrittenRows(NamedTuple):
@@ -155,7 +155,8 @@ SELECT {_names(name for name in TASK_COLUMNS if name not in {"payload", "result"
 FROM tasks WHERE id = ANY($1::uuid[])
 """  # noqa: S608
 
-USED_IDS = "SELECT task_id FROM task_events WHERE task_id = ANY($1::uuid[]) AND version = 1"
+# Of a deleted task only the end may be left.
+USED_IDS = "SELECT DISTINCT task_id FROM task_events WHERE task_id = ANY($1::uuid[])"
 
 QUEUES = "SELECT name, waiting FROM queues"
 
