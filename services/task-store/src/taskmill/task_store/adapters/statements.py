@@ -169,6 +169,10 @@ WHERE (scope, key) IN (SELECT * FROM unnest($1::text[], $2::text[]))
 
 GET_TASK = f"SELECT {_names(TASK_COLUMNS)} FROM tasks WHERE id = $1"  # noqa: S608
 
+VERSION_WITHOUT_EVENTS = """
+SELECT version FROM tasks WHERE id = $1 AND NOT EXISTS (SELECT FROM task_events WHERE task_id = $1)
+"""
+
 DUE_TASKS = "SELECT id, run_at FROM tasks WHERE run_at IS NOT NULL ORDER BY run_at LIMIT $1"
 
 # A page ends early, before its documents exceed what a message takes; `candidates` tells that more follow.

@@ -62,8 +62,10 @@ def downgrade() -> None:
         sa.UniqueConstraint("task_id", "version", name="uq_task_events_task_id_version"),
     )
     op.execute(
-        f"INSERT INTO task_events ({_COLUMNS}) OVERRIDING SYSTEM VALUE "
-        f"SELECT {_COLUMNS} FROM task_events_by_month ORDER BY position"
+        f"""
+        INSERT INTO task_events ({_COLUMNS}) OVERRIDING SYSTEM VALUE
+        SELECT {_COLUMNS} FROM task_events_by_month ORDER BY position
+        """  # noqa: S608  (names from above)
     )
     op.drop_table("task_events_by_month")
     _continue_positions(last_position)
