@@ -8,7 +8,7 @@ from taskmill.contracts.status import TaskStatus
 from taskmill.task_store.adapters.database import SharedConnections
 from taskmill.task_store.adapters.stalled_tasks import Place
 
-# A task does not end before it is created: the index that lists tasks by status serves, and none is kept for this.
+# No task ends before it is created: the index that lists tasks by status serves, and none is kept for this.
 _ENDED = """
 SELECT created_at, id, coalesce(finished_at, updated_at) < $4 AS has_expired FROM tasks
 WHERE status = $1 AND created_at < $4 AND (created_at, id) > ($2, $3) AND NOT is_run_active
