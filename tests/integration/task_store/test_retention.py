@@ -41,7 +41,7 @@ SELECT task_id FROM task_events WHERE type = 'deleted' AND document::json -> 'da
 async def one_of_each(store: StoreClient) -> dict[str, str]:
     """A task in each status, named after it; returns their ids."""
     ids = {}
-    for title, fields in {
+    created: dict[str, dict[str, Any]] = {
         "cancelled": {},
         "completed": {"process": True},
         "completed by hand": {},
@@ -50,7 +50,8 @@ async def one_of_each(store: StoreClient) -> dict[str, str]:
         "pending": {},
         "queued": {"process": True},
         "scheduled": {"run_at": "2090-01-01T00:00:00Z"},
-    }.items():
+    }
+    for title, fields in created.items():
         ids[title] = (await store.create(title=title, **fields))["id"]
     await store.ask(registry.CANCEL, id=ids["cancelled"])
     await store.ask(registry.UPDATE, id=ids["completed by hand"], changes={"status": "completed"})
