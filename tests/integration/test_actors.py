@@ -38,10 +38,12 @@ from taskmill.task_store.actors.bulk_operations import BulkOperations
 from taskmill.task_store.actors.connections import Connections
 from taskmill.task_store.actors.due_tasks import DueTasks
 from taskmill.task_store.actors.expiry import Expiry
+from taskmill.task_store.actors.log_months import LogMonths
 from taskmill.task_store.actors.reconciler import Reconciler
 from taskmill.task_store.actors.registrations import Registrations
 from taskmill.task_store.actors.relay import Relay
 from taskmill.task_store.actors.report_intake import ReportIntake
+from taskmill.task_store.actors.retention import Retention
 from taskmill.task_store.actors.streams import Streams
 from taskmill.task_store.bootstrap import build as build_task_store
 from taskmill.task_store.settings import TaskStoreSettings
@@ -106,6 +108,7 @@ FACTORIES: dict[type[Actor], Callable[[Place], Awaitable[Sequence[Actor]]]] = {
     Heartbeats: processor,
     HttpServer: gateway,
     Leadership: task_store,
+    LogMonths: task_store,
     NatsSession: processor,
     PullConsumer: pull_consumer,
     Reconciler: task_store,
@@ -114,6 +117,7 @@ FACTORIES: dict[type[Actor], Callable[[Place], Awaitable[Sequence[Actor]]]] = {
     ReportIntake: task_store,
     Reports: processor,
     RequestServer: task_store,
+    Retention: task_store,
     Streams: task_store,
     WorkIntake: processor,
 }

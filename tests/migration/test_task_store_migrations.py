@@ -4,6 +4,7 @@ import sys
 import uuid
 
 import asyncpg
+import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection
@@ -22,9 +23,17 @@ VALUES ($1, 'old', 'echo', 'default', 'medium', '{}', $2, $3, 1, 1, 1, $4, 1, 0,
 """How a store of the first schema writes a task."""
 
 
+def is_no_partition(name: str | None, kind: str, _parents: object) -> bool:
+    """Whether the models speak of it: they know the partitioned table, and not its parts."""
+    return kind != "table" or name is None or not name.startswith("task_events_")
+
+
 def differences(connection: Connection) -> list[object]:
     """What Alembic would change to bring the database in line with the models."""
-    context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+    context = MigrationContext.configure(
+        connection,
+        opts={"compare_type": True, "compare_server_default": True, "include_name": is_no_partition},
+    )
     found: list[object] = compare_metadata(context, Base.metadata)
     return found
 
@@ -41,11 +50,14 @@ async def model_differences(database_url: str) -> list[object]:
 
 
 async def table_names(database_url: str) -> set[str]:
-    """The tables that there are."""
+    """The tables that there are, without the parts of others."""
     connection = await asyncpg.connect(database_url)
     try:
-        rows = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
-        return {row["tablename"] for row in rows}
+        rows = await connection.fetch(
+            "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') "
+            "AND NOT relispartition"
+        )
+        return {row["relname"] for row in rows}
     finally:
         await connection.close()
 
@@ -124,3 +136,76 @@ async def test_tasks_of_the_first_schema_are_taken_over(postgres_url: str) -> No
             assert [tuple(row) for row in limits] == [("completed", 0), ("pending", 0), ("queued", 3), ("scheduled", 1)]
         finally:
             await connection.close()
+
+
+OLD_EVENT = """
+INSERT INTO task_events (task_id, version, type, kind, dispatch, document) VALUES ($1, $2, 'created', 'echo', NULL, $3)
+"""
+"""How a store writes an event, before and after the log is kept by month."""
+
+EVENTS = "SELECT position, task_id, version, type, kind, dispatch, document FROM task_events ORDER BY position"
+
+
+async def test_events_are_carried_over_into_months_and_back(postgres_url: str) -> None:
+    """Each stays as it is, in its place; the next ones come behind them, also from a store of the release before."""
+    task_id = uuid.uuid4()
+    async with new_database(postgres_url) as url:
+        await asyncio.to_thread(upgrade, url, "0003")
+        connection = await asyncpg.connect(url)
+        try:
+            writing = await connection.prepare(OLD_EVENT)
+            for version in range(1, 1001):
+                await writing.fetch(task_id, version, f'{{"sequence": {version}}}')
+            # The newest one is gone, and was told: its position is not given out again.
+            await connection.execute("DELETE FROM task_events WHERE position = 1000")
+            before = await connection.fetch(EVENTS)
+
+            await asyncio.to_thread(upgrade, url)
+            assert await connection.fetch(EVENTS) == before
+            await writing.fetch(task_id, 1001, "{}")
+            assert await connection.fetchval("SELECT max(position) FROM task_events") == 1001
+            with pytest.raises(asyncpg.UniqueViolationError):
+                await connection.execute(OLD_EVENT, task_id, 7, "{}")
+            assert await connection.fetchval("SELECT count(*) FROM task_events_default") == 0
+
+            after = await connection.fetch(EVENTS)
+            await asyncio.to_thread(downgrade, url, "0003")
+            assert await connection.fetch(EVENTS) == after
+            await connection.execute(OLD_EVENT, task_id, 1003, "{}")
+            assert await connection.fetchval("SELECT max(position) FROM task_events") == 1003
+            await asyncio.to_thread(upgrade, url)
+            assert len(await connection.fetch(EVENTS)) == len(after) + 1
+        finally:
+            await connection.close()
+
+
+async def test_the_log_is_written_on_while_it_is_migrated(postgres_url: str) -> None:
+    """A store of the release before loses nothing, and finds the new table by itself."""
+    written = 0
+    is_migrated = asyncio.Event()
+
+    async def write(url: str) -> None:
+        nonlocal written
+        connection = await asyncpg.connect(url)
+        try:
+            statement = await connection.prepare(OLD_EVENT)
+            task_id = uuid.uuid4()
+            while not is_migrated.is_set() or written % 100:
+                written += 1
+                await statement.fetch(task_id, written, "{}")
+        finally:
+            await connection.close()
+
+    async with new_database(postgres_url) as url:
+        await asyncio.to_thread(upgrade, url, "0003")
+        async with asyncio.TaskGroup() as group:
+            group.create_task(write(url))
+            await asyncio.to_thread(upgrade, url)
+            is_migrated.set()
+        connection = await asyncpg.connect(url)
+        try:
+            positions = [row["position"] for row in await connection.fetch(EVENTS)]
+        finally:
+            await connection.close()
+    assert len(positions) == written > 0
+    assert len(set(positions)) == written

@@ -1,6 +1,9 @@
 """Task stores under test: built as in production, run in this process, talked to over NATS."""
 
+import asyncio
 import json
+import os
+import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, NamedTuple
@@ -14,6 +17,7 @@ from taskmill.contracts import registry, subjects
 from taskmill.contracts.errors import RemoteError
 from taskmill.contracts.registry import Command
 from taskmill.contracts.streams import EVENTS_STREAM, MESSAGE_ID_HEADER, POSITION_HEADER, REPORTS_STREAM, WORK_STREAM
+from taskmill.runtime.failpoint import FAILPOINT_VARIABLE
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.requests import RequestClient
 from taskmill.runtime.settings import NatsSettings
@@ -45,6 +49,23 @@ async def running_store(database_url: str, nats_url: str, **settings: Any) -> As
     store = await build(TaskStoreSettings(database_url=SecretStr(database_url), nats_url=nats_url, **settings))
     async with running_service(store) as supervisor:
         yield supervisor
+
+
+@asynccontextmanager
+async def store_process(
+    database_url: str, nats_url: str, failpoint: str, **variables: str
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Yield a task store of its own process that dies at a failpoint; it has to be dead in the end."""
+    environment = {"DATABASE_URL": database_url, "NATS_URL": nats_url, FAILPOINT_VARIABLE: failpoint, **variables}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.chaos.bootstrap", "taskmill.task_store"), env={**os.environ, **environment}
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
 
 
 class StoreClient:

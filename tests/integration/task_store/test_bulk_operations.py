@@ -1,10 +1,7 @@
 import asyncio
-import os
 import signal
-import sys
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from typing import Any
 
 import orjson
@@ -14,7 +11,6 @@ from taskmill.contracts import registry
 from taskmill.contracts.errors import UnavailableError
 from taskmill.contracts.requests import REPLAYED_HEADER
 from taskmill.runtime.errors import NoRespondersError
-from taskmill.runtime.failpoint import FAILPOINT_VARIABLE
 from taskmill.runtime.requests import RequestClient
 from taskmill.task_store.actors import bulk_operations
 from tests.support.eventually import eventually
@@ -26,6 +22,7 @@ from tests.support.task_store import (
     run_sql,
     running_store,
     store_client,
+    store_process,
     store_with_client,
 )
 
@@ -224,21 +221,6 @@ async def serves(store: StoreClient) -> bool:
         return bool((await store.ask(registry.HEALTH))["postgresql"] == "up")
     except (NoRespondersError, TimeoutError, UnavailableError):
         return False
-
-
-@asynccontextmanager
-async def store_process(database_url: str, nats_url: str, failpoint: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Yield a task store of its own process that dies at a failpoint; it has to be dead in the end."""
-    environment = {"DATABASE_URL": database_url, "NATS_URL": nats_url, FAILPOINT_VARIABLE: failpoint}
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.chaos.bootstrap", "taskmill.task_store"), env={**os.environ, **environment}
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
 
 
 async def test_a_store_dies_after_the_commit_of_a_chunk(database_url: str, nats_url: str) -> None:

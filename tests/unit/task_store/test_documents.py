@@ -71,7 +71,7 @@ def one_event_of_each_type() -> dict[EventType, LoggedEvent]:
         decide_report(queued, failed(is_final=True), HEARING),
         decide_cancel(running, NOW),
         decide_cancel(queued, NOW),
-        decide_delete(pending_task(**RICH), NOW),
+        decide_delete(pending_task(**RICH), NOW, reason="retention"),
     ]
     return {event.type: event for decision in decisions for event in decision.events}
 

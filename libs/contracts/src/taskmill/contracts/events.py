@@ -164,8 +164,17 @@ class TaskCancelledData(EventData):
     ]
 
 
+REMOVED_BY_RETENTION = "retention"
+DeletionReason = Literal["retention"]
+
+
 class TaskDeletedData(EventData):
     """The task is gone. The last event of its history."""
+
+    reason: Annotated[
+        DeletionReason | None,
+        Field(description="retention: it was kept for long enough after its end. Left out when a client asked for it."),
+    ] = None
 
 
 EVENT_DATA: dict[EventType, type[EventData]] = {
@@ -203,3 +212,7 @@ class EventPage(WireModel):
 
     items: Annotated[list[TaskEvent], Field(description="The events. Up to 200.")]
     next_cursor: NextCursor = None
+    removed: Annotated[
+        int,
+        Field(ge=0, description="The task's events up to this `sequence` were removed from the log; 0: none was."),
+    ] = 0

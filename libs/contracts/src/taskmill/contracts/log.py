@@ -49,4 +49,9 @@ class LogPage(WireModel):
         Position, Field(description="Up to where was searched: go on there. Everything, when it is `newest` or more.")
     ]
     oldest: Annotated[Position, Field(description="Position of the oldest event that is kept; 0: there is none.")]
-    newest: Annotated[Position, Field(description="Position of the newest event; 0: there is none.")]
+    newest: Annotated[
+        Position, Field(description="Position of the newest event that there ever was; 0: there was none.")
+    ]
+    removed: Annotated[
+        Position, Field(description="Events up to this position were removed from the log; 0: none was.")
+    ] = 0

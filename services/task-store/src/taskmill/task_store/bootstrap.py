@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from taskmill.contracts.status import TaskStatus
 from taskmill.contracts.streams import WORK_STREAM, events_stream, reports_consumer, reports_stream, work_stream
 from taskmill.runtime.actor import Actor
 from taskmill.runtime.clock import utc_now
@@ -22,15 +23,19 @@ from taskmill.task_store.actors.commands import commands
 from taskmill.task_store.actors.connections import Connections
 from taskmill.task_store.actors.due_tasks import Alarm, DueTasks
 from taskmill.task_store.actors.expiry import Expiry
+from taskmill.task_store.actors.log_months import LogMonths
 from taskmill.task_store.actors.reconciler import Reconciler
 from taskmill.task_store.actors.registrations import Registrations
 from taskmill.task_store.actors.relay import Relay
 from taskmill.task_store.actors.report_intake import ReportIntake
+from taskmill.task_store.actors.retention import Retention
 from taskmill.task_store.actors.streams import Streams
 from taskmill.task_store.adapters.bulk_operation_rows import BulkOperationRows
 from taskmill.task_store.adapters.database import DedicatedConnection, SharedConnections, shared_connections
+from taskmill.task_store.adapters.ended_tasks import EndedTaskRows
 from taskmill.task_store.adapters.event_stream import EventStream
 from taskmill.task_store.adapters.expired_rows import ExpiredRows
+from taskmill.task_store.adapters.log_partitions import LogPartitions
 from taskmill.task_store.adapters.log_reader import LogReader
 from taskmill.task_store.adapters.processor_rows import ProcessorRows
 from taskmill.task_store.adapters.relay_log import RelayLog
@@ -47,6 +52,7 @@ from taskmill.task_store.adapters.task_writer import TaskWriter
 from taskmill.task_store.adapters.work_consumers import WorkConsumers
 from taskmill.task_store.adapters.work_stream import WorkStream
 from taskmill.task_store.domain.operations import Answer, Operation
+from taskmill.task_store.domain.retention import KeptFor
 from taskmill.task_store.domain.runs import RunRules
 from taskmill.task_store.migrations import newest_revision
 from taskmill.task_store.settings import TaskStoreSettings
@@ -67,12 +73,13 @@ class _Database(NamedTuple):
     relay: DedicatedConnection
     lease: DedicatedConnection
     expiry: DedicatedConnection
+    partitions: DedicatedConnection
     lists: AsyncEngine
     bulk_lists: AsyncEngine
 
     def connections(self) -> Connections:
         """The actor that closes them."""
-        own = (self.writer, self.relay, self.lease, self.expiry)
+        own = (self.writer, self.relay, self.lease, self.expiry, self.partitions)
         return Connections(
             [self.shared.close, self.lists.dispose, self.bulk_lists.dispose, *(connection.close for connection in own)]
         )
@@ -137,6 +144,12 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
         kept_for=timedelta(seconds=settings.idempotency_ttl_seconds),
         now=utc_now,
     )
+    log_months = LogMonths(
+        LogPartitions(database.partitions), leadership, kept_for=_events_kept_for(settings), now=utc_now
+    )
+    retention = Retention(
+        EndedTaskRows(database.shared), writes, leadership, kept_for=_tasks_kept_for(settings), now=utc_now
+    )
     ports = Ports(
         writes=writes,
         reads=reader,
@@ -152,11 +165,13 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
         _streams(session, publisher, settings, consumers),
         leadership,
         expiry,
+        log_months,
         # Drained after the mailbox, to publish what is committed last.
         relay,
         writes,
         DueTasks(reader, writes, alarm=alarm, now=utc_now),
         reconciler,
+        retention,
         BulkOperations(bulk_rows, TaskLists(database.bulk_lists), writes, leadership, begun=bulk_alarm),
         registrations,
         ReportIntake(session, writes, greet=registrations.greet),
@@ -174,6 +189,7 @@ async def _database(url: str) -> _Database:
         relay=DedicatedConnection(url, "relay", is_commit_awaited=False),
         lease=DedicatedConnection(url, "lease", is_commit_awaited=False),
         expiry=DedicatedConnection(url, "expiry", is_commit_awaited=False),
+        partitions=DedicatedConnection(url, "partitions"),
         lists=list_engine(url, "lists", timeout_seconds=LIST_TIMEOUT_SECONDS),
         bulk_lists=list_engine(url, "bulk operations", timeout_seconds=BULK_TIMEOUT_SECONDS),
     )
@@ -194,6 +210,20 @@ def _run_rules(settings: TaskStoreSettings) -> RunRules:
         lease=timedelta(seconds=settings.lease_seconds),
         unknown_kind_backoff=timedelta(seconds=settings.unknown_kind_backoff_seconds),
     )
+
+
+def _tasks_kept_for(settings: TaskStoreSettings) -> KeptFor:
+    seconds = {
+        TaskStatus.COMPLETED: settings.retention_completed_seconds,
+        TaskStatus.FAILED: settings.retention_failed_seconds,
+        TaskStatus.CANCELLED: settings.retention_cancelled_seconds,
+    }
+    return {status: timedelta(seconds=kept) for status, kept in seconds.items() if kept is not None}
+
+
+def _events_kept_for(settings: TaskStoreSettings) -> timedelta | None:
+    seconds = settings.retention_events_seconds
+    return None if seconds is None else timedelta(seconds=seconds)
 
 
 def _streams(

@@ -21,6 +21,8 @@ class EventSlice(NamedTuple):
     documents: Sequence[bytes]
     last_version: int
     has_more: bool
+    removed: int
+    """Up to this version, those that would come first were removed; 0: none was."""
 
 
 class LineSlice(NamedTuple):
@@ -51,7 +53,9 @@ class LogPart(NamedTuple):
     oldest: int
     """Position of the oldest event that is kept; 0: there is none."""
     newest: int
-    """Position of the newest event; 0: there is none."""
+    """Position of the newest event that there ever was; 0: there was none."""
+    removed: int
+    """Events up to this position were removed; 0: none was."""
 
 
 class DueTime(NamedTuple):

@@ -1,14 +1,15 @@
 """What an operator may set of the task store."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, AliasChoices, Field, SecretStr
+from pydantic import AfterValidator, AliasChoices, Field, SecretStr, model_validator
 
 from taskmill.contracts.streams import WORK_ACK_WAIT_SECONDS, WorkAckWaitSeconds
 from taskmill.runtime.settings import HealthSettings, LogSettings, NatsSettings, Settings
 from taskmill.task_store.adapters.database_url import plain_database_url
 
 MEBIBYTE = 1024 * 1024
+DAY_SECONDS = 24 * 3600
 
 
 def _plain(url: SecretStr) -> SecretStr:
@@ -56,14 +57,42 @@ class TaskStoreSettings(DatabaseSettings, NatsSettings, LogSettings, HealthSetti
         int,
         Field(ge=60, description="How long an idempotency key is remembered, and a bulk operation after its end."),
     ] = 7 * 24 * 3600
+    retention_completed_seconds: Annotated[
+        int | None,
+        Field(ge=60, description="How long a task is kept after it was completed. Unset: for ever."),
+    ] = None
+    retention_failed_seconds: Annotated[
+        int | None,
+        Field(ge=60, description="How long a task is kept after it failed for good. Unset: for ever."),
+    ] = None
+    retention_cancelled_seconds: Annotated[
+        int | None,
+        Field(ge=60, description="How long a task is kept after it was cancelled. Unset: for ever."),
+    ] = None
+    retention_events_seconds: Annotated[
+        int | None,
+        Field(
+            ge=DAY_SECONDS,
+            description="How long PostgreSQL keeps events at least: a month's are removed together, when the last of "
+            "them is so old. Not less than TASKMILL_EVENTS_MAX_AGE_SECONDS. Unset: for ever.",
+        ),
+    ] = None
     reports_max_bytes: Annotated[
         int,
         Field(ge=MEBIBYTE, description="Size of TASK_REPORTS. When it is full, processors keep their reports."),
     ] = 1024 * MEBIBYTE
     events_max_bytes: Annotated[
         int,
-        Field(ge=MEBIBYTE, description="Size of TASK_EVENTS. The oldest leave first; PostgreSQL keeps them all."),
+        Field(ge=MEBIBYTE, description="Size of TASK_EVENTS. The oldest leave first; PostgreSQL keeps them."),
     ] = 4096 * MEBIBYTE
     events_max_age_seconds: Annotated[
-        int, Field(ge=60, description="How long TASK_EVENTS keeps an event. PostgreSQL keeps them all.")
+        int, Field(ge=60, description="How long TASK_EVENTS keeps an event. PostgreSQL keeps them for longer.")
     ] = 7 * 24 * 3600
+
+    @model_validator(mode="after")
+    def _check_events_outlive_the_stream(self) -> Self:
+        kept_for = self.retention_events_seconds
+        if kept_for is not None and kept_for < self.events_max_age_seconds:
+            # A stream that is lost is filled from PostgreSQL.
+            raise ValueError("TASKMILL_RETENTION_EVENTS_SECONDS must not be less than TASKMILL_EVENTS_MAX_AGE_SECONDS")
+        return self

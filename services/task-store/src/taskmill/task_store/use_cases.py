@@ -38,6 +38,7 @@ from taskmill.task_store.domain.cursors import (
 from taskmill.task_store.domain.documents import (
     attempt_document,
     bulk_operation_document,
+    events_document,
     fitting,
     line_document,
     log_document,
@@ -145,7 +146,8 @@ async def list_events(ports: Ports, request: ListEvents) -> bytes:
     """`ListEvents` → `EventPage`, also of a deleted task. Raises `TaskNotFoundError`."""
     after_version = parse_number_cursor(request.cursor)
     found = await ports.reads.events(request.task_id, after_version=after_version, limit=request.limit)
-    return page_document(found.documents, number_cursor(found.last_version) if found.has_more else None)
+    next_cursor = number_cursor(found.last_version) if found.has_more else None
+    return events_document(found.documents, next_cursor, found.removed)
 
 
 async def read_log(ports: Ports, request: ReadLog) -> bytes:

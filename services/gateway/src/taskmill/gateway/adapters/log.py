@@ -19,7 +19,9 @@ class LogEnds(NamedTuple):
     oldest: int
     """Position of the oldest event that is kept; 0: there is none."""
     newest: int
-    """Position of the newest event; 0: there is none."""
+    """Position of the newest event that there ever was; 0: there was none."""
+    removed: int
+    """Events up to this position were removed; 0: none was."""
 
 
 class LogSlice(NamedTuple):
@@ -31,7 +33,9 @@ class LogSlice(NamedTuple):
     oldest: int
     """Position of the oldest event that is kept; 0: there is none."""
     newest: int
-    """Position of the newest event; 0: there is none."""
+    """Position of the newest event that there ever was; 0: there was none."""
+    removed: int
+    """Events up to this position were removed; 0: none was."""
 
 
 class Log:
@@ -51,7 +55,7 @@ class Log:
             UnavailableError: The log cannot be read now.
         """
         page = await self._read(ReadLog())
-        return LogEnds(page["oldest"], page["newest"])
+        return LogEnds(page["oldest"], page["newest"], _removed(page))
 
     async def behind(self, position: int, wanted: EventFilter, *, limit: int = MAX_LOG_PAGE_ITEMS) -> LogSlice:
         """What happened behind a position, as far as one request finds out.
@@ -72,7 +76,7 @@ class Log:
             for item in page["items"]
         ]
         wanted_events = [event for event in events if wanted.admits(event)]
-        return LogSlice(wanted_events, page["next_after"], page["oldest"], page["newest"])
+        return LogSlice(wanted_events, page["next_after"], page["oldest"], page["newest"], _removed(page))
 
     async def up_to_now(self, position: int, wanted: EventFilter) -> AsyncIterator[LogSlice]:
         """All that happened behind a position, in slices, until the newest event of the moment is reached."""
@@ -87,3 +91,9 @@ class Log:
         # A `LogPage`, of the store's own making: to validate a thousand events would take longer than to send them.
         page: dict[str, Any] = from_json((await self._store.ask(registry.READ_LOG, request)).body)
         return page
+
+
+def _removed(page: dict[str, Any]) -> int:
+    # A store of the release before removes nothing.
+    removed: int = page.get("removed", 0)
+    return removed

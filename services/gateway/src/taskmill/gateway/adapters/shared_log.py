@@ -53,7 +53,7 @@ class SharedLog:
             # Few events were as many as a page may hold.
             return await self._log.behind(position, wanted)
         events = [event for event in page.events if event.position > position and wanted.admits(event)]
-        return LogSlice(events, max(position, page.position), page.oldest, self._newest)
+        return LogSlice(events, max(position, page.position), page.oldest, self._newest, page.removed)
 
     async def _page(self, start: int) -> LogSlice:
         if start in self._pages:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from fastapi import Header, Query, Request, Response
 from pydantic import BaseModel, Field
 from pydantic.json_schema import SkipJsonSchema
+from pydantic_core import from_json
 
 from taskmill.contracts import registry
 from taskmill.contracts.errors import FieldProblem, InvalidRequestError, OverloadedError, UnavailableError
@@ -59,6 +60,10 @@ class EventLogPage(BaseModel):
     newest: Annotated[
         Position, Field(description="Position of the newest event: there is no more when `next_after` has come here.")
     ]
+    removed: Annotated[
+        Position,
+        Field(description="Events up to this position were removed: who comes with a lower `after` has missed some."),
+    ]
 
 
 class EventEndpoints:
@@ -101,7 +106,9 @@ class EventEndpoints:
         With `Accept: text/event-stream` the answer is a stream of server-sent events: what happened behind `after`
         first, then what happens, without a hole or a repeat; without `after`, only what happens from now on. The `id`
         of an event is its position in the log. Whenever the stream ends, come again with the last one. An event `reset`
-        says that the log does not reach back to `after`.
+        says that the log does not reach back to `after`; the stream goes on with what happens. An event `removed` says,
+        to who wanted all from the beginning, up to which position events were removed; the stream goes on with those
+        that are kept.
         """
         wanted = query.filter()
         if not self._is_stream_wanted(accept):
@@ -129,17 +136,21 @@ class EventEndpoints:
     ) -> Response:
         """Read a page of what happened to a task, oldest first: the CloudEvents, byte for byte as published.
 
-        The history outlives its task. With `Accept: text/event-stream` the answer is a stream as that of `/events`,
-        with the task's whole history first, or what lies behind `after`.
+        The history outlives its task, for as long as events are kept: `removed` says which are no longer there. With
+        `Accept: text/event-stream` the answer is a stream as that of `/events`, with the task's whole history first, or
+        what lies behind `after`; an event `removed` says up to which `sequence` it is no longer whole.
         """
         if not self._is_stream_wanted(accept):
             listing = ListEvents(task_id=task_id, limit=query.limit, cursor=query.cursor)
             return page_response(request, await self._store.ask(registry.EVENTS, listing))
         after = _last_position(last_event_id, query.after) or 0
+        removed = 0
         # Who cannot be told now whether there is such a task is told when coming again.
         with suppress(UnavailableError):
-            await self._store.ask(registry.EVENTS, ListEvents(task_id=task_id, limit=1))
-        return EventStreamResponse(self._feed, self._shared_log, EventFilter(task_id=str(task_id)), after)
+            first = await self._store.ask(registry.EVENTS, ListEvents(task_id=task_id, limit=1))
+            removed = from_json(first.body).get("removed", 0)
+        wanted = EventFilter(task_id=str(task_id))
+        return EventStreamResponse(self._feed, self._shared_log, wanted, after, removed=removed)
 
     def _is_stream_wanted(self, accept: str | None) -> bool:
         if accept is None or EVENT_STREAM not in accept.lower():
@@ -157,7 +168,8 @@ class EventEndpoints:
             if len(events) >= limit or after >= found.newest:
                 break
         items = b",".join(b'{"position":%d,"event":%b}' % (event.position, event.document) for event in events)
-        body = b'{"items":[%b],"next_after":%d,"oldest":%d,"newest":%d}' % (items, after, found.oldest, found.newest)
+        ends = b'"oldest":%d,"newest":%d,"removed":%d' % (found.oldest, found.newest, found.removed)
+        body = b'{"items":[%b],"next_after":%d,%b}' % (items, after, ends)
         return Response(body, media_type="application/json")
 
 

@@ -41,17 +41,21 @@ class EventStreamResponse(Response):
         log: What happened.
         wanted: Which events.
         after: The position that the client has; None: it wants what happens from now on.
+        removed: For the events of one task: up to this `sequence` they were removed from the log.
     """
 
     media_type = EVENT_STREAM
 
-    def __init__(self, feed: Feed, log: SharedLog, wanted: EventFilter, after: int | None) -> None:
+    def __init__(
+        self, feed: Feed, log: SharedLog, wanted: EventFilter, after: int | None, *, removed: int | None = None
+    ) -> None:
         super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         del self.headers["Content-Length"]
         self._feed = feed
         self._log = log
         self._wanted = wanted
         self._after = after
+        self._removed = removed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the stream."""
@@ -84,11 +88,14 @@ class EventStreamResponse(Response):
 
     async def _chunks(self) -> AsyncGenerator[bytes]:
         yield b"retry: %d\n\n" % RETRY_MILLISECONDS
-        oldest, newest = ends = await self._log.ends()
+        oldest, newest, removed = ends = await self._log.ends()
         position = newest if self._after is None else self._after
-        if position > newest or 0 < position < oldest - 1:
+        if position > newest or 0 < position < removed:
             yield _reset(ends)
             position = newest
+        elif position == 0 and (mark := removed if self._removed is None else self._removed):
+            position = oldest - 1 if oldest else newest
+            yield b'id: %d\nevent: removed\ndata: {"removed":%d}\n\n' % (position, mark)
         else:
             yield _chunk([], position)
         while position < newest:
@@ -122,7 +129,7 @@ def _chunk(events: list[FollowedEvent], position: int) -> bytes:
 
 def _reset(ends: LogEnds) -> bytes:
     """Says that the client's position is not one that the log can be followed from, and where it goes on."""
-    data = b'{"oldest":%d,"newest":%d}' % (ends.oldest, ends.newest)
+    data = b'{"oldest":%d,"newest":%d,"removed":%d}' % ends
     return b"id: %d\nevent: reset\ndata: %b\n\n" % (ends.newest, data)
 
 

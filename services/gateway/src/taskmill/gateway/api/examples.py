@@ -139,12 +139,13 @@ EVENT: dict[str, Any] = {
         "attempt_limit": 5,
     },
 }
-EVENT_PAGE = {"items": [EVENT], "next_cursor": None}
+EVENT_PAGE = {"items": [EVENT], "next_cursor": None, "removed": 1}
 EVENT_LOG_PAGE = {
     "items": [{"position": 4711, "event": EVENT}],
     "next_after": 4711,
     "oldest": 1,
     "newest": 4711,
+    "removed": 0,
 }
 
 

@@ -11,10 +11,16 @@ SEARCHED_EVENTS = 10_000
 MAX_DOCUMENT_BYTES = MAX_BODY_BYTES // 2
 """Of all documents together: written as JSON strings they may be twice as long."""
 
-# The bounds are of the same snapshot as the events. One event always fits.
+_BOUNDS = """
+SELECT coalesce((SELECT min(position) FROM task_events), 0) AS oldest,
+    greatest((SELECT max(position) FROM task_events), removed_events.position) AS newest,
+    removed_events.position AS removed
+FROM removed_events
+"""
+# The bounds are of the same snapshot as the events. Below the oldest nothing is searched. One event always fits.
 _READ = """
 WITH bounds AS (
-    SELECT coalesce(min(position), 0) AS oldest, coalesce(max(position), 0) AS newest FROM task_events
+    {bounds}
 ), candidate AS (
     {candidates}
 ), sized AS (
@@ -24,14 +30,15 @@ WITH bounds AS (
         sum(octet_length(document)) OVER (ORDER BY position) AS bytes
     FROM candidate
 )
-SELECT oldest, newest, position, type, kind, task_id, document, candidates FROM bounds
+SELECT oldest, newest, removed, position, type, kind, task_id, document, candidates FROM bounds
 LEFT JOIN sized ON number <= {limit} AND (number = 1 OR bytes <= {max_bytes})
 ORDER BY position
 """
 _OF_ALL = _READ.format(
+    bounds=_BOUNDS,
     candidates="""
     SELECT position, type, kind, task_id::text, document FROM task_events
-    WHERE position > $1 AND position <= $1 + $6
+    WHERE position > $1 AND position <= greatest($1, (SELECT oldest - 1 FROM bounds)) + $6
         AND ($4::text IS NULL OR kind = $4) AND (cardinality($5::text[]) = 0 OR type = ANY($5))
     ORDER BY position LIMIT $2 + 1
     """,
@@ -39,6 +46,7 @@ _OF_ALL = _READ.format(
     max_bytes="$3",
 )
 _OF_ONE_TASK = _READ.format(
+    bounds=_BOUNDS,
     candidates="""
     SELECT position, type, kind, task_id::text, document FROM task_events
     WHERE task_id = $6 AND position > $1
@@ -58,17 +66,20 @@ class LogReader:
 
     async def read(self, request: ReadLog) -> LogPart:
         """What is asked for; see `LogReads`."""
-        after, limit = (0, 0) if request.after is None else (request.after, request.limit)
-        arguments: list[object] = [after, limit, MAX_DOCUMENT_BYTES, request.kind, request.types]
+        after = request.after
+        if after is None:
+            ((oldest, newest, removed),) = await self._connections.fetch(_BOUNDS)
+            return LogPart([], newest, oldest, newest, removed)
+        arguments: list[object] = [after, request.limit, MAX_DOCUMENT_BYTES, request.kind, request.types]
         statement = _OF_ALL if request.task_id is None else _OF_ONE_TASK
         arguments.append(request.task_id or SEARCHED_EVENTS)
         rows = await self._connections.fetch(statement, *arguments)
-        oldest, newest = rows[0]["oldest"], rows[0]["newest"]
-        events = [ReadEvent(*row[2:7]) for row in rows if row["position"] is not None]
+        oldest, newest, removed = rows[0]["oldest"], rows[0]["newest"], rows[0]["removed"]
+        events = [ReadEvent(*row[3:8]) for row in rows if row["position"] is not None]
         if events and rows[0]["candidates"] > len(events):
             searched = events[-1].position
-        elif request.task_id is None and limit:
-            searched = min(after + SEARCHED_EVENTS, newest)
+        elif request.task_id is None:
+            searched = min(max(after, oldest - 1) + SEARCHED_EVENTS, newest)
         else:
             searched = newest
-        return LogPart(events, max(after, searched), oldest, newest)
+        return LogPart(events, max(after, searched), oldest, newest, removed)

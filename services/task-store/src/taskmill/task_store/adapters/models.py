@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Double, ForeignKey, Identity, Index, MetaData, Text, UniqueConstraint, Uuid, text
+from sqlalchemy import BigInteger, Double, ForeignKey, Identity, Index, MetaData, Text, Uuid, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSON, JSONB, TIMESTAMP
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -120,6 +120,9 @@ class EventRow(Base):
 
     `position` orders the log as it was committed. `document` is the CloudEvents document, byte for byte as published.
     No foreign key: the history outlives its task.
+
+    The table has a partition for each month of `recorded_at`, and each partition has the keys `position` and
+    `(task_id, version)` for itself (ADR 24).
     """
 
     __tablename__ = "task_events"
@@ -132,8 +135,21 @@ class EventRow(Base):
     # On `queued` events: the work item that the event asks for.
     dispatch: Mapped[int | None]
     document: Mapped[str]
+    # By the clock of PostgreSQL, under the one lock: it rises with the position.
+    recorded_at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
 
-    __table_args__ = (UniqueConstraint("task_id", "version"),)
+    __table_args__ = ({"postgresql_partition_by": "RANGE (recorded_at)"},)
+
+
+class RemovedEvents(Base):
+    """The one row that says up to where in the log events were removed, and of what time they were."""
+
+    __tablename__ = "removed_events"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    # Everything up to here may be gone, and something was there; 0: nothing was removed.
+    position: Mapped[int] = mapped_column(BigInteger)
+    recorded_before: Mapped[datetime | None]
 
 
 class RelayCursor(Base):

@@ -10,10 +10,11 @@ from taskmill.contracts.status import Priority
 from taskmill.task_store.adapters.database import SharedConnections
 
 # As scalars, because the planner looks those up row by row: of an EXISTS it may make a join with the whole log.
-_IS_WORK_PUBLISHED = """(
+# An event that is no longer there was published: before that, none is removed.
+_IS_WORK_PUBLISHED = """coalesce((
     SELECT position FROM task_events
     WHERE task_events.task_id = tasks.id AND task_events.type = 'queued' AND task_events.dispatch = tasks.dispatch
-) <= (SELECT greatest(work_position, position) FROM relay_cursor)"""
+), 0) <= (SELECT greatest(work_position, position) FROM relay_cursor)"""
 
 _QUEUED = f"""
 SELECT queued_at, id, dispatch, queue, priority, kind FROM tasks

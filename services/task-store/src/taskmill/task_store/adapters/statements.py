@@ -28,7 +28,7 @@ ATTEMPT_COLUMNS = columns(AttemptRow)
 KEY_COLUMNS = columns(IdempotencyKeyRow)
 KIND_COLUMNS = columns(KindRow)
 LINE_COLUMNS = columns(LineRow)
-EVENT_COLUMNS = {name: kind for name, kind in columns(EventRow).items() if name != "position"}
+EVENT_COLUMNS = {name: kind for name, kind in columns(EventRow).items() if name not in {"position", "recorded_at"}}
 
 
 class WrittenRows(NamedTuple):
@@ -177,7 +177,8 @@ SELECT {_names(name for name in TASK_COLUMNS if name not in {"payload", "result"
 FROM tasks WHERE id = ANY($1::uuid[])
 """  # noqa: S608
 
-USED_IDS = "SELECT task_id FROM task_events WHERE task_id = ANY($1::uuid[]) AND version = 1"
+# Of a deleted task only the end may be left.
+USED_IDS = "SELECT DISTINCT task_id FROM task_events WHERE task_id = ANY($1::uuid[])"
 
 QUEUES = "SELECT name, waiting FROM queues"
 
@@ -189,6 +190,10 @@ WHERE (scope, key) IN (SELECT * FROM unnest($1::text[], $2::text[]))
 """  # noqa: S608
 
 GET_TASK = f"SELECT {_names(TASK_COLUMNS)} FROM tasks WHERE id = $1"  # noqa: S608
+
+VERSION_WITHOUT_EVENTS = """
+SELECT version FROM tasks WHERE id = $1 AND NOT EXISTS (SELECT FROM task_events WHERE task_id = $1)
+"""
 
 DUE_TASKS = "SELECT id, run_at FROM tasks WHERE run_at IS NOT NULL ORDER BY run_at LIMIT $1"
 

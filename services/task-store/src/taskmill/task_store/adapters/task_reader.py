@@ -31,13 +31,17 @@ class TaskReader:
     async def events(self, task_id: UUID, *, after_version: int, limit: int) -> EventSlice:
         """See `Reads`."""
         rows = await self._connections.fetch(statements.EVENT_PAGE, task_id, after_version, limit + 1, MAX_BODY_BYTES)
-        if not rows and after_version == 0:
-            raise TaskNotFoundError
+        if not rows:
+            return EventSlice(
+                [], after_version, has_more=False, removed=await self._removed_up_to(task_id, after_version)
+            )
         shown = rows[:limit]
+        first_version = shown[0]["version"]
         return EventSlice(
             documents=[row["document"].encode() for row in shown],
-            last_version=shown[-1]["version"] if shown else after_version,
-            has_more=bool(rows) and rows[0]["candidates"] > len(shown),
+            last_version=shown[-1]["version"],
+            has_more=rows[0]["candidates"] > len(shown),
+            removed=first_version - 1 if first_version > after_version + 1 else 0,
         )
 
     async def lines(self, task_id: UUID, *, after_position: int, limit: int) -> LineSlice:
@@ -47,6 +51,13 @@ class TaskReader:
             raise TaskNotFoundError
         lines = [LineState(*row[1:]) for row in rows if row["position"] is not None]
         return LineSlice(lines, dropped=rows[0]["dropped"])
+
+    async def _removed_up_to(self, task_id: UUID, after_version: int) -> int:
+        """Up to which version a task's events were removed, when there are none behind a version."""
+        rows = await self._connections.fetch(statements.VERSION_WITHOUT_EVENTS, task_id)
+        if not rows and after_version == 0:
+            raise TaskNotFoundError
+        return int(rows[0]["version"]) if rows and rows[0]["version"] > after_version else 0
 
     async def next_due(self, limit: int) -> list[DueTime]:
         """See `Reads`."""

@@ -27,6 +27,7 @@ from taskmill.task_store.domain.batch import Batch
 from taskmill.task_store.domain.bulk_operations import BulkBook, BulkChunk
 from taskmill.task_store.domain.idempotency import KeyBook, KeyedAnswer
 from taskmill.task_store.domain.kinds import KindBook
+from taskmill.task_store.domain.months import NewIds
 from taskmill.task_store.domain.operations import (
     Answer,
     Operation,
@@ -173,9 +174,15 @@ class TaskWriter:
         )
 
     def _may_load_unlocked(self, operations: Sequence[Operation]) -> bool:
-        """Whether nothing is named that may be read under the lock only: the number of queues, and bulk operations."""
+        """Whether nothing is named that must be looked for under the lock.
+
+        That is the number of queues, bulk operations, and whether an id was in use in an earlier month.
+        """
+        new_ids = NewIds(self._now())
         return all(
-            self._memory.queues.keys() >= set(named_queues(operation)) and not is_of_bulk_operation(operation)
+            self._memory.queues.keys() >= set(named_queues(operation))
+            and not is_of_bulk_operation(operation)
+            and all(task.id in new_ids for task in new_tasks(operation))
             for operation in operations
         )
 

@@ -9,7 +9,7 @@ import orjson
 
 from taskmill.contracts import subjects
 from taskmill.contracts.control import CancelAttempt
-from taskmill.contracts.events import EventType
+from taskmill.contracts.events import REMOVED_BY_RETENTION, EventType
 from taskmill.contracts.streams import MESSAGE_ID_HEADER, WORK_STREAM
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.outbound import OutboundMessage
@@ -84,6 +84,9 @@ def _wanted_work(events: Sequence[UnpublishedEvent]) -> list[tuple[UnpublishedEv
 def _stops_execution(event: UnpublishedEvent) -> bool:
     """Whether an execution may go on that the event says is over: after most failures it has ended by itself."""
     data = _data(event)
+    # What retention removes has ended long ago.
+    if data.get("reason") == REMOVED_BY_RETENTION:
+        return False
     # A task that was never asked to be processed has no attempt that anybody could execute.
     if event.type is not EventType.FAILED:
         return bool(data["attempt"] > 0)

@@ -39,10 +39,12 @@ from taskmill.task_store.domain.operations import (
     MakeDue,
     Operation,
     Redispatch,
+    RemoveExpired,
     named_tasks,
 )
 from taskmill.task_store.domain.queues import QueueBook
 from taskmill.task_store.domain.reports import Hearing, decide_report
+from taskmill.task_store.domain.retention import has_expired
 from taskmill.task_store.domain.runs import RunRules, decide_due, decide_lost, decide_process
 from taskmill.task_store.domain.state import AttemptState, LineState, TaskState
 from taskmill.task_store.domain.waiting import WAITING, ServedWork, waiting_for
@@ -107,6 +109,9 @@ class Batch:
                 return Answer()
             case MakeDue() | Redispatch() | ExpireCancellations():
                 self._carry_on(operation)
+                return Answer()
+            case RemoveExpired():
+                self._remove(operation)
                 return Answer()
             case BulkChunk():
                 book = self.bulk_operations
@@ -225,9 +230,13 @@ class Batch:
     def _delete(self, state: TaskState, *, force: bool) -> TaskState:
         if force and state.is_run_active:
             state = self._take(cancel_at_once(state, self._now))
-        deleted = self._take(decide_delete(state, self._now))
-        del self._states[state.id]
-        return deleted
+        return self._take_last(decide_delete(state, self._now))
+
+    def _remove(self, operation: RemoveExpired) -> None:
+        for task_id in operation.task_ids:
+            state = self._states.get(task_id)
+            if state is not None and has_expired(state, operation.kept_for, self._now):
+                self._take_last(decide_delete(state, self._now, reason="retention"))
 
     def _hear(self, bundle: ReportBundle) -> None:
         for report in bundle.reports:
@@ -260,6 +269,11 @@ class Batch:
                 return decide_lost(state, operation.lost[state.id], self._now)
             case ExpireCancellations():
                 return decide_expiry(state, self._now)
+
+    def _take_last(self, decision: Decision) -> TaskState:
+        deleted = self._take(decision)
+        del self._states[deleted.id]
+        return deleted
 
     def _take(self, decision: Decision) -> TaskState:
         state = decision.state

@@ -68,10 +68,17 @@ def line_document(line: LineState) -> bytes:
     return _dump(line_fields(line))
 
 
-def log_document(events: Iterable[tuple[int, str, str, str, str]], next_after: int, oldest: int, newest: int) -> bytes:
+def log_document(
+    events: Iterable[tuple[int, str, str, str, str]], next_after: int, oldest: int, newest: int, removed: int
+) -> bytes:
     """A `LogPage`."""
     items = [dict(zip(_LOGGED, event, strict=True)) for event in events]
-    return _dump({"items": items, "next_after": next_after, "oldest": oldest, "newest": newest})
+    return _dump({"items": items, "next_after": next_after, "oldest": oldest, "newest": newest, "removed": removed})
+
+
+def events_document(documents: Iterable[bytes], next_cursor: str | None, removed: int) -> bytes:
+    """An `EventPage`, its events as they were published."""
+    return page_document(documents, next_cursor)[:-1] + b',"removed":%d}' % removed
 
 
 def bulk_operation_document(operation: BulkOperationState) -> bytes:

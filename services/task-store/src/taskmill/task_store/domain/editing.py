@@ -13,7 +13,7 @@ from taskmill.contracts.errors import (
     RevisionMismatchError,
     RunActiveError,
 )
-from taskmill.contracts.events import EventType
+from taskmill.contracts.events import DeletionReason, EventType
 from taskmill.contracts.json_text import read_json
 from taskmill.contracts.requests import CancelTask, EditableTask, ServerFields, TaskRequest, UpdateTask
 from taskmill.contracts.status import Priority, TaskStatus
@@ -52,8 +52,13 @@ def decide_change(state: TaskState, request: TaskRequest, now: datetime) -> Deci
     raise TypeError(f"no rule for {type(request).__name__}")
 
 
-def decide_delete(state: TaskState, now: datetime) -> Decision:
+def decide_delete(state: TaskState, now: datetime, *, reason: DeletionReason | None = None) -> Decision:
     """The task's last event; the task itself is the caller's to remove.
+
+    Args:
+        state: The task.
+        now: When it is decided.
+        reason: Why, unless a client asked for it.
 
     Raises:
         RunActiveError: The task is in a run.
@@ -61,7 +66,7 @@ def decide_delete(state: TaskState, now: datetime) -> Decision:
     if state.is_run_active:
         raise RunActiveError
     deleted = state._replace(version=state.version + 1, updated_at=now)
-    return Decision(deleted, (compose_event(EventType.DELETED, deleted, now, {}),))
+    return Decision(deleted, (compose_event(EventType.DELETED, deleted, now, {"reason": reason} if reason else {}),))
 
 
 def decide_update(state: TaskState, request: UpdateTask, now: datetime) -> Decision:

@@ -18,6 +18,7 @@ from taskmill.contracts.requests import (
 from taskmill.contracts.tasks import DEFAULT_QUEUE, WaitingFor
 from taskmill.task_store.domain.bulk_operations import BulkChunk, BulkOperationState
 from taskmill.task_store.domain.idempotency import KeyName, key_name
+from taskmill.task_store.domain.retention import KeptFor
 from taskmill.task_store.domain.state import TaskState
 
 
@@ -40,8 +41,15 @@ class ExpireCancellations(NamedTuple):
     task_ids: tuple[UUID, ...]
 
 
+class RemoveExpired(NamedTuple):
+    """Remove those of these tasks that were kept for long enough after their end."""
+
+    task_ids: tuple[UUID, ...]
+    kept_for: KeptFor
+
+
 ClientRequest = CreateTask | CreateTasks | TaskRequest | StartBulkOperation
-Operation = ClientRequest | ReportBundle | MakeDue | Redispatch | ExpireCancellations | BulkChunk
+Operation = ClientRequest | ReportBundle | MakeDue | Redispatch | ExpireCancellations | RemoveExpired | BulkChunk
 """No bulk operation: that is begun by one of these, `StartBulkOperation`, and carried out by others, `BulkChunk`."""
 
 
@@ -72,7 +80,7 @@ def named_tasks(operation: Operation) -> list[UUID]:
     match operation:
         case ReportBundle():
             return [report.task_id for report in operation.reports if not isinstance(report, Hello)]
-        case MakeDue() | ExpireCancellations():
+        case MakeDue() | ExpireCancellations() | RemoveExpired():
             return list(operation.task_ids)
         case Redispatch():
             return list(operation.lost)

@@ -1,0 +1,38 @@
+"""Finds tasks that have ended long ago."""
+
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from taskmill.contracts.status import TaskStatus
+from taskmill.task_store.adapters.database import SharedConnections
+from taskmill.task_store.adapters.stalled_tasks import Place
+
+# No task ends before it is created: the index that lists tasks by status serves, and none is kept for this.
+_ENDED = """
+SELECT created_at, id, coalesce(finished_at, updated_at) < $4 AS has_expired FROM tasks
+WHERE status = $1 AND created_at < $4 AND (created_at, id) > ($2, $3) AND NOT is_run_active
+ORDER BY created_at, id LIMIT $5
+"""
+
+
+class EndedTasks(NamedTuple):
+    """Some of the tasks of a status, in the order of their creation."""
+
+    expired: list[UUID]
+    """Those that ended before the instant that was asked for."""
+    behind: Place | None
+    """Where to go on; None: there are no more."""
+
+
+class EndedTaskRows:
+    """Reads with fixed SQL. Raises `DatabaseUnavailableError` when PostgreSQL is away."""
+
+    def __init__(self, connections: SharedConnections) -> None:
+        self._connections = connections
+
+    async def look(self, status: TaskStatus, ended_before: datetime, after: Place, limit: int) -> EndedTasks:
+        """Look at the next tasks of a status behind a place, at most `limit`, that may have ended before an instant."""
+        rows = await self._connections.fetch(_ENDED, status, *after, ended_before, limit)
+        expired = [row["id"] for row in rows if row["has_expired"]]
+        return EndedTasks(expired, Place(rows[-1]["created_at"], rows[-1]["id"]) if len(rows) == limit else None)

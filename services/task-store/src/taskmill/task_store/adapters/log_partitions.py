@@ -1,0 +1,124 @@
+"""The parts of the log: a table for each month, in which its events are recorded."""
+
+import re
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+
+from asyncpg import Connection, Record
+
+from taskmill.task_store.adapters.database import DedicatedConnection
+from taskmill.task_store.adapters.statements import EVENT_LOG_LOCK
+from taskmill.task_store.domain.months import Month
+
+_LOCK_TIMEOUT = "200ms"
+"""For so long at most all others wait who read or write the log, when it is being read just then."""
+
+_BEGIN = f"BEGIN; SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'; SELECT pg_advisory_xact_lock({EVENT_LOG_LOCK})"
+
+_PARTITIONS = """
+SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid WHERE inhparent = 'task_events'::regclass
+"""
+_NAME = re.compile(r"task_events_(\d{4,})_(\d\d)")
+
+_STRAY_MONTHS = "SELECT DISTINCT date_trunc('month', recorded_at AT TIME ZONE 'UTC') AS start FROM task_events_default"
+
+_MOVE_STRAYS = """
+WITH moved AS (DELETE FROM task_events_default WHERE recorded_at >= $1 AND recorded_at < $2 RETURNING *)
+INSERT INTO {name} SELECT * FROM moved
+"""
+
+# Whoever publishes the log, or follows it by a row of its own, is behind a position when its cursor has come there.
+_NEWEST_FOR_ALL = """
+SELECT max(position) AS newest, coalesce(max(position) <= (SELECT min(position) FROM relay_cursor), true) AS is_for_all
+FROM {name}
+"""
+
+_NOTE_REMOVAL = """
+UPDATE removed_events SET position = greatest(position, $1), recorded_before = greatest(recorded_before, $2)
+"""
+
+
+class LogPartitions:
+    """Makes them, and drops them. Every method raises `DatabaseUnavailableError` when PostgreSQL is away or busy.
+
+    What changes the table takes the one lock first, as all do who write the log: nobody waits for another crosswise.
+
+    Args:
+        connection: A connection for this alone.
+    """
+
+    def __init__(self, connection: DedicatedConnection) -> None:
+        self._connection = connection
+
+    async def months(self) -> list[Month]:
+        """The months that have a part of the log, in order. The first may hold what is older, too."""
+        async with self._connection.use() as connection:
+            return await _months(connection)
+
+    async def stray_months(self) -> list[Month]:
+        """The months of events that are in none of these parts, because there was none for them when they came."""
+        async with self._connection.use() as connection:
+            return [Month(row["start"].year, row["start"].month) for row in await connection.fetch(_STRAY_MONTHS)]
+
+    async def make(self, months: Iterable[Month]) -> list[Month]:
+        """Make the parts of months that have none, each with the events of that month that came before it was there.
+
+        Args:
+            months: None of them may be one of those whose events the first part holds.
+
+        Returns:
+            Those that were made.
+        """
+        async with self._changing() as connection:
+            there = await _months(connection)
+            missing = [month for month in months if month not in there]
+            for month in missing:
+                await _make(connection, month)
+        return missing
+
+    async def drop(self, month: Month) -> int | None:
+        """Drop the part of a month, with its events, and note up to where the log is removed.
+
+        Returns:
+            The position of its last event, 0 if it had none; None: it stays, for some of them are not published yet.
+        """
+        name = _name(month)
+        async with self._changing() as connection:
+            row = await connection.fetchrow(_NEWEST_FOR_ALL.format(name=name))
+            assert row is not None  # noqa: S101  (an aggregate always has one)
+            if not row["is_for_all"]:
+                return None
+            newest: int = row["newest"] or 0
+            if newest:
+                await connection.execute(_NOTE_REMOVAL, newest, month.end)
+            await connection.execute(f"DROP TABLE {name}")
+        return newest
+
+    @asynccontextmanager
+    async def _changing(self) -> AsyncIterator["Connection[Record]"]:
+        async with self._connection.use() as connection:
+            await connection.execute(_BEGIN)
+            yield connection
+            await connection.execute("COMMIT")
+
+
+def _name(month: Month) -> str:
+    return f"task_events_{month.year:04}_{month.number:02}"
+
+
+async def _months(connection: "Connection[Record]") -> list[Month]:
+    names = [_NAME.fullmatch(row["relname"]) for row in await connection.fetch(_PARTITIONS)]
+    return sorted(Month(int(name[1]), int(name[2])) for name in names if name is not None)
+
+
+async def _make(connection: "Connection[Record]", month: Month) -> None:
+    name = _name(month)
+    await connection.execute(
+        f"CREATE TABLE {name} (LIKE task_events INCLUDING DEFAULTS, "
+        f"CONSTRAINT pk_{name} PRIMARY KEY (position), CONSTRAINT uq_{name} UNIQUE (task_id, version))"
+    )
+    await connection.execute(_MOVE_STRAYS.format(name=name), month.start, month.end)
+    await connection.execute(
+        f"ALTER TABLE task_events ATTACH PARTITION {name} "
+        f"FOR VALUES FROM ('{month.start.isoformat()}') TO ('{month.end.isoformat()}')"
+    )
