@@ -32,7 +32,7 @@ class CountedLog(Log):
 
     async def ends(self) -> LogEnds:
         """Where it begins and ends."""
-        return LogEnds(1, self.newest)
+        return LogEnds(1, self.newest, 0)
 
     async def behind(self, position: int, wanted: EventFilter, *, limit: int = PAGE) -> LogSlice:
         """What lies behind a position."""
@@ -46,7 +46,7 @@ class CountedLog(Log):
             FollowedEvent(number, "created", "echo", str(number), b'{"data":{"queue":"default"}}')
             for number in range(position + 1, last + 1)
         ]
-        return LogSlice([event for event in events if wanted.admits(event)], max(position, last), 1, newest)
+        return LogSlice([event for event in events if wanted.admits(event)], max(position, last), 1, newest, 0)
 
 
 async def all_behind(log: SharedLog, position: int) -> list[int]:
@@ -119,7 +119,7 @@ async def test_a_log_that_was_set_back() -> None:
     log = SharedLog(source)
     await all_behind(log, 0)
     source.newest = PAGE - 1
-    assert await log.ends() == (1, PAGE - 1)
+    assert await log.ends() == LogEnds(1, PAGE - 1, 0)
     assert await all_behind(log, 0) == list(range(1, PAGE))
 
 
