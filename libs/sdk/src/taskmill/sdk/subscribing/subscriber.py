@@ -49,7 +49,7 @@ class Subscriber:
     Args:
         settings: Where NATS is, and as whom to come there; None: from the environment (`TASKMILL_NATS_URL`, …).
         name: Names the connection on the server: 1 to 64 of a-z, 0-9, "-" and "_".
-        types: Only events of these types; empty: of any.
+        types: Only events of these types, such as "completed"; empty: of any.
         kind: Only events of tasks of this kind; None: of any.
         task_id: Only events of this task; None: of any.
         start_within_seconds: How long the first look into the log may take.
@@ -70,19 +70,19 @@ class Subscriber:
         settings: SubscriberSettings | None = None,
         *,
         name: str = "subscriber",
-        types: Collection[EventType] = (),
+        types: Collection[EventType | str] = (),
         kind: str | None = None,
         task_id: UUID | None = None,
         start_within_seconds: float = START_WITHIN_SECONDS,
     ) -> None:
         if not re.fullmatch(NAME_PATTERN, name):
             raise ValueError(f"{name!r} is no name: use a-z, 0-9, '-' and '_'")
-        ReadLog(types=list(types), kind=kind, task_id=task_id)
+        read = ReadLog.model_validate({"types": list(types), "kind": kind, "task_id": task_id})
         settings = settings or load(SubscriberSettings)
         self.position: int | None = None
         self.log_reads = 0
         self.repeats_dropped = 0
-        self._wanted = Wanted(types=frozenset(types), kind=kind, task_id=task_id)
+        self._wanted = Wanted(types=frozenset(read.types), kind=read.kind, task_id=read.task_id)
         self._start_within_seconds = start_within_seconds
         self._session = NatsSession(settings, client_name=f"{READER}.{name}", is_awaited=False)
         self._log = Log(RequestClient(self._session, timeout_seconds=settings.request_timeout_seconds))
