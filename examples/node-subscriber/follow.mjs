@@ -73,8 +73,9 @@ async function readLog() {
 async function catchUp() {
   for (;;) {
     const page = await readLog();
-    if (page.newest < position || (position > 0 && position < page.oldest - 1)) {
-      leaveWithGap(`at ${position}, but the log has ${page.oldest} to ${page.newest}`);
+    const removed = page.removed ?? page.oldest - 1;
+    if (page.newest < position || (position > 0 && position < removed)) {
+      leaveWithGap(`at ${position}, but the log has what is behind ${removed}, up to ${page.newest}`);
     }
     for (const item of page.items) deal(item.position, item.document);
     position = Math.max(position, page.next_after);

@@ -36,7 +36,9 @@ def asyncapi_document() -> Document:
     """The document, as JSON values."""
     channels = {_name(command.subject): _request_channel(command) for command in COMMANDS}
     channels |= {_name(message.subject): _published_channel(message) for message in MESSAGES}
-    replies: dict[str, type[BaseModel]] = {model.__name__: model for command in COMMANDS for model in (command.reply, Problem)}
+    replies: dict[str, type[BaseModel]] = {
+        model.__name__: model for command in COMMANDS for model in (command.reply, Problem)
+    }
     channels[REPLY_CHANNEL] = {
         "address": None,
         "description": "The reply subject of the request. An error is a Problem, with the headers `Nats-Service-Error` "

@@ -158,13 +158,13 @@ class EventsGoneError(GapError):
 
     Attributes:
         after: The subscriber's position.
-        oldest: The position of the oldest event that is kept.
+        removed: The position up to which the log keeps nothing.
     """
 
-    def __init__(self, *, after: int, oldest: int) -> None:
-        super().__init__(f"The log begins at {oldest}: events behind {after} are gone.", resume_after=oldest - 1)
+    def __init__(self, *, after: int, removed: int) -> None:
+        super().__init__(f"Events behind {after} and up to {removed} are gone.", resume_after=removed)
         self.after = after
-        self.oldest = oldest
+        self.removed = removed
 
 
 class TaskEventsGoneError(GapError):

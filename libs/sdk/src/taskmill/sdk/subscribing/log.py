@@ -20,8 +20,8 @@ class LogPart(NamedTuple):
     events: list[Event]
     position: int
     """Up to where the log was searched."""
-    oldest: int
-    """Position of the oldest event that is kept; 0: there is none."""
+    removed: int
+    """Up to this position events were removed from the log; 0: none was."""
     newest: int
     """Position of the newest event; 0: there is none."""
 
@@ -92,4 +92,6 @@ class Log:
             )
             for item in page["items"]
         ]
-        return LogPart(events, page["next_after"], page["oldest"], page["newest"])
+        # A store that removes nothing does not say so: then the log begins with its oldest event.
+        removed = page.get("removed", max(page["oldest"] - 1, 0))
+        return LogPart(events, page["next_after"], removed, page["newest"])

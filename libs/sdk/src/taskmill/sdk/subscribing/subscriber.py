@@ -208,8 +208,8 @@ class Subscriber:
         if part.newest < self._found:
             self._gap = LogSetBackError(after=self._found, newest=part.newest)
             return []
-        if 0 < self._found < part.oldest - 1:
-            self._gap = EventsGoneError(after=self._found, oldest=part.oldest)
+        if 0 < self._found < part.removed:
+            self._gap = EventsGoneError(after=self._found, removed=part.removed)
             return []
         self._found = part.position
         if part.position < part.newest:
