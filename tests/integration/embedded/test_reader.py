@@ -2,8 +2,11 @@
 
 import asyncio
 import json
+import os
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import nats
@@ -14,7 +17,7 @@ from nats.aio.client import Client
 
 from benchmarks.machine import server_directory
 from taskmill.cli.embedded.nats import NatsServer
-from taskmill.cli.embedded.nats_users import NatsUsers
+from taskmill.cli.embedded.nats_users import NatsUsers, authorization
 from taskmill.contracts import registry, subjects
 from taskmill.contracts.streams import events_stream, reports_stream, work_stream
 from taskmill.runtime.nats_client import RawClient
@@ -23,6 +26,7 @@ from taskmill.runtime.provisioning import ensure_stream
 from taskmill.runtime.settings import NatsSettings
 from tests.support.actors import running
 from tests.support.eventually import eventually
+from tests.support.paths import ROOT
 
 EVENT = "tasks.v1.event.created.echo.01920f3e-8c2b-7c4e-9d51-3b1f0c6a7d42"
 OTHER_CONSUMER = {"stream_name": "TASK_WORK", "config": {"name": "x", "ack_policy": "none"}}
@@ -178,3 +182,19 @@ async def test_with_a_password_nobody_gets_in_without_one() -> None:
 async def test_without_a_password_everybody_gets_in(nats_server: NatsServer, user: str) -> None:
     """As before there were users, and each user can be tried out."""
     assert await _is_let_in(nats_server.url.replace("//", f"//{user}"))
+
+
+async def test_the_configuration_for_docker_is_valid() -> None:
+    """With the passwords that docker-compose.yml hands on; it makes the same users."""
+    text = (ROOT / "docker" / "nats-server.conf").read_text()
+    assert authorization("$TASKMILL_NATS_PASSWORD", "$TASKMILL_NATS_READER_PASSWORD") in text
+    process = await asyncio.create_subprocess_exec(
+        *(str(Path(sys.executable).with_name("nats-server")), "--config", "docker/nats-server.conf", "-t"),
+        cwd=ROOT,
+        env={**os.environ, "TASKMILL_NATS_PASSWORD": "secret-1", "TASKMILL_NATS_READER_PASSWORD": "secret-2"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    async with asyncio.timeout(10):
+        output, _ = await process.communicate()
+    assert process.returncode == 0, output.decode()
