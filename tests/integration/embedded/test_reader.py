@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import nats
-import nats.errors
 import pytest
 import pytest_asyncio
 from nats.aio.client import Client
@@ -20,11 +19,11 @@ from taskmill.cli.embedded.nats import NatsServer
 from taskmill.cli.embedded.nats_users import NatsUsers, authorization
 from taskmill.contracts import registry, subjects
 from taskmill.contracts.streams import events_stream, reports_stream, work_stream
-from taskmill.runtime.nats_client import RawClient
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.provisioning import ensure_stream
 from taskmill.runtime.settings import NatsSettings
 from tests.support.actors import running
+from tests.support.admission import is_let_in
 from tests.support.eventually import eventually
 from tests.support.paths import ROOT
 
@@ -144,21 +143,6 @@ async def test_a_push_consumer_cannot_give_orders(reader: Reader, nats_server: N
     await connection.close()
 
 
-async def _is_let_in(url: str) -> bool:
-    client = RawClient()
-
-    async def ignore(_error: Exception) -> None:
-        """It is raised, too."""
-
-    try:
-        await client.open([url], name="somebody", inbox_prefix="_INBOX.somebody", on_error=ignore)
-    except nats.errors.Error:
-        return False
-    finally:
-        await client.abandon()
-    return True
-
-
 async def test_with_a_password_nobody_gets_in_without_one() -> None:
     """Neither without credentials nor with the reader's old password; the services and the reader have theirs."""
     with server_directory() as directory:
@@ -166,13 +150,13 @@ async def test_with_a_password_nobody_gets_in_without_one() -> None:
         await server.start()
         try:
             async with asyncio.timeout(20):
-                for url, is_let_in in (
+                for url, is_right in (
                     (server.url, True),
                     (server.reader_url, True),
                     (server.public_url, False),
                     (server.reader_url.replace("secret-2", "reader"), False),
                 ):
-                    assert await _is_let_in(url) is is_let_in, url
+                    assert await is_let_in(url) is is_right, url
         finally:
             await server.stop()
         assert (server.data_dir / "nats-server.conf").stat().st_mode & 0o077 == 0
@@ -181,7 +165,7 @@ async def test_with_a_password_nobody_gets_in_without_one() -> None:
 @pytest.mark.parametrize("user", ["", "reader:reader@", "taskmill:taskmill@"])
 async def test_without_a_password_everybody_gets_in(nats_server: NatsServer, user: str) -> None:
     """As before there were users, and each user can be tried out."""
-    assert await _is_let_in(nats_server.url.replace("//", f"//{user}"))
+    assert await is_let_in(nats_server.url.replace("//", f"//{user}"))
 
 
 async def test_the_configuration_for_docker_is_valid() -> None:
