@@ -130,14 +130,16 @@ async def test_a_consumer_of_another_stream_is_not_made_on_the_way(reader: Reade
 async def test_a_push_consumer_cannot_give_orders(reader: Reader, nats_server: NatsServer) -> None:
     """The server delivers to a subject that the reader may not publish to, but not to JetStream or into a stream."""
     config: dict[str, Any] = {"ack_policy": "none", "deliver_policy": "all", "headers_only": True}
-    for name, target in (("purge", "$JS.API.STREAM.PURGE.TASK_EVENTS"), ("work", "tasks.v1.work.default.high.echo.x")):
+    targets = {"delete": "$JS.API.STREAM.DELETE.TASK_WORK", "work": "tasks.v1.work.default.high.echo.x"}
+    for name, target in targets.items():
         request = {"stream_name": "TASK_EVENTS", "config": {**config, "name": name, "deliver_subject": target}}
         await reader.client.request(f"$JS.API.CONSUMER.CREATE.TASK_EVENTS.{name}", json.dumps(request).encode())
     jetstream = reader.client.jetstream()
     # One that delivers, so that the others have had their turn.
     ordered = await jetstream.subscribe("tasks.v1.event.>", stream="TASK_EVENTS", ordered_consumer=True)
     await ordered.next_msg(5)
-    assert (await jetstream.stream_info("TASK_EVENTS")).state.messages == 1
+    delivered = {name: (await jetstream.consumer_info("TASK_EVENTS", name)).delivered for name in targets}
+    assert {name: state and state.consumer_seq for name, state in delivered.items()} == dict.fromkeys(targets, 0)
     connection = await nats.connect(nats_server.url)
     assert (await connection.jetstream().stream_info("TASK_WORK")).state.messages == 0
     await connection.close()
