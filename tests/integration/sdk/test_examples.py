@@ -18,6 +18,7 @@ from taskmill.contracts.streams import EVENTS_STREAM
 from tests.support.eventually import eventually, holds
 from tests.support.node import node_command
 from tests.support.paths import ROOT
+from tests.support.scripted_log import ScriptedLog
 from tests.support.services import Services, running_services
 from tests.support.task_store import logged
 
@@ -32,10 +33,16 @@ def _command(language: str) -> list[str]:
 
 
 class Followed:
-    """What an example has printed."""
+    """What an example has printed.
+
+    Attributes:
+        events: As (position, event).
+        status: Its exit status, once it has ended.
+    """
 
     def __init__(self) -> None:
         self.events: list[tuple[int, Any]] = []
+        self.status: int | None = None
 
     async def read(self, stdout: asyncio.StreamReader) -> None:
         """Take in what it prints, to its end."""
@@ -43,6 +50,11 @@ class Followed:
             if line.startswith(b"{"):
                 told = json.loads(line)
                 self.events.append((told["position"], told["event"]))
+
+    @property
+    def versions(self) -> list[int]:
+        """Of each event, in order."""
+        return [event["sequence"] for _, event in self.events]
 
 
 @asynccontextmanager
@@ -61,12 +73,14 @@ async def example(
     )
     assert process.stdout is not None
     reading = asyncio.create_task(followed.read(process.stdout))
+    ending = asyncio.create_task(process.wait())
+    ending.add_done_callback(lambda ended: setattr(followed, "status", ended.result()))
     try:
         yield
     finally:
         if process.returncode is None:
             process.kill()
-        await process.wait()
+        await ending
         await reading
 
 
@@ -127,3 +141,33 @@ async def test_an_example_follows_a_kind(
             await _post(services)
             await _post(services, kind="slow")
             await _check_followed(followed, database_url, 8, "slow")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_an_example_finds_what_is_missing(
+    language: str, nats_server: NatsServer, log: ScriptedLog, tmp_path: Path
+) -> None:
+    """A version that was not heard is looked for in the log; when it is not there, the example ends and says so."""
+    followed = Followed()
+    async with example(language, nats_server.reader_url, tmp_path, followed, "echo"):
+        await eventually(lambda: followed.versions == [1], within_seconds=20)
+        # When it asks for the log, it hears already.
+        log.versions[2] = 2
+        await log.happen(3, 3)
+        await eventually(lambda: followed.versions == [1, 2, 3], within_seconds=20)
+        await log.happen(9, 5)
+        await eventually(lambda: followed.status, within_seconds=20)
+        assert followed.versions == [1, 2, 3]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_an_example_was_away_for_too_long(
+    language: str, nats_server: NatsServer, log: ScriptedLog, tmp_path: Path
+) -> None:
+    """It ends and says so, and goes on in silence never."""
+    log.versions = {10: 5, 11: 6}
+    (tmp_path / "position").write_text("3")
+    followed = Followed()
+    async with example(language, nats_server.reader_url, tmp_path, followed):
+        await eventually(lambda: followed.status, within_seconds=20)
+    assert followed.events == []
