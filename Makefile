@@ -5,7 +5,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 MEMBERS := libs/contracts libs/runtime libs/sdk libs/cli services/gateway services/task-store services/processor
-SOURCES := libs services tests benchmarks
+SOURCES := libs services tests benchmarks examples
+# What of the tests runs in Node: folders with a package.json.
+NODE_FOLDERS := tests/node examples/node-subscriber
+NODE_INSTALLED := $(addsuffix /node_modules/.installed,$(NODE_FOLDERS))
 # A process for each core, four at most: each has servers of its own.
 IN_PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile
 
@@ -14,22 +17,22 @@ help: ## List the targets
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 .PHONY: install
-install: $(VENV)/.installed-dev ## Make .venv, with all that tests and checks need
+install: $(VENV)/.installed-dev $(NODE_INSTALLED) ## Make .venv, with all that tests and checks need
 
 .PHONY: run
 run: $(VENV)/.installed ## Start everything on this machine: NATS, PostgreSQL and the three services
 	@exec $(BIN)/taskmill up
 
 .PHONY: test
-test: $(VENV)/.installed-dev ## Run every test, on real servers, but those that need Docker
+test: $(VENV)/.installed-dev $(NODE_INSTALLED) ## Run every test, on real servers, but those that need Docker
 	$(BIN)/python -m pytest $(IN_PARALLEL) -m "not docker"
 
 .PHONY: test-fast
-test-fast: $(VENV)/.installed-dev ## Run the tests that need no server (half a minute)
+test-fast: $(VENV)/.installed-dev $(NODE_INSTALLED) ## Run the tests that need no server (half a minute)
 	$(BIN)/python -m pytest $(IN_PARALLEL) -m "not docker" tests/unit tests/contract tests/simulation
 
 .PHONY: test-docker
-test-docker: $(VENV)/.installed-dev ## Run the tests that need Docker, and the integration tests on servers in Docker
+test-docker: $(VENV)/.installed-dev $(NODE_INSTALLED) ## Run the tests that need Docker, and the integration tests on servers in Docker
 	$(BIN)/python -m pytest -m docker
 	$(if $(filter 0,$(DOCKER_OK)),,TASKMILL_TEST_SERVERS=docker $(BIN)/python -m pytest $(IN_PARALLEL) -m "not docker" tests/integration)
 
@@ -71,14 +74,14 @@ lint: $(VENV)/.installed-dev ## Check format and style
 
 .PHONY: types
 types: $(VENV)/.installed-dev ## Check the types, strictly
-	$(BIN)/mypy $(addsuffix /src,$(MEMBERS)) tests benchmarks
+	$(BIN)/mypy $(addsuffix /src,$(MEMBERS)) tests benchmarks examples
 
 .PHONY: imports
 imports: $(VENV)/.installed-dev ## Check that imports go one way only
 	$(BIN)/lint-imports --no-cache
 
 .PHONY: generate
-generate: $(VENV)/.installed-dev ## Write what is generated: JSON Schemas, docs/messages.md, .env.example, docker-compose.yml's settings
+generate: $(VENV)/.installed-dev ## Write what is generated: what stands in docs/ for messages, and settings in .env.example and for Docker
 	$(BIN)/python -m taskmill.contracts.generate
 	$(BIN)/python -m taskmill.cli.settings_files
 
@@ -100,7 +103,7 @@ LOCK_OPTIONS := --quiet --universal --generate-hashes --no-emit-index-url --no-h
 
 .PHONY: clean
 clean: ## Remove the virtual environment, caches and data
-	rm -rf $(VENV) .data .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
+	rm -rf $(VENV) $(addsuffix /node_modules,$(NODE_FOLDERS)) .data .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Taskmill needs Python 3.11 or newer.")'
@@ -117,4 +120,9 @@ $(VENV)/.installed: requirements.lock $(MANIFESTS) | $(VENV)/bin/python
 
 $(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
 	$(PIP_INSTALL) --require-hashes -r requirements-dev.lock
+	@touch $@
+
+$(NODE_INSTALLED): %/node_modules/.installed: %/package-lock.json %/package.json %/.npmrc
+	@command -v npm >/dev/null || { echo "The tests need Node 20 or newer, with npm." >&2; exit 1; }
+	cd $* && npm ci --silent
 	@touch $@

@@ -2,6 +2,8 @@
 
 from uuid import UUID
 
+import pytest
+
 from taskmill.contracts import streams, subjects
 from taskmill.contracts.events import EventType
 from taskmill.contracts.registry import COMMANDS
@@ -40,3 +42,24 @@ def test_a_consumer_gets_the_work_of_its_queue_and_priority() -> None:
     assert not subjects.work("web", Priority.HIGH, "echo", TASK_ID).startswith(prefix)
     assert not subjects.work("web-2", Priority.LOW, "echo", TASK_ID).startswith(prefix)
     assert spec.name == "work-web-low"
+
+
+def test_filters_of_events() -> None:
+    """Each condition narrows the subjects; without one it is all of them, in one."""
+    assert subjects.event_filters() == ["tasks.v1.event.>"]
+    assert subjects.event_filters(kind="echo") == ["tasks.v1.event.*.echo.*"]
+    assert subjects.event_filters(task_id=TASK_ID) == [f"tasks.v1.event.*.*.{TASK_ID}"]
+    assert subjects.event_filters(types=[EventType.FAILED, EventType.COMPLETED], kind="echo") == [
+        "tasks.v1.event.completed.echo.*",
+        "tasks.v1.event.failed.echo.*",
+    ]
+
+
+@pytest.mark.parametrize(
+    "subject", ["tasks.v1.event.a", f"tasks.v1.work.created.echo.{TASK_ID}", "a", "tasks.v1.event.created.echo.x"]
+)
+def test_the_subject_of_an_event_is_read_again(subject: str) -> None:
+    """And no other."""
+    assert subjects.parse_event(subjects.event(EventType.CREATED, "echo", TASK_ID)) == ("created", "echo", TASK_ID)
+    with pytest.raises(ValueError, match=r".+"):
+        subjects.parse_event(subject)

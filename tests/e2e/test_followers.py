@@ -1,10 +1,13 @@
-"""Many follow many tasks while gateway, store and NATS are killed: each gets exactly what the log has, in its order."""
+"""Many follow many tasks, over HTTP and on NATS, while gateway, store and NATS are killed.
+
+Each gets exactly what the log has, in its order.
+"""
 
 import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 import asyncpg
@@ -14,11 +17,13 @@ import nats
 from benchmarks.machine import server_directory
 from taskmill.contracts.limits import MAX_BATCH_TASKS
 from taskmill.contracts.streams import EVENTS_STREAM
+from taskmill.sdk.subscribing import Subscriber, SubscriberSettings
 from tests.support.eventually import eventually
 from tests.support.stack import TaskmillUp
 
 TASKS = 5_000
 FOLLOWERS = 50
+SUBSCRIBERS = 5
 KILLS = ("gateway", "task-store", "nats-server")
 ROUNDS = 3
 EVENTS_OF_A_TASK = 4
@@ -75,6 +80,40 @@ class Follower:
         await asyncio.sleep(0.2)
 
 
+@dataclass
+class NatsFollower:
+    """Follows everything on NATS, as the user who may only read.
+
+    Attributes:
+        subscriber: The SDK's.
+        seen: What it got, as (position, document).
+    """
+
+    subscriber: Subscriber
+    seen: list[tuple[int, bytes]] = field(default_factory=list, repr=False)
+
+    async def follow(self) -> None:
+        """Follow for good."""
+        async with self.subscriber, aclosing(self.subscriber.events(after=0)) as events:
+            async for event in events:
+                self.seen.append((event.position, event.document))
+
+
+@asynccontextmanager
+async def subscribing(nats_url: str) -> AsyncIterator[list[NatsFollower]]:
+    """Let some follow on NATS; whoever ends by itself fails."""
+    settings = SubscriberSettings(nats_url=nats_url.replace("//", "//reader:reader@"))
+    followers = [NatsFollower(Subscriber(settings, name=f"number-{number}")) for number in range(SUBSCRIBERS)]
+    tasks = [asyncio.create_task(follower.follow()) for follower in followers]
+    try:
+        yield followers
+    finally:
+        for task in tasks:
+            task.cancel()
+        ends = await asyncio.gather(*tasks, return_exceptions=True)
+        assert {type(end) for end in ends} == {asyncio.CancelledError}, ends
+
+
 @asynccontextmanager
 async def following(port: int) -> AsyncIterator[list[Follower]]:
     """Let many follow."""
@@ -94,21 +133,26 @@ async def test_followers_get_exactly_the_log() -> None:
         stack = TaskmillUp(directory / "data")
         try:
             await stack.start()
-            async with following(stack.port) as followers:
+            nats_url = stack.entries()["nats-server"]["url"] or ""
+            async with following(stack.port) as followers, subscribing(nats_url) as subscribers:
                 await _have_tasks_done_amid_kills(stack)
                 log = await _log_of_ended_tasks(stack)
 
                 def have_all() -> bool:
                     behind = [(len(one.seen), one.streams) for one in followers if len(one.seen) < len(log)]
                     assert not behind, f"of {len(log)} events, these followers have (events, streams): {behind}"
+                    missing = [len(log) - len(one.seen) for one in subscribers if len(one.seen) < len(log)]
+                    assert not missing, f"so many events do these subscribers still lack: {missing}"
                     return True
 
                 await eventually(have_all, within_seconds=60)
-            for number, follower in enumerate(followers):
-                assert [position for position, _ in follower.seen] == [position for position, _ in log], number
-                assert follower.seen == log, number
-            # That many came again proves that the kills met them.
+            all_seen = [one.seen for one in followers] + [one.seen for one in subscribers]
+            for number, seen in enumerate(all_seen):
+                assert [position for position, _ in seen] == [position for position, _ in log], number
+                assert seen == log, number
+            # That many came again, or had to read the log again, proves that the kills met them.
             assert min(follower.streams for follower in followers) > ROUNDS
+            assert min(one.subscriber.log_reads for one in subscribers) > ROUNDS
         finally:
             await stack.end()
 

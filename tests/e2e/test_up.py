@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ import pytest
 import pytest_asyncio
 
 from benchmarks.machine import server_directory
+from taskmill.sdk.subscribing import Subscriber, SubscriberSettings
+from tests.support.admission import is_let_in
 from tests.support.completed import completed_task
 from tests.support.eventually import eventually, holds
 from tests.support.processes import is_alive
@@ -208,3 +211,23 @@ async def test_a_taken_port_is_refused_by_name(idle_stack: TaskmillUp) -> None:
         assert await idle_stack.wait() == 1
     assert f"cannot listen on 127.0.0.1 port {idle_stack.port}" in idle_stack.output[0]
     assert "TASKMILL_PORT" in idle_stack.output[0]
+
+
+async def test_with_a_password_nats_asks_who_is_there(idle_stack: TaskmillUp) -> None:
+    """The services know theirs; nobody gets in without one, and nobody else is told of it."""
+    passwords = {"TASKMILL_NATS_PASSWORD": "secret-1", "TASKMILL_NATS_READER_PASSWORD": "secret-2"}
+    idle_stack.environment.update(passwords)
+    try:
+        await idle_stack.start()
+        await run_task(idle_stack)
+        assert "secret" not in "\n".join(idle_stack.output)
+        assert (idle_stack.data_dir / "stack.json").stat().st_mode & 0o077 == 0
+        url = idle_stack.entries()["nats-server"]["url"] or ""
+        settings = SubscriberSettings(nats_url=url.replace("taskmill:secret-1", "reader:secret-2"))
+        async with Subscriber(settings) as subscriber, aclosing(subscriber.events(after=0)) as events:
+            assert (await anext(events)).version == 1
+        assert not await is_let_in(url.replace("taskmill:secret-1@", ""))
+    finally:
+        await idle_stack.end()
+        for name in passwords:
+            del idle_stack.environment[name]

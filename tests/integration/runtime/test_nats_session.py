@@ -289,8 +289,10 @@ class GuardedNatsServer(NatsServer):
     def _command(self, port: int) -> Sequence[str]:
         command = super()._command(port)
         permissions = '{ publish: ["allowed"], subscribe: ["_INBOX.limited.>"] }'
-        with (self.data_dir / "nats-server.conf").open("a") as configuration:
-            configuration.write(f"authorization {{ users: [{{ user: u, password: p, permissions: {permissions} }}] }}")
+        configuration = self.data_dir / "nats-server.conf"
+        text = configuration.read_text().partition("authorization")[0]
+        users = f"authorization {{ users: [{{ user: u, password: p, permissions: {permissions} }}] }}"
+        configuration.write_text(text + users)
         return command
 
 

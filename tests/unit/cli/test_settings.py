@@ -27,3 +27,21 @@ def test_a_wrong_setting_is_named(variable: str) -> None:
     result = CliRunner().invoke(app, ["up"], env={variable: "many"})
     assert result.exit_code == 2
     assert variable in result.output
+
+
+def test_a_password_of_nats_wants_one_for_the_reader() -> None:
+    """Else everybody could read who knows the default; both variables are named."""
+    result = CliRunner().invoke(app, ["up"], env={"TASKMILL_NATS_PASSWORD": "secret-1"})
+    assert result.exit_code == 2
+    assert "TASKMILL_NATS_PASSWORD" in result.output
+    assert "TASKMILL_NATS_READER_PASSWORD" in result.output
+    assert "secret-1" not in result.output
+
+
+@pytest.mark.parametrize("password", ["1two", "a b", 'a"b', "a@b", "a/b", "ä", "$VARIABLE"])
+def test_a_password_that_would_break_out_is_refused(password: str) -> None:
+    """Of a URL, or of the server's configuration; it is not repeated."""
+    result = CliRunner().invoke(app, ["up"], env={"TASKMILL_NATS_READER_PASSWORD": password})
+    assert result.exit_code == 2
+    assert "TASKMILL_NATS_READER_PASSWORD" in result.output
+    assert password not in result.output.replace("TASKMILL_NATS_READER_PASSWORD", "")

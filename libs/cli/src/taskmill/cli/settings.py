@@ -1,13 +1,24 @@
 """The settings of `taskmill up`."""
 
+import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 
+from taskmill.cli.embedded.nats_users import OPEN_PASSWORD, PASSWORD_PATTERN, NatsUsers
 from taskmill.runtime.settings import Settings
 
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (recognised, not bound)
+
+
+def _checked_password(password: SecretStr) -> SecretStr:
+    if not re.fullmatch(PASSWORD_PATTERN, password.get_secret_value()):
+        raise ValueError("begins with a letter; letters, digits, '-', '_' and '.' may follow")
+    return password
+
+
+Password = Annotated[SecretStr, AfterValidator(_checked_password)]
 
 
 class StackSettings(Settings):
@@ -19,6 +30,32 @@ class StackSettings(Settings):
         ".data"
     )
     processors: Annotated[int, Field(ge=0, le=64, description="How many processors run.")] = 1
+    nats_password: Annotated[
+        Password | None,
+        Field(
+            description="The password of the NATS user `taskmill`, who may do everything. Unset: NATS takes whoever "
+            "brings no credentials for that user. Letters, digits, -, _ and . only, a letter first."
+        ),
+    ] = None
+    nats_reader_password: Annotated[
+        Password,
+        Field(description="The password of the NATS user `reader`, who may only read events. Of the same characters."),
+    ] = SecretStr(OPEN_PASSWORD)
+
+    @model_validator(mode="after")
+    def _check_reader_password(self) -> Self:
+        if self.nats_password is not None and self.nats_reader_password.get_secret_value() == OPEN_PASSWORD:
+            raise ValueError(
+                "TASKMILL_NATS_READER_PASSWORD must be chosen, too, when TASKMILL_NATS_PASSWORD is: everybody knows "
+                "its default"
+            )
+        return self
+
+    @property
+    def nats_users(self) -> NatsUsers:
+        """Who may connect to NATS."""
+        password = None if self.nats_password is None else self.nats_password.get_secret_value()
+        return NatsUsers(password, self.nats_reader_password.get_secret_value())
 
     @property
     def reachable_host(self) -> str:

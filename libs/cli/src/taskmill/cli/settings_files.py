@@ -1,7 +1,8 @@
 """Writes what the repository's files say of the settings, from their models.
 
 .env.example has every variable, what it means, and its default. docker-compose.yml hands every variable on to its
-service: those lines are written anew, the others kept.
+service: those lines are written anew, the others kept. So is the block of docker/nats-server.conf that says what the
+users of NATS may do.
 
 Run `python -m taskmill.cli.settings_files` in the repository's root, or with `--check`, which writes nothing and ends
 with 1 if a file differs.
@@ -17,10 +18,12 @@ from typing import Any
 from pydantic import AliasChoices, SecretStr
 from pydantic.fields import FieldInfo
 
+from taskmill.cli.embedded.nats_users import authorization
 from taskmill.cli.settings import StackSettings
 from taskmill.gateway.settings import GatewaySettings
 from taskmill.processor.settings import ProcessorSettings
 from taskmill.runtime.settings import HealthSettings, LogSettings, NatsSettings, Settings, variable_name
+from taskmill.sdk.subscribing.settings import SubscriberSettings
 from taskmill.task_store.settings import TaskStoreSettings
 
 SECTIONS: dict[str, type[Settings]] = {
@@ -31,6 +34,7 @@ SECTIONS: dict[str, type[Settings]] = {
     "Gateway": GatewaySettings,
     "Task store": TaskStoreSettings,
     "Processor": ProcessorSettings,
+    "Subscribers with taskmill.sdk.subscribing": SubscriberSettings,
 }
 
 SERVICES: dict[str, type[Settings]] = {
@@ -71,6 +75,16 @@ def compose_file(text: str) -> str:
     return text
 
 
+def nats_configuration(text: str) -> str:
+    """The text of docker/nats-server.conf with the users of NATS.
+
+    Args:
+        text: The file as it is.
+    """
+    block = authorization("$TASKMILL_NATS_PASSWORD", "$TASKMILL_NATS_READER_PASSWORD")
+    return re.sub(r"^authorization \{\n.*?^\}\n", lambda _: block, text, flags=re.MULTILINE | re.DOTALL)
+
+
 def _variables(settings: type[Settings]) -> dict[str, FieldInfo]:
     return {variable_name(name, field): field for name, field in settings.model_fields.items()}
 
@@ -102,8 +116,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m taskmill.cli.settings_files", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing, and fail if a file would change")
     options = parser.parse_args(arguments)
-    example, compose = Path(".env.example"), Path("docker-compose.yml")
-    texts = {example: env_example(), compose: compose_file(compose.read_text(encoding="utf-8"))}
+    example, compose, nats = Path(".env.example"), Path("docker-compose.yml"), Path("docker/nats-server.conf")
+    texts = {
+        example: env_example(),
+        compose: compose_file(compose.read_text(encoding="utf-8")),
+        nats: nats_configuration(nats.read_text(encoding="utf-8")),
+    }
     if not options.check:
         for path, text in texts.items():
             path.write_text(text, encoding="utf-8")

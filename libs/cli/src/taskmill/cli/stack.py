@@ -52,7 +52,7 @@ class Stack:
         """
         async with contextlib.AsyncExitStack() as running:
             running.callback(self._stack_file.remove)
-            nats = NatsServer(self._data_dir / NATS_DIRECTORY, _NATS_PORT)
+            nats = NatsServer(self._data_dir / NATS_DIRECTORY, _NATS_PORT, self._settings.nats_users)
             postgres = PostgresServer(self._data_dir / "postgres", _POSTGRES_PORT)
             self._processes += [nats, postgres]
             running.push_async_callback(_stop_all, [nats, postgres])
@@ -67,7 +67,7 @@ class Stack:
             await _run_to_the_end(services.migration)
             await self._start(services.store)
             await self._wait_until_ready(services.processors)
-            ready(nats.url)
+            ready(nats.public_url)
             async with asyncio.TaskGroup() as supervision:
                 for process in self._processes:
                     supervision.create_task(keep_running(process, self._stack_file, self._warn))

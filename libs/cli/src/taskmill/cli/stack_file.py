@@ -48,7 +48,8 @@ class StackFile:
         ]
         # A full disk must not end what the file only tells of.
         with contextlib.suppress(OSError):
-            write_atomically(self._path, json.dumps(running, indent=2) + "\n")
+            # An address may hold a password.
+            write_atomically(self._path, json.dumps(running, indent=2) + "\n", is_private=True)
 
     def remove(self) -> None:
         """Remove the file: nothing runs any more."""

@@ -1,4 +1,4 @@
-"""Writes what is generated from the contracts: docs/schemas/*.json and docs/messages.md.
+"""Writes what is generated from the contracts: docs/schemas/*.json, docs/messages.md and docs/asyncapi.json.
 
 Run `python -m taskmill.contracts.generate` in the repository's root, or with `--check`, which writes nothing, names the
 files that differ, and ends with 1 if there are any.
@@ -8,10 +8,12 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel
 
 from taskmill.contracts import streams, subjects
+from taskmill.contracts.asyncapi import asyncapi_document
 from taskmill.contracts.errors import error_codes
 from taskmill.contracts.events import EVENT_DATA
 from taskmill.contracts.limits import MAX_BUNDLED_REQUEST_BYTES, MAX_REQUESTS_IN_A_BUNDLE
@@ -26,13 +28,14 @@ def generated_files() -> dict[Path, str]:
     """Every generated file, by its path below `docs`, with its text."""
     files = {Path("schemas") / f"{name}.json": _schema(model) for name, model in message_models().items()}
     files[Path("messages.md")] = messages_page()
+    files[Path("asyncapi.json")] = _json(asyncapi_document())
     return files
 
 
 def differing_files(docs: Path) -> list[Path]:
     """The files below `docs` that are missing, outdated, or schemas of messages that are no more."""
     expected = generated_files()
-    paths = [docs / "messages.md", *(docs / "schemas").glob("*.json")]
+    paths = [docs / "messages.md", docs / "asyncapi.json", *(docs / "schemas").glob("*.json")]
     found = {path.relative_to(docs): path.read_text(encoding="utf-8") for path in paths if path.is_file()}
     return sorted(path for path in expected.keys() | found.keys() if expected.get(path) != found.get(path))
 
@@ -53,7 +56,8 @@ def messages_page() -> str:
     parts = [
         "# Messages",
         "Generated from the contracts (`.venv/bin/python -m taskmill.contracts.generate`); do not edit. Each model's "
-        "JSON Schema is in [schemas/](schemas/).",
+        "JSON Schema is in [schemas/](schemas/); [asyncapi.json](asyncapi.json) says all of this for programs "
+        "(AsyncAPI 3). How events are followed: [Subscribing](subscribing.md).",
         "## Requests",
         "Sent by the gateway and answered by a task store: core NATS, queue group `task-store`. An error is answered "
         "with the headers `Nats-Service-Error` and `Nats-Service-Error-Code` (ADR-32) and a "
@@ -113,8 +117,11 @@ def messages_page() -> str:
 
 
 def _schema(model: type[BaseModel]) -> str:
-    schema = {"$schema": SCHEMA_DIALECT, **model.model_json_schema()}
-    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+    return _json({"$schema": SCHEMA_DIALECT, **model.model_json_schema()})
+
+
+def _json(document: dict[str, Any]) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
 def _reports() -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Every subject that Taskmill uses. Nothing else builds or parses one."""
 
+from collections.abc import Collection
 from uuid import UUID
 
 from taskmill.contracts.status import Priority
@@ -68,6 +69,28 @@ def event(event_type: str, kind: str, task_id: UUID) -> str:
         task_id: Its task.
     """
     return f"{PREFIX}.event.{event_type}.{kind}.{task_id}"
+
+
+def event_filters(
+    *, types: Collection[EventType] = (), kind: str | None = None, task_id: UUID | None = None
+) -> list[str]:
+    """What selects events: those of some types (empty: all), of a kind (None: any), of a task (None: any)."""
+    if not types and kind is None and task_id is None:
+        return [EVENT_SUBJECTS]
+    wanted = sorted(event_type.value for event_type in types) or ["*"]
+    return [f"{PREFIX}.event.{one}.{kind or '*'}.{task_id or '*'}" for one in wanted]
+
+
+def parse_event(subject: str) -> tuple[EventType, str, UUID]:
+    """Type, kind and task that a subject of `event` names.
+
+    Raises:
+        ValueError: It is no such subject.
+    """
+    prefix, *tokens = subject.rsplit(".", 3)
+    if prefix != f"{PREFIX}.event" or len(tokens) != 3:
+        raise ValueError("not the subject of an event")
+    return EventType(tokens[0]), tokens[1], UUID(tokens[2])
 
 
 def parse_cancel(subject: str) -> UUID:

@@ -7,6 +7,10 @@ SdkError
 │   ├── InvalidHandlerError
 │   └── DuplicateKindError
 ├── AppNotFoundError         `module:attribute` names no TaskApp
+├── GapError                 a subscriber cannot go on without a gap
+│   ├── EventsGoneError      the log begins behind the subscriber's position
+│   ├── TaskEventsGoneError  events of one task are neither on NATS nor in the log
+│   └── LogSetBackError      the log ends before the subscriber's position
 └── TaskFailedError          raised by a handler: the attempt failed, with a code of the handler's own
     ├── InvalidPayloadError  code invalid_payload; final
     ├── GiveUp               code gave_up; final
@@ -14,6 +18,7 @@ SdkError
 """
 
 import re
+from uuid import UUID
 
 from taskmill.contracts.limits import MAX_BACKOFF_SECONDS
 
@@ -134,3 +139,59 @@ class RetryLater(TaskFailedError):  # noqa: N818 -- it reads as what the handler
             raise ValueError(f"the wait before the next attempt is 0 to {MAX_BACKOFF_SECONDS} seconds")
         super().__init__("retry_later", reason)
         self.retry_after_seconds = after_seconds
+
+
+class GapError(SdkError):
+    """Events are missing that nobody has any more. What came before them was handed out.
+
+    Attributes:
+        resume_after: The position behind which it goes on, for a subscriber that can do without them.
+    """
+
+    def __init__(self, text: str, *, resume_after: int) -> None:
+        super().__init__(f"{text} It goes on behind position {resume_after}.")
+        self.resume_after = resume_after
+
+
+class EventsGoneError(GapError):
+    """The log begins behind the subscriber's position: it was away for longer than events are kept.
+
+    Attributes:
+        after: The subscriber's position.
+        removed: The position up to which the log keeps nothing.
+    """
+
+    def __init__(self, *, after: int, removed: int) -> None:
+        super().__init__(f"Events behind {after} and up to {removed} are gone.", resume_after=removed)
+        self.after = after
+        self.removed = removed
+
+
+class TaskEventsGoneError(GapError):
+    """Events of one task are neither on NATS nor in the log.
+
+    Attributes:
+        task_id: The task.
+        first: The version of the first of them.
+        last: The version of the last of them.
+    """
+
+    def __init__(self, *, task_id: UUID, first: int, last: int, resume_after: int) -> None:
+        super().__init__(f"Of task {task_id} the events {first} to {last} are gone.", resume_after=resume_after)
+        self.task_id = task_id
+        self.first = first
+        self.last = last
+
+
+class LogSetBackError(GapError):
+    """The log ends before the subscriber's position: the database was set back to an earlier state.
+
+    Attributes:
+        after: The subscriber's position.
+        newest: The position of the newest event.
+    """
+
+    def __init__(self, *, after: int, newest: int) -> None:
+        super().__init__(f"The log ends at {newest}, before {after}: it was set back.", resume_after=newest)
+        self.after = after
+        self.newest = newest

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from signal import SIGTERM
 
+from taskmill.cli.embedded.nats_users import READER, NatsUsers
 from taskmill.cli.embedded.ports import LOOPBACK
 from taskmill.cli.embedded.server import EmbeddedServer
 from taskmill.cli.errors import BinaryMissingError
@@ -26,7 +27,7 @@ jetstream {{
   store_dir: {directory}
   max_file_store: 64GB
 }}
-"""
+{users}"""
 
 
 class NatsServer(EmbeddedServer):
@@ -34,15 +35,31 @@ class NatsServer(EmbeddedServer):
 
     Readiness is the ports file, which the server writes once JetStream runs and clients are accepted; its name has
     the pid, so it cannot be taken for that of another server.
+
+    Args:
+        data_dir: Where it keeps everything.
+        port: See `EmbeddedServer`.
+        users: Who may connect.
     """
 
-    def __init__(self, data_dir: Path, port: int | None = None) -> None:
+    def __init__(self, data_dir: Path, port: int | None = None, users: NatsUsers | None = None) -> None:
         super().__init__(SERVER_NAME, data_dir, port, stop_signal=SIGTERM)
+        self._users = users or NatsUsers()
 
     @property
     def url(self) -> str:
-        """Where clients connect, such as `nats://127.0.0.1:4222`."""
+        """Where the services connect, with their password if they need one: `nats://127.0.0.1:4222`."""
+        return f"nats://{self._users.credentials}{LOOPBACK}:{self.port}"
+
+    @property
+    def public_url(self) -> str:
+        """The same without a password, for people."""
         return f"nats://{LOOPBACK}:{self.port}"
+
+    @property
+    def reader_url(self) -> str:
+        """Where somebody connects who may only read events."""
+        return f"nats://{READER}:{self._users.reader_password}@{LOOPBACK}:{self.port}"
 
     async def _prepare(self) -> None:
         for stale in self.data_dir.glob("*.ports"):
@@ -50,8 +67,15 @@ class NatsServer(EmbeddedServer):
 
     def _command(self, port: int) -> Sequence[str]:
         configuration = self.data_dir / "nats-server.conf"
+        # It holds passwords.
+        configuration.touch(mode=0o600)
         configuration.write_text(
-            _CONFIGURATION.format(host=LOOPBACK, port=port, directory=json.dumps(str(self.data_dir)))
+            _CONFIGURATION.format(
+                host=LOOPBACK,
+                port=port,
+                directory=json.dumps(str(self.data_dir)),
+                users=self._users.configuration(),
+            )
         )
         return [_nats_server(), "--config", str(configuration)]
 

@@ -1,0 +1,72 @@
+"""What a subscriber has heard and not looked at yet."""
+
+import asyncio
+from collections import deque
+from typing import NamedTuple
+
+from taskmill.contracts import subjects
+from taskmill.contracts.streams import POSITION_HEADER, PREVIOUS_POSITION_HEADER
+from taskmill.runtime.actor import is_set_within
+from taskmill.runtime.nats_protocol import header_value
+from taskmill.runtime.ordered_consumer import StreamedMessage
+from taskmill.sdk.subscribing.event import Event
+
+
+class Arrival(NamedTuple):
+    """A message that holds an event."""
+
+    position: int
+    previous: int
+    """The position of the event before it in the log; -1: not told."""
+    message: StreamedMessage
+
+    def event(self) -> Event:
+        """The event in it."""
+        return Event.of(self.position, *subjects.parse_event(self.message.subject), self.message.body)
+
+
+class Arrivals:
+    """A bounded queue that would rather forget everything than hold up NATS: what was in it is in the log, too.
+
+    Args:
+        capacity: How many messages may wait.
+
+    Attributes:
+        is_doubtful: Whether something was heard that is not here, or may not have been heard.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._waiting: deque[Arrival] = deque()
+        self._changed = asyncio.Event()
+        self.is_doubtful = False
+
+    def put(self, message: StreamedMessage) -> None:
+        """Let a message wait."""
+        position = header_value(message.headers, POSITION_HEADER)
+        if position is None or not position.isdigit():
+            # Somebody else's: Taskmill publishes none without.
+            return
+        if len(self._waiting) >= self._capacity:
+            self.doubt()
+            return
+        previous = header_value(message.headers, PREVIOUS_POSITION_HEADER)
+        self._waiting.append(Arrival(int(position), int(previous) if previous and previous.isdigit() else -1, message))
+        self._changed.set()
+
+    def doubt(self) -> None:
+        """Say that something may be missing: what waits is of no use any more, the log is read instead."""
+        self._waiting.clear()
+        self.is_doubtful = True
+        self._changed.set()
+
+    async def wait(self, within_seconds: float) -> bool:
+        """Return when something waits or is in doubt, or when time is over; then False."""
+        if self._waiting or self.is_doubtful:
+            return True
+        self._changed.clear()
+        return await is_set_within(self._changed, within_seconds)
+
+    def take(self, count: int) -> list[Arrival]:
+        """The next ones, so many at most."""
+        return [self._waiting.popleft() for _ in range(min(count, len(self._waiting)))]

@@ -1,0 +1,52 @@
+"""What a subscriber has heard and not looked at yet."""
+
+import asyncio
+
+from taskmill.contracts import subjects
+from taskmill.contracts.events import EventType
+from taskmill.runtime.nats_protocol import encode_headers
+from taskmill.runtime.ordered_consumer import StreamedMessage
+from taskmill.sdk.subscribing.arrivals import Arrivals
+from tests.support.scripted_log import TASK_ID, document
+
+
+def message(**headers: str) -> StreamedMessage:
+    """A message with these headers, `-` written as `_`."""
+    block = encode_headers({name.replace("_", "-"): value for name, value in headers.items()})
+    return StreamedMessage(subjects.event(EventType.QUEUED, "echo", TASK_ID), document(2), block)
+
+
+async def test_what_arrives_is_taken_in_order() -> None:
+    """With its position, and the one before it, where that is told."""
+    arrivals = Arrivals(capacity=10)
+    arrivals.put(message(Taskmill_Position="4", Taskmill_Previous_Position="2"))
+    arrivals.put(message(Taskmill_Position="5"))
+    assert await arrivals.wait(within_seconds=0)
+    taken = arrivals.take(3)
+    assert [(one.position, one.previous) for one in taken] == [(4, 2), (5, -1)]
+    event = taken[0].event()
+    assert (event.position, event.type, event.kind, event.task_id, event.version) == (4, "queued", "echo", TASK_ID, 2)
+    assert not await arrivals.wait(within_seconds=0)
+
+
+async def test_what_does_not_fit_is_in_doubt() -> None:
+    """Then nothing waits: all of it is read from the log."""
+    arrivals = Arrivals(capacity=2)
+    for position in ("1", "2", "3"):
+        arrivals.put(message(Taskmill_Position=position))
+    assert arrivals.is_doubtful
+    assert arrivals.take(3) == []
+
+
+async def test_doubt_wakes_who_waits() -> None:
+    """And so does an arrival; what is no event of the log wakes nobody."""
+    arrivals = Arrivals(capacity=2)
+    arrivals.put(message())
+    arrivals.put(message(Taskmill_Position="x"))
+    assert not await arrivals.wait(within_seconds=0)
+    for wake in (arrivals.doubt, lambda: arrivals.put(message(Taskmill_Position="1"))):
+        waiting = asyncio.create_task(arrivals.wait(within_seconds=10))
+        asyncio.get_running_loop().call_soon(wake)
+        async with asyncio.timeout(5):
+            assert await waiting
+        arrivals.is_doubtful = False
