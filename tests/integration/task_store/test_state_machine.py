@@ -202,6 +202,7 @@ def target_of(state: TaskState, way: Way, by: str, *, delivery: int, is_final: b
         "cancelled": not is_to_be_cancelled,
         "given_back": is_to_be_cancelled,
         "unknown_kind": is_to_be_cancelled,
+        "not_now": is_to_be_cancelled,
     }
     return way.targets[is_second.get(by, False)]
 
@@ -344,7 +345,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(
         number=TASKS,
-        by=st.sampled_from([*MAKERS, "unknown_kind"]),
+        by=st.sampled_from([*MAKERS, "unknown_kind", "not_now"]),
         beside=st.sampled_from([(0, 0, 0), (0, 0, 1), (0, 0, -1), (0, -1, 0), (0, 1, 0), (-1, 0, 0), (1, 0, 0)]),
         processor=st.sampled_from(["processor-1", "processor-2"]),
     )
@@ -366,7 +367,9 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(
         number=TASKS,
-        by=st.sampled_from(["heartbeat", "told", "completed", "failed", "cancelled", "given_back", "unknown_kind"]),
+        by=st.sampled_from(
+            ["heartbeat", "told", "completed", "failed", "cancelled", "given_back", "unknown_kind", "not_now"]
+        ),
         is_final=st.booleans(),
     )
     def go_on(self, number: int, by: str, *, is_final: bool) -> None:
@@ -381,8 +384,11 @@ class StoreMachine(RuleBasedStateMachine):
     ) -> None:
         """Take a report in, and a replay of it, and see whether it counts."""
         numbers = dict(zip(("attempt", "dispatch", "delivery"), (max(1, part) for part in fence), strict=True))
-        options: dict[str, dict[str, Any]] = {"unknown_kind": {"reason": by}, "failed": {"is_final": is_final}}
-        made = MAKERS["given_back" if by == "unknown_kind" else by](**numbers, **options.get(by, {}))
+        options: dict[str, dict[str, Any]] = {
+            **{reason: {"reason": reason} for reason in ("unknown_kind", "not_now")},
+            "failed": {"is_final": is_final},
+        }
+        made = MAKERS["given_back" if by in {"unknown_kind", "not_now"} else by](**numbers, **options.get(by, {}))
         report = made.model_copy(update={"task_id": self.ids[number]})
         self.tell(ReportBundle(processor_id=processor, reports=[report]))
         way = way_of(before, by)
