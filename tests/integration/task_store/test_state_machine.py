@@ -26,6 +26,7 @@ from taskmill.task_store.adapters.relay_log import RelayLog
 from taskmill.task_store.adapters.task_lists import LIST_TIMEOUT_SECONDS, TaskLists, list_engine
 from taskmill.task_store.adapters.task_reader import TaskReader
 from taskmill.task_store.adapters.task_writer import TaskWriter
+from taskmill.task_store.adapters.webhook_rows import WebhookRows
 from taskmill.task_store.domain.operations import Answer, ExpireCancellations, MakeDue, Operation, Redispatch
 from taskmill.task_store.domain.publication import UnpublishedEvent
 from taskmill.task_store.domain.state import TaskState
@@ -153,6 +154,7 @@ def bench(database_url: str) -> Iterator[Bench]:
             LogReader(shared),
             ProcessorRows(shared),
             BulkOperationRows(shared),
+            WebhookRows(shared, lanes[0], max_webhooks=1, max_replays=1),
             clock,
         )
         yield Bench(runner, ports, clock)

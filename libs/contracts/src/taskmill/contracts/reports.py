@@ -102,8 +102,8 @@ class GivenBack(AttemptReport):
     reason: Annotated[
         Literal["draining", "unknown_kind", "not_now"],
         Field(
-            description="Why: the processor stops; it has no handler for the kind (queued after a backoff); the handler "
-            "wants to be called later."
+            description="Why: the processor stops; it has no handler for the kind (queued after a backoff); the "
+            "handler wants to be called later."
         ),
     ]
     after_seconds: Annotated[

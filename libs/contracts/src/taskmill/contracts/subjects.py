@@ -65,6 +65,11 @@ def event(event_type: EventType, kind: str, task_id: UUID) -> str:
     return f"{PREFIX}.event.{event_type.value}.{kind}.{task_id}"
 
 
+def replay(name: str) -> str:
+    """The subject that a replay of the log publishes events to. Core NATS: who does not listen misses them."""
+    return f"{PREFIX}.replay.{name}"
+
+
 def parse_cancel(subject: str) -> UUID:
     """The task that a subject of `cancel` names.
 

@@ -36,6 +36,11 @@ EVENT_LABEL = "taskmill/event"
 REPLAY_LABEL = "taskmill/replay"
 """Labels of deliveries: the id of the webhook, of the event, and of the replay that asked for it."""
 
+DELIVERY_LADDER_SECONDS = (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)
+"""The wait before each further attempt of a delivery, as the specification of Standard Webhooks suggests it."""
+
+DELIVERY_ATTEMPTS = 1 + len(DELIVERY_LADDER_SECONDS)
+
 REPLAY_HEADER = "Taskmill-Replay"
 """On what is told again, over NATS and HTTP: the id of the replay."""
 
@@ -141,8 +146,9 @@ class DeleteWebhookReply(WireModel):
 
 
 class RotateWebhookSecret(WebhookRequest):
-    """Sign with a new secret and with the newest so far; an older one is forgotten. Replied to with
-    `WebhookWithSecret`.
+    """Sign with a new secret, too; an older one than the newest so far is forgotten.
+
+    Replied to with `WebhookWithSecret`.
     """
 
     secret: Secret
@@ -204,15 +210,12 @@ class PreparedDelivery(WireModel):
 
 
 class SwitchOffWebhook(WebhookRequest):
-    """Switch a webhook off that its receiver has given up. One that has changed since stays on. Replied to with
-    `Webhook`.
+    """Switch a webhook off that its receiver has given up. One that has changed since stays on.
+
+    Replied to with `Webhook`.
     """
 
     revision: Annotated[int, Field(ge=1, description="The revision that the delivery was prepared with.")]
-
-
-def _is_token(name: str) -> str:
-    return name
 
 
 class NewReplay(EventConditions):
@@ -227,7 +230,7 @@ class NewReplay(EventConditions):
     def _spans_forwards(self) -> Self:
         if self.until is not None and not 0 <= self.until - self.after <= MAX_REPLAY_EVENTS:
             detail = f"`until` should be 0 to {MAX_REPLAY_EVENTS} behind `after`"
-            raise PydanticCustomError("replay_span", detail)  # type: ignore[arg-type]
+            raise PydanticCustomError("replay_span", detail)
         return self
 
 

@@ -3,11 +3,13 @@
 import asyncio
 import random
 import uuid
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from taskmill.contracts.limits import MAX_RUNNING_REPLAYS
 from taskmill.contracts.streams import WORK_STREAM, events_stream, reports_consumer, reports_stream, work_stream
 from taskmill.runtime.actor import Actor
 from taskmill.runtime.clock import utc_now
@@ -25,8 +27,10 @@ from taskmill.task_store.actors.expiry import Expiry
 from taskmill.task_store.actors.reconciler import Reconciler
 from taskmill.task_store.actors.registrations import Registrations
 from taskmill.task_store.actors.relay import Relay
+from taskmill.task_store.actors.replays import Replays
 from taskmill.task_store.actors.report_intake import ReportIntake
 from taskmill.task_store.actors.streams import Streams
+from taskmill.task_store.actors.webhook_deliveries import CommitBell, WebhookDeliveries
 from taskmill.task_store.adapters.bulk_operation_rows import BulkOperationRows
 from taskmill.task_store.adapters.database import DedicatedConnection, SharedConnections, shared_connections
 from taskmill.task_store.adapters.event_stream import EventStream
@@ -44,9 +48,11 @@ from taskmill.task_store.adapters.task_lists import (
 )
 from taskmill.task_store.adapters.task_reader import TaskReader
 from taskmill.task_store.adapters.task_writer import TaskWriter
+from taskmill.task_store.adapters.webhook_rows import WebhookRows
 from taskmill.task_store.adapters.work_consumers import WorkConsumers
 from taskmill.task_store.adapters.work_stream import WorkStream
 from taskmill.task_store.domain.operations import Answer, Operation
+from taskmill.task_store.domain.publication import UnpublishedEvent
 from taskmill.task_store.domain.runs import RunRules
 from taskmill.task_store.migrations import newest_revision
 from taskmill.task_store.settings import TaskStoreSettings
@@ -67,12 +73,13 @@ class _Database(NamedTuple):
     relay: DedicatedConnection
     lease: DedicatedConnection
     expiry: DedicatedConnection
+    webhooks: DedicatedConnection
     lists: AsyncEngine
     bulk_lists: AsyncEngine
 
     def connections(self) -> Connections:
         """The actor that closes them."""
-        own = (self.writer, self.relay, self.lease, self.expiry)
+        own = (self.writer, self.relay, self.lease, self.expiry, self.webhooks)
         return Connections(
             [self.shared.close, self.lists.dispose, self.bulk_lists.dispose, *(connection.close for connection in own)]
         )
@@ -104,6 +111,13 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
     )
     alarm = Alarm(utc_now)
     bulk_alarm = asyncio.Event()
+    commit_bell = CommitBell()
+    replay_alarm = asyncio.Event()
+
+    def on_commit(events: Sequence[UnpublishedEvent]) -> None:
+        relay.wake(events)
+        commit_bell.ring()
+
     writer = TaskWriter(
         database.writer,
         rules=_run_rules(settings),
@@ -111,13 +125,17 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
         max_queued_tasks=settings.max_queued_tasks,
         now=utc_now,
         random=random.random,
-        on_commit=relay.wake,
+        on_commit=on_commit,
         on_scheduled=alarm.set,
         on_bulk_operation=bulk_alarm.set,
     )
     writes = _writes(writer)
     reader = TaskReader(database.shared)
+    log_reader = LogReader(database.shared)
     bulk_rows = BulkOperationRows(database.shared)
+    webhook_rows = WebhookRows(
+        database.shared, database.webhooks, max_webhooks=settings.max_webhooks, max_replays=MAX_RUNNING_REPLAYS
+    )
     processors = ProcessorRows(database.shared)
     registrations = Registrations(
         processors, consumers, knows_queue=writer.knows_queue, on_noted=writer.note_service, now=utc_now
@@ -141,10 +159,13 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
         writes=writes,
         reads=reader,
         lists=TaskLists(database.lists),
-        log=LogReader(database.shared),
+        log=log_reader,
         processors=processors,
         bulk_operations=bulk_rows,
+        webhooks=webhook_rows,
         now=utc_now,
+        on_webhook=commit_bell.woken.set,
+        on_replay=replay_alarm.set,
     )
     actors: list[Actor] = [
         database.connections(),
@@ -158,6 +179,8 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
         DueTasks(reader, writes, alarm=alarm, now=utc_now),
         reconciler,
         BulkOperations(bulk_rows, TaskLists(database.bulk_lists), writes, leadership, begun=bulk_alarm),
+        WebhookDeliveries(session, webhook_rows, log_reader, writes, leadership, bell=commit_bell),
+        Replays(session, webhook_rows, log_reader, writes, leadership, begun=replay_alarm),
         registrations,
         ReportIntake(session, writes, greet=registrations.greet),
         commands(session, ports, deadline_seconds=settings.request_timeout_seconds),
@@ -170,10 +193,11 @@ async def _database(url: str) -> _Database:
     return _Database(
         shared=await shared_connections(url, "reader", max_connections=MAX_READ_CONNECTIONS),
         writer=DedicatedConnection(url, "writer"),
-        # To forget how far the relay was, who led, or what has expired costs nothing: it is done again.
+        # To forget how far the relay was, who led, what has expired or is delivered costs nothing: it is done again.
         relay=DedicatedConnection(url, "relay", is_commit_awaited=False),
         lease=DedicatedConnection(url, "lease", is_commit_awaited=False),
         expiry=DedicatedConnection(url, "expiry", is_commit_awaited=False),
+        webhooks=DedicatedConnection(url, "webhooks", is_commit_awaited=False),
         lists=list_engine(url, "lists", timeout_seconds=LIST_TIMEOUT_SECONDS),
         bulk_lists=list_engine(url, "bulk operations", timeout_seconds=BULK_TIMEOUT_SECONDS),
     )
