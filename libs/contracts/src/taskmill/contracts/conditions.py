@@ -39,17 +39,21 @@ def wanted_labels(conditions: Sequence[str]) -> dict[str, str | None]:
     return {key: value if separator else None for key, separator, value in pairs}
 
 
+EventTypes = Annotated[
+    list[EventType],
+    Field(max_length=len(EventType), description="Events of these types; empty: of all.", examples=[["completed"]]),
+]
+LabelConditions = Annotated[
+    list[LabelCondition],
+    *LABEL_CONDITIONS,
+    Field(description="Only of tasks that have all these labels: `key:value`, or `key` for any value. Up to 8."),
+]
+
+
 class EventConditions(Request):
     """Which events are meant: those that meet every condition that is given."""
 
-    types: Annotated[
-        list[EventType],
-        Field(max_length=len(EventType), description="Events of these types; empty: of all.", examples=[["completed"]]),
-    ] = []
+    types: EventTypes = []
     kind: Annotated[Kind | None, Field(description="Only of tasks of this kind.")] = None
     queue: Annotated[Queue | None, Field(description="Only of tasks of this queue.")] = None
-    labels: Annotated[
-        list[LabelCondition],
-        *LABEL_CONDITIONS,
-        Field(description="Only of tasks that have all these labels: `key:value`, or `key` for any value. Up to 8."),
-    ] = []
+    labels: LabelConditions = []

@@ -187,10 +187,10 @@ class QueueFullError(RequestError):
 
 
 class RevisionMismatchError(RequestError):
-    """The task has changed since the caller read it."""
+    """The task, or the webhook, has changed since the caller read it."""
 
     code = "revision_mismatch"
-    detail = "The task has changed since it was read; read it again."
+    detail = "It has changed since it was read; read it again."
 
 
 class FieldNotEditableError(RequestError):

@@ -85,14 +85,17 @@ WebhookUrl = Annotated[
 ]
 
 
+WebhookDescription = Annotated[
+    Annotated[str, StringConstraints(max_length=MAX_WEBHOOK_DESCRIPTION_CHARS), WITHOUT_NUL] | None,
+    Field(description="What it is for, for people. Up to 1,000 characters."),
+]
+
+
 class WebhookFields(EventConditions):
     """All that a client may say of a webhook, with what holds when it does not. Without conditions: every event."""
 
     url: WebhookUrl
-    description: Annotated[
-        Annotated[str, StringConstraints(max_length=MAX_WEBHOOK_DESCRIPTION_CHARS), WITHOUT_NUL] | None,
-        Field(description="What it is for, for people. Up to 1,000 characters."),
-    ] = None
+    description: WebhookDescription = None
     is_enabled: Annotated[
         bool,
         Field(description="Whether events are delivered. Those that happen while it is off are not, later either."),

@@ -147,7 +147,7 @@ async def _change(
     for _ in range(MAX_TRIES):
         webhook = await ports.webhooks.webhook(webhook_id)
         if expected_revision not in {None, webhook.revision}:
-            raise RevisionMismatchError("The webhook has changed since it was read; read it again.")
+            raise RevisionMismatchError
         outcome = await change(webhook)
         if outcome is not None:
             return outcome

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from taskmill.sdk import NotNow
 
-MAX_IN_FLIGHT = 4
+MAX_IN_FLIGHT = 8
 """To one webhook, from one processor."""
 
 MAX_UNRESPONSIVE = 4
@@ -15,7 +15,7 @@ MAX_UNRESPONSIVE = 4
 MIN_WAIT_SECONDS = 0.5
 MAX_WAIT_SECONDS = 300.0
 
-_FIRST_GUESS_SECONDS = 1.0
+_FIRST_GUESS_SECONDS = 0.1
 _WEIGHT_OF_NEWEST = 0.3
 
 
@@ -23,16 +23,25 @@ class _Lane:
     """What is known of one webhook's receiver."""
 
     def __init__(self) -> None:
-        self.in_flight = 0
+        self.began_at: list[float] = []
+        """When those in flight began."""
         self.is_unresponsive = False
-        self.seconds = _FIRST_GUESS_SECONDS
-        """How long a delivery takes: the newest count most."""
+        self._seconds = _FIRST_GUESS_SECONDS
         self.next_turn = 0.0
         """When the next one that finds no room should come."""
 
     @property
     def capacity(self) -> int:
         return 1 if self.is_unresponsive else MAX_IN_FLIGHT
+
+    def seconds(self, now: float) -> float:
+        """How long a delivery takes: the newest count most, and one that goes on counts at once."""
+        return max(self._seconds, now - min(self.began_at, default=now))
+
+    def note(self, seconds: float, *, is_answered: bool) -> None:
+        """Note what became of a delivery."""
+        self.is_unresponsive = not is_answered
+        self._seconds += _WEIGHT_OF_NEWEST * (seconds - self._seconds)
 
 
 class DeliveryLanes:
@@ -66,29 +75,28 @@ class DeliveryLanes:
         is_probe = lane.is_unresponsive
         if not self._has_room(lane):
             raise NotNow(self._wait_seconds(lane))
-        lane.in_flight += 1
+        passage, began_at = Passage(), self._monotonic()
+        lane.began_at.append(began_at)
         self._in_flight += 1
         self._unresponsive += is_probe
-        passage, began_at = Passage(), self._monotonic()
         try:
             yield passage
         finally:
-            lane.in_flight -= 1
+            lane.began_at.remove(began_at)
             self._in_flight -= 1
             self._unresponsive -= is_probe
             if passage.is_answered is not None:
-                lane.is_unresponsive = not passage.is_answered
-                lane.seconds += _WEIGHT_OF_NEWEST * (self._monotonic() - began_at - lane.seconds)
+                lane.note(self._monotonic() - began_at, is_answered=passage.is_answered)
             self._forget_idle(webhook_id, lane)
 
     def _has_room(self, lane: _Lane) -> bool:
         if lane.is_unresponsive and self._unresponsive >= MAX_UNRESPONSIVE:
             return False
-        return lane.in_flight < lane.capacity and self._in_flight < self._capacity
+        return len(lane.began_at) < lane.capacity and self._in_flight < self._capacity
 
     def _wait_seconds(self, lane: _Lane) -> float:
         now = self._monotonic()
-        lane.next_turn = max(now, lane.next_turn) + lane.seconds / lane.capacity
+        lane.next_turn = max(now, lane.next_turn) + lane.seconds(now) / lane.capacity
         wait = min(MAX_WAIT_SECONDS, max(MIN_WAIT_SECONDS, lane.next_turn - now))
         # Who waits for the longest time is at the end of the line; whoever comes behind cannot be sent further.
         lane.next_turn = min(lane.next_turn, now + MAX_WAIT_SECONDS)
@@ -96,7 +104,7 @@ class DeliveryLanes:
 
     def _forget_idle(self, webhook_id: UUID, lane: _Lane) -> None:
         """Keep only what is needed: webhooks come and go."""
-        if not lane.in_flight and not lane.is_unresponsive and lane.next_turn <= self._monotonic():
+        if not lane.began_at and not lane.is_unresponsive and lane.next_turn <= self._monotonic():
             self._lanes.pop(webhook_id, None)
 
 

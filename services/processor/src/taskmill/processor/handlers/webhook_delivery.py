@@ -49,7 +49,7 @@ def register(app: TaskApp, outside: Outside) -> None:
 
 
 class DeliveryPayload(BaseModel):
-    """What `webhook-delivery` takes. The rest is asked at each attempt, so that changes of the webhook count at once."""
+    """What `webhook-delivery` takes. All else is asked at each attempt, so that what changes counts at once."""
 
     model_config = ConfigDict(extra="forbid")
 
