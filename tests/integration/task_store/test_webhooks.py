@@ -280,14 +280,9 @@ async def store_process(
 @pytest.mark.parametrize(
     "failpoint",
     [
-        "webhooks.log_read:1",
-        "webhooks.log_read:3",
-        "store.before_commit:3",
-        "store.after_commit:3",
+        *(f"store.{place}_commit:{nth}" for place in ("before", "after") for nth in (3, 4)),
         "webhooks.tasks_created:1",
         "webhooks.tasks_created:2",
-        "webhooks.cursor_moved:1",
-        "webhooks.cursor_moved:2",
     ],
 )
 async def test_each_event_has_one_delivery_wherever_the_store_dies(

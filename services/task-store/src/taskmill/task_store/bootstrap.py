@@ -193,7 +193,7 @@ async def _database(url: str) -> _Database:
     return _Database(
         shared=await shared_connections(url, "reader", max_connections=MAX_READ_CONNECTIONS),
         writer=DedicatedConnection(url, "writer"),
-        # To forget how far the relay was, who led, what has expired or is delivered costs nothing: it is done again.
+        # To forget how far the relay was, who led, or what has expired costs nothing: it is done again.
         relay=DedicatedConnection(url, "relay", is_commit_awaited=False),
         lease=DedicatedConnection(url, "lease", is_commit_awaited=False),
         expiry=DedicatedConnection(url, "expiry", is_commit_awaited=False),

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
-from taskmill.sdk import NotNow
+from taskmill.sdk.errors import NotNow
 
 MAX_IN_FLIGHT = 8
 """To one webhook, from one processor."""

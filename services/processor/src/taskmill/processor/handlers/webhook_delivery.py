@@ -93,12 +93,12 @@ class Deliverer:
             NotNow: As many deliveries to the webhook as may are in flight here, or the store is away.
             InvalidPayloadError: The payload is no `DeliveryPayload`.
             TaskFailedError: It was not accepted. With another attempt, as the ladder says: `bad_status`, `timeout`,
-                `redirected`, `address_refused`, `request_failed`. Without: `gone` (the webhook is off now),
+                `redirected`, `address_refused`, `request_failed`, `store_error`. Without: `gone` (the webhook is off now),
                 `webhook_deleted`, `webhook_off`, `event_forgotten`.
         """
         request = read_payload(DeliveryPayload, payload)
         with self._lanes.pass_through(request.webhook_id) as passage:
-            prepared = await self._prepare(request)
+            prepared = await self._prepare(request, context)
             document = _document(prepared)
             headers = {
                 "Content-Type": EVENT_CONTENT_TYPE,
@@ -113,7 +113,7 @@ class Deliverer:
             passage.is_answered = True
         return await self._judge(request, prepared, response, context)
 
-    async def _prepare(self, request: DeliveryPayload) -> PreparedDelivery:
+    async def _prepare(self, request: DeliveryPayload, context: Context) -> PreparedDelivery:
         wanted = PrepareDelivery(webhook_id=request.webhook_id, position=request.position)
         try:
             return await self._store.ask(registry.PREPARE_DELIVERY, wanted, PreparedDelivery)
@@ -122,9 +122,10 @@ class Deliverer:
         except RemoteError as error:
             if error.problem().code == WebhookNotFoundError.code:
                 raise TaskFailedError("webhook_deleted", "The webhook was deleted.", is_final=True) from None
-            if error.problem().retry_after_seconds is None:
-                raise
-            raise NotNow(STORE_AWAY_SECONDS) from error
+            if error.problem().retry_after_seconds is not None:
+                raise NotNow(STORE_AWAY_SECONDS) from error
+            failure = TaskFailedError("store_error", f"The store answered {error.problem().code}.")
+            raise _later(failure, context, None) from error
 
     async def _post(self, url: str, body: bytes, headers: dict[str, str]) -> httpx.Response:
         try:

@@ -96,14 +96,12 @@ class WebhookDeliveries(LeaderDuty):
         part = await self._log.read(
             ReadLog(after=standing.position, limit=MAX_EVENTS_AT_ONCE, types=_wanted_types(webhooks))
         )
-        failpoint("webhooks.log_read")
         created = await create_each(self._writes, deliveries(webhooks, tellable(part)))
         failpoint("webhooks.tasks_created")
         position = part.next_after if created.missing_at is None else created.missing_at - 1
         is_behind = position > standing.position
         if is_behind:
             is_behind = not await self._rows.move(position, webhooks)
-            failpoint("webhooks.cursor_moved")
         if created.refusal is not None:
             raise created.refusal
         return 0 if is_behind or part.next_after < part.newest else None
