@@ -370,7 +370,17 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(
         number=TASKS,
         by=st.sampled_from(
-            ["heartbeat", "told", "completed", "failed", "cancelled", "given_back", "unknown_kind", "not_now"]
+            [
+                "heartbeat",
+                "heartbeat",
+                "told",
+                "completed",
+                "failed",
+                "cancelled",
+                "given_back",
+                "unknown_kind",
+                "not_now",
+            ]
         ),
         is_final=st.booleans(),
     )

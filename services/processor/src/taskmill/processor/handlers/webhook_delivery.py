@@ -93,8 +93,8 @@ class Deliverer:
             NotNow: As many deliveries to the webhook as may are in flight here, or the store is away.
             InvalidPayloadError: The payload is no `DeliveryPayload`.
             TaskFailedError: It was not accepted. With another attempt, as the ladder says: `bad_status`, `timeout`,
-                `redirected`, `address_refused`, `request_failed`, `store_error`. Without: `gone` (the webhook is off now),
-                `webhook_deleted`, `webhook_off`, `event_forgotten`.
+                `redirected`, `address_refused`, `request_failed`, `store_error`. Without: `gone` (the webhook is off
+                now), `webhook_deleted`, `webhook_off`, `event_forgotten`.
         """
         request = read_payload(DeliveryPayload, payload)
         with self._lanes.pass_through(request.webhook_id) as passage:
