@@ -12,6 +12,7 @@ from taskmill.contracts.errors import (
     QueueFullError,
     RemoteError,
     TaskmillError,
+    TooManyReplaysError,
     UnavailableError,
     error_codes,
 )
@@ -30,12 +31,16 @@ CODES = {
     "overloaded",
     "payload_too_large",
     "queue_full",
+    "replay_not_found",
     "revision_mismatch",
     "run_active",
     "store_unavailable",
     "task_exists",
     "task_not_found",
     "too_many_queues",
+    "too_many_replays",
+    "too_many_webhooks",
+    "webhook_not_found",
 }
 
 ARGUMENTS: dict[str, tuple[object, ...]] = {
@@ -44,6 +49,8 @@ ARGUMENTS: dict[str, tuple[object, ...]] = {
     "queue_full": ("default", 5),
     "task_exists": (UUID(int=1),),
     "too_many_queues": (64,),
+    "too_many_replays": (16,),
+    "too_many_webhooks": (100,),
 }
 
 
@@ -73,7 +80,7 @@ def test_an_error_survives_the_way_over_the_bus(code: str) -> None:
 
 @pytest.mark.parametrize("code", sorted(CODES))
 def test_only_what_may_succeed_later_says_when(code: str) -> None:
-    """A time to wait is told for what is nobody's fault, and for a queue that has no room now."""
+    """A time to wait is told for what is nobody's fault, and for what has no room now."""
     error = error_codes()[code]
-    may_succeed_later = issubclass(error, UnavailableError | QueueFullError)
+    may_succeed_later = issubclass(error, UnavailableError | QueueFullError | TooManyReplaysError)
     assert (error.retry_after_seconds is not None) == may_succeed_later

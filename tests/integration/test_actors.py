@@ -42,9 +42,11 @@ from taskmill.task_store.actors.log_months import LogMonths
 from taskmill.task_store.actors.reconciler import Reconciler
 from taskmill.task_store.actors.registrations import Registrations
 from taskmill.task_store.actors.relay import Relay
+from taskmill.task_store.actors.replays import Replays
 from taskmill.task_store.actors.report_intake import ReportIntake
 from taskmill.task_store.actors.retention import Retention
 from taskmill.task_store.actors.streams import Streams
+from taskmill.task_store.actors.webhook_deliveries import WebhookDeliveries
 from taskmill.task_store.bootstrap import build as build_task_store
 from taskmill.task_store.settings import TaskStoreSettings
 from tests.support.actors import running
@@ -114,11 +116,13 @@ FACTORIES: dict[type[Actor], Callable[[Place], Awaitable[Sequence[Actor]]]] = {
     Reconciler: task_store,
     Registrations: task_store,
     Relay: task_store,
+    Replays: task_store,
     ReportIntake: task_store,
     Reports: processor,
     RequestServer: task_store,
     Retention: task_store,
     Streams: task_store,
+    WebhookDeliveries: task_store,
     WorkIntake: processor,
 }
 """Makes an actor of each class, and before it those that it may rely on."""

@@ -119,6 +119,9 @@ def cancelled(delivery: int = 1, *, attempt: int = 1, dispatch: int = 1) -> Canc
     return Cancelled(**_fence(delivery, attempt, dispatch), started_at=STARTED_AT, finished_at=FINISHED_AT)
 
 
-def given_back(delivery: int = 1, *, attempt: int = 1, dispatch: int = 1, reason: str = "draining") -> GivenBack:
+def given_back(
+    delivery: int = 1, *, attempt: int = 1, dispatch: int = 1, reason: str = "draining", after_seconds: float = 0
+) -> GivenBack:
     """The processor will not do it."""
-    return GivenBack.model_validate({**_fence(delivery, attempt, dispatch), "reason": reason})
+    fence = _fence(delivery, attempt, dispatch)
+    return GivenBack.model_validate({**fence, "reason": reason, "after_seconds": after_seconds})

@@ -12,7 +12,7 @@ from taskmill.contracts.limits import MAX_RESULT_BYTES, MAX_TRACEBACK_CHARS
 from taskmill.contracts.reports import Completed, Failed, GivenBack, Progressed, Started
 from taskmill.contracts.status import Priority
 from taskmill.runtime.outbound import OutboundMessage
-from taskmill.sdk import Context, GiveUp, InvalidPayloadError, RetryLater, TaskApp, TaskFailedError
+from taskmill.sdk import Context, GiveUp, InvalidPayloadError, NotNow, RetryLater, TaskApp, TaskFailedError
 from tests.integration.processor.harness import SMALL_REPORTS_MAX_BYTES, running_processor, store_side, work_message
 from tests.support.eventually import eventually
 
@@ -231,6 +231,21 @@ async def test_an_unknown_kind_is_given_back(nats_url: str) -> None:
         report = await store.report_of(item, GivenBack)
         await store.all_acknowledged()
     assert report.reason == "unknown_kind"
+
+
+async def test_a_handler_may_want_to_be_called_later(nats_url: str) -> None:
+    """`NotNow` gives the work back, and says when it may come again."""
+    app = TaskApp("busy")
+
+    @app.task("busy")
+    async def busy(_payload: Any, _context: Context) -> None:
+        raise NotNow(12.5)
+
+    async with store_side(nats_url) as store, running_processor(nats_url, app):
+        [item] = await store.dispatch("busy")
+        report = await store.report_of(item, GivenBack)
+        await store.all_acknowledged()
+    assert (report.reason, report.after_seconds) == ("not_now", 12.5)
 
 
 async def test_what_is_no_work_item_is_dropped(nats_url: str) -> None:

@@ -148,7 +148,7 @@ async def test_a_processor_waits_for_the_store(nats_url: str) -> None:
         supervisor.stop()
         await running
     assert not [entry for entry in logs if entry["log_level"] in {"warning", "error"}]
-    assert (hello.queues, hello.slots) == (["default"], 7)
+    assert (hello.queues, hello.slots) == (["default", "webhooks"], 7)
     assert {"echo", "sleep", "http-request"} <= set(hello.kinds)
     assert hello.kind_defaults["http-request"] == KindDefaults(max_attempts=3)
     assert hello.kind_defaults["echo"] == hello.kind_defaults["sleep"] == KindDefaults()

@@ -27,6 +27,7 @@ from taskmill.task_store.adapters.relay_log import RelayLog
 from taskmill.task_store.adapters.task_lists import LIST_TIMEOUT_SECONDS, TaskLists, list_engine
 from taskmill.task_store.adapters.task_reader import TaskReader
 from taskmill.task_store.adapters.task_writer import TaskWriter
+from taskmill.task_store.adapters.webhook_rows import WebhookRows
 from taskmill.task_store.domain.operations import Answer, ExpireCancellations, MakeDue, Operation, Redispatch
 from taskmill.task_store.domain.publication import UnpublishedEvent
 from taskmill.task_store.domain.state import TaskState
@@ -156,6 +157,7 @@ def bench(database_url: str) -> Iterator[Bench]:
             LogReader(shared),
             ProcessorRows(shared),
             BulkOperationRows(shared),
+            WebhookRows(shared, lanes[0], max_webhooks=1, max_replays=1),
             clock,
         )
         yield Bench(runner, ports, clock)
@@ -205,6 +207,7 @@ def target_of(state: TaskState, way: Way, by: str, *, delivery: int, is_final: b
         "cancelled": not is_to_be_cancelled,
         "given_back": is_to_be_cancelled,
         "unknown_kind": is_to_be_cancelled,
+        "not_now": is_to_be_cancelled,
     }
     return way.targets[is_second.get(by, False)]
 
@@ -347,7 +350,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(
         number=TASKS,
-        by=st.sampled_from([*MAKERS, "unknown_kind"]),
+        by=st.sampled_from([*MAKERS, "unknown_kind", "not_now"]),
         beside=st.sampled_from([(0, 0, 0), (0, 0, 1), (0, 0, -1), (0, -1, 0), (0, 1, 0), (-1, 0, 0), (1, 0, 0)]),
         processor=st.sampled_from(["processor-1", "processor-2"]),
     )
@@ -370,7 +373,18 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(
         number=TASKS,
         by=st.sampled_from(
-            ["heartbeat", "told", "lines", "completed", "failed", "cancelled", "given_back", "unknown_kind"]
+            [
+                "heartbeat",
+                "heartbeat",
+                "told",
+                "lines",
+                "completed",
+                "failed",
+                "cancelled",
+                "given_back",
+                "unknown_kind",
+                "not_now",
+            ]
         ),
         is_final=st.booleans(),
     )
@@ -387,11 +401,11 @@ class StoreMachine(RuleBasedStateMachine):
         """Take a report in, and a replay of it, and see whether it counts."""
         numbers = dict(zip(("attempt", "dispatch", "delivery"), (max(1, part) for part in fence), strict=True))
         options: dict[str, dict[str, Any]] = {
-            "unknown_kind": {"reason": by},
+            **{reason: {"reason": reason} for reason in ("unknown_kind", "not_now")},
             "failed": {"is_final": is_final},
             "lines": {"first_number": before.line_number + 4, "dropped": 3, "lines": 100},
         }
-        made = MAKERS["given_back" if by == "unknown_kind" else by](**numbers, **options.get(by, {}))
+        made = MAKERS["given_back" if by in {"unknown_kind", "not_now"} else by](**numbers, **options.get(by, {}))
         report = made.model_copy(update={"task_id": self.ids[number]})
         self.tell(ReportBundle(processor_id=processor, reports=[report]))
         # What a handler says is one cause, whatever it is.

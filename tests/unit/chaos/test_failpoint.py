@@ -8,7 +8,10 @@ from taskmill.runtime.failpoint import failpoint
 from tests.chaos.faults.failpoint_reached import FAILPOINTS
 from tests.support.paths import ROOT
 
-MAX_CALL_SITES = 12
+MAX_CALL_SITES = 13
+
+OF_OTHER_TESTS = ("webhooks.tasks_created", "replays.part_told")
+"""Where a test has a store die by itself, for the harness makes no webhooks."""
 
 
 def test_unarmed_failpoint_does_nothing() -> None:
@@ -26,12 +29,12 @@ def test_armed_failpoint_kills_at_its_turn() -> None:
 
 
 def test_call_sites_are_few_and_known() -> None:
-    """Each failpoint that the harness names has one call site, and there is no other."""
+    """Each failpoint that the harness or a test names has one call site, and there is no other."""
     calls = [
         name
         for folder in ("libs", "services")
         for path in (ROOT / folder).rglob("*.py")
         for name in re.findall(r'^\s+failpoint\("([a-z_.]+)"\)$', path.read_text(), re.MULTILINE)
     ]
-    assert sorted(calls) == sorted(FAILPOINTS)
+    assert sorted(calls) == sorted((*FAILPOINTS, *OF_OTHER_TESTS))
     assert len(calls) <= MAX_CALL_SITES

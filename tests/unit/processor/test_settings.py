@@ -11,10 +11,10 @@ from taskmill.runtime.errors import SettingsError
 from taskmill.runtime.settings import load
 
 
-def test_the_defaults_serve_the_default_queue() -> None:
-    """Without any setting a processor serves `default` with 100 slots, and stays away from private addresses."""
+def test_the_defaults_serve_two_queues() -> None:
+    """Without any setting: `default` and `webhooks` with 100 slots, and nothing is sent to private addresses."""
     settings = ProcessorSettings()
-    assert (settings.queues, settings.slots, settings.apps) == (["default"], 100, [])
+    assert (settings.queues, settings.slots, settings.apps) == (["default", "webhooks"], 100, [])
     assert settings.http_allow_private is False
 
 

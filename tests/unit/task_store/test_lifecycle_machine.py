@@ -131,7 +131,7 @@ class Lifecycle(RuleBasedStateMachine):
         dispatch=NEAR,
         delivery=st.sampled_from([0, 0, 1, 1, 2, -1]),
         processor=st.sampled_from(["processor-1", "processor-2"]),
-        unknown=st.booleans(),
+        reason=st.sampled_from(["draining", "unknown_kind", "not_now"]),
     )
     def report(
         self,
@@ -140,7 +140,7 @@ class Lifecycle(RuleBasedStateMachine):
         dispatch: int,
         delivery: int,
         processor: str,
-        unknown: bool,
+        reason: str,
     ) -> None:
         """A report whose fence is near the task's, or just it."""
         numbers = {
@@ -148,7 +148,7 @@ class Lifecycle(RuleBasedStateMachine):
             "attempt": max(1, self.state.attempt + attempt),
             "dispatch": max(1, self.state.dispatch + dispatch),
         }
-        options = {"reason": "unknown_kind"} if make is given_back and unknown else {}
+        options = {"reason": reason} if make is given_back else {}
         report: RunReport = make(**numbers, **options)
         before = self.state
         hearing = Hearing(processor, self.now, RULES, NO_DEFAULTS, no_jitter)
@@ -262,4 +262,4 @@ TestLifecycle.settings = settings(max_examples=60, stateful_step_count=30, deadl
 def test_the_machine_speaks_of_every_report() -> None:
     """Whatever the table lets a processor say is among what the machine may do."""
     fenced = {way.by for way in TRANSITIONS if isinstance(way.fence, FenceRule)}
-    assert fenced == {cause_of(make()) for make in MAKERS} | {Cause.UNKNOWN_KIND}
+    assert fenced == {cause_of(make()) for make in MAKERS} | {Cause.UNKNOWN_KIND, Cause.NOT_NOW}

@@ -158,7 +158,7 @@ def test_work_that_was_given_back_is_no_crash() -> None:
     assert (state.status, state.crashes) == (TaskStatus.IN_PROGRESS, 2)
 
 
-@pytest.mark.parametrize("reason", ["draining", "unknown_kind"])
+@pytest.mark.parametrize("reason", ["draining", "unknown_kind", "not_now"])
 def test_a_crash_is_charged_although_its_work_was_given_back(reason: str) -> None:
     """A later delivery that is not begun tells of the crash, too: else poison would be like new after each restart."""
     assert after(queued_task(), given_back(2, reason=reason)).crashes == 0

@@ -223,6 +223,17 @@ def test_an_unknown_kind_waits_then_is_queued() -> None:
     assert types(due) == [EventType.QUEUED]
 
 
+def test_what_is_put_off_waits_as_long_as_its_handler_said() -> None:
+    """It is the same attempt again, as often as the handler wants."""
+    state = queued_task(max_attempts=1)
+    for dispatch in (1, 2, 3):
+        report = given_back(dispatch=dispatch, reason="not_now", after_seconds=90)
+        state = decide_report(after(state, started(1, dispatch=dispatch)), report, HEARING).state
+        assert (state.status, state.attempt, state.run_at) == (TaskStatus.SCHEDULED, 1, NOW + timedelta(seconds=90))
+        state = decide_due(state, NOW + timedelta(seconds=90)).state
+    assert (state.status, state.attempt, state.attempt_limit) == (TaskStatus.QUEUED, 1, 1)
+
+
 def test_due_again_changes_nothing() -> None:
     """Two stores may find the same task due: the second changes nothing."""
     state = queued_task()

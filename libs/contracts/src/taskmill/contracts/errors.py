@@ -10,6 +10,8 @@ TaskmillError
 │   ├── PayloadTooLargeError     payload_too_large
 │   ├── TaskNotFoundError        task_not_found
 │   ├── BulkOperationNotFoundError bulk_operation_not_found
+│   ├── WebhookNotFoundError     webhook_not_found
+│   ├── ReplayNotFoundError      replay_not_found
 │   ├── TaskExistsError          task_exists
 │   ├── RunActiveError           run_active
 │   ├── AlreadyFinishedError     already_finished
@@ -18,7 +20,9 @@ TaskmillError
 │   ├── IdempotencyKeyReusedError idempotency_key_reused
 │   ├── FieldNotEditableError    field_not_editable
 │   ├── QueueFullError           queue_full
-│   └── TooManyQueuesError       too_many_queues
+│   ├── TooManyQueuesError       too_many_queues
+│   ├── TooManyWebhooksError     too_many_webhooks
+│   └── TooManyReplaysError      too_many_replays
 ├── UnavailableError             nobody's fault; the same request may succeed later
 │   ├── StoreUnavailableError    store_unavailable
 │   ├── DatabaseUnavailableError database_unavailable
@@ -119,6 +123,20 @@ class BulkOperationNotFoundError(RequestError):
     detail = "No bulk operation has this id; one that was completed is kept for some days."
 
 
+class WebhookNotFoundError(RequestError):
+    """No webhook has this id."""
+
+    code = "webhook_not_found"
+    detail = "No webhook has this id."
+
+
+class ReplayNotFoundError(RequestError):
+    """No replay has this id, or it was completed long ago, or its webhook was deleted."""
+
+    code = "replay_not_found"
+    detail = "No replay has this id; one that was completed is kept for some days."
+
+
 class TaskExistsError(RequestError):
     """A task with the id of a new one exists already."""
 
@@ -169,10 +187,10 @@ class QueueFullError(RequestError):
 
 
 class RevisionMismatchError(RequestError):
-    """The task has changed since the caller read it."""
+    """The task, or the webhook, has changed since the caller read it."""
 
     code = "revision_mismatch"
-    detail = "The task has changed since it was read; read it again."
+    detail = "It has changed since it was read; read it again."
 
 
 class FieldNotEditableError(RequestError):
@@ -189,6 +207,25 @@ class TooManyQueuesError(RequestError):
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"No more than {limit} queues may exist (TASKMILL_MAX_QUEUES).")
+
+
+class TooManyWebhooksError(RequestError):
+    """A new webhook would exceed the number that the operator allows."""
+
+    code = "too_many_webhooks"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"No more than {limit} webhooks may exist (TASKMILL_MAX_WEBHOOKS).")
+
+
+class TooManyReplaysError(RequestError):
+    """As many replays run as may."""
+
+    code = "too_many_replays"
+    retry_after_seconds = 5
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"{limit} replays are running already.")
 
 
 class UnavailableError(TaskmillError):

@@ -95,8 +95,11 @@ class TaskScheduledData(EventData):
 
     run_at: datetime
     reason: Annotated[
-        Literal["run_at", "retry", "unknown_kind"],
-        Field(description="A client gave the time; the attempt before failed; no handler for the kind where it was."),
+        Literal["run_at", "retry", "unknown_kind", "not_now"],
+        Field(
+            description="A client gave the time; the attempt before failed; no handler for the kind where it was; the "
+            "handler wants to be called later."
+        ),
     ]
     attempt_limit: int = 0
     error: Annotated[TaskError | None, Field(description="Why the attempt before failed, for `retry`.")] = None

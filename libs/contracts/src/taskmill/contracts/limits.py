@@ -60,6 +60,13 @@ MAX_LOG_PAGE_ITEMS = 1_000
 
 DEFAULT_PAGE_ITEMS = 50
 
+MAX_WEBHOOK_URL_CHARS = 2_048
+MAX_WEBHOOK_DESCRIPTION_CHARS = 1_000
+
+MAX_RUNNING_REPLAYS = 16
+MAX_REPLAY_EVENTS = 1_000_000
+"""Positions of the log that one replay may span."""
+
 MAX_LABEL_CONDITIONS = 8
 """Labels that a list may be narrowed by."""
 

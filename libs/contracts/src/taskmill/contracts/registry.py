@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
-from taskmill.contracts import bulk_operations, log, requests, subjects
+from taskmill.contracts import bulk_operations, log, requests, subjects, webhooks
 from taskmill.contracts.control import CancelAttempt
 from taskmill.contracts.errors import Problem
 from taskmill.contracts.events import EVENT_DATA, EventPage, TaskEvent
@@ -41,11 +41,23 @@ ATTEMPTS = Command("attempts", requests.ListAttempts, requests.AttemptPage)
 LINES = Command("lines", requests.ListLines, requests.LinePage)
 EVENTS = Command("events", requests.ListEvents, EventPage)
 READ_LOG = Command("read_log", log.ReadLog, log.LogPage)
+CREATE_WEBHOOK = Command("create_webhook", webhooks.CreateWebhook, webhooks.WebhookWithSecret)
+GET_WEBHOOK = Command("get_webhook", webhooks.GetWebhook, webhooks.Webhook)
+LIST_WEBHOOKS = Command("list_webhooks", webhooks.ListWebhooks, webhooks.WebhookPage)
+UPDATE_WEBHOOK = Command("update_webhook", webhooks.UpdateWebhook, webhooks.Webhook)
+DELETE_WEBHOOK = Command("delete_webhook", webhooks.DeleteWebhook, webhooks.DeleteWebhookReply)
+ROTATE_WEBHOOK = Command("rotate_webhook", webhooks.RotateWebhookSecret, webhooks.WebhookWithSecret)
+SWITCH_OFF_WEBHOOK = Command("switch_off_webhook", webhooks.SwitchOffWebhook, webhooks.Webhook)
+PREPARE_DELIVERY = Command("prepare_delivery", webhooks.PrepareDelivery, webhooks.PreparedDelivery)
+START_REPLAY = Command("start_replay", webhooks.StartReplay, webhooks.Replay)
+GET_REPLAY = Command("get_replay", webhooks.GetReplay, webhooks.Replay)
 HEALTH = Command("health", requests.CheckHealth, requests.StoreHealth)
 
 COMMANDS = (
     *(CREATE, CREATE_MANY, GET, LIST, UPDATE, DELETE, PROCESS, CANCEL),
     *(START_BULK, GET_BULK, ATTEMPTS, LINES, EVENTS, READ_LOG, HEALTH),
+    *(CREATE_WEBHOOK, GET_WEBHOOK, LIST_WEBHOOKS, UPDATE_WEBHOOK, DELETE_WEBHOOK, ROTATE_WEBHOOK),
+    *(SWITCH_OFF_WEBHOOK, PREPARE_DELIVERY, START_REPLAY, GET_REPLAY),
 )
 
 
@@ -68,6 +80,7 @@ MESSAGES = (
     Message(f"{subjects.PREFIX}.ctl.cancel.<task_id>", CancelAttempt, "task-store", "processor"),
     Message(f"{subjects.PREFIX}.report.<processor_id>", ReportBundle, "processor", "task-store"),
     Message(f"{subjects.PREFIX}.event.<type>.<kind>.<task_id>", TaskEvent, "task-store", "anyone"),
+    Message(f"{subjects.PREFIX}.replay.<name>", TaskEvent, "task-store", "anyone"),
 )
 
 

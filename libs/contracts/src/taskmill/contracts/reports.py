@@ -129,9 +129,15 @@ class GivenBack(AttemptReport):
 
     type: Literal["given_back"] = "given_back"
     reason: Annotated[
-        Literal["draining", "unknown_kind"],
-        Field(description="Why: the processor stops, or it has no handler for the kind (queued after a backoff)."),
+        Literal["draining", "unknown_kind", "not_now"],
+        Field(
+            description="Why: the processor stops; it has no handler for the kind (queued after a backoff); the "
+            "handler wants to be called later."
+        ),
     ]
+    after_seconds: Annotated[
+        float, Field(ge=0, le=MAX_BACKOFF_SECONDS, description="For `not_now`: how long the task waits.")
+    ] = 0
 
 
 class Hello(WireModel):

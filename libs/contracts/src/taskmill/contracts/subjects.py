@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from uuid import UUID
 
+from taskmill.contracts.events import EventType
 from taskmill.contracts.status import Priority
 
 PREFIX = "tasks.v1"
@@ -91,6 +92,11 @@ def parse_event(subject: str) -> tuple[EventType, str, UUID]:
     if prefix != f"{PREFIX}.event" or len(tokens) != 3:
         raise ValueError("not the subject of an event")
     return EventType(tokens[0]), tokens[1], UUID(tokens[2])
+
+
+def replay(name: str) -> str:
+    """The subject that a replay of the log publishes events to. Core NATS: who does not listen misses them."""
+    return f"{PREFIX}.replay.{name}"
 
 
 def parse_cancel(subject: str) -> UUID:

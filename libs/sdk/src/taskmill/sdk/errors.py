@@ -11,6 +11,7 @@ SdkError
 │   ├── EventsGoneError      the log begins behind the subscriber's position
 │   ├── TaskEventsGoneError  events of one task are neither on NATS nor in the log
 │   └── LogSetBackError      the log ends before the subscriber's position
+├── NotNow                   raised by a handler: it wants to be called later, and that is no attempt
 └── TaskFailedError          raised by a handler: the attempt failed, with a code of the handler's own
     ├── InvalidPayloadError  code invalid_payload; final
     ├── GiveUp               code gave_up; final
@@ -75,6 +76,26 @@ class AppNotFoundError(SdkError):
     def __init__(self, location: str, reason: str) -> None:
         super().__init__(f"No app at {location!r}: {reason}.")
         self.location = location
+
+
+class NotNow(SdkError):  # noqa: N818 -- it reads as what the handler says
+    """Raise it in a handler to be called again later, as if it had not been called: that costs no attempt.
+
+    For when nothing is wrong with the task, but its turn has not come: what it needs is busy. Nothing bounds how often
+    a task is put off, so have it wait for as long as will do. What is to be cancelled is cancelled instead.
+
+    Args:
+        after_seconds: How long to wait, 0 to 7 days.
+
+    Raises:
+        ValueError: `after_seconds` is out of bounds.
+    """
+
+    def __init__(self, after_seconds: float) -> None:
+        if not 0 <= after_seconds <= MAX_BACKOFF_SECONDS:
+            raise ValueError(f"the wait before the next call is 0 to {MAX_BACKOFF_SECONDS} seconds")
+        super().__init__(f"call again in {after_seconds:g} s")
+        self.after_seconds = after_seconds
 
 
 class TaskFailedError(SdkError):

@@ -14,6 +14,8 @@ from taskmill.processor.actors.heartbeats import Heartbeats
 from taskmill.processor.actors.reports import Reports
 from taskmill.processor.actors.work_intake import WorkIntake
 from taskmill.processor.adapters.guarded_http import GuardedHttp, is_public_address
+from taskmill.processor.adapters.outside import Outside
+from taskmill.processor.adapters.store import Store
 from taskmill.processor.domain.held_work import HeldWork
 from taskmill.processor.handlers import builtin_app
 from taskmill.processor.settings import ProcessorSettings
@@ -21,6 +23,7 @@ from taskmill.runtime.errors import StartError
 from taskmill.runtime.health import supervise
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.publisher import Publisher
+from taskmill.runtime.requests import RequestClient
 from taskmill.runtime.supervisor import Supervisor
 from taskmill.sdk import Handler, TaskApp
 from taskmill.sdk.app import merge_handlers
@@ -57,9 +60,10 @@ def build_processor(settings: ProcessorSettings, apps: Sequence[TaskApp] = ()) -
         DuplicateKindError: Two apps, or an app and the built-in kinds, have a handler for the same kind.
     """
     http = GuardedHttp(None if settings.http_allow_private else is_public_address)
-    handlers = merge_handlers([builtin_app(http), *apps])
     held = HeldWork()
     session = NatsSession(settings, client_name=f"processor-{settings.processor_id}")
+    store = Store(RequestClient(session, timeout_seconds=settings.request_timeout_seconds))
+    handlers = merge_handlers([builtin_app(Outside(http, store, settings.slots)), *apps])
     heartbeats = Heartbeats(
         settings,
         held,

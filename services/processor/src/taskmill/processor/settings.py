@@ -12,6 +12,7 @@ from pydantic_settings import NoDecode
 from taskmill.contracts.limits import MAX_QUEUES_PER_PROCESSOR
 from taskmill.contracts.streams import WORK_ACK_WAIT_SECONDS, WorkAckWaitSeconds
 from taskmill.contracts.tasks import DEFAULT_QUEUE, ProcessorId, Queue
+from taskmill.contracts.webhooks import WEBHOOKS_QUEUE
 from taskmill.runtime.settings import HealthSettings, LogSettings, NatsSettings
 
 
@@ -51,7 +52,7 @@ class ProcessorSettings(NatsSettings, LogSettings, HealthSettings):
             max_length=MAX_QUEUES_PER_PROCESSOR,
             description="The queues that are served, separated by commas.",
         ),
-    ] = [DEFAULT_QUEUE]
+    ] = [DEFAULT_QUEUE, WEBHOOKS_QUEUE]
     slots: Annotated[int, Field(ge=1, le=10_000, description="How many handlers run at once.")] = 100
     apps: Annotated[
         list[str],
@@ -82,5 +83,7 @@ class ProcessorSettings(NatsSettings, LogSettings, HealthSettings):
     work_ack_wait_seconds: WorkAckWaitSeconds = WORK_ACK_WAIT_SECONDS
     http_allow_private: Annotated[
         bool,
-        Field(description="Whether `http-request` may connect to private, loopback and link-local addresses."),
+        Field(
+            description="Whether `http-request` and webhooks may connect to private, loopback and link-local addresses."
+        ),
     ] = False

@@ -3,11 +3,13 @@
 import asyncio
 import random
 import uuid
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from taskmill.contracts.limits import MAX_RUNNING_REPLAYS
 from taskmill.contracts.status import TaskStatus
 from taskmill.contracts.streams import WORK_STREAM, events_stream, reports_consumer, reports_stream, work_stream
 from taskmill.runtime.actor import Actor
@@ -27,9 +29,11 @@ from taskmill.task_store.actors.log_months import LogMonths
 from taskmill.task_store.actors.reconciler import Reconciler
 from taskmill.task_store.actors.registrations import Registrations
 from taskmill.task_store.actors.relay import Relay
+from taskmill.task_store.actors.replays import Replays
 from taskmill.task_store.actors.report_intake import ReportIntake
 from taskmill.task_store.actors.retention import Retention
 from taskmill.task_store.actors.streams import Streams
+from taskmill.task_store.actors.webhook_deliveries import CommitBell, WebhookDeliveries
 from taskmill.task_store.adapters.bulk_operation_rows import BulkOperationRows
 from taskmill.task_store.adapters.database import DedicatedConnection, SharedConnections, shared_connections
 from taskmill.task_store.adapters.ended_tasks import EndedTaskRows
@@ -49,9 +53,11 @@ from taskmill.task_store.adapters.task_lists import (
 )
 from taskmill.task_store.adapters.task_reader import TaskReader
 from taskmill.task_store.adapters.task_writer import TaskWriter
+from taskmill.task_store.adapters.webhook_rows import WebhookRows
 from taskmill.task_store.adapters.work_consumers import WorkConsumers
 from taskmill.task_store.adapters.work_stream import WorkStream
 from taskmill.task_store.domain.operations import Answer, Operation
+from taskmill.task_store.domain.publication import UnpublishedEvent
 from taskmill.task_store.domain.retention import KeptFor
 from taskmill.task_store.domain.runs import RunRules
 from taskmill.task_store.migrations import newest_revision
@@ -74,12 +80,13 @@ class _Database(NamedTuple):
     lease: DedicatedConnection
     expiry: DedicatedConnection
     partitions: DedicatedConnection
+    webhooks: DedicatedConnection
     lists: AsyncEngine
     bulk_lists: AsyncEngine
 
     def connections(self) -> Connections:
         """The actor that closes them."""
-        own = (self.writer, self.relay, self.lease, self.expiry, self.partitions)
+        own = (self.writer, self.relay, self.lease, self.expiry, self.partitions, self.webhooks)
         return Connections(
             [self.shared.close, self.lists.dispose, self.bulk_lists.dispose, *(connection.close for connection in own)]
         )
@@ -111,6 +118,13 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
     )
     alarm = Alarm(utc_now)
     bulk_alarm = asyncio.Event()
+    commit_bell = CommitBell()
+    replay_alarm = asyncio.Event()
+
+    def on_commit(events: Sequence[UnpublishedEvent]) -> None:
+        relay.wake(events)
+        commit_bell.ring()
+
     writer = TaskWriter(
         database.writer,
         rules=_run_rules(settings),
@@ -118,13 +132,17 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
         max_queued_tasks=settings.max_queued_tasks,
         now=utc_now,
         random=random.random,
-        on_commit=relay.wake,
+        on_commit=on_commit,
         on_scheduled=alarm.set,
         on_bulk_operation=bulk_alarm.set,
     )
     writes = _writes(writer)
     reader = TaskReader(database.shared)
+    log_reader = LogReader(database.shared)
     bulk_rows = BulkOperationRows(database.shared)
+    webhook_rows = WebhookRows(
+        database.shared, database.webhooks, max_webhooks=settings.max_webhooks, max_replays=MAX_RUNNING_REPLAYS
+    )
     processors = ProcessorRows(database.shared)
     registrations = Registrations(
         processors, consumers, knows_queue=writer.knows_queue, on_noted=writer.note_service, now=utc_now
@@ -154,10 +172,13 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
         writes=writes,
         reads=reader,
         lists=TaskLists(database.lists),
-        log=LogReader(database.shared),
+        log=log_reader,
         processors=processors,
         bulk_operations=bulk_rows,
+        webhooks=webhook_rows,
         now=utc_now,
+        on_webhook=commit_bell.woken.set,
+        on_replay=replay_alarm.set,
     )
     actors: list[Actor] = [
         database.connections(),
@@ -173,6 +194,8 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
         reconciler,
         retention,
         BulkOperations(bulk_rows, TaskLists(database.bulk_lists), writes, leadership, begun=bulk_alarm),
+        WebhookDeliveries(session, webhook_rows, log_reader, writes, leadership, bell=commit_bell),
+        Replays(session, webhook_rows, log_reader, writes, leadership, begun=replay_alarm),
         registrations,
         ReportIntake(session, writes, greet=registrations.greet),
         commands(session, ports, deadline_seconds=settings.request_timeout_seconds),
@@ -190,6 +213,7 @@ async def _database(url: str) -> _Database:
         lease=DedicatedConnection(url, "lease", is_commit_awaited=False),
         expiry=DedicatedConnection(url, "expiry", is_commit_awaited=False),
         partitions=DedicatedConnection(url, "partitions"),
+        webhooks=DedicatedConnection(url, "webhooks", is_commit_awaited=False),
         lists=list_engine(url, "lists", timeout_seconds=LIST_TIMEOUT_SECONDS),
         bulk_lists=list_engine(url, "bulk operations", timeout_seconds=BULK_TIMEOUT_SECONDS),
     )

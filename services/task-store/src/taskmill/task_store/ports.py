@@ -13,6 +13,7 @@ from taskmill.task_store.domain.cursors import ListPosition
 from taskmill.task_store.domain.operations import Answer, Operation
 from taskmill.task_store.domain.state import AttemptState, LineState, TaskState
 from taskmill.task_store.domain.waiting import ServedWork
+from taskmill.task_store.domain.webhooks import ReplayState, WebhookState
 
 
 class EventSlice(NamedTuple):
@@ -137,6 +138,53 @@ class Processors(Protocol):
 
     async def services(self, now: datetime) -> list[ServedWork]:
         """What the living processors do."""
+
+
+class Webhooks(Protocol):
+    """Knows the webhooks and the replays. Raises `DatabaseUnavailableError` when PostgreSQL is away."""
+
+    async def add(self, webhook: WebhookState) -> WebhookState:
+        """Add a webhook that is told what happens from now on, and return it.
+
+        Raises:
+            TooManyWebhooksError: There are as many as may be.
+        """
+
+    async def webhook(self, webhook_id: UUID) -> WebhookState:
+        """A webhook.
+
+        Raises:
+            WebhookNotFoundError: There is none with this id.
+        """
+
+    async def webhooks(self, *, behind: UUID, limit: int) -> list[WebhookState]:
+        """Webhooks behind an id, oldest first, at most `limit`."""
+
+    async def change(self, webhook: WebhookState) -> WebhookState | None:
+        """Write a webhook under its next revision, and return it; None: it is no longer at the one that it has.
+
+        One that is switched on is told what happens from now on.
+        """
+
+    async def delete(self, webhook: WebhookState) -> bool:
+        """Delete a webhook; False: it is no longer at the revision that it has."""
+
+    async def document(self, position: int) -> str | None:
+        """The document of the event at a position; None: there is none."""
+
+    async def add_replay(self, replay: ReplayState) -> ReplayState:
+        """Add a replay, and return it.
+
+        Raises:
+            TooManyReplaysError: As many run as may.
+        """
+
+    async def replay(self, replay_id: UUID) -> ReplayState:
+        """A replay.
+
+        Raises:
+            ReplayNotFoundError: There is none with this id.
+        """
 
 
 class BulkOperationReads(Protocol):

@@ -41,6 +41,9 @@ class TaskStoreSettings(DatabaseSettings, NatsSettings, LogSettings, HealthSetti
         int,
         Field(ge=1, description="How many tasks may wait in a queue. Beyond it requests are refused, retries are not."),
     ] = 1_000_000
+    max_webhooks: Annotated[
+        int, Field(ge=0, le=1000, description="How many webhooks may exist. Each event is compared with each.")
+    ] = 100
     lease_seconds: Annotated[
         float, Field(ge=1, le=3600, description="How long a processor holds an attempt after its last sign of life.")
     ] = 30
@@ -55,7 +58,10 @@ class TaskStoreSettings(DatabaseSettings, NatsSettings, LogSettings, HealthSetti
     ] = 5
     idempotency_ttl_seconds: Annotated[
         int,
-        Field(ge=60, description="How long an idempotency key is remembered, and a bulk operation after its end."),
+        Field(
+            ge=60,
+            description="How long an idempotency key is remembered, and a bulk operation or a replay after its end.",
+        ),
     ] = 7 * 24 * 3600
     retention_completed_seconds: Annotated[
         int | None,

@@ -4,7 +4,7 @@ All raise `TaskmillError`s only; `DatabaseUnavailableError` may come from any of
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from pydantic import TypeAdapter
@@ -50,7 +50,7 @@ from taskmill.task_store.domain.documents import (
 from taskmill.task_store.domain.operations import Answer, ClientRequest
 from taskmill.task_store.domain.state import TaskState
 from taskmill.task_store.domain.waiting import ServedWork, waiting_for, waits_for_processors
-from taskmill.task_store.ports import BulkOperationReads, Lists, LogReads, Processors, Reads, RequestWrites
+from taskmill.task_store.ports import BulkOperationReads, Lists, LogReads, Processors, Reads, RequestWrites, Webhooks
 
 # A `CreateTasks` weighs as much as a thousand other requests: so many at most stand in one batch of the mailbox.
 MAX_LARGE_REQUESTS_AT_ONCE = 4
@@ -70,7 +70,12 @@ class Ports:
     log: LogReads
     processors: Processors
     bulk_operations: BulkOperationReads
+    webhooks: Webhooks
     now: Clock
+    on_webhook: Callable[[], None] = lambda: None
+    """Called after a webhook was made or changed."""
+    on_replay: Callable[[], None] = lambda: None
+    """Called after a replay was begun."""
     large_requests: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_LARGE_REQUESTS_AT_ONCE))
 
 

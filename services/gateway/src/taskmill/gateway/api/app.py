@@ -20,6 +20,7 @@ from taskmill.gateway.api.list_endpoints import ListEndpoints
 from taskmill.gateway.api.problems import ProblemDocument
 from taskmill.gateway.api.routes import declared_routes
 from taskmill.gateway.api.task_endpoints import TaskEndpoints
+from taskmill.gateway.api.webhook_endpoints import WebhookEndpoints
 from taskmill.gateway.followers import Feed
 
 
@@ -56,7 +57,7 @@ def create_app(
         log: What happened.
         feed: What happens.
         is_bus_connected: Whether NATS answers.
-        new_id: Makes the id of a new task or bulk operation, a UUID of version 7.
+        new_id: Makes the id of a new task, bulk operation, webhook or replay, a UUID of version 7.
     """
     return Gateway(
         title="Taskmill",
@@ -70,6 +71,7 @@ def create_app(
                 "description": "Process, cancel and delete many tasks, and follow how far it is.",
             },
             {"name": "history", "description": "What was done for a task, what happened, and what happens."},
+            {"name": "webhooks", "description": "Have events sent by HTTP, and see what became of it."},
             {"name": "health", "description": "How Taskmill is."},
             {"name": "documentation", "description": "What the answers mean."},
         ],
@@ -83,6 +85,7 @@ def create_app(
             *declared_routes(ListEndpoints(store)),
             *declared_routes(EventEndpoints(store, log, feed)),
             *declared_routes(BulkEndpoints(store, new_id)),
+            *declared_routes(WebhookEndpoints(store, new_id)),
             *declared_routes(HealthEndpoints(store, is_bus_connected)),
             *declared_routes(DocumentationEndpoints()),
         ],

@@ -148,6 +148,66 @@ EVENT_LOG_PAGE = {
     "removed": 0,
 }
 
+WEBHOOK_ID = "01920f3e-a1b2-7c3d-8e4f-6a7b8c9d0e1f"
+REPLAY_ID = "01920f3e-b2c3-7d4e-9f50-7b8c9d0e1f20"
+
+NEW_WEBHOOK: dict[str, Any] = {
+    "url": "https://example.org/hooks/taskmill",
+    "types": ["completed", "failed"],
+    "kind": "http-request",
+    "labels": ["team:web"],
+}
+WEBHOOK_PATCH = {"types": ["failed"], "kind": None}
+WEBHOOK = {
+    "id": WEBHOOK_ID,
+    "url": "https://example.org/hooks/taskmill",
+    "description": None,
+    "types": ["completed", "failed"],
+    "kind": "http-request",
+    "queue": None,
+    "labels": ["team:web"],
+    "is_enabled": True,
+    "switched_off_reason": None,
+    "secret_count": 1,
+    "revision": 1,
+    "created_at": "2026-11-24T12:00:00.000000Z",
+    "updated_at": "2026-11-24T12:00:00.000000Z",
+}
+WEBHOOK_WITH_SECRET = {**WEBHOOK, "secret": "whsec_" + "MDEyMzQ1Njc4OWFiY2RlZmdoaWprbG1u"}
+WEBHOOK_PAGE = {"items": [WEBHOOK], "next_cursor": None}
+DELIVERY = {
+    "task_id": "01920f3e-8c2b-7d5f-8e62-4c2a1d7b8e53",
+    "event_id": f"{TASK_ID}.2",
+    "replay_id": None,
+    "status": "scheduled",
+    "attempt": 2,
+    "attempt_limit": 10,
+    "next_attempt_at": "2026-11-24T12:00:05.120000Z",
+    "last_error": {"code": "bad_status", "type": None, "message": "The receiver answered 500."},
+    "created_at": "2026-11-24T12:00:00.020000Z",
+    "updated_at": "2026-11-24T12:00:00.120000Z",
+    "finished_at": None,
+}
+DELIVERY_PAGE = {"items": [DELIVERY], "next_cursor": None}
+NEW_REPLAY = {"after": 4000, "until": 4711, "types": ["failed"]}
+NEW_SUBJECT_REPLAY = {"name": "billing", **NEW_REPLAY}
+REPLAY = {
+    "id": REPLAY_ID,
+    "webhook_id": WEBHOOK_ID,
+    "subject": None,
+    "types": ["failed"],
+    "kind": None,
+    "queue": None,
+    "labels": [],
+    "after": 4000,
+    "until": 4711,
+    "status": "completed",
+    "position": 4711,
+    "told": 12,
+    "created_at": "2026-11-24T12:00:00.000000Z",
+    "finished_at": "2026-11-24T12:00:00.150000Z",
+}
+
 
 def body(value: Any) -> dict[str, Any]:
     """The only example of a request's body, as OpenAPI wants it."""

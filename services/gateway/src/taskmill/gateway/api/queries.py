@@ -4,13 +4,14 @@ import re
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
+from pydantic import BeforeValidator, Field, StringConstraints
 from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
+from taskmill.contracts.conditions import LABEL_CONDITIONS, LabelCondition, wanted_labels
 from taskmill.contracts.events import EventType
 from taskmill.contracts.instants import GivenInstant
-from taskmill.contracts.limits import DEFAULT_PAGE_ITEMS, MAX_LABEL_CONDITIONS, MAX_TITLE_CHARS
+from taskmill.contracts.limits import DEFAULT_PAGE_ITEMS, MAX_TITLE_CHARS
 from taskmill.contracts.log import Position
 from taskmill.contracts.requests import (
     Cursor,
@@ -35,35 +36,10 @@ def is_decimal(text: object) -> object:
     return text
 
 
-LabelCondition = Annotated[
-    str,
-    StringConstraints(
-        pattern=r"^[a-zA-Z0-9]([a-zA-Z0-9._/-]{0,62}[a-zA-Z0-9])?(:[^\x00]{0,200})?$",
-    ),
-]
-
-
-def _by_key(conditions: list[str]) -> dict[str, str | None]:
-    """The value that each label must have; None: any."""
-    pairs = (condition.partition(":") for condition in conditions)
-    return {key: value if separator else None for key, separator, value in pairs}
-
-
-def _one_condition_a_key(conditions: list[str]) -> list[str]:
-    keys = [condition.partition(":")[0] for condition in conditions]
-    if len(set(keys)) < len(keys):
-        raise PydanticCustomError("repeated_label", "A label's key should be given once")
-    return conditions
-
-
 LabelConditions = Annotated[
     list[LabelCondition],
-    Field(
-        max_length=MAX_LABEL_CONDITIONS,
-        description="A label that it has: `key:value`, or `key` for any value. Repeatable, up to 8: all of these.",
-        examples=[["team:web"]],
-    ),
-    AfterValidator(_one_condition_a_key),
+    *LABEL_CONDITIONS,
+    Field(description="A label that it has: `key:value`, or `key` for any value. Repeatable, up to 8: all of these."),
 ]
 After = Annotated[
     Position | SkipJsonSchema[None],
@@ -127,7 +103,7 @@ class TaskQuery(PageQuery):
         """What the task store is asked."""
         conditions = TaskFilter(
             **self.model_dump(include={"status", "title", "kind", "queue", "priority"}, exclude_unset=True),
-            labels=_by_key(self.label),
+            labels=wanted_labels(self.label),
             created_after=self.created_after,
             created_before=self.created_before,
         )
@@ -154,7 +130,7 @@ class EventQuery(Request):
             types=frozenset(self.type),
             kind=self.kind,
             queue=self.queue,
-            labels=_by_key(self.label),
+            labels=wanted_labels(self.label),
         )
 
 

@@ -20,7 +20,7 @@ from taskmill.runtime.actor import Actor
 from taskmill.runtime.clock import Clock, utc_now
 from taskmill.runtime.failpoint import failpoint
 from taskmill.runtime.pull import DeliveredMessage
-from taskmill.sdk import Handler
+from taskmill.sdk import Handler, NotNow
 
 _log = structlog.get_logger(__name__)
 
@@ -204,6 +204,8 @@ class Execution(Actor):
             if attempt.stop_reason is StopReason.CANCELLED:
                 _log.info("attempt.cancelled", task_id=str(attempt.work_item.task_id), kind=attempt.work_item.kind)
                 return self._cancelled_text(attempt)
+            if isinstance(error, NotNow) and attempt.stop_reason is None:
+                return _given_back_text(attempt, "not_now", error.after_seconds)
             return self._failure_text(attempt, error)
         if attempt.stop_reason is StopReason.TIMED_OUT:
             return self._failure_text(attempt, None)
@@ -275,5 +277,7 @@ class Execution(Actor):
         return attempt.started_at or now, now
 
 
-def _given_back_text(attempt: HeldAttempt, reason: Literal["draining", "unknown_kind"]) -> bytes:
-    return report_text(attempt.report(GivenBack, reason=reason))
+def _given_back_text(
+    attempt: HeldAttempt, reason: Literal["draining", "unknown_kind", "not_now"], after_seconds: float = 0
+) -> bytes:
+    return report_text(attempt.report(GivenBack, reason=reason, after_seconds=after_seconds))

@@ -2,11 +2,11 @@
 
 from pydantic import JsonValue
 
-from taskmill.processor.adapters.guarded_http import GuardedHttp
+from taskmill.processor.adapters.outside import Outside
 from taskmill.sdk import Context, TaskApp
 
 
-def register(app: TaskApp, _http: GuardedHttp) -> None:
+def register(app: TaskApp, _outside: Outside) -> None:
     """Add the kind."""
     app.task("echo")(echo)
 

@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from taskmill.processor.adapters.guarded_http import MAX_REDIRECTS, GuardedHttp
 from taskmill.processor.adapters.http_body import body_text, read_body
+from taskmill.processor.adapters.outside import Outside
 from taskmill.processor.domain.payloads import read_payload
 from taskmill.processor.errors import UnreadableBodyError
 from taskmill.sdk import Context, TaskApp, TaskFailedError
@@ -19,9 +20,9 @@ MAX_RESPONSE_BYTES = 64 * 1024
 """Of a response's body, this much is kept."""
 
 
-def register(app: TaskApp, http: GuardedHttp) -> None:
+def register(app: TaskApp, outside: Outside) -> None:
     """Add the kind. A request that gets no response is made again; with any, whatever its status, it is completed."""
-    app.task("http-request", max_attempts=3)(partial(http_request, http))
+    app.task("http-request", max_attempts=3)(partial(http_request, outside.http))
 
 
 def _is_http_url(url: str) -> str:

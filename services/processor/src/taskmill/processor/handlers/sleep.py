@@ -5,12 +5,12 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from taskmill.processor.adapters.guarded_http import GuardedHttp
+from taskmill.processor.adapters.outside import Outside
 from taskmill.processor.domain.payloads import read_payload
 from taskmill.sdk import Context, TaskApp
 
 
-def register(app: TaskApp, _http: GuardedHttp) -> None:
+def register(app: TaskApp, _outside: Outside) -> None:
     """Add the kind."""
     app.task("sleep")(sleep)
 

@@ -13,7 +13,7 @@ from taskmill.runtime.failpoint import failpoint
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.reply import Reply
 from taskmill.runtime.requests import RequestServer
-from taskmill.task_store import use_cases
+from taskmill.task_store import use_cases, webhook_use_cases
 from taskmill.task_store.use_cases import Ports
 
 QUEUE_GROUP = "task-store"
@@ -33,6 +33,16 @@ _USE_CASES: dict[registry.Command, Callable[[Ports, Any], Coroutine[Any, Any, by
     registry.EVENTS: use_cases.list_events,
     registry.READ_LOG: use_cases.read_log,
     registry.HEALTH: use_cases.check_health,
+    registry.CREATE_WEBHOOK: webhook_use_cases.create_webhook,
+    registry.GET_WEBHOOK: webhook_use_cases.get_webhook,
+    registry.LIST_WEBHOOKS: webhook_use_cases.list_webhooks,
+    registry.UPDATE_WEBHOOK: webhook_use_cases.update_webhook,
+    registry.DELETE_WEBHOOK: webhook_use_cases.delete_webhook,
+    registry.ROTATE_WEBHOOK: webhook_use_cases.rotate_webhook,
+    registry.SWITCH_OFF_WEBHOOK: webhook_use_cases.switch_off_webhook,
+    registry.PREPARE_DELIVERY: webhook_use_cases.prepare_delivery,
+    registry.START_REPLAY: webhook_use_cases.start_replay,
+    registry.GET_REPLAY: webhook_use_cases.get_replay,
 }
 
 

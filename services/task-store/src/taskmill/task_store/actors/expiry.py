@@ -1,4 +1,4 @@
-"""Removes idempotency keys and completed bulk operations when they have been kept long enough, and lost processors."""
+"""Removes idempotency keys, completed bulk operations and replays when kept long enough, and lost processors."""
 
 from datetime import timedelta
 
@@ -21,7 +21,7 @@ class Expiry(LeaderDuty):
     Args:
         rows: Where they are.
         leadership: Says whether this store leads.
-        kept_for: How long a key is kept, and a bulk operation after its end.
+        kept_for: How long a key is kept, and a bulk operation or a replay after its end.
         now: The clock.
     """
 
@@ -38,5 +38,6 @@ class Expiry(LeaderDuty):
         before = self._now() - self._kept_for
         deleted = await self._rows.delete_keys(before, MAX_ROWS_AT_ONCE)
         deleted += await self._rows.delete_bulk_operations(before, MAX_ROWS_AT_ONCE)
+        deleted += await self._rows.delete_replays(before, MAX_ROWS_AT_ONCE)
         await self._rows.delete_processors(self._now() - PROCESSORS_KEPT_FOR)
         return NEXT_BATCH_SECONDS if deleted >= MAX_ROWS_AT_ONCE else None

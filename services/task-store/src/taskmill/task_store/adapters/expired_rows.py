@@ -19,6 +19,13 @@ DELETE FROM bulk_operations WHERE id IN (
 """
 
 
+_FORGET_REPLAYS = """
+DELETE FROM replays WHERE id IN (
+    SELECT id FROM replays WHERE finished_at < $1 ORDER BY finished_at LIMIT $2
+)
+"""
+
+
 class ExpiredRows:
     """Deletes them. Every method raises `DatabaseUnavailableError` when PostgreSQL is away.
 
@@ -36,6 +43,10 @@ class ExpiredRows:
     async def delete_bulk_operations(self, finished_before: datetime, limit: int) -> int:
         """Delete the bulk operations that were completed first, at most `limit`; return how many."""
         return await self._delete(_FORGET_BULK_OPERATIONS, finished_before, limit)
+
+    async def delete_replays(self, finished_before: datetime, limit: int) -> int:
+        """Delete the replays that were completed first, at most `limit`; return how many."""
+        return await self._delete(_FORGET_REPLAYS, finished_before, limit)
 
     async def delete_processors(self, seen_before: datetime) -> None:
         """Delete the processors that were not heard of since an instant."""

@@ -246,6 +246,63 @@ class BulkOperationRow(Base):
     )
 
 
+class WebhookRow(Base):
+    """A webhook as it stands. `domain.webhooks.WebhookState` says what its columns mean."""
+
+    __tablename__ = "webhooks"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    url: Mapped[str]
+    description: Mapped[str | None]
+    types: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    kind: Mapped[str | None]
+    queue: Mapped[str | None]
+    labels: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    is_enabled: Mapped[bool]
+    switched_off_reason: Mapped[str | None]
+    secrets: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    since_position: Mapped[int] = mapped_column(BigInteger)
+    revision: Mapped[int]
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+
+class WebhookCursorRow(Base):
+    """Up to where in the log every event has its deliveries: one row."""
+
+    __tablename__ = "webhook_cursor"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    position: Mapped[int] = mapped_column(BigInteger)
+
+
+class ReplayRow(Base):
+    """A replay as it stands. `domain.webhooks.ReplayState` says what its columns mean."""
+
+    __tablename__ = "replays"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    webhook_id: Mapped[UUID | None] = mapped_column(ForeignKey("webhooks.id", ondelete="CASCADE"))
+    name: Mapped[str | None]
+    types: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    kind: Mapped[str | None]
+    queue: Mapped[str | None]
+    labels: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    after: Mapped[int] = mapped_column(BigInteger)
+    until: Mapped[int] = mapped_column(BigInteger)
+    status: Mapped[str]
+    position: Mapped[int] = mapped_column(BigInteger)
+    told: Mapped[int] = mapped_column(BigInteger)
+    created_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        Index(None, "webhook_id"),
+        Index(None, "status", postgresql_where=text("status = 'running'")),
+        Index(None, "finished_at", postgresql_where=text("finished_at IS NOT NULL")),
+    )
+
+
 def columns(row: type[Base]) -> dict[str, str]:
     """The columns of a model in order, with their types as fixed statements name them."""
     dialect = make_url("postgresql+asyncpg://").get_dialect()()

@@ -21,6 +21,7 @@ class Cause(StrEnum):
     CANCELLED = "cancelled"
     GIVEN_BACK = "given_back"
     UNKNOWN_KIND = "unknown_kind"
+    NOT_NOW = "not_now"
     DUE = "due"
     LOST = "lost"
     EXPIRED = "expired"
@@ -60,6 +61,7 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition(_HANDED_OUT, True, Cause.CANCELLED, (_CANCELLED, _QUEUED), FenceRule.SAME_OR_NEWER),
     Transition(_HANDED_OUT, True, Cause.GIVEN_BACK, (_QUEUED, _CANCELLED), FenceRule.SAME_OR_NEWER),
     Transition(_HANDED_OUT, True, Cause.UNKNOWN_KIND, (_SCHEDULED, _CANCELLED), FenceRule.SAME_OR_NEWER),
+    Transition(_HANDED_OUT, True, Cause.NOT_NOW, (_SCHEDULED, _CANCELLED), FenceRule.SAME_OR_NEWER),
     Transition((_SCHEDULED,), True, Cause.DUE, (_QUEUED,)),
     Transition(_HANDED_OUT, True, Cause.LOST, (_QUEUED,)),
     Transition((_IN_PROGRESS,), True, Cause.EXPIRED, (_CANCELLED,)),

@@ -97,8 +97,8 @@ def cause_of(report: RunReport) -> Cause:
     """The cause that a report is: of the same name, but for the reasons of `given_back`, and what handlers tell."""
     if isinstance(report, HandlerReport):
         return Cause.TOLD
-    if isinstance(report, GivenBack) and report.reason == "unknown_kind":
-        return Cause.UNKNOWN_KIND
+    if isinstance(report, GivenBack):
+        return _CAUSES.get(report.reason, Cause.GIVEN_BACK)
     return _CAUSES[report.type]
 
 
@@ -224,8 +224,9 @@ def _give_back(state: TaskState, report: GivenBack, hearing: Hearing) -> Decisio
         return endings.cancelled(state, Cancellation.CONFIRMED, hearing.now, hearing.now)
     if report.reason == "draining":
         return to_queued(state, "given_back", hearing.now, _charged(state, report))
-    run_at = hearing.now + hearing.rules.unknown_kind_backoff
-    scheduled, event = to_scheduled(state, run_at, "unknown_kind", hearing.now, _charged(state, report))
+    is_put_off = report.reason == "not_now"
+    wait = timedelta(seconds=report.after_seconds) if is_put_off else hearing.rules.unknown_kind_backoff
+    scheduled, event = to_scheduled(state, hearing.now + wait, report.reason, hearing.now, _charged(state, report))
     return Decision(scheduled, (event,), newest_attempt(scheduled))
 
 

@@ -116,7 +116,7 @@ def to_queued(
 def to_scheduled(
     state: TaskState,
     run_at: datetime,
-    reason: Literal["run_at", "retry", "unknown_kind"],
+    reason: Literal["run_at", "retry", "unknown_kind", "not_now"],
     now: datetime,
     changes: Mapping[str, Any],
 ) -> tuple[TaskState, LoggedEvent]:

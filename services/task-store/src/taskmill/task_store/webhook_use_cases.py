@@ -1,0 +1,162 @@
+"""What requests about webhooks and replays ask of the store: from the request to the body of the reply.
+
+A webhook is no task: it is changed by itself, if it is still as it was read. `DatabaseUnavailableError` may come from
+any of them.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+from uuid import UUID
+
+from taskmill.contracts.errors import DatabaseUnavailableError, FieldProblem, InvalidRequestError, RevisionMismatchError
+from taskmill.contracts.limits import MAX_REPLAY_EVENTS
+from taskmill.contracts.log import ReadLog
+from taskmill.contracts.webhooks import (
+    CreateWebhook,
+    DeleteWebhook,
+    DeleteWebhookReply,
+    GetReplay,
+    GetWebhook,
+    ListWebhooks,
+    PreparedDelivery,
+    PrepareDelivery,
+    RotateWebhookSecret,
+    StartReplay,
+    SwitchOffWebhook,
+    UpdateWebhook,
+)
+from taskmill.task_store.domain.documents import fitting, page_document
+from taskmill.task_store.domain.webhooks import (
+    WebhookState,
+    changed_webhook,
+    given_up_webhook,
+    new_replay,
+    new_webhook,
+    replay_document,
+    rotated_webhook,
+    webhook_document,
+    webhook_with_secret_document,
+)
+from taskmill.task_store.use_cases import Ports
+
+MAX_TRIES = 5
+"""So often a change is made anew that somebody else came before."""
+
+_FIRST_ID = UUID(int=0)
+
+_Outcome = TypeVar("_Outcome")
+
+
+async def create_webhook(ports: Ports, request: CreateWebhook) -> bytes:
+    """`CreateWebhook` → `WebhookWithSecret`. Raises `TooManyWebhooksError`."""
+    webhook = await ports.webhooks.add(new_webhook(request, ports.now()))
+    ports.on_webhook()
+    return webhook_with_secret_document(webhook)
+
+
+async def get_webhook(ports: Ports, request: GetWebhook) -> bytes:
+    """`GetWebhook` → `Webhook`. Raises `WebhookNotFoundError`."""
+    return webhook_document(await ports.webhooks.webhook(request.id))
+
+
+async def list_webhooks(ports: Ports, request: ListWebhooks) -> bytes:
+    """`ListWebhooks` → `WebhookPage`."""
+    found = await ports.webhooks.webhooks(behind=_behind(request.cursor), limit=request.limit + 1)
+    items = fitting(map(webhook_document, found[: request.limit]))
+    return page_document(items, str(found[len(items) - 1].id) if len(items) < len(found) else None)
+
+
+async def update_webhook(ports: Ports, request: UpdateWebhook) -> bytes:
+    """`UpdateWebhook` → `Webhook`. Raises `WebhookNotFoundError`, `RevisionMismatchError`, `InvalidRequestError`."""
+
+    async def update(webhook: WebhookState) -> WebhookState | None:
+        return await ports.webhooks.change(changed_webhook(webhook, request.changes, ports.now()))
+
+    changed = await _change(ports, request.id, request.expected_revision, update)
+    ports.on_webhook()
+    return webhook_document(changed)
+
+
+async def rotate_webhook(ports: Ports, request: RotateWebhookSecret) -> bytes:
+    """`RotateWebhookSecret` → `WebhookWithSecret`. Raises `WebhookNotFoundError`, `RevisionMismatchError`."""
+
+    async def rotate(webhook: WebhookState) -> WebhookState | None:
+        return await ports.webhooks.change(rotated_webhook(webhook, request.secret, ports.now()))
+
+    return webhook_with_secret_document(await _change(ports, request.id, request.expected_revision, rotate))
+
+
+async def delete_webhook(ports: Ports, request: DeleteWebhook) -> bytes:
+    """`DeleteWebhook` → `DeleteWebhookReply`. Raises `WebhookNotFoundError`, `RevisionMismatchError`."""
+
+    async def delete(webhook: WebhookState) -> WebhookState | None:
+        return webhook if await ports.webhooks.delete(webhook) else None
+
+    deleted = await _change(ports, request.id, request.expected_revision, delete)
+    return DeleteWebhookReply(id=deleted.id).model_dump_json().encode()
+
+
+async def switch_off_webhook(ports: Ports, request: SwitchOffWebhook) -> bytes:
+    """`SwitchOffWebhook` → `Webhook`, off, or as it is if it has changed since. Raises `WebhookNotFoundError`."""
+    webhook = await ports.webhooks.webhook(request.id)
+    if webhook.revision == request.revision:
+        changed = await ports.webhooks.change(given_up_webhook(webhook, ports.now()))
+        webhook = changed or await ports.webhooks.webhook(request.id)
+    return webhook_document(webhook)
+
+
+async def prepare_delivery(ports: Ports, request: PrepareDelivery) -> bytes:
+    """`PrepareDelivery` → `PreparedDelivery`. Raises `WebhookNotFoundError`."""
+    webhook = await ports.webhooks.webhook(request.webhook_id)
+    prepared = PreparedDelivery(
+        url=webhook.url,
+        secrets=webhook.secrets,
+        is_enabled=webhook.is_enabled,
+        revision=webhook.revision,
+        document=await ports.webhooks.document(request.position),
+    )
+    return prepared.model_dump_json().encode()
+
+
+async def start_replay(ports: Ports, request: StartReplay) -> bytes:
+    """`StartReplay` → `Replay`. Raises `WebhookNotFoundError`, `TooManyReplaysError`, `InvalidRequestError`."""
+    if request.webhook_id is not None:
+        await ports.webhooks.webhook(request.webhook_id)
+    newest = (await ports.log.read(ReadLog())).newest
+    until = newest if request.until is None else min(request.until, newest)
+    if until - request.after > MAX_REPLAY_EVENTS:
+        detail = f"The newest event is more than {MAX_REPLAY_EVENTS} behind it: say `until`."
+        raise InvalidRequestError(errors=[FieldProblem(pointer="/after", detail=detail, code="replay_span")])
+    replay = await ports.webhooks.add_replay(new_replay(request, max(until, request.after), ports.now()))
+    ports.on_replay()
+    return replay_document(replay)
+
+
+async def get_replay(ports: Ports, request: GetReplay) -> bytes:
+    """`GetReplay` → `Replay`. Raises `ReplayNotFoundError`."""
+    return replay_document(await ports.webhooks.replay(request.id))
+
+
+async def _change(
+    ports: Ports,
+    webhook_id: UUID,
+    expected_revision: int | None,
+    change: Callable[[WebhookState], Awaitable[_Outcome | None]],
+) -> _Outcome:
+    """Change a webhook as it is now, again if somebody else came before."""
+    for _ in range(MAX_TRIES):
+        webhook = await ports.webhooks.webhook(webhook_id)
+        if expected_revision not in {None, webhook.revision}:
+            raise RevisionMismatchError
+        outcome = await change(webhook)
+        if outcome is not None:
+            return outcome
+    raise DatabaseUnavailableError("Others kept changing the webhook at the same moment.")
+
+
+def _behind(cursor: str | None) -> UUID:
+    try:
+        return _FIRST_ID if cursor is None else UUID(cursor)
+    except ValueError:
+        problem = FieldProblem(pointer="/cursor", detail="No page ended with this cursor.", code="invalid_cursor")
+        raise InvalidRequestError(errors=[problem]) from None
