@@ -109,6 +109,10 @@ async def test_receivers_of_every_sort() -> None:
                 await stack.end()
 
 
+def _is_told_more(receiver: Receiver, seen: int, creating: "asyncio.Task[None]") -> bool:
+    return len(receiver.requests) > seen or creating.done()
+
+
 async def check_all(
     stack: TaskmillUp,
     client: httpx.AsyncClient,
@@ -121,7 +125,7 @@ async def check_all(
         creating = group.create_task(create_tasks(client))
         for _ in range(KILLS):
             seen = len(good.requests)
-            await eventually(lambda seen=seen: len(good.requests) > seen or creating.done(), within_seconds=30)
+            await eventually(partial(_is_told_more, good, seen, creating), within_seconds=30)
             await kill(stack, "task-store")
 
     async def check_completed() -> set[str]:

@@ -146,6 +146,23 @@ async def test_a_month_that_is_not_published_stays(database_url: str, nats_url: 
     assert this_month() not in await look(partitions, long_after)
 
 
+async def test_a_month_that_webhooks_were_not_told_of_stays(
+    database_url: str, nats_url: str, partitions: LogPartitions
+) -> None:
+    """Until each event is a delivery; a webhook that is off waits for none."""
+    async with store_with_client(database_url, nats_url) as store:
+        wanted = {"url": "https://example.org/hook", "types": ["deleted"], "secret": "whsec_" + "s" * 40}
+        webhook = await store.ask(registry.CREATE_WEBHOOK, id=new_id(), **wanted)
+        await store.create()
+        await published(database_url)
+    long_after = this_month().end + 2 * KEPT_FOR
+    await run_sql(database_url, "UPDATE webhook_cursor SET position = 0", "UPDATE webhooks SET since_position = 0")
+    assert this_month() in await look(partitions, long_after)
+    await run_sql(database_url, "UPDATE webhooks SET is_enabled = false")
+    assert webhook["is_enabled"]
+    assert this_month() not in await look(partitions, long_after)
+
+
 async def test_events_of_a_month_without_a_part_are_kept_until_there_is_one(
     store: StoreClient, database_url: str, partitions: LogPartitions
 ) -> None:

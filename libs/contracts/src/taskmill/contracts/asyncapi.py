@@ -29,6 +29,7 @@ _DESCRIPTIONS = {
     "task_id": "The task's id.",
     "processor_id": "The processor's id.",
     "type": "What happened.",
+    "name": "What whoever asked for the replay has called it.",
 }
 
 

@@ -12,6 +12,8 @@ WORK_SUBJECTS = f"{PREFIX}.work.>"
 REPORT_SUBJECTS = f"{PREFIX}.report.>"
 EVENT_SUBJECTS = f"{PREFIX}.event.>"
 
+REPLAY_SUBJECTS = f"{PREFIX}.replay.*"
+
 WORK_PLACEHOLDER_SUBJECT = f"{PREFIX}.placeholder.work"
 REPORT_PLACEHOLDER_SUBJECT = f"{PREFIX}.placeholder.report"
 """What nobody consumes: see `StreamSpec.placeholder_subject`."""

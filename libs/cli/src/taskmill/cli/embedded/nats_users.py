@@ -30,7 +30,7 @@ READER_PUBLISHES = (
 )
 """All that the reader may publish: questions to the log and to JetStream about TASK_EVENTS, and acks of its events."""
 
-READER_SUBSCRIBES = (subjects.EVENT_SUBJECTS, READER_INBOXES)
+READER_SUBSCRIBES = (subjects.EVENT_SUBJECTS, subjects.REPLAY_SUBJECTS, READER_INBOXES)
 
 
 @dataclass(frozen=True, slots=True)

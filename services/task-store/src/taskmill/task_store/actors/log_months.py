@@ -22,7 +22,7 @@ class LogMonths(LeaderDuty):
     """Looks every minute.
 
     Events of a month that has no part are kept in a part for strays, until theirs is made. A part is dropped when all
-    of its events have been kept for long enough, and have been published.
+    of its events have been kept for long enough, have been published, and have been made deliveries to webhooks.
 
     Args:
         partitions: Where the parts are.

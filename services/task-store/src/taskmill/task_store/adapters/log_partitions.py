@@ -29,8 +29,12 @@ INSERT INTO {name} SELECT * FROM moved
 
 # Whoever publishes the log, or follows it by a row of its own, is behind a position when its cursor has come there.
 _NEWEST_FOR_ALL = """
-SELECT max(position) AS newest, coalesce(max(position) <= (SELECT min(position) FROM relay_cursor), true) AS is_for_all
-FROM {name}
+SELECT newest, newest IS NULL OR (
+    newest <= (SELECT min(position) FROM relay_cursor)
+    AND (followed.since IS NULL OR newest <= greatest(followed.since, (SELECT position FROM webhook_cursor)))
+) AS is_for_all
+FROM (SELECT max(position) AS newest FROM {name}) AS part,
+    (SELECT min(since_position) AS since FROM webhooks WHERE is_enabled) AS followed
 """
 
 _NOTE_REMOVAL = """
