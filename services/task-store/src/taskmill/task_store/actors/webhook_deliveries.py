@@ -25,8 +25,13 @@ LOOK_INTERVAL_SECONDS = 1
 """A commit wakes the duty; this is for webhooks that another store made."""
 
 
+WAKE_DELAY_SECONDS = 0.03
+"""How long after a commit the duty looks: commits of that time are looked at together, and a busy log is not read for
+each of them."""
+
+
 class CommitBell:
-    """Wakes the duty after each commit, as long as there are webhooks: without any, a commit costs nothing.
+    """Wakes the duty soon after a commit, as long as there are webhooks: without any, a commit costs nothing.
 
     Attributes:
         woken: What the duty waits for.
@@ -36,11 +41,16 @@ class CommitBell:
     def __init__(self) -> None:
         self.woken = asyncio.Event()
         self.is_heard = False
+        self._timer: asyncio.TimerHandle | None = None
 
     def ring(self, *_about: object) -> None:
         """Say that events were committed."""
-        if self.is_heard:
-            self.woken.set()
+        if self.is_heard and self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(WAKE_DELAY_SECONDS, self._wake)
+
+    def _wake(self) -> None:
+        self._timer = None
+        self.woken.set()
 
 
 class WebhookDeliveries(LeaderDuty):
