@@ -3,7 +3,7 @@
 //
 //   TASKMILL_NATS_URL=nats://reader:reader@127.0.0.1:4222 node follow.mjs <file for the position> [<kind>]
 
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { inflateSync } from "node:zlib";
 import { DeliverPolicy, jetstream } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
@@ -49,7 +49,13 @@ function deal(eventPosition, document) {
     last.set(event.subject, { version: event.sequence, position: eventPosition });
   }
   position = eventPosition;
-  writeFileSync(positionFile, String(position));
+  storePosition();
+}
+
+/** In one step: who is killed meanwhile has the old one or the new one. */
+function storePosition() {
+  writeFileSync(`${positionFile}.new`, String(position));
+  renameSync(`${positionFile}.new`, positionFile);
 }
 
 /** Nobody has these events any more. Whoever can do without them goes on behind the gap. */

@@ -18,7 +18,14 @@ async def follow(position_file: Path, kind: str | None) -> None:
         async for event in subscriber.events(after=position):
             print(json.dumps({"position": event.position, "event": event.fields}), flush=True)
             # Only now: should this program die before, the event comes once more.
-            position_file.write_text(str(event.position))
+            store(position_file, event.position)
+
+
+def store(position_file: Path, position: int) -> None:
+    """Write the position down in one step: who is killed meanwhile has the old one or the new one."""
+    new = position_file.with_name(f"{position_file.name}.new")
+    new.write_text(str(position))
+    new.replace(position_file)
 
 
 if __name__ == "__main__":

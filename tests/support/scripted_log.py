@@ -61,6 +61,7 @@ class ScriptedLog:
         after = request.after
         found = sorted(self.versions) if after is None else [one for one in sorted(self.versions) if one > after]
         newest = max(self.versions, default=0)
+        oldest = min(self.versions, default=0) if self.oldest is None else self.oldest
         page = LogPage(
             items=[
                 PositionedEvent(
@@ -73,7 +74,8 @@ class ScriptedLog:
                 for position in (found if after is not None else [])
             ],
             next_after=max(newest, after or 0),
-            oldest=min(self.versions, default=0) if self.oldest is None else self.oldest,
+            oldest=oldest,
             newest=newest,
+            removed=max(oldest - 1, 0),
         )
         self.session.publish(reply.decode(), page.model_dump_json().encode())

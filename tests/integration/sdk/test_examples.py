@@ -122,6 +122,8 @@ async def test_an_example_follows_everything(
             await nats_server.start()
             await _post(services)
             await _check_followed(followed, database_url, 12)
+            # An event that was printed, but whose position is not stored yet, would be printed once more.
+            await eventually(lambda: (tmp_path / "position").read_text() == str(followed.events[-1][0]))
         await _post(services)
         async with example(language, nats_server.reader_url, tmp_path, followed):
             await _check_followed(followed, database_url, 16)
