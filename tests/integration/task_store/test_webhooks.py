@@ -7,13 +7,14 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
 
 from taskmill.contracts import registry, subjects
 from taskmill.contracts.webhooks import DELIVERY_ATTEMPTS, DELIVERY_KIND, REPLAY_HEADER, WEBHOOKS_QUEUE
+from taskmill.runtime.errors import NoRespondersError
 from taskmill.runtime.failpoint import FAILPOINT_VARIABLE
 from taskmill.runtime.nats_protocol import decode_headers
 from tests.support.eventually import holds
@@ -315,6 +316,40 @@ async def test_each_event_has_one_delivery_wherever_the_store_dies(
             assert told == dict.fromkeys(((hook["id"], event) for hook in webhooks for event in logged), 1)
 
         await holds(check_all_delivered, within_seconds=20)
+
+
+async def test_a_replay_goes_on_when_the_store_dies(database_url: str, nats_url: str) -> None:
+    """A part that was told, and not written down, is told again: that makes no second delivery."""
+    async with store_with_client(database_url, nats_url) as store:
+        webhook = await create_webhook(store, is_enabled=False)
+        tasks = [await store.create() for _ in range(3)]
+        # As many events as need two parts.
+        await store.ask(registry.CREATE_MANY, tasks=[{"id": new_id(), "title": "one of many"} for _ in range(250)])
+    async with store_client(nats_url) as store, store_process(database_url, nats_url, "replays.part_told:2") as process:
+        replay_id = new_id()
+
+        async def check_begun() -> None:
+            with suppress(TimeoutError, NoRespondersError):
+                await store.ask(registry.START_REPLAY, id=replay_id, webhook_id=webhook["id"], after=0)
+                return
+            raise AssertionError
+
+        await holds(check_begun, within_seconds=30)
+        async with asyncio.timeout(20):
+            assert await process.wait() == -signal.SIGKILL
+    async with store_with_client(database_url, nats_url) as store:
+
+        async def check_completed() -> None:
+            replay = await store.ask(registry.GET_REPLAY, id=replay_id)
+            assert (replay["status"], replay["told"]) == ("completed", 253), replay
+
+        await holds(check_completed, within_seconds=20)
+        rows = await run_sql(
+            database_url,
+            "SELECT labels ->> 'taskmill/event' FROM tasks WHERE labels ? 'taskmill/replay'",
+        )
+        assert len(rows) == len({row[0] for row in rows}) == 253
+        assert {f"{task['id']}.1" for task in tasks} <= {row[0] for row in rows}
 
 
 async def create_until_killed(store: StoreClient, process: asyncio.subprocess.Process, events: set[str]) -> None:
