@@ -133,7 +133,7 @@ async def test_every_task_is_completed_and_the_feed_is_the_log(data_dir: Path, s
             assert [json.loads(text)["sequence"] for text in documents] == [1, 2, 3, 4]
         for task_id in task_ids[::8]:
             answer = (await client.get(f"/tasks/{task_id}/events")).text
-            assert answer == '{"items":[' + ",".join(on_the_bus[task_id]) + '],"next_cursor":null}'
+            assert answer == '{"items":[' + ",".join(on_the_bus[task_id]) + '],"next_cursor":null,"removed":0}'
 
 
 async def test_a_task_waits_for_a_processor(data_dir: Path) -> None:

@@ -1,11 +1,18 @@
 """What somebody is told who comes to the log when its begin was removed."""
 
+import asyncio
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 import pytest
 
+from taskmill.gateway.actors import event_feed
+from taskmill.gateway.actors.event_feed import EventFeed
+from taskmill.gateway.adapters.log import Log, LogSlice
+from taskmill.gateway.adapters.shared_log import SharedLog
+from taskmill.gateway.domain.following import EventFilter
 from taskmill.task_store.adapters.database import DedicatedConnection
 from taskmill.task_store.adapters.log_partitions import LogPartitions
 from taskmill.task_store.domain.months import month_of
@@ -126,3 +133,48 @@ async def test_of_a_task_that_is_gone_with_all_its_events_nothing_is_known(
     await client.delete(f"/tasks/{task['id']}")
     await _remove_all_events(database_url)
     assert_problem(await client.get(f"/tasks/{task['id']}/events"), 404, "task_not_found")
+
+
+@pytest.mark.parametrize(("last_id", "told"), [(None, "removed"), (1, "reset")])
+async def test_what_is_removed_before_it_is_read_is_told(
+    client: httpx.AsyncClient, database_url: str, monkeypatch: pytest.MonkeyPatch, last_id: int | None, told: str
+) -> None:
+    """The stream ends there; who comes again is told as anybody who comes then."""
+    for _ in range(2):
+        await _post(client)
+    read = SharedLog.behind
+
+    async def read_too_late(log: SharedLog, position: int, wanted: EventFilter) -> LogSlice:
+        await _remove_all_events(database_url)
+        return await read(log, position, wanted)
+
+    monkeypatch.setattr(SharedLog, "behind", read_too_late)
+    async with streaming(client, "/events?after=0", last_event_id=last_id) as stream, asyncio.timeout(15):
+        assert await stream.next() is None
+    monkeypatch.setattr(SharedLog, "behind", read)
+    async with streaming(client, "/events?after=0", last_event_id=stream.last_id) as stream:
+        assert [event.type for event in await stream.take(1)] == [told]
+
+
+async def test_a_feed_that_missed_what_was_removed_ends_its_streams(
+    client: httpx.AsyncClient, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It cannot go on without a hole; who comes again is told."""
+    read = Log.up_to_now
+
+    async def read_too_late(log: Log, position: int, wanted: EventFilter) -> AsyncIterator[LogSlice]:
+        if (await log.ends()).newest > position:
+            await _remove_all_events(database_url)
+        async for found in read(log, position, wanted):
+            yield found
+
+    monkeypatch.setattr(EventFeed, "_on_message", lambda *_: None)
+    monkeypatch.setattr(Log, "up_to_now", read_too_late)
+    monkeypatch.setattr(event_feed, "LOOK_INTERVAL_SECONDS", 0.2)
+    await _post(client)
+    async with streaming(client, "/events?after=0") as stream, asyncio.timeout(15):
+        await stream.take(1)
+        await _post(client)
+        assert await stream.next() is None
+    async with streaming(client, "/events", last_event_id=stream.last_id) as stream:
+        assert [event.type for event in await stream.take(1)] == ["reset"]

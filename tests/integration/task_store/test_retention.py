@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from taskmill.contracts import registry
+from taskmill.contracts import registry, subjects
 from taskmill.task_store.actors import retention
 from tests.support.eventually import eventually, holds
 from tests.support.task_store import (
@@ -75,7 +75,10 @@ async def test_each_status_is_kept_for_its_own_time(database_url: str, nats_url:
         ids = await one_of_each(store)
     await run_sql(database_url, AGED)
     kept = ["failed", "in progress", "pending", "queued", "scheduled"]
-    async with store_with_client(database_url, nats_url, **KEPT) as store:
+    async with store_client(nats_url) as store, AsyncExitStack() as stack:
+        stopped: list[object] = []
+        store.session.subscribe(f"{subjects.PREFIX}.ctl.cancel.*", lambda *message: stopped.append(message))
+        await stack.enter_async_context(running_store(database_url, nats_url, **KEPT))
 
         async def check_removed() -> None:
             assert await titles(database_url) == kept
@@ -88,6 +91,8 @@ async def test_each_status_is_kept_for_its_own_time(database_url: str, nats_url:
         published = await store.published(len(await logged(database_url)))
         assert sum(b'"reason":"retention"' in message.data for message in published) == 3
         assert await titles(database_url) == kept
+        # Of those that were executed, nobody has to stop.
+        assert stopped == []
 
 
 async def test_nothing_is_removed_unless_it_is_wanted(database_url: str, nats_url: str) -> None:

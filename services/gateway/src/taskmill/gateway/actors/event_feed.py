@@ -177,7 +177,7 @@ class EventFeed(Actor):
         self._is_doubtful = False
         try:
             async for found in self._log.up_to_now(self.position, EventFilter()):
-                if found.newest < self.position:
+                if not found.removed <= self.position <= found.newest:
                     self._begin_anew(found.newest)
                     return True
                 for event in found.events:
@@ -189,7 +189,10 @@ class EventFeed(Actor):
         return True
 
     def _begin_anew(self, newest: int) -> None:
-        """The log ends before what was heard of it: PostgreSQL was set back. Whoever follows has to come again."""
+        """The log cannot be followed from here: PostgreSQL was set back, or what was missed has been removed.
+
+        Whoever follows has to come again.
+        """
         _log.error("event_feed.log_set_back", position=self.position, newest=newest)
         self._position = newest
         self._followers.cut_off_all()

@@ -33,8 +33,9 @@ class EventStreamResponse(Response):
 
     First what happened behind the position that the client has, from the log; then what happens, without a hole or a
     repeat in between. Whenever the stream ends, the client comes again with the position of the last event that it got.
-    It ends, too, when the log cannot be read, even at the very start: of any answer but 200 the `EventSource` of a
-    browser takes that it should never come again.
+    It ends, too, when events were removed before they were read, which is told when the client comes again; and when
+    the log cannot be read, even at the very start: of any answer but 200 the `EventSource` of a browser takes that it
+    should never come again.
 
     Args:
         feed: What happens.
@@ -100,6 +101,8 @@ class EventStreamResponse(Response):
             yield _chunk([], position)
         while position < newest:
             found = await self._log.behind(position, self._wanted)
+            if position < found.removed > removed:
+                return
             position, newest = found.position, found.newest
             yield _chunk(found.events, position)
         async with self._feed.follow(self._wanted) as follower:
@@ -107,6 +110,8 @@ class EventStreamResponse(Response):
             live_from = self._feed.position
             while position < live_from:
                 found = await self._log.behind(position, self._wanted)
+                if position < found.removed > removed:
+                    return
                 position = found.position
                 yield _chunk(found.events, position)
             while True:
