@@ -134,7 +134,8 @@ NextCursor = Annotated[str | None, Field(description="Where the next page starts
 class WireModel(BaseModel):
     """Base of what Taskmill writes: immutable; a reader ignores fields that a newer writer added."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    # Validators are built when they are used first: no process needs all, and all take 2 MB.
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="ignore")
 
 
 class RetryBackoff(WireModel):
