@@ -61,8 +61,7 @@ PageLimit = Annotated[int, Field(ge=1, le=MAX_PAGE_ITEMS, description="Items in 
 class Request(BaseModel):
     """Base of what is asked: immutable; an unknown field is an error, not a wish that is ignored."""
 
-    # Validators are built when they are used first: no process needs all, and all take 2 MB.
-    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class IdempotencyKey(Request):
