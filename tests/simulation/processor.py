@@ -226,6 +226,8 @@ class Processor:
                     self.crash()
                     self._world.scheduler.after(RESTART_SECONDS, Life(), self.start)
                     yield IDLE_SECONDS
+                if ending.puts_off_seconds is not None:
+                    return _given_back_text(attempt, "not_now", ending.puts_off_seconds)
                 return self._ended(attempt, ending, execution)
         if attempt.stop_reason is StopReason.DRAINING:
             return _given_back_text(attempt, "draining")
@@ -359,8 +361,10 @@ class Processor:
                 self._world.send(reports, partial(reports.publish, subjects.report(self._processor_id), data))
 
 
-def _given_back_text(attempt: HeldAttempt, reason: Literal["draining", "unknown_kind"]) -> bytes:
-    return report_text(attempt.report(GivenBack, reason=reason))
+def _given_back_text(
+    attempt: HeldAttempt, reason: Literal["draining", "unknown_kind", "not_now"], after_seconds: float = 0
+) -> bytes:
+    return report_text(attempt.report(GivenBack, reason=reason, after_seconds=after_seconds))
 
 
 def _in_progress(broker: Broker, replies: list[str]) -> None:

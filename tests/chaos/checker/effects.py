@@ -54,13 +54,17 @@ def cancelled_before_its_start_never_ran(history: History) -> Iterator[str]:
                     yield f"task {task_id}: execution {effect.execution} although cancelled while {before.status}"
 
 
+SAME_ATTEMPT = ("unknown_kind", "not_now")
+"""Reasons to wait after which the same attempt goes on, which may have been begun before."""
+
+
 def nothing_runs_early(history: History) -> Iterator[str]:
     """An execution never begins before the time that its task was scheduled for."""
     for event in history.log:
         if event.type == "scheduled":
             due_at = instant(event.data["run_at"])
             for effect in history.begun.get((event.task_id, event.attempt), ()):
-                if effect.at < due_at - CLOCK_SLACK_SECONDS and event.data["reason"] != "unknown_kind":
+                if effect.at < due_at - CLOCK_SLACK_SECONDS and event.data["reason"] not in SAME_ATTEMPT:
                     yield f"task {event.task_id}: attempt {event.attempt} began {due_at - effect.at:.3f} s early"
 
 
