@@ -17,8 +17,8 @@ KIND_DEFAULTS = {
     "hopeless": KindDefaults(max_attempts=2, backoff=_BACKOFF),
     "poison": KindDefaults(),
 }
-"""steady, slow and rare complete; rare is unknown to some processors; flaky completes at its last attempt, hopeless
-never, and poison ends its processor."""
+"""steady, slow and rare complete; rare is unknown to some processors; flaky completes at its last attempt, and
+wants to be called later now and then; hopeless never completes, and poison ends its processor."""
 
 FAILS_WITH = {"hopeless": "handler_error", "poison": "crash_loop"}
 
@@ -44,6 +44,8 @@ class Ending(NamedTuple):
 def ending_of(random: Random, work_item: WorkItem) -> Ending:
     """Decide how an execution will end."""
     kind = work_item.kind
+    if kind == "flaky" and random.random() < 0.2:
+        return Ending(None, ignores_stop=False, is_deadly=False, puts_off_seconds=random.choice([0.0, 0.3]))
     fails = kind == "hopeless" or (kind == "flaky" and work_item.attempt < work_item.attempt_limit)
     failure = None
     if fails:

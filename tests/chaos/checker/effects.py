@@ -54,6 +54,10 @@ def cancelled_before_its_start_never_ran(history: History) -> Iterator[str]:
                     yield f"task {task_id}: execution {effect.execution} although cancelled while {before.status}"
 
 
+SAME_ATTEMPT = ("unknown_kind", "not_now")
+"""Reasons to wait after which the same attempt goes on, which may have been begun before."""
+
+
 def nothing_runs_early(history: History) -> Iterator[str]:
     """An execution never begins before the time that its task was scheduled for."""
     for event in history.log:

@@ -238,6 +238,19 @@ async def test_while_the_store_is_away_no_attempt_is_spent() -> None:
         await deliver(PreparedStore(StoreUnavailableError()))
 
 
+async def test_the_id_is_that_of_the_event() -> None:
+    """Whatever the payload says."""
+    requests: list[str] = []
+
+    def answer(request: str) -> bytes:
+        requests.append(request)
+        return response()
+
+    async with http_server(answer) as url:
+        await deliver(PreparedStore(known(url)), payload={"event_id": "another"})
+    assert received(requests[0])[0]["webhook-id"] == EVENT_ID
+
+
 async def test_a_payload_of_somebody_else_is_refused() -> None:
     """Anybody may make a task of this kind."""
     with pytest.raises(InvalidPayloadError):

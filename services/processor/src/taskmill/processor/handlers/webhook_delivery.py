@@ -10,6 +10,7 @@ from uuid import UUID
 import httpx
 from httpx_secure import SSRFProtectionError
 from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic_core import from_json
 from standardwebhooks import Webhook as Signer
 
 from taskmill.contracts import registry
@@ -102,7 +103,7 @@ class Deliverer:
             document = _document(prepared)
             headers = {
                 "Content-Type": EVENT_CONTENT_TYPE,
-                **signature_headers(request.event_id, document, prepared.secrets, self._now()),
+                **signature_headers(document, prepared.secrets, self._now()),
                 **({} if request.replay_id is None else {REPLAY_HEADER: str(request.replay_id)}),
             }
             passage.is_answered = False
@@ -173,8 +174,10 @@ class Deliverer:
                 raise NotNow(STORE_AWAY_SECONDS) from error
 
 
-def signature_headers(event_id: str, document: str, secrets: list[str], now: datetime) -> dict[str, str]:
+def signature_headers(document: str, secrets: list[str], now: datetime) -> dict[str, str]:
     """The headers that prove where a delivery comes from: one signature for each active secret."""
+    # Of the event itself: anybody may make a task, whose payload says what it likes.
+    event_id = str(from_json(document)["id"])
     return {
         "webhook-id": event_id,
         "webhook-timestamp": str(int(now.timestamp())),
