@@ -109,8 +109,9 @@ async def test_receivers_of_every_sort() -> None:
                 await stack.end()
 
 
-def _is_told_more(receiver: Receiver, seen: int, creating: "asyncio.Task[None]") -> bool:
-    return len(receiver.requests) > seen or creating.done()
+def check_more_told(receiver: Receiver, told: int, creating: asyncio.Task[None]) -> None:
+    """It was told more by now, or no task is made any more."""
+    assert len(receiver.requests) > told or creating.done()
 
 
 async def check_all(
@@ -124,8 +125,7 @@ async def check_all(
     async with asyncio.TaskGroup() as group:
         creating = group.create_task(create_tasks(client))
         for _ in range(KILLS):
-            seen = len(good.requests)
-            await eventually(partial(_is_told_more, good, seen, creating), within_seconds=30)
+            await holds(partial(check_more_told, good, len(good.requests), creating), within_seconds=30)
             await kill(stack, "task-store")
 
     async def check_completed() -> set[str]:

@@ -32,13 +32,13 @@ class Ending(NamedTuple):
         failure: What a report `failed` holds beside fence and times; None: it completes.
         ignores_stop: Whether it goes on to its end although it is stopped.
         is_deadly: Whether its processor ends before it does.
-        comes_again_after: Seconds after which it wants to be called again, instead of an end; None: it ends.
+        puts_off_seconds: In how many seconds it wants to be called again, as if it had not been; None: it does not.
     """
 
     failure: dict[str, Any] | None
     ignores_stop: bool
     is_deadly: bool
-    comes_again_after: float | None
+    puts_off_seconds: float | None = None
 
 
 def ending_of(random: Random, work_item: WorkItem) -> Ending:
@@ -52,12 +52,7 @@ def ending_of(random: Random, work_item: WorkItem) -> Ending:
         retry_after = random.choice([None, None, 0.2, 1.5])
         is_final = kind == "hopeless" and random.random() < 0.3
         failure = {"error": _ERROR, "is_final": is_final, "retry_after_seconds": retry_after}
-    return Ending(
-        failure,
-        ignores_stop=random.random() < 0.2,
-        is_deadly=kind == "poison",
-        comes_again_after=random.choice([0.0, 0.5]) if kind == "steady" and random.random() < 0.1 else None,
-    )
+    return Ending(failure, ignores_stop=random.random() < 0.2, is_deadly=kind == "poison")
 
 
 def steps_of(random: Random, kind: str) -> Iterator[tuple[float, Progress | None]]:

@@ -229,8 +229,8 @@ class Processor:
                     self.crash()
                     self._world.scheduler.after(RESTART_SECONDS, Life(), self.start)
                     yield IDLE_SECONDS
-                if ending.comes_again_after is not None:
-                    return _given_back_text(attempt, "not_now", ending.comes_again_after)
+                if ending.puts_off_seconds is not None:
+                    return _given_back_text(attempt, "not_now", ending.puts_off_seconds)
                 return self._ended(attempt, ending, execution)
         if attempt.stop_reason is StopReason.DRAINING:
             return _given_back_text(attempt, "draining")

@@ -64,9 +64,7 @@ def nothing_runs_early(history: History) -> Iterator[str]:
         if event.type == "scheduled":
             due_at = instant(event.data["run_at"])
             for effect in history.begun.get((event.task_id, event.attempt), ()):
-                # Of these the same attempt is executed again: it has begun before.
-                is_repeated = event.data["reason"] in {"unknown_kind", "not_now"}
-                if effect.at < due_at - CLOCK_SLACK_SECONDS and not is_repeated:
+                if effect.at < due_at - CLOCK_SLACK_SECONDS and event.data["reason"] not in SAME_ATTEMPT:
                     yield f"task {event.task_id}: attempt {event.attempt} began {due_at - effect.at:.3f} s early"
 
 
