@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from taskmill.contracts import registry, subjects
+from taskmill.contracts.errors import TaskmillError
 from taskmill.contracts.webhooks import DELIVERY_ATTEMPTS, DELIVERY_KIND, REPLAY_HEADER, WEBHOOKS_QUEUE
 from taskmill.runtime.errors import NoRespondersError
 from taskmill.runtime.failpoint import FAILPOINT_VARIABLE
@@ -354,8 +355,14 @@ async def test_a_replay_goes_on_when_the_store_dies(database_url: str, nats_url:
 
 async def create_until_killed(store: StoreClient, process: asyncio.subprocess.Process, events: set[str]) -> None:
     """Create tasks until the store dies; note the events that it confirmed."""
+
+    async def check_created_or_dead() -> None:
+        if process.returncode is None:
+            try:
+                events.add(f"{(await store.create())['id']}.1")
+            except (TimeoutError, NoRespondersError, TaskmillError) as error:
+                # It is not there yet, or no more.
+                raise AssertionError from error
+
     while process.returncode is None:
-        try:
-            events.add(f"{(await store.create())['id']}.1")
-        except Exception:  # it is not there yet, or no more
-            await asyncio.sleep(0.05)
+        await holds(check_created_or_dead, within_seconds=30)
