@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, nullcontext
 from typing import Any
 from uuid import UUID
 
@@ -61,6 +61,10 @@ class NoFeed:
 
     position = 0
     is_full = False
+
+    def place(self) -> AbstractContextManager[None]:
+        """Count nobody."""
+        return nullcontext()
 
     def follow(self, wanted: EventFilter) -> AbstractAsyncContextManager[Follower]:  # noqa: ARG002
         """Refuse."""

@@ -246,3 +246,13 @@ async def test_the_stream_on_nats_may_be_lost(database_url: str, nats_server: Na
             seen = await stream.take(11)
         await connection.close()
     assert [event.id for event in seen] == list(range(1, 12))
+
+
+async def test_positions_at_the_end_of_all_numbers(client: httpx.AsyncClient) -> None:
+    """Behind the last one there is nothing; what is no position is refused, however long it is."""
+    await _create(client)
+    for after in (2**63 - 1, 2**63 - 10_000):
+        page = (await client.get(f"/events?after={after}")).json()
+        assert (page["items"], page["next_after"], page["newest"]) == ([], after, 1)
+    headers = {"Accept": "text/event-stream", "Last-Event-ID": "9" * 5_000}
+    assert_problem(await client.get("/events", headers=headers), 422, "invalid_request")

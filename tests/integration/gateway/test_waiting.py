@@ -1,12 +1,16 @@
 """Answers that wait for the end of a task, on real servers."""
 
 import asyncio
+from typing import Any
 
 import httpx
 import pytest
 
+from tests.support.event_stream import streaming
+from tests.support.eventually import eventually
 from tests.support.gateway import assert_problem
-from tests.support.services import running_services
+from tests.support.running_service import running_service
+from tests.support.services import running_gateway, running_services, task_store
 
 
 async def test_create_and_wait(database_url: str, nats_url: str) -> None:
@@ -69,3 +73,70 @@ async def test_bad_waits(client: httpx.AsyncClient, seconds: str) -> None:
     assert (await client.get("/tasks")).json()["items"] == []
     response = await client.post("/tasks", json={"title": "t"}, headers={"Prefer": f"wait={seconds}x"})
     assert response.status_code == 201
+
+
+async def test_what_was_carried_out_is_answered_so(client: httpx.AsyncClient) -> None:
+    """Also if the task is gone when the wait is over; and a replay says that it is one."""
+    waiting = asyncio.ensure_future(client.post("/tasks?wait=20", json={"title": "t"}))
+    tasks = await eventually(lambda: _tasks(client))
+    await client.delete(f"/tasks/{tasks[0]['id']}")
+    response = await waiting
+    assert (response.status_code, response.json()["id"]) == (201, tasks[0]["id"])
+    key = {"Idempotency-Key": "once"}
+    assert (await client.post("/tasks", json={"title": "t"}, headers=key)).status_code == 201
+    replayed = await client.post("/tasks?wait=1", json={"title": "t"}, headers=key)
+    assert (replayed.status_code, replayed.headers.get("idempotent-replayed")) == (201, "true")
+
+
+async def test_when_no_more_may_follow(database_url: str, nats_url: str) -> None:
+    """A wait is refused, but not what needs none, and not what would only rather wait."""
+    async with (
+        running_service(await task_store(database_url, nats_url)),
+        running_gateway(nats_url, max_followers=1) as client,
+    ):
+        task = (await client.post("/tasks", json={"title": "t"})).json()
+        path = f"/tasks/{task['id']}"
+        async with streaming(client, "/events?after=0"):
+            assert_problem(await client.get(f"{path}?wait=5"), 503, "overloaded")
+            assert (await client.get(path, headers={"Prefer": "wait=5"})).status_code == 200
+            assert (await client.post(f"{path}/process?wait=5")).status_code == 202
+            await client.post(f"{path}/cancel")
+            assert (await client.get(f"{path}?wait=5")).json()["status"] == "cancelled"
+            assert_problem(await client.get(f"/tasks/{UNKNOWN_ID}?wait=5"), 404, "task_not_found")
+
+
+async def test_who_goes_away_waits_no_longer(database_url: str, nats_url: str) -> None:
+    """Its place is free for somebody else."""
+    async with (
+        running_service(await task_store(database_url, nats_url)),
+        running_gateway(nats_url, max_followers=1) as client,
+    ):
+        task = (await client.post("/tasks", json={"title": "t"})).json()
+        path = f"/tasks/{task['id']}"
+        async with httpx.AsyncClient(base_url=client.base_url, trust_env=False) as other:
+            waiting = asyncio.ensure_future(_wait_once_possible(other, path))
+            await eventually(lambda: _is_refused(client, path))
+            waiting.cancel()
+        assert await eventually(lambda: _is_answered(client, path))
+
+
+UNKNOWN_ID = "0199a1b2-7c3d-7e4f-8a9b-0c1d2e3f4a5b"
+
+
+async def _tasks(client: httpx.AsyncClient) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = (await client.get("/tasks")).json()["items"]
+    return items
+
+
+async def _wait_once_possible(client: httpx.AsyncClient, path: str) -> None:
+    # Whoever looks whether there is a place has it for a moment.
+    while (await client.get(f"{path}?wait=60", timeout=90)).status_code == 503:
+        pass
+
+
+async def _is_refused(client: httpx.AsyncClient, path: str) -> bool:
+    return (await client.get(f"{path}?wait=1")).status_code == 503
+
+
+async def _is_answered(client: httpx.AsyncClient, path: str) -> bool:
+    return not await _is_refused(client, path)

@@ -1,8 +1,12 @@
 """What is written in one turn of the event loop goes out in one write."""
 
 import asyncio
+import socket
 from typing import cast
 
+import pytest
+
+from taskmill.gateway.adapters import gathering_transport
 from taskmill.gateway.adapters.gathering_transport import MAX_GATHERED_BYTES, GatheringTransport
 
 
@@ -19,6 +23,10 @@ class Recorded:
     def close(self) -> None:
         """Note that it is closed."""
         self.calls.append("closed")
+
+    def get_write_buffer_size(self) -> int:
+        """Nothing waits here."""
+        return 0
 
     def is_closing(self) -> bool:
         """Whether it was closed."""
@@ -59,3 +67,27 @@ async def test_much_is_written_at_once() -> None:
     transport, recorded = gathering()
     transport.write(b"x" * (MAX_GATHERED_BYTES + 1))
     assert [len(call) for call in recorded.calls] == [MAX_GATHERED_BYTES + 1]
+
+
+async def test_a_connection_whose_client_takes_nothing_is_closed_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it does not take is not kept for it."""
+    monkeypatch.setattr(gathering_transport, "CLOSE_WITHIN_SECONDS", 0.05)
+    is_lost = asyncio.Event()
+
+    class Served(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            gathering = GatheringTransport(cast("asyncio.Transport", transport))
+            gathering.write(bytes(64 * 1024 * 1024))
+            gathering.close()
+
+        def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002
+            is_lost.set()
+
+    server = await asyncio.get_running_loop().create_server(Served, "127.0.0.1", 0)
+    client = socket.create_connection(server.sockets[0].getsockname())
+    try:
+        async with asyncio.timeout(10):
+            await is_lost.wait()
+    finally:
+        client.close()
+        server.close()

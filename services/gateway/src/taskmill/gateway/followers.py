@@ -2,10 +2,13 @@
 
 import asyncio
 from collections import deque
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, suppress
 from typing import Protocol
 
 from taskmill.gateway.domain.following import EventFilter, FollowedEvent
+
+MAX_TAKEN_BYTES = 1024 * 1024
+"""So much a follower takes at once, and a slow client's connection holds beside what waits."""
 
 
 class Follower:
@@ -15,15 +18,18 @@ class Follower:
         wanted: Which events.
         capacity: How many events may wait. One more, and the follower is cut off: it gets those that wait, and has to
             come again with the position of the last one.
+        capacity_bytes: How large they may be together, alike.
 
     Attributes:
         is_cut_off: Whether it gets nothing new any more.
     """
 
-    def __init__(self, wanted: EventFilter, *, capacity: int) -> None:
+    def __init__(self, wanted: EventFilter, *, capacity: int, capacity_bytes: int) -> None:
         self.wanted = wanted
         self.is_cut_off = False
         self._capacity = capacity
+        self._capacity_bytes = capacity_bytes
+        self._waiting_bytes = 0
         self._waiting: deque[FollowedEvent] = deque()
         self._changed = asyncio.Event()
 
@@ -31,10 +37,13 @@ class Follower:
         """Let an event wait that was admitted."""
         if self.is_cut_off:
             return
-        if len(self._waiting) >= self._capacity:
+        size = len(event.document)
+        is_too_large = self._waiting_bytes + size > self._capacity_bytes
+        if self._waiting and (len(self._waiting) >= self._capacity or is_too_large):
             self.cut_off()
             return
         self._waiting.append(event)
+        self._waiting_bytes += size
         self._changed.set()
 
     def cut_off(self) -> None:
@@ -43,16 +52,22 @@ class Follower:
         self._changed.set()
 
     async def take(self, timeout_seconds: float) -> list[FollowedEvent]:
-        """All events that wait, in order; wait for one if there is none. Empty: time is over, or it is cut off."""
+        """Events that wait, in order, 1 MiB or one; wait for one if there is none.
+
+        Empty: time is over, or it is cut off. Then everything up to the feed's position has been taken.
+        """
         if not self._waiting and not self.is_cut_off:
             self._changed.clear()
-            try:
+            # What comes in the moment when time is over is there all the same.
+            with suppress(TimeoutError):
                 async with asyncio.timeout(timeout_seconds):
                     await self._changed.wait()
-            except TimeoutError:
-                return []
-        events = list(self._waiting)
-        self._waiting.clear()
+        events: list[FollowedEvent] = []
+        size = 0
+        while self._waiting and (not events or size + len(self._waiting[0].document) <= MAX_TAKEN_BYTES):
+            events.append(self._waiting.popleft())
+            size += len(events[-1].document)
+        self._waiting_bytes -= size
         return events
 
 
@@ -66,6 +81,9 @@ class Feed(Protocol):
     @property
     def is_full(self) -> bool:
         """Whether as many follow as may."""
+
+    def place(self) -> AbstractContextManager[None]:
+        """Count among those who follow, also while what happened before is still being read."""
 
     def follow(self, wanted: EventFilter) -> AbstractAsyncContextManager[Follower]:
         """Get, from now on, every event that is wanted: all behind `position`, and perhaps some before it.

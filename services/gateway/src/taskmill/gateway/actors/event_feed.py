@@ -2,13 +2,13 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import structlog
 
 from taskmill.contracts import subjects
-from taskmill.contracts.errors import OverloadedError, StoreUnavailableError, TaskmillError
+from taskmill.contracts.errors import StoreUnavailableError, TaskmillError
 from taskmill.contracts.streams import POSITION_HEADER, PREVIOUS_POSITION_HEADER
 from taskmill.gateway.adapters.log import Log
 from taskmill.gateway.domain.following import EventFilter, FollowedEvent
@@ -23,14 +23,24 @@ _log = structlog.get_logger(__name__)
 WAITING_EVENTS = 10_000
 """How many events may wait for one follower: a batch of a thousand tasks alone makes two thousand."""
 
+WAITING_BYTES = 16 * 1024 * 1024
+"""How large they may be together. Those who wait for the same event share it."""
+
 ARRIVED_MESSAGES = 20_000
+ARRIVED_BYTES = 64 * 1024 * 1024
 """How many messages may wait to be looked at. What is dropped beyond is missed, noticed, and read from the log."""
+
+LOOKED_AT_ONCE = 20
+"""After so many events others have their turn: with a thousand who follow, each event is compared a thousand times."""
 
 LINGER_SECONDS = 10.0
 """How long the feed goes on when nobody follows any more: somebody who comes again need not wait for its start."""
 
 LOOK_INTERVAL_SECONDS = 5.0
 """When nothing was heard for so long, the log is asked whether there was anything to hear."""
+
+LOOK_SOON_SECONDS = 0.5
+"""The same while old events are published again: the new ones come to NATS only after them."""
 
 LIVE_WITHIN_SECONDS = 4.0
 """How long somebody who wants to follow waits until the feed has started."""
@@ -55,7 +65,11 @@ class EventFeed(Actor):
         self._log = log
         self._max_followers = max_followers
         self._followers = Followers()
-        self._arrived: deque[tuple[FollowedEvent, int]] = deque(maxlen=ARRIVED_MESSAGES)
+        self._arrived: deque[tuple[FollowedEvent, int]] = deque()
+        self._arrived_bytes = 0
+        self._places = 0
+        self._heard_at = 0.0
+        self._is_repeating = False
         self._position: int | None = None
         self._is_live = asyncio.Event()
         self._is_doubtful = False
@@ -71,19 +85,25 @@ class EventFeed(Actor):
     @property
     def is_full(self) -> bool:
         """Whether as many follow as may."""
-        return len(self._followers) >= self._max_followers
+        return self._places >= self._max_followers
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Count among those who follow, also while what happened before is still being read."""
+        self._places += 1
+        try:
+            yield
+        finally:
+            self._places -= 1
 
     @asynccontextmanager
     async def follow(self, wanted: EventFilter) -> AsyncIterator[Follower]:
         """Get, from now on, every event that is wanted: all behind `position`.
 
         Raises:
-            OverloadedError: Too many follow.
             StoreUnavailableError: The feed cannot start now.
         """
-        if self.is_full:
-            raise OverloadedError
-        follower = Follower(wanted, capacity=WAITING_EVENTS)
+        follower = Follower(wanted, capacity=WAITING_EVENTS, capacity_bytes=WAITING_BYTES)
         self._followers.add(follower)
         self._woken.set()
         try:
@@ -123,7 +143,7 @@ class EventFeed(Actor):
             self._session.unsubscribe(subscription)
             self._is_live.clear()
             self._position = None
-            self._arrived.clear()
+            self._forget_arrived()
             # Who came in the meantime begins anew.
             self._followers.cut_off_all()
 
@@ -141,15 +161,15 @@ class EventFeed(Actor):
 
     async def _hand_on(self) -> None:
         loop = asyncio.get_running_loop()
-        wanted_at = loop.time()
+        wanted_at = self._heard_at = loop.time()
         backoff = Backoff(base_seconds=0.1, cap_seconds=1)
         while not self._stop_requested.is_set():
             self._woken.clear()
-            while self._arrived and not self._is_doubtful:
-                self._look_at(*self._arrived.popleft())
+            await self._look_at_arrived()
             if self._is_doubtful:
                 if await self._catch_up():
                     backoff.reset()
+                    self._heard_at = loop.time()
                 else:
                     await is_set_within(self._stop_requested, backoff.next())
                 continue
@@ -157,11 +177,25 @@ class EventFeed(Actor):
                 wanted_at = loop.time()
             elif loop.time() > wanted_at + LINGER_SECONDS:
                 return
-            if not await is_set_within(self._woken, LOOK_INTERVAL_SECONDS):
+            look_at = self._heard_at + (LOOK_SOON_SECONDS if self._is_repeating else LOOK_INTERVAL_SECONDS)
+            remaining = look_at - loop.time()
+            if remaining <= 0 or (not await is_set_within(self._woken, remaining) and loop.time() >= look_at):
+                self._is_repeating = False
                 self._is_doubtful = True
+
+    async def _look_at_arrived(self) -> None:
+        count = 0
+        while self._arrived and not self._is_doubtful:
+            event, previous = self._arrived.popleft()
+            self._arrived_bytes -= len(event.document)
+            self._look_at(event, previous)
+            count += 1
+            if count % LOOKED_AT_ONCE == 0:
+                await asyncio.sleep(0)
 
     def _look_at(self, event: FollowedEvent, previous: int) -> None:
         if event.position <= self.position:
+            self._is_repeating = True
             return
         if previous != self.position:
             self._is_doubtful = True
@@ -170,6 +204,7 @@ class EventFeed(Actor):
 
     def _tell(self, event: FollowedEvent) -> None:
         self._position = event.position
+        self._heard_at = asyncio.get_running_loop().time()
         self._followers.tell(event)
 
     async def _catch_up(self) -> bool:
@@ -180,8 +215,10 @@ class EventFeed(Actor):
                 if not found.removed <= self.position <= found.newest:
                     self._begin_anew(found.newest)
                     return True
-                for event in found.events:
+                for number, event in enumerate(found.events, 1):
                     self._tell(event)
+                    if number % LOOKED_AT_ONCE == 0:
+                        await asyncio.sleep(0)
         except TaskmillError as error:
             _log.warning("event_feed.postponed", error=str(error))
             self._is_doubtful = True
@@ -209,4 +246,12 @@ class EventFeed(Actor):
         event_type, kind, task_id = subject.decode().rsplit(".", 3)[1:]
         event = FollowedEvent(int(position), event_type, kind, task_id, body)
         self._arrived.append((event, int(previous) if previous and previous.isdigit() else -1))
+        self._arrived_bytes += len(body)
+        if len(self._arrived) > ARRIVED_MESSAGES or self._arrived_bytes > ARRIVED_BYTES:
+            self._forget_arrived()
+            self._is_doubtful = True
         self._woken.set()
+
+    def _forget_arrived(self) -> None:
+        self._arrived.clear()
+        self._arrived_bytes = 0

@@ -6,6 +6,9 @@ from typing import Any
 MAX_GATHERED_BYTES = 64 * 1024
 """More than this is written at once, so that a reader that is too slow is noticed."""
 
+CLOSE_WITHIN_SECONDS = 2.0
+"""How long the other side may take for what is left when the connection is closed."""
+
 
 class GatheringTransport:
     """A transport that writes what it is given in one turn of the event loop in one go: a response's head and body.
@@ -31,9 +34,12 @@ class GatheringTransport:
             self._flush()
 
     def close(self) -> None:
-        """Write what is left, and close."""
+        """Write what is left, and close, even if the other side takes nothing."""
         self._flush()
         self._transport.close()
+        if self._transport.get_write_buffer_size():
+            # Until the other side has taken it, the connection would stay, with all that it holds.
+            asyncio.get_running_loop().call_later(CLOSE_WITHIN_SECONDS, self._transport.abort)
 
     def _flush(self) -> None:
         if self._parts:

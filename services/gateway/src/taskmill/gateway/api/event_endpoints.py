@@ -181,7 +181,9 @@ def _last_position(last_event_id: str | None, after: int | None) -> int | None:
     """
     if last_event_id is None:
         return after
-    if not (last_event_id.isascii() and last_event_id.isdigit() and int(last_event_id) <= MAX_INTEGER):
+    # Python reads no number of any length.
+    is_short = len(last_event_id) <= len(str(MAX_INTEGER))
+    if not (is_short and last_event_id.isascii() and last_event_id.isdigit() and int(last_event_id) <= MAX_INTEGER):
         problem = FieldProblem(pointer="Last-Event-ID", detail="It should be the id of an event.", code="not_an_id")
         raise InvalidRequestError(errors=[problem])
     return int(last_event_id)

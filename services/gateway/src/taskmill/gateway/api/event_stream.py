@@ -60,10 +60,14 @@ class EventStreamResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the stream."""
+        with self._feed.place():
+            await self._answer(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         if scope["method"] != "HEAD":
             sending = asyncio.ensure_future(self._send(send))
-            leaving = asyncio.ensure_future(_left(receive))
+            leaving = asyncio.ensure_future(left(receive))
             try:
                 await asyncio.wait([sending, leaving], return_when=asyncio.FIRST_COMPLETED)
             finally:
@@ -138,7 +142,7 @@ def _reset(ends: LogEnds) -> bytes:
     return b"id: %d\nevent: reset\ndata: %b\n\n" % (ends.newest, data)
 
 
-async def _left(receive: Receive) -> None:
-    """Return when the client is gone."""
+async def left(receive: Receive) -> None:
+    """Return when the client is gone; its body must have been read."""
     while (await receive())["type"] != "http.disconnect":
         pass

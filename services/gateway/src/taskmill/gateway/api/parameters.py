@@ -62,7 +62,7 @@ class Parameters:
         """
         arguments: dict[str, Any] = dict(scope.get("path_params", ()))
         if self._request_name:
-            arguments[self._request_name] = Request(scope)
+            arguments[self._request_name] = Request(scope, receive)
         query = self._query.read(scope["query_string"]) if scope["query_string"] else self._no_query
         if self._query_name:
             arguments[self._query_name] = query

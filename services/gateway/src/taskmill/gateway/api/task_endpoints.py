@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Body, Header, Query, Response
+from fastapi import Request as HttpRequest
 from pydantic.json_schema import SkipJsonSchema
 
 from taskmill.contracts import registry
@@ -17,6 +18,7 @@ from taskmill.contracts.errors import (
     RevisionMismatchError,
     RunActiveError,
     TooManyQueuesError,
+    UnavailableError,
 )
 from taskmill.contracts.requests import (
     CancelTask,
@@ -94,6 +96,7 @@ class TaskEndpoints:
     )
     async def create(
         self,
+        http: HttpRequest,
         query: Annotated[WaitQuery, Query()],
         body: Annotated[NewTask, Body(openapi_examples=examples.body(examples.NEW_TASK))],
         idempotency_key: IdempotencyKeyHeader = None,
@@ -113,7 +116,7 @@ class TaskEndpoints:
         if not wait.seconds:
             # Whatever creation does, for clients it is one change: the first revision.
             return json_response(reply, 201, {"Location": _path(task_id), "ETag": etag(1), **wait.headers()})
-        reply = await self._waiting.end(reply, task_id, wait.seconds)
+        reply = await self._waiting.end(reply, task_id, wait.seconds, http.receive)
         headers = {"Location": _path(task_id), "ETag": etag(task_head(reply).revision), **wait.headers()}
         return json_response(reply, 201, headers)
 
@@ -130,6 +133,7 @@ class TaskEndpoints:
     )
     async def get(
         self,
+        http: HttpRequest,
         task_id: TaskId,
         query: Annotated[WaitQuery, Query()],
         if_none_match: IfNoneMatch = None,
@@ -145,7 +149,13 @@ class TaskEndpoints:
         def is_awaited(head: TaskHead) -> bool:
             return head.is_ended if if_none_match is None else not is_unmodified(if_none_match, head.revision)
 
-        reply = await self._waiting.task(task_id, wait.seconds, is_awaited)
+        try:
+            reply = await self._waiting.task(task_id, wait.seconds, is_awaited, http.receive)
+        except UnavailableError:
+            if not wait.is_preferred:
+                raise
+            # Only a preference: then it is told as it is.
+            reply = await self._waiting.task(task_id, 0, is_awaited, http.receive)
         revision = task_head(reply).revision
         headers = {"ETag": etag(revision), **wait.headers()}
         if is_unmodified(if_none_match, revision):
@@ -166,6 +176,7 @@ class TaskEndpoints:
     )
     async def process(
         self,
+        http: HttpRequest,
         task_id: TaskId,
         query: Annotated[WaitQuery, Query()],
         body: Annotated[NoOptions, Body(openapi_examples=examples.body({}))] = NO_OPTIONS,
@@ -184,7 +195,7 @@ class TaskEndpoints:
         )
         wait = Wait(query, prefer)
         reply = await self._store.ask(registry.PROCESS, request)
-        reply = await self._waiting.end(reply, task_id, wait.seconds)
+        reply = await self._waiting.end(reply, task_id, wait.seconds, http.receive)
         headers = {"Location": _path(task_id), "ETag": etag(task_head(reply).revision), **wait.headers()}
         return json_response(reply, 202, headers)
 

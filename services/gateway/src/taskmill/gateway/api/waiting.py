@@ -9,11 +9,14 @@ from uuid import UUID
 from fastapi import Header
 from pydantic import BeforeValidator, Field
 from pydantic.json_schema import SkipJsonSchema
+from starlette.types import Receive
 
 from taskmill.contracts import registry
-from taskmill.contracts.errors import UnavailableError
+from taskmill.contracts.errors import OverloadedError, RemoteError, UnavailableError
+from taskmill.contracts.events import EventType
 from taskmill.contracts.requests import GetTask, Request
 from taskmill.gateway.adapters.store import Store
+from taskmill.gateway.api.event_stream import left
 from taskmill.gateway.api.queries import is_decimal
 from taskmill.gateway.api.task_head import TaskHead, task_head
 from taskmill.gateway.domain.following import EventFilter
@@ -21,6 +24,8 @@ from taskmill.gateway.followers import Feed
 from taskmill.runtime.reply import Reply
 
 MAX_WAIT_SECONDS = 60
+
+_ENDS = {EventType.COMPLETED, EventType.FAILED, EventType.CANCELLED}
 
 _PREFERENCE = re.compile(r"(?:^|,)\s*wait\s*=\s*([0-9]{1,6})\s*(?=[,;]|$)", re.ASCII | re.IGNORECASE)
 
@@ -65,41 +70,71 @@ class Waiting:
         self._store = store
         self._feed = feed
 
-    async def task(self, task_id: UUID, seconds: int, is_awaited: Callable[[TaskHead], bool]) -> Reply:
+    async def task(
+        self, task_id: UUID, seconds: int, is_awaited: Callable[[TaskHead], bool], receive: Receive
+    ) -> Reply:
         """A task, as soon as it is what is awaited; or else as it is when the time is over, or the gateway ends.
+
+        Args:
+            task_id: The task.
+            seconds: How long to wait at most.
+            is_awaited: Whether it is what is awaited.
+            receive: Where the client says that it goes away, after which nobody waits; its body must have been read.
 
         Raises:
             RemoteError: There is no such task, or no longer.
             UnavailableError: It cannot be read, or followed, now.
         """
-        if not seconds:
-            return await self._read(task_id)
-        loop = asyncio.get_running_loop()
-        ends_at = loop.time() + seconds
-        async with self._feed.follow(EventFilter(task_id=str(task_id))) as follower:
-            # Followed first and read then, so that no change slips through between the two.
-            while True:
-                reply = await self._read(task_id)
-                remaining = ends_at - loop.time()
-                if remaining <= 0 or is_awaited(task_head(reply)):
-                    return reply
-                if not await follower.take(remaining) and follower.is_cut_off:
-                    return reply
+        ends_at = asyncio.get_running_loop().time() + seconds
+        reply = await self._read(task_id)
+        if not seconds or is_awaited(task_head(reply)):
+            return reply
+        if self._feed.is_full:
+            raise OverloadedError
+        waiting = asyncio.ensure_future(self._changed_task(task_id, ends_at, is_awaited))
+        leaving = asyncio.ensure_future(left(receive))
+        try:
+            await asyncio.wait([waiting, leaving], return_when=asyncio.FIRST_COMPLETED)
+            return waiting.result() if waiting.done() else reply
+        finally:
+            leaving.cancel()
+            waiting.cancel()
 
-    async def end(self, reply: Reply, task_id: UUID, seconds: int) -> Reply:
+    async def _changed_task(self, task_id: UUID, ends_at: float, is_awaited: Callable[[TaskHead], bool]) -> Reply:
+        loop = asyncio.get_running_loop()
+        has_ended = False
+        with self._feed.place():
+            async with self._feed.follow(EventFilter(task_id=str(task_id))) as follower:
+                # Followed first and read then, so that no change slips through between the two.
+                while True:
+                    reply = await self._read(task_id)
+                    remaining = ends_at - loop.time()
+                    # One that was processed again at once has ended all the same.
+                    if remaining <= 0 or has_ended or is_awaited(task_head(reply)):
+                        return reply
+                    events = await follower.take(remaining)
+                    if not events and follower.is_cut_off:
+                        return reply
+                    has_ended = any(event.type in _ENDS for event in events)
+
+    async def end(self, reply: Reply, task_id: UUID, seconds: int, receive: Receive) -> Reply:
         """A task that a request has changed, as soon as it has ended; see `task`.
 
         Args:
-            reply: What the request was replied to with: the answer if nobody can wait now, for it was carried out.
+            reply: What the request was replied to with: the answer if nobody can wait now, or the task is gone
+                meanwhile, for it was carried out.
             task_id: The task.
             seconds: How long to wait at most.
+            receive: Where the client says that it goes away.
         """
         if not seconds or task_head(reply).is_ended:
             return reply
         try:
-            return await self.task(task_id, seconds, lambda head: head.is_ended)
-        except UnavailableError:
+            ended = await self.task(task_id, seconds, lambda head: head.is_ended, receive)
+        except (UnavailableError, RemoteError):
             return reply
+        # What is known of the request itself stays known.
+        return ended._replace(headers={**ended.headers, **reply.headers})
 
     async def _read(self, task_id: UUID) -> Reply:
         return await self._store.ask(registry.GET, GetTask(id=task_id))

@@ -1,6 +1,6 @@
 """Reads the log by position, for those who follow it."""
 
-from taskmill.contracts.limits import MAX_BODY_BYTES
+from taskmill.contracts.limits import MAX_BODY_BYTES, MAX_INTEGER
 from taskmill.contracts.log import ReadLog
 from taskmill.task_store.adapters.database import SharedConnections
 from taskmill.task_store.ports import LogPart, ReadEvent
@@ -70,6 +70,8 @@ class LogReader:
         if after is None:
             ((oldest, newest, removed),) = await self._connections.fetch(_BOUNDS)
             return LogPart([], newest, oldest, newest, removed)
+        # Behind the last ones there is nothing, and PostgreSQL could not count on from there.
+        after = min(after, MAX_INTEGER - SEARCHED_EVENTS)
         arguments: list[object] = [after, request.limit, MAX_DOCUMENT_BYTES, request.kind, request.types]
         statement = _OF_ALL if request.task_id is None else _OF_ONE_TASK
         arguments.append(request.task_id or SEARCHED_EVENTS)
@@ -82,4 +84,4 @@ class LogReader:
             searched = min(max(after, oldest - 1) + SEARCHED_EVENTS, newest)
         else:
             searched = newest
-        return LogPart(events, max(after, searched), oldest, newest, removed)
+        return LogPart(events, max(request.after or 0, searched), oldest, newest, removed)
