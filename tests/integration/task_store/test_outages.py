@@ -11,6 +11,7 @@ from taskmill.cli.embedded.postgres import PostgresServer
 from taskmill.contracts import registry
 from taskmill.contracts.errors import RemoteError, TaskmillError
 from taskmill.contracts.streams import REPORTS_STREAM
+from taskmill.runtime.errors import NoRespondersError
 from taskmill.task_store.bootstrap import build
 from taskmill.task_store.errors import SchemaTooOldError
 from taskmill.task_store.migrations import upgrade
@@ -67,7 +68,7 @@ async def test_postgresql_away_and_back(nats_url: str) -> None:
         async def is_completed() -> bool:
             try:
                 return bool((await store.get(task["id"]))["result"] == "kept")
-            except TaskmillError:
+            except (TaskmillError, NoRespondersError, TimeoutError):
                 return False
 
         await eventually(is_completed, within_seconds=20)

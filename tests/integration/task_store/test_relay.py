@@ -8,6 +8,7 @@ from taskmill.contracts import registry, subjects
 from taskmill.contracts.errors import RemoteError, TaskmillError
 from taskmill.contracts.events import EventType
 from taskmill.contracts.streams import EVENTS_STREAM, WORK_STREAM
+from taskmill.runtime.errors import NoRespondersError
 from tests.support.eventually import eventually
 from tests.support.task_store import (
     StoreClient,
@@ -193,7 +194,7 @@ async def test_nats_away_and_back(database_url: str, nats_server: NatsServer) ->
         async def is_answered() -> bool:
             try:
                 await store.ask(registry.UPDATE, id=task["id"], changes={"title": "back"})
-            except TaskmillError:
+            except (TaskmillError, NoRespondersError, TimeoutError):
                 return False
             return True
 
