@@ -80,7 +80,7 @@ class Feed(Protocol):
 
     @property
     def is_full(self) -> bool:
-        """Whether as many follow as may."""
+        """Whether as many follow as may: to be asked before a place is taken."""
 
     def place(self) -> AbstractContextManager[None]:
         """Count among those who follow, also while what happened before is still being read."""
@@ -89,7 +89,6 @@ class Feed(Protocol):
         """Get, from now on, every event that is wanted: all behind `position`, and perhaps some before it.
 
         Raises:
-            OverloadedError: Too many follow.
             StoreUnavailableError: The feed cannot start now.
         """
 
