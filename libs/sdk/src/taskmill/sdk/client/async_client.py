@@ -11,7 +11,7 @@ import httpx
 import stamina
 from httpx_sse import EventSource, ServerSentEvent
 
-from taskmill.contracts.tasks import Attempt, Task, TaskLine, TaskSummary
+from taskmill.contracts.tasks import DEFAULT_KIND, Attempt, Task, TaskLine, TaskSummary
 from taskmill.sdk.client import flows, operations
 from taskmill.sdk.client.calls import Call, Flow, Page, read_answer
 from taskmill.sdk.client.connection import (
@@ -32,7 +32,7 @@ from taskmill.sdk.client.fields import (
     TaskToSubmit,
 )
 from taskmill.sdk.client.flows import new_key, new_task, trace_headers
-from taskmill.sdk.client.following import RECONNECT_WITHIN_SECONDS, Following, check_position
+from taskmill.sdk.client.following import RECONNECT_WITHIN_SECONDS, Following
 from taskmill.sdk.event import Event
 
 T = TypeVar("T")
@@ -77,7 +77,7 @@ class AsyncClient:
 
     async def submit(
         self,
-        kind: str = "echo",
+        kind: str = DEFAULT_KIND,
         payload: Any = None,
         *,
         process: bool = True,
@@ -105,7 +105,7 @@ class AsyncClient:
 
     async def run(
         self,
-        kind: str = "echo",
+        kind: str = DEFAULT_KIND,
         payload: Any = None,
         *,
         within_seconds: float = 300.0,
@@ -163,7 +163,7 @@ class AsyncClient:
         self, task_id: TaskId | None = None, *, after: int = 0, **conditions: Unpack[EventConditions]
     ) -> AsyncIterator[Event]:
         """Iterate over what happened, up to now; see `Client.events`."""
-        return self._items(operations.events(task_id, after, conditions, partial(check_position, after)))
+        return self._items(operations.events(task_id, after, conditions))
 
     async def watch(
         self,

@@ -20,32 +20,13 @@ from taskmill.sdk.client.errors import (
 from taskmill.sdk.client.fields import EventConditions, TaskId
 from taskmill.sdk.client.flows import ENDED
 from taskmill.sdk.client.operations import LogEnds
-from taskmill.sdk.errors import EventsGoneError, GapError, LogSetBackError
+from taskmill.sdk.errors import EventsGoneError
 from taskmill.sdk.event import Event
 
 RECONNECT_WITHIN_SECONDS = 300.0
 LONGEST_PAUSE_SECONDS = 30.0
 STREAM_SILENCE_SECONDS = 45.0
 """A stream on which nothing is heard for so long is broken: the gateway says every 15 s that nothing happened."""
-
-
-def gap(after: int, ends: LogEnds) -> GapError | None:
-    """Why nobody can go on behind a position without missing something; None: one can."""
-    if after > ends.newest:
-        return LogSetBackError(after=after, newest=ends.newest)
-    if 0 < after < ends.removed:
-        return EventsGoneError(after=after, removed=ends.removed)
-    return None
-
-
-def check_position(after: int, ends: LogEnds) -> None:
-    """Raise if events behind a position are missing.
-
-    Raises:
-        GapError: They are.
-    """
-    if (error := gap(after, ends)) is not None:
-        raise error
 
 
 class Following:
@@ -110,10 +91,7 @@ class Following:
             self.is_over = task.status in ENDED and not (yield from self._has_more(self._task_id))
 
     def _has_more(self, task_id: TaskId) -> Flow[bool]:
-        position = self._position or 0
-        call: Call[Page[Event]] | None = operations.events(
-            task_id, position, {}, lambda ends: check_position(position, ends)
-        )
+        call: Call[Page[Event]] | None = operations.events(task_id, self._position or 0, {})
         while call is not None:
             page: Page[Event] = yield call
             if page.items:
@@ -161,7 +139,7 @@ class Following:
         known = self._position or 0
         if sent.event == "reset":
             ends = LogEnds.model_validate_json(sent.data)
-            raise gap(known, ends) or EventsGoneError(after=known, removed=ends.newest)
+            raise ends.gap_behind(known) or EventsGoneError(after=known, removed=ends.newest)
         if position <= known:
             return None
         # Without data it is the position up to which there is nothing else.

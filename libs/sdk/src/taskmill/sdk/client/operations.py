@@ -15,6 +15,7 @@ from taskmill.contracts.requests import AttemptPage, CreateTasksReply, LinePage,
 from taskmill.contracts.tasks import Attempt, Task, TaskLine, TaskSummary
 from taskmill.sdk.client.calls import Call, Page
 from taskmill.sdk.client.fields import EventConditions, TaskChanges, TaskConditions, TaskId
+from taskmill.sdk.errors import EventsGoneError, GapError, LogSetBackError
 from taskmill.sdk.event import Event
 
 MAX_WAIT_SECONDS = 60
@@ -132,38 +133,36 @@ class LogEnds(BaseModel):
     newest: int
     removed: int
 
+    def gap_behind(self, position: int) -> GapError | None:
+        """Why nobody can go on behind a position without missing something; None: one can."""
+        if position > self.newest:
+            return LogSetBackError(after=position, newest=self.newest)
+        if 0 < position < self.removed:
+            return EventsGoneError(after=position, removed=self.removed)
+        return None
+
 
 def log_ends() -> Call[LogEnds]:
     """Ask where the log begins and ends."""
     return Call(method="GET", path="/events", read=_model(LogEnds), params=[("limit", "1")])
 
 
-def events(
-    task_id: TaskId | None, after: int, conditions: EventConditions, check: Callable[[LogEnds], None]
-) -> Call[Page[Event]]:
-    """Read the first page of events behind a position.
+def events(task_id: TaskId | None, after: int, conditions: EventConditions) -> Call[Page[Event]]:
+    """Read the first page of events behind a position; reading one raises `GapError` if some are gone."""
+    return _events([*event_query(task_id, conditions), *_FULL_PAGE], after)
 
-    Args:
-        task_id: Only of this task; None: of any.
-        after: The position.
-        conditions: Which events.
-        check: Called with the ends of the log, and raises if the position is not one to go on from.
-    """
-    query = [*event_query(task_id, conditions), ("limit", str(MAX_PAGE_ITEMS))]
 
-    def page_behind(position: int, *, is_first: bool) -> Call[Page[Event]]:
-        def read(response: httpx.Response) -> Page[Event]:
-            ends = _model(LogEnds)(response)
-            if is_first:
-                check(ends)
-            page = from_json(response.content)
-            items = [event_of(item["position"], to_json(item["event"])) for item in page["items"]]
-            searched = page["next_after"]
-            return Page(items, page_behind(searched, is_first=False) if searched < ends.newest else None)
+def _events(query: list[tuple[str, str]], after: int) -> Call[Page[Event]]:
+    def read(response: httpx.Response) -> Page[Event]:
+        ends = _model(LogEnds)(response)
+        if (gap := ends.gap_behind(after)) is not None:
+            raise gap
+        page = from_json(response.content)
+        items = [event_of(item["position"], to_json(item["event"])) for item in page["items"]]
+        searched = page["next_after"]
+        return Page(items, _events(query, searched) if searched < ends.newest else None)
 
-        return Call(method="GET", path="/events", read=read, params=[*query, ("after", str(position))])
-
-    return page_behind(after, is_first=True)
+    return Call(method="GET", path="/events", read=read, params=[*query, ("after", str(after))])
 
 
 def stream(query: list[tuple[str, str]], after: int, silent_within: float, within: float) -> Call[httpx.Response]:

@@ -10,7 +10,7 @@ import httpx
 import stamina
 from httpx_sse import EventSource, ServerSentEvent
 
-from taskmill.contracts.tasks import Attempt, Task, TaskLine, TaskSummary
+from taskmill.contracts.tasks import DEFAULT_KIND, Attempt, Task, TaskLine, TaskSummary
 from taskmill.sdk.client import flows, operations
 from taskmill.sdk.client.calls import Call, Flow, Page, read_answer
 from taskmill.sdk.client.connection import (
@@ -31,7 +31,7 @@ from taskmill.sdk.client.fields import (
     TaskToSubmit,
 )
 from taskmill.sdk.client.flows import new_key, new_task, trace_headers
-from taskmill.sdk.client.following import RECONNECT_WITHIN_SECONDS, Following, check_position
+from taskmill.sdk.client.following import RECONNECT_WITHIN_SECONDS, Following
 from taskmill.sdk.event import Event
 
 T = TypeVar("T")
@@ -96,7 +96,7 @@ class Client:
 
     def submit(
         self,
-        kind: str = "echo",
+        kind: str = DEFAULT_KIND,
         payload: Any = None,
         *,
         process: bool = True,
@@ -108,7 +108,7 @@ class Client:
         """Create a task, and start processing it.
 
         Args:
-            kind: Names the handler.
+            kind: Names the handler; left out, it is `echo`, which returns its payload.
             payload: Its input: any JSON value of up to 256 KiB.
             process: Whether to start processing at once, or at `run_at`; without either it waits for `process()`.
             wait: Seconds to wait for its end, 0 to 60; it is returned as it is then.
@@ -154,7 +154,7 @@ class Client:
 
     def run(
         self,
-        kind: str = "echo",
+        kind: str = DEFAULT_KIND,
         payload: Any = None,
         *,
         within_seconds: float = 300.0,
@@ -296,9 +296,9 @@ class Client:
             conditions: All of them are met: `types`, `kind`, `queue`, `labels`.
 
         Raises:
-            GapError: Events behind `after` are no longer kept, or it is not a position of this log.
+            GapError: Events behind `after` are no longer kept, or it is no position of this log.
         """
-        return self._items(operations.events(task_id, after, conditions, partial(check_position, after)))
+        return self._items(operations.events(task_id, after, conditions))
 
     def watch(
         self,
