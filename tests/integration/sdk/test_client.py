@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import pairwise
 from typing import Any
 from uuid import uuid4
 
@@ -19,6 +20,7 @@ from taskmill.sdk import Context, RetryBackoff, TaskApp, TaskFailedError
 from taskmill.sdk.client import (
     AlreadyFinishedError,
     Event,
+    EventsGoneError,
     IdempotencyKeyReusedError,
     InvalidRequestError,
     LogSetBackError,
@@ -30,11 +32,14 @@ from taskmill.sdk.client import (
     RunFailedError,
     TaskNotFoundError,
     TaskToSubmit,
+    UnavailableError,
     WaitTimeoutError,
 )
 from tests.support.clients import KINDS, Losses, client_of_kind
 from tests.support.eventually import eventually
-from tests.support.services import Services, running_services
+from tests.support.removed_events import remove_all_events
+from tests.support.running_service import running_service
+from tests.support.services import Services, running_gateway, running_services, task_store
 
 WHOLE_LIFE = ["created", "queued", "started", "completed"]
 OpenClient = Callable[..., AbstractAsyncContextManager[Any]]
@@ -327,6 +332,21 @@ async def test_a_watch_that_cannot_go_on(client: Any) -> None:
         await _all(client.watch(after=1_000))
 
 
+async def test_events_that_were_removed(client: Any, database_url: str) -> None:
+    """Who was in the middle of them is told; who begins gets what is kept; a task that has ended has ended."""
+    task = await client.submit("echo", wait=20)
+    await remove_all_events(database_url)
+    kept = await client.submit("echo", process=False)
+    assert [event.task_id for event in await _all(client.events())] == [kept.id]
+    async with aclosing(client.watch(after=0)) as events:
+        assert (await anext(events)).task_id == kept.id
+    for iterate in (client.watch, client.events):
+        with pytest.raises(EventsGoneError) as raised:
+            await _all(iterate(after=1))
+        assert raised.value.resume_after == 4
+    assert await _all(client.watch(task.id)) == []
+
+
 async def test_a_watch_comes_to_an_end(client: Any) -> None:
     """When it may take no longer."""
     task = await client.submit("echo", process=False)
@@ -389,6 +409,23 @@ async def test_a_payload_that_cannot_be_json(client: Any) -> None:
         await client.submit("echo", object())
     with pytest.raises(InvalidRequestError):
         await client.submit("echo", float("nan"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_store_is_waited_for(kind: str, database_url: str, nats_url: str) -> None:
+    """As long as the API says between two attempts; who makes only one is told."""
+    losses = Losses()
+    async with running_gateway(nats_url) as http, client_of_kind(kind, str(http.base_url), losses) as client:
+        async with client_of_kind(kind, str(http.base_url), attempts=1) as hasty:
+            with pytest.raises(UnavailableError) as raised:
+                await hasty.submit("echo")
+        assert raised.value.retry_after_seconds == 1
+        submitting = asyncio.ensure_future(client.submit("echo"))
+        await eventually(lambda: losses.statuses == [httpx.codes.SERVICE_UNAVAILABLE])
+        async with running_service(await task_store(database_url, nats_url)):
+            assert (await submitting).status == "queued"
+        assert losses.statuses[-1] == 201
+        assert all(later - earlier >= 1 for earlier, later in pairwise(losses.at))
 
 
 @pytest.mark.parametrize("kind", KINDS)

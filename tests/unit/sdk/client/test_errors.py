@@ -116,3 +116,11 @@ def test_what_is_not_the_api(response: httpx.Response) -> None:
     """A success that makes no sense is an error, too."""
     with pytest.raises(UnreadableAnswerError):
         get_answered(response)
+
+
+def test_what_is_no_stream() -> None:
+    """A page where a stream was asked for is an error, and not read for ever."""
+    page = httpx.Response(200, html="<h1>It works!</h1>")
+    with Client(transport=httpx.MockTransport(lambda _: page)) as client, pytest.raises(UnreadableAnswerError):
+        next(client.watch(after=0))
+    assert page.is_closed

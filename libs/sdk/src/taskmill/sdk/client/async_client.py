@@ -13,7 +13,7 @@ from httpx_sse import EventSource, ServerSentEvent
 
 from taskmill.contracts.tasks import DEFAULT_KIND, Attempt, Task, TaskLine, TaskSummary
 from taskmill.sdk.client import flows, operations
-from taskmill.sdk.client.calls import Call, Flow, Page, read_answer
+from taskmill.sdk.client.calls import Call, Flow, Page, is_read_later, read_answer
 from taskmill.sdk.client.connection import (
     ATTEMPTS,
     REQUEST_TIMEOUT_SECONDS,
@@ -217,7 +217,7 @@ class AsyncClient:
     async def _exchange(self, call: Call[Any]) -> httpx.Response:
         with losses_told():
             response = await self._http.send(self._connection.request(self._http, call), stream=True)
-            if call.is_stream and response.is_success:
+            if is_read_later(call, response):
                 return response
             try:
                 await response.aread()

@@ -12,6 +12,8 @@ from pydantic import ValidationError
 from taskmill.contracts.errors import Problem
 from taskmill.sdk.client.errors import ApiError, ApiProblem, NotFoundError, UnreadableAnswerError, api_error
 
+EVENT_STREAM = "text/event-stream"
+
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
@@ -57,6 +59,16 @@ class Page(NamedTuple, Generic[T]):
     items: Sequence[T]
     next_call: "Call[Page[T]] | None"
     """For the next page; None: this was the last."""
+
+
+def is_read_later(call: Call[Any], response: httpx.Response) -> bool:
+    """Whether an answer is the stream that was asked for, whose body is left to who called."""
+    return call.is_stream and response.is_success and is_event_stream(response)
+
+
+def is_event_stream(response: httpx.Response) -> bool:
+    """Whether an answer says that it is a stream of events."""
+    return bool(response.headers.get("Content-Type", "").startswith(EVENT_STREAM))
 
 
 def read_answer(call: Call[T], response: httpx.Response, *, is_first: bool) -> T:

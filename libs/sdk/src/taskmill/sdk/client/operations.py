@@ -13,7 +13,7 @@ from taskmill.contracts.events import EventType
 from taskmill.contracts.limits import MAX_PAGE_ITEMS
 from taskmill.contracts.requests import AttemptPage, CreateTasksReply, LinePage, TaskPage
 from taskmill.contracts.tasks import Attempt, Task, TaskLine, TaskSummary
-from taskmill.sdk.client.calls import Call, Page
+from taskmill.sdk.client.calls import EVENT_STREAM, Call, Page, is_event_stream
 from taskmill.sdk.client.fields import EventConditions, TaskChanges, TaskConditions, TaskId
 from taskmill.sdk.errors import EventsGoneError, GapError, LogSetBackError
 from taskmill.sdk.event import Event
@@ -21,7 +21,6 @@ from taskmill.sdk.event import Event
 MAX_WAIT_SECONDS = 60
 """What the API waits at most in one request."""
 
-_EVENT_STREAM = "text/event-stream"
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
@@ -169,9 +168,8 @@ def stream(query: list[tuple[str, str]], after: int, silent_within: float, withi
     """Open a stream of the events behind a position; it is broken when nothing comes for `silent_within` seconds."""
 
     def read(response: httpx.Response) -> httpx.Response:
-        media_type = response.headers.get("Content-Type", "")
-        if not media_type.startswith(_EVENT_STREAM):
-            raise ValueError(f"it is {media_type or 'of no type'}, not {_EVENT_STREAM}")
+        if not is_event_stream(response):
+            raise ValueError(f"it is no {EVENT_STREAM}")
         return response
 
     return Call(
@@ -179,7 +177,7 @@ def stream(query: list[tuple[str, str]], after: int, silent_within: float, withi
         path="/events",
         read=read,
         params=query,
-        headers={"Accept": _EVENT_STREAM, "Cache-Control": "no-store", "Last-Event-ID": str(after)},
+        headers={"Accept": EVENT_STREAM, "Cache-Control": "no-store", "Last-Event-ID": str(after)},
         is_stream=True,
         wait_seconds=silent_within,
         within_seconds=within,

@@ -12,7 +12,7 @@ from httpx_sse import EventSource, ServerSentEvent
 
 from taskmill.contracts.tasks import DEFAULT_KIND, Attempt, Task, TaskLine, TaskSummary
 from taskmill.sdk.client import flows, operations
-from taskmill.sdk.client.calls import Call, Flow, Page, read_answer
+from taskmill.sdk.client.calls import Call, Flow, Page, is_read_later, read_answer
 from taskmill.sdk.client.connection import (
     ATTEMPTS,
     REQUEST_TIMEOUT_SECONDS,
@@ -291,7 +291,7 @@ class Client:
         """Iterate over what happened, oldest first, up to now. Pages are read when they are needed.
 
         Args:
-            task_id: Only to this task; None: to all.
+            task_id: Only to this task, of which there may be no events; None: to all.
             after: The `position` behind which to begin; 0: with the oldest event that is kept.
             conditions: All of them are met: `types`, `kind`, `queue`, `labels`.
 
@@ -380,7 +380,7 @@ class Client:
     def _exchange(self, call: Call[Any]) -> httpx.Response:
         with losses_told():
             response = self._http.send(self._connection.request(self._http, call), stream=True)
-            if call.is_stream and response.is_success:
+            if is_read_later(call, response):
                 return response
             try:
                 response.read()
