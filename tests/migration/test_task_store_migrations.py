@@ -123,6 +123,7 @@ async def test_tasks_of_the_first_schema_are_taken_over(postgres_url: str) -> No
             await connection.execute("INSERT INTO queues VALUES ('default', now()), ('web', now())")
             for status, is_run_active, attempt in (
                 ("queued", True, 3),
+                ("in_progress", True, 2),
                 ("scheduled", True, 1),
                 ("completed", False, 1),
             ):
@@ -132,8 +133,18 @@ async def test_tasks_of_the_first_schema_are_taken_over(postgres_url: str) -> No
             await connection.execute(OLD_TASK, uuid.uuid4(), "pending", False, 0)
             waiting = await connection.fetch("SELECT name, waiting FROM queues ORDER BY name")
             assert [tuple(row) for row in waiting] == [("default", 2), ("web", 0)]
+            counted = await connection.fetch(
+                "SELECT name, queued_medium, queued_low, in_progress FROM queues ORDER BY name"
+            )
+            assert [tuple(row) for row in counted] == [("default", 1, 0, 1), ("web", 0, 0, 0)]
             limits = await connection.fetch("SELECT status, attempt_limit FROM tasks ORDER BY status")
-            assert [tuple(row) for row in limits] == [("completed", 0), ("pending", 0), ("queued", 3), ("scheduled", 1)]
+            assert [tuple(row) for row in limits] == [
+                ("completed", 0),
+                ("in_progress", 2),
+                ("pending", 0),
+                ("queued", 3),
+                ("scheduled", 1),
+            ]
         finally:
             await connection.close()
 

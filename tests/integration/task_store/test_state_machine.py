@@ -23,11 +23,13 @@ from taskmill.task_store.adapters.bulk_operation_rows import BulkOperationRows
 from taskmill.task_store.adapters.database import DedicatedConnection, shared_connections
 from taskmill.task_store.adapters.log_reader import LogReader
 from taskmill.task_store.adapters.processor_rows import ProcessorRows
+from taskmill.task_store.adapters.queue_rows import QueueRows
 from taskmill.task_store.adapters.relay_log import RelayLog
 from taskmill.task_store.adapters.task_lists import LIST_TIMEOUT_SECONDS, TaskLists, list_engine
 from taskmill.task_store.adapters.task_reader import TaskReader
 from taskmill.task_store.adapters.task_writer import TaskWriter
 from taskmill.task_store.adapters.webhook_rows import WebhookRows
+from taskmill.task_store.domain.fleet import FinishedRates
 from taskmill.task_store.domain.operations import Answer, ExpireCancellations, MakeDue, Operation, Redispatch
 from taskmill.task_store.domain.publication import UnpublishedEvent
 from taskmill.task_store.domain.state import TaskState
@@ -116,6 +118,14 @@ def _comparable(event: UnpublishedEvent) -> UnpublishedEvent:
     return event if work is None else event._replace(work=work._replace(labels=orjson.loads(work.labels)))
 
 
+class NoPauses:
+    """Nobody asks for one."""
+
+    async def apply(self, queue: str) -> None:
+        """See `Pauses`."""
+        raise NotImplementedError(queue)
+
+
 class Bench(NamedTuple):
     """A store without a bus, and the loop that its connections belong to."""
 
@@ -153,18 +163,23 @@ def bench(database_url: str) -> Iterator[Bench]:
         ]
         reader = TaskReader(shared)
         writes = TurnTaking(writers, RelayLog(lanes[2], lanes[2]), committed)
+        queues = QueueRows(shared, max_queues=4)
         ports = Ports(
-            writes,
-            reader,
-            TaskLists(engine),
-            LogReader(shared),
-            ProcessorRows(shared),
-            BulkOperationRows(shared),
-            WebhookRows(shared, lanes[0], max_webhooks=1, max_replays=1),
-            clock,
+            writes=writes,
+            reads=reader,
+            lists=TaskLists(engine),
+            log=LogReader(shared),
+            processors=ProcessorRows(shared),
+            queues=queues,
+            pauses=NoPauses(),
+            rates=FinishedRates(),
+            bulk_operations=BulkOperationRows(shared),
+            webhooks=WebhookRows(shared, lanes[0], max_webhooks=1, max_replays=1),
+            now=clock,
         )
         yield Bench(runner, ports, clock)
         assert writes.said
+        assert runner.run(queues.recount()) == [], "counters differ from the tasks"
         for lane in lanes:
             runner.run(lane.close())
         runner.run(shared.close())

@@ -307,7 +307,7 @@ def test_a_queue_takes_as_many_as_may_wait() -> None:
     of.decide(bundle(started()))
     of.decide(third)
     (change,) = of.queues.changes
-    assert change == QueueChange("default", delta=1, most_waiting=9)
+    assert change == QueueChange("default", delta=1, most_waiting=9, in_progress=1)
 
 
 def test_what_the_store_does_itself_always_has_room() -> None:
@@ -315,7 +315,7 @@ def test_what_the_store_does_itself_always_has_room() -> None:
     running = after(queued_task(max_attempts=2), started())
     of = batch(running, queues={"default": 10}, max_waiting=10)
     of.decide(bundle(failed()))
-    assert of.queues.changes == [QueueChange("default", delta=1, most_waiting=None)]
+    assert of.queues.changes == [QueueChange("default", delta=1, most_waiting=None, in_progress=-1)]
 
 
 def test_a_task_that_waits_and_goes_in_one_batch_needs_room_meanwhile() -> None:
@@ -323,14 +323,17 @@ def test_a_task_that_waits_and_goes_in_one_batch_needs_room_meanwhile() -> None:
     of = batch(pending_task())
     of.decide(ProcessTask(id=TASK_ID))
     of.decide(CancelTask(id=TASK_ID))
-    assert of.queues.changes == [QueueChange("default", delta=0, most_waiting=9)]
+    assert of.queues.changes == [QueueChange("default", delta=0, most_waiting=9, finished=1)]
 
 
 def test_a_new_queue_is_added_with_what_waits_in_it() -> None:
     """Once it exists, its number is written like that of any other."""
     of = batch()
     of.decide(other_task(queue="web", process=True))
-    assert (of.queues.added, of.queues.changes) == (["web"], [QueueChange("web", delta=1, most_waiting=9)])
+    assert (of.queues.added, of.queues.changes) == (
+        ["web"],
+        [QueueChange("web", delta=1, most_waiting=9, queued_medium=1)],
+    )
 
 
 def test_a_hello_declares_what_holds_for_its_kinds() -> None:

@@ -73,6 +73,12 @@ MAX_LABEL_CONDITIONS = 8
 MAX_KINDS_PER_PROCESSOR = 256
 MAX_QUEUES_PER_PROCESSOR = 64
 
+MAX_LISTED_PROCESSORS = 100
+"""Processors that a queue names of those that serve it."""
+
+MAX_LISTED_QUEUES = 50
+"""Queues that the health names of those that nobody serves."""
+
 MAX_INTEGER = 2**63 - 1
 MIN_INTEGER = -(2**63)
 """Integers in JSON documents: what a signed 64-bit number holds, as in PostgreSQL and most languages."""

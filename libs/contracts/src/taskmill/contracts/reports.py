@@ -129,10 +129,10 @@ class GivenBack(AttemptReport):
 
     type: Literal["given_back"] = "given_back"
     reason: Annotated[
-        Literal["draining", "unknown_kind", "not_now"],
+        Literal["draining", "unknown_kind", "not_now", "paused"],
         Field(
             description="Why: the processor stops; it has no handler for the kind (queued after a backoff); the "
-            "handler wants to be called later."
+            "handler wants to be called later; its queue is paused, and it was not begun."
         ),
     ]
     after_seconds: Annotated[
@@ -141,7 +141,7 @@ class GivenBack(AttemptReport):
 
 
 class Hello(WireModel):
-    """A processor tells what it serves, at its start, after each reconnect, and every few seconds.
+    """A processor tells what it serves, at its start, after each reconnect, when it drains, and every few seconds.
 
     The store makes the queues' consumers exist, and knows which processors there are.
     """
@@ -154,6 +154,9 @@ class Hello(WireModel):
         Field(max_length=MAX_KINDS_PER_PROCESSOR, description="What the handlers of those kinds declare."),
     ] = {}
     slots: Annotated[int, Field(ge=1, description="Handlers that it executes at once.")]
+    running: Annotated[int, Field(ge=0, description="Handlers that run now.")] = 0
+    started_at: Annotated[BoundedInstant | None, Field(description="Since when it runs; null: it does not say.")] = None
+    is_draining: Annotated[bool, Field(description="It takes no more work, and is about to end.")] = False
     software_version: str
 
 

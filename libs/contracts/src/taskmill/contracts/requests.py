@@ -17,6 +17,7 @@ from taskmill.contracts.limits import (
     MAX_BATCH_TASKS,
     MAX_IDEMPOTENCY_KEY_CHARS,
     MAX_LABEL_CONDITIONS,
+    MAX_LISTED_QUEUES,
     MAX_PAGE_ITEMS,
     MAX_TITLE_CHARS,
 )
@@ -323,7 +324,24 @@ class ComponentState(StrEnum):
     """Whoever could tell is away."""
 
 
+class FleetSummary(WireModel):
+    """Whether there is somebody for what waits."""
+
+    processors: Annotated[int, Field(ge=0, description="How many processors live and do not drain.")]
+    paused_queues: Annotated[int, Field(ge=0, description="How many queues are paused.")]
+    unserved_queues: Annotated[
+        list[Queue],
+        Field(
+            max_length=MAX_LISTED_QUEUES,
+            description="Queues in which tasks wait, and which none of those processors serves, by name: the first 50.",
+        ),
+    ]
+
+
 class StoreHealth(WireModel):
     """What one task store says of what it stands on."""
 
     postgresql: ComponentState
+    fleet: Annotated[
+        FleetSummary | None, Field(description="Who is there for the tasks; null: PostgreSQL cannot be asked.")
+    ] = None

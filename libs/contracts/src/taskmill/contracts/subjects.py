@@ -25,6 +25,10 @@ RELAY_WAKE_SUBJECT = f"{PREFIX}.ctl.relay"
 """A store that does not lead tells the leader that it has committed events. A hint: losing it costs a poll's delay."""
 
 
+QUEUES_PAUSED_SUBJECT = f"{PREFIX}.ctl.paused"
+"""Every processor listens. Core NATS: it may be lost, and is repeated while any queue is paused."""
+
+
 def command(verb: str) -> str:
     """The subject of a request to the task store, such as `tasks.v1.cmd.create`."""
     return f"{PREFIX}.cmd.{verb}"

@@ -198,6 +198,7 @@ class WaitReason(StrEnum):
     SLOT = "slot"
     PROCESSOR = "processor"
     KIND = "kind"
+    RESUME = "resume"
 
 
 class WaitingFor(WireModel):
@@ -207,7 +208,8 @@ class WaitingFor(WireModel):
         WaitReason,
         Field(
             description="due_time: its `run_at`. slot: a processor that serves its queue and kind to be free. "
-            "processor: any that serves its queue. kind: one in its queue that has a handler for its kind."
+            "processor: any that serves its queue. kind: one in its queue that has a handler for its kind. "
+            "resume: its queue is paused."
         ),
     ]
     until: Annotated[

@@ -11,6 +11,7 @@ from taskmill.contracts.streams import HEARTBEATS_PER_ACK_WAIT
 from taskmill.processor.actors.cancellations import Cancellations
 from taskmill.processor.actors.execution import CANCEL_SECONDS, Execution
 from taskmill.processor.actors.heartbeats import Heartbeats
+from taskmill.processor.actors.queue_pauses import QueuePauses
 from taskmill.processor.actors.reports import Reports
 from taskmill.processor.actors.work_intake import WorkIntake
 from taskmill.processor.adapters.guarded_http import GuardedHttp, is_public_address
@@ -19,6 +20,8 @@ from taskmill.processor.adapters.store import Store
 from taskmill.processor.domain.held_work import HeldWork
 from taskmill.processor.handlers import builtin_app
 from taskmill.processor.settings import ProcessorSettings
+from taskmill.runtime.clock import utc_now
+from taskmill.runtime.discovery import Discovery
 from taskmill.runtime.errors import StartError
 from taskmill.runtime.health import supervise
 from taskmill.runtime.nats_session import NatsSession
@@ -62,6 +65,13 @@ def build_processor(settings: ProcessorSettings, apps: Sequence[TaskApp] = ()) -
     http = GuardedHttp(None if settings.http_allow_private else is_public_address)
     held = HeldWork()
     session = NatsSession(settings, client_name=f"processor-{settings.processor_id}")
+    discovery = Discovery(
+        session,
+        "taskmill-processor",
+        "Executes handlers.",
+        instance_id=settings.processor_id,
+        metadata={"queues": ",".join(settings.queues)},
+    )
     store = Store(RequestClient(session, timeout_seconds=settings.request_timeout_seconds))
     handlers = merge_handlers([builtin_app(Outside(http, store, settings.slots)), *apps])
     heartbeats = Heartbeats(
@@ -87,9 +97,10 @@ def build_processor(settings: ProcessorSettings, apps: Sequence[TaskApp] = ()) -
         probation_seconds=settings.probation_seconds,
     )
     cancellations = Cancellations(session, execution)
+    pauses = QueuePauses(session, execution)
     intake = WorkIntake(session, execution, reports, held, settings.queues)
     return supervise(
-        [session, heartbeats, reports, cancellations, execution, intake],
+        [session, discovery, heartbeats, reports, cancellations, pauses, execution, intake],
         session,
         settings,
         drain_timeout_seconds=settings.grace_seconds + CANCEL_SECONDS + DRAIN_MARGIN_SECONDS,
@@ -105,5 +116,6 @@ def _hello(settings: ProcessorSettings, handlers: dict[str, Handler]) -> Hello:
         # Also of those that declare nothing, so that what a kind has ceased to declare ceases to hold.
         kind_defaults={kind: handler.defaults for kind, handler in sorted(handlers.items())},
         slots=settings.slots,
+        started_at=utc_now(),
         software_version=version("taskmill-processor"),
     )

@@ -10,6 +10,7 @@ from taskmill.contracts.log import ReadLog
 from taskmill.contracts.requests import ListTasks
 from taskmill.task_store.domain.bulk_operations import BulkOperationState
 from taskmill.task_store.domain.cursors import ListPosition
+from taskmill.task_store.domain.fleet import ProcessorState, QueueState, Servers
 from taskmill.task_store.domain.operations import Answer, Operation
 from taskmill.task_store.domain.state import AttemptState, LineState, TaskState
 from taskmill.task_store.domain.waiting import ServedWork
@@ -136,8 +137,73 @@ class LogReads(Protocol):
 class Processors(Protocol):
     """Knows the processors. Raises `DatabaseUnavailableError` when PostgreSQL is away."""
 
+    async def page(self, seen_since: datetime, *, behind: str, limit: int) -> list[ProcessorState]:
+        """Processors behind an id that were heard of since a moment, by their ids, at most `limit`."""
+
+    async def servers(self, seen_since: datetime, queues: Sequence[str], *, limit: int) -> dict[str, Servers]:
+        """Who of them serves each of some queues and does not drain, by their ids, at most `limit` each."""
+
+    async def count(self, seen_since: datetime) -> int:
+        """How many of them do not drain."""
+
     async def services(self, now: datetime) -> list[ServedWork]:
         """What the living processors do."""
+
+
+class Queues(Protocol):
+    """Knows the queues. Raises `DatabaseUnavailableError` when PostgreSQL is away."""
+
+    async def page(self, *, behind: str, limit: int) -> list[QueueState]:
+        """Queues behind a name, by their names, at most `limit`."""
+
+    async def queue(self, name: str) -> QueueState:
+        """A queue.
+
+        Raises:
+            QueueNotFoundError: There is none of this name.
+        """
+
+    async def pause(self, name: str, now: datetime) -> None:
+        """Write down that a queue is paused, since now unless it was before. One that is not there is added.
+
+        Raises:
+            TooManyQueuesError: It is not there, and there are as many as may be.
+        """
+
+    async def resume(self, name: str) -> None:
+        """Write down that a queue is not paused.
+
+        Raises:
+            QueueNotFoundError: There is none of this name.
+        """
+
+    async def paused(self) -> frozenset[str]:
+        """Those that are paused."""
+
+    async def unserved(self, seen_since: datetime, limit: int) -> list[str]:
+        """Those in which tasks wait, and which no processor serves that was heard of since a moment, by their names."""
+
+
+class Pauses(Protocol):
+    """Has what is written down obeyed."""
+
+    async def apply(self, queue: str) -> None:
+        """Have the work of a queue delivered, or not, as is written down.
+
+        Of a queue that is paused nothing is delivered when this returns, and processors were told to give back what
+        they have not begun.
+
+        Raises:
+            BusUnavailableError: NATS cannot be reached, or refuses.
+            DatabaseUnavailableError: PostgreSQL is away.
+        """
+
+
+class Rates(Protocol):
+    """Knows how many runs end."""
+
+    def rate(self, queue: str, now: datetime, finished: int) -> float | None:
+        """How many of a queue end a second; None: that is not known yet."""
 
 
 class Webhooks(Protocol):

@@ -15,6 +15,7 @@ from taskmill.gateway.api.bulk_endpoints import BulkEndpoints
 from taskmill.gateway.api.dispatcher import Dispatcher
 from taskmill.gateway.api.documentation import DocumentationEndpoints
 from taskmill.gateway.api.event_endpoints import EventEndpoints
+from taskmill.gateway.api.fleet_endpoints import FleetEndpoints
 from taskmill.gateway.api.health_endpoints import HealthEndpoints
 from taskmill.gateway.api.list_endpoints import ListEndpoints
 from taskmill.gateway.api.problems import ProblemDocument
@@ -72,6 +73,7 @@ def create_app(
             },
             {"name": "history", "description": "What was done for a task, what happened, and what happens."},
             {"name": "webhooks", "description": "Have events sent by HTTP, and see what became of it."},
+            {"name": "fleet", "description": "See the processors and the queues, and pause a queue."},
             {"name": "health", "description": "How Taskmill is."},
             {"name": "documentation", "description": "What the answers mean."},
         ],
@@ -86,6 +88,7 @@ def create_app(
             *declared_routes(EventEndpoints(store, log, feed)),
             *declared_routes(BulkEndpoints(store, new_id)),
             *declared_routes(WebhookEndpoints(store, new_id)),
+            *declared_routes(FleetEndpoints(store)),
             *declared_routes(HealthEndpoints(store, is_bus_connected)),
             *declared_routes(DocumentationEndpoints()),
         ],

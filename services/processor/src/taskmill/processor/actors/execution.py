@@ -1,7 +1,7 @@
 """Calls the handlers."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
@@ -130,6 +130,12 @@ class Execution(Actor):
                 self._suspects.leave(held)
                 self._reports.end(held, self._cancelled_text(held))
 
+    def give_back_waiting(self, queues: Collection[str]) -> None:
+        """Give back what waits for its turn in queues that are paused: it must not begin while they are."""
+        for attempt in self._suspects.take_waiting(queues):
+            self._give_back(attempt, "paused")
+        self._begin_suspect()
+
     async def run(self, started: Callable[[], None]) -> None:
         """Serve until stopped; then give the handlers their time, and return when none runs that could be stopped."""
         started()
@@ -253,7 +259,7 @@ class Execution(Actor):
             self._suspects.leave(attempt)
             self._begin_suspect()
 
-    def _give_back(self, attempt: HeldAttempt, reason: Literal["draining", "unknown_kind"]) -> None:
+    def _give_back(self, attempt: HeldAttempt, reason: Literal["draining", "unknown_kind", "paused"]) -> None:
         self._reports.end(attempt, _given_back_text(attempt, reason))
 
     def _cancelled_text(self, attempt: HeldAttempt) -> bytes:
@@ -278,6 +284,6 @@ class Execution(Actor):
 
 
 def _given_back_text(
-    attempt: HeldAttempt, reason: Literal["draining", "unknown_kind", "not_now"], after_seconds: float = 0
+    attempt: HeldAttempt, reason: Literal["draining", "unknown_kind", "not_now", "paused"], after_seconds: float = 0
 ) -> bytes:
     return report_text(attempt.report(GivenBack, reason=reason, after_seconds=after_seconds))

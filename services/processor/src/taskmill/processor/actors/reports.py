@@ -51,7 +51,8 @@ class Reports(Actor):
         session: Where acks of work items are written.
         publisher: Publishes bundles.
         held: What is released once its end is stored.
-        hello: What this processor serves; told at the start, after each reconnect, and regularly.
+        hello: What this processor serves; told at the start, after each reconnect, when it drains, and regularly, with
+            how many handlers run then.
         processor_id: Signs the bundles.
         boot_id: Differs for every start of every processor: message ids are made from it.
         hello_interval_seconds: The time between two hellos.
@@ -83,6 +84,7 @@ class Reports(Actor):
         self._unstored: list[QueuedReport] = []
         self._bundle_count = 0
         self._is_heard = False
+        self._is_draining = False
         self._is_tick_due = False
         self._wake = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -97,6 +99,13 @@ class Reports(Actor):
     def on_stored(self, listener: Callable[[], None]) -> None:
         """Have a function called whenever a bundle was stored."""
         self._listeners.append(listener)
+
+    def say_draining(self) -> None:
+        """Tell that no more work is taken. Idempotent."""
+        if not self._is_draining:
+            self._is_draining = True
+            if self._is_heard:
+                self._greet()
 
     def announce_soon(self, attempt: HeldAttempt) -> None:
         """Report before long that an attempt has started, unless its end comes first."""
@@ -173,7 +182,8 @@ class Reports(Actor):
             self._cancel_next_hello()
 
     def _greet(self) -> None:
-        self._put("hello", QueuedReport(report_text(self._hello)))
+        stands = {"running": self._held.running_count, "is_draining": self._is_draining}
+        self._put("hello", QueuedReport(report_text(self._hello.model_copy(update=stands))))
         self._cancel_next_hello()
         self._next_hello = asyncio.get_running_loop().call_later(self._hello_interval_seconds, self._greet)
 

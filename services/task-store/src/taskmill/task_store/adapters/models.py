@@ -75,6 +75,7 @@ class TaskRow(Base):
         Index(None, "status", "created_at", "id"),
         Index(None, "run_at", postgresql_where=text("run_at IS NOT NULL")),
         Index(None, "queued_at", "id", postgresql_where=text("status = 'queued'")),
+        Index("ix_tasks_queue", "queue", "queued_at", postgresql_where=text("status = 'queued'")),
         # None with `lease_until`: a heartbeat that moves it would then touch every other index, too. Tasks in progress
         # are few, and found by their status.
         Index(None, "labels", postgresql_using="gin"),
@@ -177,6 +178,15 @@ class QueueRow(Base):
     created_at: Mapped[datetime]
     # How many of its tasks are queued or scheduled.
     waiting: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    # How many are queued at each priority, and in progress, and how many runs have ended.
+    queued_critical: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    queued_high: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    queued_medium: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    queued_low: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    in_progress: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    finished: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    # Since when none of its tasks is to begin; NULL: they are.
+    paused_at: Mapped[datetime | None]
 
 
 class KindRow(Base):
@@ -201,6 +211,9 @@ class ProcessorRow(Base):
     slots: Mapped[int]
     software_version: Mapped[str]
     seen_at: Mapped[datetime]
+    running: Mapped[int] = mapped_column(server_default="0")
+    started_at: Mapped[datetime | None]
+    is_draining: Mapped[bool] = mapped_column(server_default=text("false"))
 
 
 class IdempotencyKeyRow(Base):

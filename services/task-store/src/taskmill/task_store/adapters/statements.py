@@ -19,6 +19,7 @@ from taskmill.task_store.adapters.models import (
     TaskRow,
     columns,
 )
+from taskmill.task_store.domain.queues import COUNTERS
 
 EVENT_LOG_LOCK = 0x7461_736B_7631
 """Key of the one lock that every writer of events takes before any row lock: commit order is position order."""
@@ -85,7 +86,8 @@ _TASK_ASSIGNMENTS = ", ".join(
     if name not in {"id", "created_at"}
 )
 _KIND_ASSIGNMENTS = ", ".join(f"{name} = excluded.{name}" for name in KIND_COLUMNS if name != "name")
-_QUEUE_CHANGE = {"name": "text", "delta": "bigint", "most_waiting": "bigint"}
+_QUEUE_CHANGE = {"name": "text", "delta": "bigint", "most_waiting": "bigint", **dict.fromkeys(COUNTERS, "bigint")}
+_COUNTER_ASSIGNMENTS = "".join(f", {name} = queues.{name} + new.{name}" for name in COUNTERS)
 _LAST_LINE = {"task_id": "uuid", "position": "bigint"}
 _ATTEMPT_ASSIGNMENTS = ", ".join(
     f"{name} = excluded.{name}" for name in ATTEMPT_COLUMNS if name not in {"task_id", "attempt"}
@@ -141,7 +143,8 @@ WITH event_log AS MATERIALIZED (
     SELECT {_values(ATTEMPT_COLUMNS)} FROM event_log, {_rows(_parameter("attempts"), ATTEMPT_COLUMNS)}
     ON CONFLICT (task_id, attempt) DO UPDATE SET {_ATTEMPT_ASSIGNMENTS}
 ), counted AS (
-    UPDATE queues SET waiting = waiting + new.delta FROM event_log, {_rows(_parameter("counts"), _QUEUE_CHANGE)}
+    UPDATE queues SET waiting = waiting + new.delta{_COUNTER_ASSIGNMENTS}
+    FROM event_log, {_rows(_parameter("counts"), _QUEUE_CHANGE)}
     WHERE queues.name = new.name AND queues.waiting <= coalesce(new.most_waiting, queues.waiting)
     RETURNING queues.name, queues.waiting
 ), {others}logged AS (
@@ -160,6 +163,7 @@ SELECT 1 / ((SELECT count(*) FROM changed) + (SELECT count(*) FROM deleted) + (S
 
 ADD_QUEUES = """
 INSERT INTO queues (name, created_at) SELECT name, now() FROM unnest($1::text[]) AS new (name)
+ON CONFLICT (name) DO NOTHING
 """
 
 DECLARE_KINDS = f"""

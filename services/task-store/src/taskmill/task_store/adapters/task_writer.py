@@ -171,6 +171,7 @@ class TaskWriter:
             rules=self._rules,
             now=self._now(),
             random=self._random,
+            paused=self._memory.paused,
         )
 
     def _may_load_unlocked(self, operations: Sequence[Operation]) -> bool:

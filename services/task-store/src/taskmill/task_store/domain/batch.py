@@ -4,7 +4,7 @@ The states are read once. Each operation is decided in turn on what those before
 see each other; what comes out is written in one statement, which holds only if the states are still as they were read.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -64,6 +64,7 @@ class Batch:
         rules: What the operator decides about runs.
         now: The moment of the whole batch.
         random: Returns a number from 0 to 1, for the jitter of retries.
+        paused: The queues that are paused.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class Batch:
         rules: RunRules,
         now: datetime,
         random: Callable[[], float],
+        paused: Collection[str] = (),
     ) -> None:
         self._loaded = {state.id: state for state in states}
         self._states = dict(self._loaded)
@@ -87,6 +89,7 @@ class Batch:
         self._rules = rules
         self._now = now
         self._random = random
+        self._paused = paused
         self.queues = queues
         self.kinds = kinds
         self.keys = keys
@@ -192,7 +195,7 @@ class Batch:
                 return self._answer_of((self._change(request),))
 
     def _answer_of(self, states: tuple[TaskState, ...]) -> Answer:
-        return Answer(states, waiting_for(states[0], self._services))
+        return Answer(states, waiting_for(states[0], self._services, self._paused))
 
     def _create(self, requests: Sequence[IdentifiedTask]) -> tuple[TaskState, ...]:
         new_ids: set[UUID] = set()
@@ -281,6 +284,8 @@ class Batch:
         change = (state.status in WAITING) - (before is not None and before.status in WAITING)
         if change:
             self.queues.count(state.queue, change)
+        if before is None or before.status is not state.status:
+            self.queues.move(before, state)
         if state.run_at is not None and (self.next_run_at is None or state.run_at < self.next_run_at):
             self.next_run_at = state.run_at
         self._states[state.id] = state

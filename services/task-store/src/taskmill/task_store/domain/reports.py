@@ -222,11 +222,14 @@ def _stop(state: TaskState, report: Cancelled, hearing: Hearing) -> Decision:
 def _give_back(state: TaskState, report: GivenBack, hearing: Hearing) -> Decision:
     if state.cancel_requested_at is not None:
         return endings.cancelled(state, Cancellation.CONFIRMED, hearing.now, hearing.now)
-    if report.reason == "draining":
-        return to_queued(state, "given_back", hearing.now, _charged(state, report))
-    is_put_off = report.reason == "not_now"
-    wait = timedelta(seconds=report.after_seconds) if is_put_off else hearing.rules.unknown_kind_backoff
-    scheduled, event = to_scheduled(state, hearing.now + wait, report.reason, hearing.now, _charged(state, report))
+    match report.reason:
+        case "draining" | "paused":
+            return to_queued(state, "given_back", hearing.now, _charged(state, report))
+        case "not_now" as reason:
+            wait = timedelta(seconds=report.after_seconds)
+        case "unknown_kind" as reason:
+            wait = hearing.rules.unknown_kind_backoff
+    scheduled, event = to_scheduled(state, hearing.now + wait, reason, hearing.now, _charged(state, report))
     return Decision(scheduled, (event,), newest_attempt(scheduled))
 
 
