@@ -287,6 +287,20 @@ async def test_any_of_two_stores_pauses(database_url: str, nats_url: str) -> Non
         await are_paused(client, "queue-7", paused=False)
 
 
+async def test_who_comes_last_wins(database_url: str, nats_url: str) -> None:
+    """Of two who want the opposite at the same moment: what is written down is what is obeyed."""
+    async with AsyncExitStack() as stack:
+        for _ in range(2):
+            await stack.enter_async_context(running_store(database_url, nats_url))
+        client = await stack.enter_async_context(store_client(nats_url))
+        await client.create(queue="web")
+        for _ in range(10):
+            commands = (registry.PAUSE_QUEUE, registry.RESUME_QUEUE, registry.PAUSE_QUEUE, registry.RESUME_QUEUE)
+            await asyncio.gather(*(client.ask(command, name="web") for command in commands))
+            told = await queue_of(client, "web")
+            await are_paused(client, "web", paused=told["is_paused"], within_seconds=1)
+
+
 async def test_what_an_earlier_release_did_not_count_is_counted(database_url: str, nats_url: str) -> None:
     """When a store comes to lead, counters are compared with the tasks."""
     async with store_with_client(database_url, nats_url) as store:

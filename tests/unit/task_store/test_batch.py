@@ -336,6 +336,21 @@ def test_a_new_queue_is_added_with_what_waits_in_it() -> None:
     )
 
 
+def test_what_stands_where_is_counted() -> None:
+    """Queued tasks by priority, those that are executed, and runs that have ended; not what is kept by hand."""
+    of = batch(queued_task())
+    of.decide(bundle(started()))
+    [change] = of.queues.changes
+    assert (change.queued_medium, change.in_progress, change.finished) == (-1, 1, 0)
+    of.decide(bundle(completed()))
+    [change] = of.queues.changes
+    assert (change.queued_medium, change.in_progress, change.finished) == (-1, 0, 1)
+    by_hand = batch(pending_task()._replace(status=TaskStatus.IN_PROGRESS))
+    by_hand.decide(ProcessTask(id=TASK_ID))
+    [change] = by_hand.queues.changes
+    assert (change.queued_medium, change.in_progress) == (1, 0)
+
+
 def test_a_hello_declares_what_holds_for_its_kinds() -> None:
     """From then on, in the same batch already; what is the same as before is not written."""
     declared = {"echo": KindDefaults(max_attempts=4)}
