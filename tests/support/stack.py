@@ -131,6 +131,18 @@ class TaskmillUp:
         entries: list[Entry] = json.loads((self.data_dir / "stack.json").read_text())
         return {entry["name"]: entry for entry in entries}
 
+    async def kill(self, name: str) -> None:
+        """Kill one of its processes, and wait until another has taken its place."""
+        pid = self.entries()[name]["pid"]
+        os.kill(pid, signal.SIGKILL)
+
+        def check_replaced() -> None:
+            entry = self.entries().get(name)
+            assert entry is not None, f"{name} is away:\n{self._last_lines()}"
+            assert entry["pid"] != pid, f"{name} goes on:\n{self._last_lines()}"
+
+        await holds(check_replaced, within_seconds=30)
+
     async def _read(self) -> None:
         assert self._process is not None
         assert self._process.stdout is not None
