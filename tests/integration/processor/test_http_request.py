@@ -4,6 +4,7 @@ import asyncio
 import gzip
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from ipaddress import ip_address
 from typing import Any
 from uuid import uuid4
@@ -16,7 +17,7 @@ from taskmill.contracts.status import Priority
 from taskmill.contracts.work import WorkItem
 from taskmill.processor.adapters.guarded_http import GuardedHttp, IpAddress, is_public_address
 from taskmill.processor.handlers.http_request import MAX_RESPONSE_BYTES, http_request
-from taskmill.sdk import Context, InvalidPayloadError, TaskFailedError
+from taskmill.sdk import Context, InvalidPayloadError, TaskApp, TaskFailedError
 from tests.integration.processor.harness import running_processor, store_side
 
 Answer = Callable[[str], bytes]
@@ -82,7 +83,10 @@ async def send(payload: JsonValue, is_allowed: Callable[[IpAddress], bool] | Non
         queue="default",
         priority=Priority.MEDIUM,
     )
-    return await http_request(GuardedHttp(is_allowed), payload, Context(item, lambda *_args, **_content: None))
+    app = TaskApp("test")
+    app.task("http-request")(partial(http_request, GuardedHttp(is_allowed)))
+    handler = app.handlers["http-request"]
+    return await handler.function(handler.read(payload), Context(item, lambda *_args, **_content: None))
 
 
 async def test_a_response_becomes_the_result() -> None:

@@ -26,7 +26,7 @@ from taskmill.processor.adapters.guarded_http import GuardedHttp, IpAddress, is_
 from taskmill.processor.adapters.outside import Outside
 from taskmill.processor.adapters.store import Store
 from taskmill.processor.domain.delivery_lanes import MAX_IN_FLIGHT, DeliveryLanes
-from taskmill.processor.handlers.webhook_delivery import Deliverer
+from taskmill.processor.handlers.webhook_delivery import Deliverer, DeliveryPayload
 from taskmill.sdk import Context, InvalidPayloadError, NotNow, TaskFailedError
 from tests.integration.processor.test_http_request import http_server, response
 
@@ -92,7 +92,8 @@ async def deliver(
         timeout_seconds=timeout_seconds,
     )
     wanted = {"webhook_id": str(WEBHOOK_ID), "position": 5, "event_id": EVENT_ID, "replay_id": None, **(payload or {})}
-    return await deliverer.deliver(wanted, Context(item, lambda *_args, **_content: None))
+    request = DeliveryPayload.model_validate(wanted)
+    return await deliverer.deliver(request, Context(item, lambda *_args, **_content: None))
 
 
 async def failure(store: PreparedStore, **options: Any) -> TaskFailedError:

@@ -11,6 +11,7 @@ SdkError
 │   ├── EventsGoneError      the log begins behind the subscriber's position
 │   ├── TaskEventsGoneError  events of one task are neither on NATS nor in the log
 │   └── LogSetBackError      the log ends before the subscriber's position
+├── BadResultError           what a handler returned cannot be kept
 ├── NotNow                   raised by a handler: it wants to be called later, and that is no attempt
 └── TaskFailedError          raised by a handler: the attempt failed, with a code of the handler's own
     ├── InvalidPayloadError  code invalid_payload; final
@@ -45,10 +46,10 @@ class InvalidKindError(RegistrationError):
 
 
 class InvalidHandlerError(RegistrationError):
-    """What is to be registered cannot be called with a payload and a context."""
+    """What is to be registered cannot be called as a handler."""
 
-    def __init__(self, kind: str) -> None:
-        super().__init__(f"The handler of {kind!r} must be a function that takes two arguments: payload and context.")
+    def __init__(self, kind: str, reason: str) -> None:
+        super().__init__(f"The handler of {kind!r} cannot be. {reason}.")
         self.kind = kind
 
 
@@ -76,6 +77,13 @@ class AppNotFoundError(SdkError):
     def __init__(self, location: str, reason: str) -> None:
         super().__init__(f"No app at {location!r}: {reason}.")
         self.location = location
+
+
+class BadResultError(SdkError):
+    """What a handler returned cannot be kept as the task's result."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"The handler's result cannot be kept. {reason}")
 
 
 class NotNow(SdkError):  # noqa: N818 -- it reads as what the handler says

@@ -5,13 +5,6 @@ class ProcessorError(Exception):
     """Root of the processor's own errors."""
 
 
-class BadResultError(ProcessorError):
-    """What a handler returned cannot be kept as the task's result."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(f"The handler's result cannot be kept. {reason}")
-
-
 class UndecodableWorkError(ProcessorError):
     """A message on the work stream is no work item; delivering it again would not help."""
 

@@ -12,9 +12,8 @@ from pydantic_core import PydanticCustomError
 from taskmill.processor.adapters.guarded_http import MAX_REDIRECTS, GuardedHttp
 from taskmill.processor.adapters.http_body import body_text, read_body
 from taskmill.processor.adapters.outside import Outside
-from taskmill.processor.domain.payloads import read_payload
 from taskmill.processor.errors import UnreadableBodyError
-from taskmill.sdk import Context, TaskApp, TaskFailedError
+from taskmill.sdk import Context, Retry, TaskApp, TaskFailedError
 
 MAX_RESPONSE_BYTES = 64 * 1024
 """Of a response's body, this much is kept."""
@@ -22,7 +21,7 @@ MAX_RESPONSE_BYTES = 64 * 1024
 
 def register(app: TaskApp, outside: Outside) -> None:
     """Add the kind. A request that gets no response is made again; with any, whatever its status, it is completed."""
-    app.task("http-request", max_attempts=3)(partial(http_request, outside.http))
+    app.task("http-request", retry=Retry(attempts=3))(partial(http_request, outside.http))
 
 
 def _is_http_url(url: str) -> str:
@@ -62,16 +61,14 @@ class HttpRequestPayload(BaseModel):
     ] = 30
 
 
-async def http_request(http: GuardedHttp, payload: JsonValue, _context: Context) -> JsonValue:
+async def http_request(http: GuardedHttp, request: HttpRequestPayload, _context: Context) -> JsonValue:
     """Send a request and return status, headers and body of the response, whatever the status.
 
     Up to five redirects are followed. Of the body, the first 64 KiB are returned, as text.
 
     Raises:
-        InvalidPayloadError: The payload is no `HttpRequestPayload`.
         TaskFailedError: There is no response: `timeout`, `address_refused`, `too_many_redirects`, `request_failed`.
     """
-    request = read_payload(HttpRequestPayload, payload)
     try:
         async with asyncio.timeout(request.timeout):
             return await _send(http, request)
