@@ -26,8 +26,8 @@ from taskmill.processor.adapters.guarded_http import GuardedHttp, IpAddress, is_
 from taskmill.processor.adapters.outside import Outside
 from taskmill.processor.adapters.store import Store
 from taskmill.processor.domain.delivery_lanes import MAX_IN_FLIGHT, DeliveryLanes
-from taskmill.processor.handlers.webhook_delivery import Deliverer, DeliveryPayload
-from taskmill.sdk import Context, InvalidPayloadError, NotNow, TaskFailedError
+from taskmill.processor.handlers.webhook_delivery import Deliverer
+from taskmill.sdk import Context, InvalidPayloadError, NotNow, TaskApp, TaskFailedError
 from tests.integration.processor.test_http_request import http_server, response
 
 SECRETS = ["whsec_" + base64.b64encode(bytes([number]) * 24).decode() for number in range(2)]
@@ -92,8 +92,10 @@ async def deliver(
         timeout_seconds=timeout_seconds,
     )
     wanted = {"webhook_id": str(WEBHOOK_ID), "position": 5, "event_id": EVENT_ID, "replay_id": None, **(payload or {})}
-    request = DeliveryPayload.model_validate(wanted)
-    return await deliverer.deliver(request, Context(item, lambda *_args, **_content: None))
+    app = TaskApp("test")
+    app.task("webhook-delivery")(deliverer.deliver)
+    handler = app.handlers["webhook-delivery"]
+    return await handler.function(handler.read(wanted), Context(item, lambda *_args, **_content: None))
 
 
 async def failure(store: PreparedStore, **options: Any) -> TaskFailedError:
