@@ -19,7 +19,7 @@ class Event:
         kind: The kind of its task.
         task_id: Its task.
         version: Its number among the events of its task: 1, 2, 3, … without a gap.
-        document: The CloudEvents document, byte for byte as it was published.
+        document: The CloudEvents document, byte for byte as it was published; of `Client.events`, written anew.
         fields: The same, parsed; see `taskmill.contracts.events.TaskEvent`.
     """
 
