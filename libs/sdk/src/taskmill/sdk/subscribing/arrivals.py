@@ -9,7 +9,7 @@ from taskmill.contracts.streams import POSITION_HEADER, PREVIOUS_POSITION_HEADER
 from taskmill.runtime.actor import is_set_within
 from taskmill.runtime.nats_protocol import header_value
 from taskmill.runtime.ordered_consumer import StreamedMessage
-from taskmill.sdk.subscribing.event import Event
+from taskmill.sdk.event import Event
 
 
 class Arrival(NamedTuple):

@@ -11,7 +11,8 @@ from taskmill.contracts.events import EventType
 from taskmill.contracts.log import ReadLog
 from taskmill.runtime.errors import NoRespondersError
 from taskmill.runtime.requests import RequestClient
-from taskmill.sdk.subscribing.event import Event, Wanted
+from taskmill.sdk.event import Event
+from taskmill.sdk.subscribing.wanted import Wanted
 
 
 class LogPart(NamedTuple):

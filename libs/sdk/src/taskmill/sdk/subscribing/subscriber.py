@@ -21,11 +21,12 @@ from taskmill.runtime.ordered_consumer import OrderedConsumer
 from taskmill.runtime.requests import RequestClient
 from taskmill.runtime.settings import load
 from taskmill.sdk.errors import EventsGoneError, GapError, LogSetBackError, TaskEventsGoneError
+from taskmill.sdk.event import Event
 from taskmill.sdk.subscribing.arrivals import Arrival, Arrivals
-from taskmill.sdk.subscribing.event import Event, Wanted
 from taskmill.sdk.subscribing.log import Log
 from taskmill.sdk.subscribing.settings import SubscriberSettings
 from taskmill.sdk.subscribing.versions import LastEvent, TaskVersions
+from taskmill.sdk.subscribing.wanted import Wanted
 
 _log = structlog.get_logger(__name__)
 

@@ -1,13 +1,11 @@
-"""An event, as a subscriber gets it, and which ones it wants."""
+"""An event, as who follows gets it, on NATS or over HTTP."""
 
-from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 from pydantic_core import from_json
 
-from taskmill.contracts import subjects
 from taskmill.contracts.events import EventType
 
 
@@ -21,7 +19,7 @@ class Event:
         kind: The kind of its task.
         task_id: Its task.
         version: Its number among the events of its task: 1, 2, 3, … without a gap.
-        document: The CloudEvents document, byte for byte as it was published.
+        document: The CloudEvents document, byte for byte as it was published; of `Client.events`, written anew.
         fields: The same, parsed; see `taskmill.contracts.events.TaskEvent`.
     """
 
@@ -44,33 +42,3 @@ class Event:
         """Make one from where it stands, what its subject or its line in the log names, and its document."""
         fields = from_json(document)
         return cls(position, event_type, kind, task_id, fields["sequence"], document, fields)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """Which events a subscriber gets: those that meet every condition.
-
-    Attributes:
-        types: Only of these types; empty: of any.
-        kind: Only of tasks of this kind; None: of any.
-        task_id: Only of this task; None: of any.
-    """
-
-    types: Collection[EventType] = ()
-    kind: str | None = None
-    task_id: UUID | None = None
-
-    @property
-    def is_everything(self) -> bool:
-        """Whether there is no condition: then each event names the one before it."""
-        return not self.types and self.kind is None and self.task_id is None
-
-    @property
-    def are_versions_whole(self) -> bool:
-        """Whether every event of a task is wanted, or none: then the versions of each follow one another."""
-        return not self.types
-
-    @property
-    def subjects(self) -> list[str]:
-        """What is heard on NATS."""
-        return subjects.event_filters(types=self.types, kind=self.kind, task_id=self.task_id)
