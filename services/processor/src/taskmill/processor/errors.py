@@ -5,6 +5,10 @@ class ProcessorError(Exception):
     """Root of the processor's own errors."""
 
 
+class AddressRefusedError(ProcessorError):
+    """All that a name stands for is refused; nothing was connected to."""
+
+
 class BadResultError(ProcessorError):
     """What a handler returned cannot be kept as the task's result."""
 
