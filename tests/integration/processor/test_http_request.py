@@ -14,8 +14,8 @@ from pydantic import JsonValue
 from taskmill.contracts.reports import Completed, Failed
 from taskmill.contracts.status import Priority
 from taskmill.contracts.work import WorkItem
-from taskmill.processor.adapters.guarded_http import GuardedHttp, IpAddress, is_public_address
-from taskmill.processor.adapters.name_lookups import NameLookups
+from taskmill.processor.adapters.guarded_http import GuardedHttp, is_public_address
+from taskmill.processor.adapters.name_lookups import IpAddress, NameLookups
 from taskmill.processor.handlers.http_request import MAX_RESPONSE_BYTES, http_request
 from taskmill.sdk import Context, InvalidPayloadError, TaskFailedError
 from tests.integration.processor.harness import running_processor, store_side

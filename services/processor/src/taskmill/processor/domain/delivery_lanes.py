@@ -1,5 +1,6 @@
 """How many deliveries are in flight to each webhook, so that one that hangs holds nobody else up."""
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from uuid import UUID
@@ -11,6 +12,12 @@ MAX_IN_FLIGHT = 8
 
 MAX_UNRESPONSIVE = 4
 """To all webhooks together whose receiver did not answer last, and one to each."""
+
+PROMPT_SECONDS = 1.0
+"""A receiver that takes longer, or was never heard of, shares half of the room with its like."""
+
+REMEMBERED_LANES = 1_000
+"""Of so many webhooks it is known how their receivers answered, at least: those that were told most recently."""
 
 MIN_WAIT_SECONDS = 0.5
 MAX_WAIT_SECONDS = 300.0
@@ -26,20 +33,27 @@ class _Lane:
         self.began_at: list[float] = []
         """When those in flight began."""
         self.is_unresponsive = False
+        self.is_known = False
+        """Whether its receiver ever answered, or did not."""
         self._seconds = _FIRST_GUESS_SECONDS
         self.next_turn = 0.0
         """When the next one that finds no room should come."""
 
     @property
     def capacity(self) -> int:
-        return 1 if self.is_unresponsive else MAX_IN_FLIGHT
+        return MAX_IN_FLIGHT if self.is_known and not self.is_unresponsive else 1
 
     def seconds(self, now: float) -> float:
         """How long a delivery takes: the newest count most, and one that goes on counts at once."""
         return max(self._seconds, now - min(self.began_at, default=now))
 
+    def is_prompt(self, now: float) -> bool:
+        """Whether its receiver answers, and soon."""
+        return self.is_known and not self.is_unresponsive and self.seconds(now) <= PROMPT_SECONDS
+
     def note(self, seconds: float, *, is_answered: bool) -> None:
         """Note what became of a delivery."""
+        self.is_known = True
         self.is_unresponsive = not is_answered
         self._seconds += _WEIGHT_OF_NEWEST * (seconds - self._seconds)
 
@@ -47,10 +61,12 @@ class _Lane:
 class DeliveryLanes:
     """Lets deliveries pass, or tells them when to come again.
 
-    A slot of the processor stands for each delivery in flight. So a webhook has a few at most, one whose receiver did
-    not answer last has one, all of these together have a few, and all deliveries half of the slots. The others come
-    again when it should be their turn, judging by how long deliveries to the webhook take: without an attempt of theirs
-    being spent, and with hardly more comings than deliveries.
+    A slot of the processor stands for each delivery in flight. So a webhook has a few at most, and one as long as its
+    receiver is unknown or did not answer last; those who did not answer last have a few together, and all deliveries
+    half of the slots. Of these, one half is for receivers that answer promptly, and for one delivery to each: so they
+    always find room, whatever the others do. The others come again when it should be their turn, judging by how long
+    deliveries to the webhook take: without an attempt of theirs being spent, and with hardly more comings than
+    deliveries.
 
     Args:
         slots: How many handlers the processor executes at once.
@@ -59,9 +75,11 @@ class DeliveryLanes:
 
     def __init__(self, slots: int, monotonic: Callable[[], float]) -> None:
         self._capacity = max(1, slots // 2)
+        self._half = max(1, self._capacity // 2)
         self._monotonic = monotonic
-        self._lanes: dict[UUID, _Lane] = {}
+        self._lanes: OrderedDict[UUID, _Lane] = OrderedDict()
         self._in_flight = 0
+        self._unprompt = 0
         self._unresponsive = 0
 
     @contextmanager
@@ -72,27 +90,35 @@ class DeliveryLanes:
             NotNow: There is none; it says when to come again.
         """
         lane = self._lanes.setdefault(webhook_id, _Lane())
-        is_probe = lane.is_unresponsive
-        if not self._has_room(lane):
-            raise NotNow(self._wait_seconds(lane))
+        self._lanes.move_to_end(webhook_id)
         passage, began_at = Passage(), self._monotonic()
+        is_prompt, is_probe = lane.is_prompt(began_at), lane.is_unresponsive
+        if not self._has_room(lane, is_prompt=is_prompt):
+            raise NotNow(self._wait_seconds(lane))
         lane.began_at.append(began_at)
         self._in_flight += 1
+        self._unprompt += not is_prompt
         self._unresponsive += is_probe
         try:
             yield passage
         finally:
             lane.began_at.remove(began_at)
             self._in_flight -= 1
+            self._unprompt -= not is_prompt
             self._unresponsive -= is_probe
             if passage.is_answered is not None:
                 lane.note(self._monotonic() - began_at, is_answered=passage.is_answered)
-            self._forget_idle(webhook_id, lane)
+            self._forget_idle()
 
-    def _has_room(self, lane: _Lane) -> bool:
+    def _has_room(self, lane: _Lane, *, is_prompt: bool) -> bool:
+        if self._in_flight >= self._capacity or len(lane.began_at) >= lane.capacity:
+            return False
         if lane.is_unresponsive and self._unresponsive >= MAX_UNRESPONSIVE:
             return False
-        return len(lane.began_at) < lane.capacity and self._in_flight < self._capacity
+        if not is_prompt:
+            return self._unprompt < self._half
+        # The first of each has all of the room: those that stop answering all of a sudden leave some.
+        return not lane.began_at or self._in_flight < self._half
 
     def _wait_seconds(self, lane: _Lane) -> float:
         now = self._monotonic()
@@ -102,10 +128,14 @@ class DeliveryLanes:
         lane.next_turn = min(lane.next_turn, now + MAX_WAIT_SECONDS)
         return wait
 
-    def _forget_idle(self, webhook_id: UUID, lane: _Lane) -> None:
-        """Keep only what is needed: webhooks come and go."""
-        if not lane.began_at and not lane.is_unresponsive and lane.next_turn <= self._monotonic():
-            self._lanes.pop(webhook_id, None)
+    def _forget_idle(self) -> None:
+        """Keep only so much: webhooks come and go, and anybody may make a task that names one."""
+        while len(self._lanes) > REMEMBERED_LANES:
+            webhook_id, lane = next(iter(self._lanes.items()))
+            if lane.began_at:
+                self._lanes.move_to_end(webhook_id)
+                return
+            del self._lanes[webhook_id]
 
 
 class Passage:
