@@ -1,12 +1,14 @@
 """What a subscriber has heard and not looked at yet."""
 
 import asyncio
+from uuid import UUID
 
 from taskmill.contracts import subjects
 from taskmill.contracts.events import EventType
 from taskmill.runtime.nats_protocol import encode_headers
 from taskmill.runtime.ordered_consumer import StreamedMessage
-from taskmill.sdk.subscribing.arrivals import Arrivals
+from taskmill.sdk.subscribing.arrivals import Arrival, Arrivals
+from taskmill.sdk.subscribing.event import Event
 from tests.support.scripted_log import TASK_ID, document
 
 
@@ -50,3 +52,12 @@ async def test_doubt_wakes_who_waits() -> None:
         async with asyncio.timeout(5):
             assert await waiting
         arrivals.is_doubtful = False
+
+
+def test_an_event_of_a_type_that_only_a_newer_version_knows_is_an_event() -> None:
+    """Those who follow are not updated before the task store: they tell by the name whether they care."""
+    subject = f"tasks.v1.event.paused.echo.{UUID(int=1)}"
+    event = Arrival(7, 6, StreamedMessage(subject, b'{"sequence":3,"data":{}}', None)).event()
+    assert (event.type, event.kind, event.task_id, event.version) == ("paused", "echo", UUID(int=1), 3)
+    known = Event.of(7, "created", "echo", UUID(int=1), b'{"sequence":1,"data":{}}')
+    assert known.type is EventType.CREATED
