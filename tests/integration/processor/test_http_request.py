@@ -2,13 +2,17 @@
 
 import asyncio
 import gzip
+import socket
+import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from ipaddress import ip_address
+from threading import Thread
 from typing import Any
 from uuid import uuid4
 
 import pytest
+import uvloop
 from pydantic import JsonValue
 
 from taskmill.contracts.reports import Completed, Failed
@@ -157,6 +161,32 @@ async def test_a_name_that_stands_for_nothing_is_a_failed_request(host: str) -> 
     with pytest.raises(TaskFailedError) as caught:
         await send({"url": f"http://{host}/"}, is_public_address)
     assert caught.value.code == "request_failed"
+
+
+def test_a_connection_that_is_reset_at_once_is_a_failed_request() -> None:
+    """Whenever that is noticed: also between connecting and sending, on the event loop that processors have."""
+
+    def reset_all(listener: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                connection.close()
+
+    async def send_all(url: str) -> list[object]:
+        return await asyncio.gather(*(send({"url": url}) for _ in range(100)), return_exceptions=True)
+
+    with socket.create_server(("127.0.0.1", 0), backlog=200) as listener:
+        # In a thread, as it is to come between two turns of the event loop.
+        resetting = Thread(target=reset_all, args=(listener,))
+        resetting.start()
+        try:
+            answers = uvloop.run(send_all(f"http://127.0.0.1:{listener.getsockname()[1]}/"))
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            resetting.join(10)
+    codes = [answer.code if isinstance(answer, TaskFailedError) else answer for answer in answers]
+    assert codes == ["request_failed"] * 100
 
 
 async def test_a_redirect_is_checked_like_the_first_address() -> None:

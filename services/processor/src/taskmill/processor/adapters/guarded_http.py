@@ -100,14 +100,21 @@ class _Guard(httpx.AsyncBaseTransport):
         *others, last = self._allowed(found)
         for address in others:
             try:
-                return await self._direct.handle_async_request(_aimed(request, address, ADDRESS_SECONDS))
+                return await self._send(_aimed(request, address, ADDRESS_SECONDS))
             except (httpx.ConnectError, httpx.ConnectTimeout):
                 # Nothing was sent yet.
                 continue
-        return await self._direct.handle_async_request(_aimed(request, last, None))
+        return await self._send(_aimed(request, last, None))
 
     async def aclose(self) -> None:
         await self._direct.aclose()
+
+    async def _send(self, request: httpx.Request) -> httpx.Response:
+        try:
+            return await self._direct.handle_async_request(request)
+        except (OSError, AttributeError) as error:
+            # Of a connection that is reset right after it was made, anyio has no socket any more to tell of.
+            raise httpx.ConnectError("The connection was reset.", request=request) from error
 
     def _allowed(self, found: list[IpAddress]) -> list[IpAddress]:
         allowed = [address for address in found if self._is_allowed is None or self._is_allowed(address)]
