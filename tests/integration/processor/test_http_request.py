@@ -174,14 +174,15 @@ def test_a_connection_that_is_reset_at_once_is_a_failed_request() -> None:
                 connection.close()
 
     async def send_all(url: str) -> list[object]:
-        return await asyncio.gather(*(send({"url": url}) for _ in range(100)), return_exceptions=True)
+        answers: list[object] = await asyncio.gather(*(send({"url": url}) for _ in range(100)), return_exceptions=True)
+        return answers
 
     with socket.create_server(("127.0.0.1", 0), backlog=200) as listener:
         # In a thread, as it is to come between two turns of the event loop.
         resetting = Thread(target=reset_all, args=(listener,))
         resetting.start()
         try:
-            answers = uvloop.run(send_all(f"http://127.0.0.1:{listener.getsockname()[1]}/"))
+            answers: list[object] = uvloop.run(send_all(f"http://127.0.0.1:{listener.getsockname()[1]}/"))
         finally:
             listener.shutdown(socket.SHUT_RDWR)
             resetting.join(10)
