@@ -154,6 +154,22 @@ async def test_pages_of_webhooks(store: StoreClient) -> None:
     assert await store.refusal(registry.LIST_WEBHOOKS, cursor="nothing") == "invalid_request"
 
 
+async def test_nobody_has_the_events_of_deliveries_sent(store: StoreClient) -> None:
+    """Anybody may make a task that names a webhook and a position: it gets no event of a delivery, or of its queue."""
+    webhook = await create_webhook(store)
+    await store.create(queue=WEBHOOKS_QUEUE)
+    task = await store.create()
+    await have(store, webhook, f"{task['id']}.1")
+    log = (await store.ask(registry.READ_LOG, after=0))["items"]
+    prepared = {
+        it["position"]: await store.ask(registry.PREPARE_DELIVERY, webhook_id=webhook["id"], position=it["position"])
+        for it in log
+    }
+    told = [position for position, answer in prepared.items() if answer["document"] is not None]
+    assert told == [it["position"] for it in log if it["task_id"] == task["id"]]
+    assert len(log) > 2
+
+
 async def test_two_secrets_are_active_after_a_rotation(store: StoreClient) -> None:
     """A third one is not."""
     webhook = await create_webhook(store)

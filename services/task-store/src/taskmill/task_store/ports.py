@@ -175,7 +175,7 @@ class Webhooks(Protocol):
         """Delete a webhook; False: it is no longer at the revision that it has."""
 
     async def document(self, position: int) -> str | None:
-        """The document of the event at a position; None: there is none."""
+        """The document of the event at a position; None: there is none, or it tells of a delivery."""
 
     async def add_replay(self, replay: ReplayState, answer: KeyedAnswer | None = None) -> None:
         """Add a replay, and store the answer, if there is one, with it.

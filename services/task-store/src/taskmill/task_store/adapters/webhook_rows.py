@@ -18,7 +18,7 @@ from taskmill.task_store.adapters.models import IdempotencyKeyRow, ReplayRow, We
 from taskmill.task_store.adapters.rows import arrays
 from taskmill.task_store.adapters.statements import STORED_ANSWERS
 from taskmill.task_store.domain.idempotency import KeyedAnswer, KeyName
-from taskmill.task_store.domain.webhooks import ReplayState, WebhookState
+from taskmill.task_store.domain.webhooks import ReplayState, TellableEvent, WebhookState
 from taskmill.task_store.errors import KeyTakenError
 
 _NAMES = ", ".join(columns(WebhookRow))
@@ -78,7 +78,7 @@ RETURNING {_NAMES}
 _GET = f"SELECT {_NAMES} FROM webhooks WHERE id = $1"  # noqa: S608
 _PAGE = f"SELECT {_NAMES} FROM webhooks WHERE id > $1 ORDER BY id LIMIT $2"  # noqa: S608
 _DELETE = "DELETE FROM webhooks WHERE id = $1 AND revision = $2 RETURNING id"
-_DOCUMENT = "SELECT document FROM task_events WHERE position = $1"
+_EVENT = "SELECT position, type, kind, document FROM task_events WHERE position = $1"
 
 _STANDING = f"""
 SELECT (SELECT position FROM webhook_cursor) AS cursor_position, {_NAMES} FROM webhooks WHERE is_enabled ORDER BY id
@@ -169,8 +169,9 @@ class WebhookRows:
 
     async def document(self, position: int) -> str | None:
         """See `Webhooks`."""
-        rows = await self._connections.fetch(_DOCUMENT, position)
-        return rows[0]["document"] if rows else None
+        rows = await self._connections.fetch(_EVENT, position)
+        event = TellableEvent(*rows[0]) if rows else None
+        return None if event is None or event.is_of_delivery else event.document
 
     async def add_replay(self, replay: ReplayState, answer: KeyedAnswer | None = None) -> None:
         """See `Webhooks`."""
