@@ -233,6 +233,29 @@ async def test_nothing_is_missed_while_nats_is_away(database_url: str, nats_serv
         assert seen(got) == await logged(database_url)
 
 
+async def test_what_others_bring_into_the_stream_is_passed_over(database_url: str, nats_server: NatsServer) -> None:
+    """A reader may have the server send its answers anywhere, so also to the subject of an event."""
+    async with (
+        running_services(database_url, nats_server.url, processors=0) as services,
+        subscribed(nats_server.reader_url) as one,
+        following(one) as events,
+    ):
+        task_id = await create(services)
+        got = await take(events, 1)
+        async with await nats.connect(nats_server.reader_url, inbox_prefix="_INBOX.reader.other") as other:
+            subject = f"tasks.v1.event.completed.echo.{task_id}"
+            await other.publish("$JS.API.STREAM.INFO.TASK_EVENTS", b"", reply=subject)
+
+            async def is_there() -> bool:
+                return (await other.jetstream().stream_info(EVENTS_STREAM)).state.messages == 2
+
+            await eventually(is_there, within_seconds=10)
+        await create(services)
+        got += await take(events, 1)
+        assert seen(got) == await logged(database_url)
+        assert one.log_reads == 1
+
+
 async def test_a_position_that_the_log_does_not_have(database_url: str, nats_server: NatsServer) -> None:
     """It is said, with where to go on: the database was set back."""
     async with (
