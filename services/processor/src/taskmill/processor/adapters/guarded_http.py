@@ -50,11 +50,19 @@ class GuardedHttp:
     Args:
         is_allowed: Which addresses may be connected to; None: all.
         names: Looks names up; None: as the system does.
+        ssl_context: Which certificates are trusted; None: those that browsers trust.
     """
 
-    def __init__(self, is_allowed: Callable[[IpAddress], bool] | None, names: NameLookups | None = None) -> None:
+    def __init__(
+        self,
+        is_allowed: Callable[[IpAddress], bool] | None,
+        names: NameLookups | None = None,
+        *,
+        ssl_context: SSLContext | None = None,
+    ) -> None:
         self._is_allowed = is_allowed
         self._names = names or NameLookups()
+        self._given_ssl_context = ssl_context
 
     def client(self) -> httpx.AsyncClient:
         """A client for one task: neither cookies nor connections are shared between tasks.
@@ -79,7 +87,7 @@ class GuardedHttp:
     @cached_property
     def _ssl_context(self) -> SSLContext:
         # Reading the certificate authorities takes longer than many a request.
-        return httpx.create_ssl_context(trust_env=False)
+        return self._given_ssl_context or httpx.create_ssl_context(trust_env=False)
 
 
 class _Guard(httpx.AsyncBaseTransport):
