@@ -89,7 +89,7 @@ class Subscriber:
         self._start_within_seconds = start_within_seconds
         self._session = NatsSession(settings, client_name=f"{READER}.{name}", is_awaited=False)
         self._log = Log(RequestClient(self._session, timeout_seconds=settings.request_timeout_seconds))
-        self._arrivals = Arrivals(settings.subscriber_waiting_events)
+        self._arrivals = Arrivals(settings.subscriber_waiting_events, settings.subscriber_waiting_bytes)
         self._consumer = OrderedConsumer(
             self._session,
             stream=EVENTS_STREAM,
