@@ -8,6 +8,7 @@ import pytest
 
 from taskmill.processor.domain.delivery_lanes import (
     MAX_IN_FLIGHT,
+    MAX_SHARED_WAIT_SECONDS,
     MAX_UNRESPONSIVE,
     MAX_WAIT_SECONDS,
     MIN_WAIT_SECONDS,
@@ -181,3 +182,18 @@ def test_what_is_known_of_receivers_is_bounded() -> None:
             wait(lanes, HOOKS[0])
     with in_flight(lanes, HOOKS[1], 1):
         wait(lanes, HOOKS[1])
+
+
+def test_those_whom_others_are_in_the_way_of_come_one_after_another() -> None:
+    """As fast as the room that they share gets free, whichever webhook they are for; and soon in any case."""
+    clock = Clock()
+    lanes = lanes_of_prompt(100, clock)
+    for number in range(100):
+        answer(lanes, clock, HOOKS[number % 50], 0.5)
+    with ExitStack() as stack:
+        for webhook_id in HOOKS[:50]:
+            stack.enter_context(in_flight(lanes, webhook_id, 1))
+        waits = [wait(lanes, webhook_id) for webhook_id in HOOKS[50:] * 20]
+        assert waits == sorted(waits)
+        assert len(set(waits)) > 450
+        assert waits[-1] == MAX_SHARED_WAIT_SECONDS

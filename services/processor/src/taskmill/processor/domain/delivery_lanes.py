@@ -21,9 +21,44 @@ REMEMBERED_LANES = 1_000
 
 MIN_WAIT_SECONDS = 0.5
 MAX_WAIT_SECONDS = 300.0
+MAX_SHARED_WAIT_SECONDS = 10.0
+"""The same for those whom others are in the way of, not their own receiver: that may be over soon."""
 
 _FIRST_GUESS_SECONDS = 0.1
 _WEIGHT_OF_NEWEST = 0.3
+_WEIGHT_OF_NEWEST_IN_ROOM = 0.05
+
+
+class _Turns:
+    """Sends those who find no room away one after another, so that each has to come hardly more than once."""
+
+    def __init__(self, max_wait_seconds: float) -> None:
+        self._max_wait_seconds = max_wait_seconds
+        self._next = 0.0
+
+    def wait_seconds(self, now: float, turn_seconds: float) -> float:
+        """When the next one should come again, if there is room for another one each so often."""
+        # Who waits for the longest time is at the end of the line; whoever comes behind cannot be sent further.
+        self._next = min(max(now, self._next) + turn_seconds, now + self._max_wait_seconds)
+        return max(MIN_WAIT_SECONDS, self._next - now)
+
+
+class _Room:
+    """Room that webhooks share."""
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self.in_flight = 0
+        self._seconds = _FIRST_GUESS_SECONDS
+        self._turns = _Turns(MAX_SHARED_WAIT_SECONDS)
+
+    def note(self, seconds: float) -> None:
+        """Note how long a delivery took."""
+        self._seconds += _WEIGHT_OF_NEWEST_IN_ROOM * (seconds - self._seconds)
+
+    def wait_seconds(self, now: float) -> float:
+        """When the next one that finds no room should come again."""
+        return self._turns.wait_seconds(now, self._seconds / self.capacity)
 
 
 class _Lane:
@@ -36,8 +71,7 @@ class _Lane:
         self.is_known = False
         """Whether its receiver ever answered, or did not."""
         self._seconds = _FIRST_GUESS_SECONDS
-        self.next_turn = 0.0
-        """When the next one that finds no room should come."""
+        self._turns = _Turns(MAX_WAIT_SECONDS)
 
     @property
     def capacity(self) -> int:
@@ -46,6 +80,10 @@ class _Lane:
     def seconds(self, now: float) -> float:
         """How long a delivery takes: the newest count most, and one that goes on counts at once."""
         return max(self._seconds, now - min(self.began_at, default=now))
+
+    def wait_seconds(self, now: float) -> float:
+        """When the next one that finds no room should come again."""
+        return self._turns.wait_seconds(now, self.seconds(now) / self.capacity)
 
     def is_prompt(self, now: float) -> bool:
         """Whether its receiver answers, and soon."""
@@ -75,12 +113,11 @@ class DeliveryLanes:
 
     def __init__(self, slots: int, monotonic: Callable[[], float]) -> None:
         self._capacity = max(1, slots // 2)
-        self._half = max(1, self._capacity // 2)
+        half = max(1, self._capacity // 2)
+        self._prompt, self._unprompt, self._unresponsive = _Room(half), _Room(half), _Room(MAX_UNRESPONSIVE)
         self._monotonic = monotonic
         self._lanes: OrderedDict[UUID, _Lane] = OrderedDict()
         self._in_flight = 0
-        self._unprompt = 0
-        self._unresponsive = 0
 
     @contextmanager
     def pass_through(self, webhook_id: UUID) -> Iterator["Passage"]:
@@ -92,41 +129,44 @@ class DeliveryLanes:
         lane = self._lanes.setdefault(webhook_id, _Lane())
         self._lanes.move_to_end(webhook_id)
         passage, began_at = Passage(), self._monotonic()
-        is_prompt, is_probe = lane.is_prompt(began_at), lane.is_unresponsive
-        if not self._has_room(lane, is_prompt=is_prompt):
-            raise NotNow(self._wait_seconds(lane))
+        rooms = self._rooms(lane, began_at)
+        in_the_way = self._in_the_way(lane, rooms)
+        if in_the_way is not None:
+            raise NotNow(in_the_way.wait_seconds(began_at))
         lane.began_at.append(began_at)
         self._in_flight += 1
-        self._unprompt += not is_prompt
-        self._unresponsive += is_probe
+        for room in rooms:
+            room.in_flight += 1
         try:
             yield passage
         finally:
+            seconds = self._monotonic() - began_at
             lane.began_at.remove(began_at)
             self._in_flight -= 1
-            self._unprompt -= not is_prompt
-            self._unresponsive -= is_probe
+            for room in rooms:
+                room.in_flight -= 1
             if passage.is_answered is not None:
-                lane.note(self._monotonic() - began_at, is_answered=passage.is_answered)
+                lane.note(seconds, is_answered=passage.is_answered)
+                rooms[0].note(seconds)
             self._forget_idle()
 
-    def _has_room(self, lane: _Lane, *, is_prompt: bool) -> bool:
-        if self._in_flight >= self._capacity or len(lane.began_at) >= lane.capacity:
-            return False
-        if lane.is_unresponsive and self._unresponsive >= MAX_UNRESPONSIVE:
-            return False
-        if not is_prompt:
-            return self._unprompt < self._half
-        # The first of each has all of the room: those that stop answering all of a sudden leave some.
-        return not lane.began_at or self._in_flight < self._half
+    def _rooms(self, lane: _Lane, now: float) -> list[_Room]:
+        """What a delivery takes room of."""
+        if lane.is_prompt(now):
+            return [self._prompt]
+        return [self._unprompt, self._unresponsive] if lane.is_unresponsive else [self._unprompt]
 
-    def _wait_seconds(self, lane: _Lane) -> float:
-        now = self._monotonic()
-        lane.next_turn = max(now, lane.next_turn) + lane.seconds(now) / lane.capacity
-        wait = min(MAX_WAIT_SECONDS, max(MIN_WAIT_SECONDS, lane.next_turn - now))
-        # Who waits for the longest time is at the end of the line; whoever comes behind cannot be sent further.
-        lane.next_turn = min(lane.next_turn, now + MAX_WAIT_SECONDS)
-        return wait
+    def _in_the_way(self, lane: _Lane, rooms: list[_Room]) -> _Lane | _Room | None:
+        """What has no room for a delivery; None: there is room."""
+        if len(lane.began_at) >= lane.capacity or (self._unresponsive in rooms and _is_full(self._unresponsive)):
+            return lane
+        if self._in_flight >= self._capacity:
+            return rooms[0]
+        if rooms[0] is self._unprompt:
+            return self._unprompt if _is_full(self._unprompt) else None
+        # The first of each has all of the room: those that stop answering all of a sudden leave some.
+        is_crowded = lane.began_at and self._in_flight >= self._prompt.capacity
+        return self._prompt if is_crowded else None
 
     def _forget_idle(self) -> None:
         """Keep only so much: webhooks come and go, and anybody may make a task that names one."""
@@ -136,6 +176,10 @@ class DeliveryLanes:
                 self._lanes.move_to_end(webhook_id)
                 return
             del self._lanes[webhook_id]
+
+
+def _is_full(room: _Room) -> bool:
+    return room.in_flight >= room.capacity
 
 
 class Passage:
