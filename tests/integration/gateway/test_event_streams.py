@@ -1,6 +1,7 @@
 """Following the log over HTTP, on real servers."""
 
 import asyncio
+import socket
 from typing import Any
 
 import httpx
@@ -232,6 +233,35 @@ async def test_a_gateway_that_stops_ends_its_streams(database_url: str, nats_url
             async with asyncio.timeout(3):
                 await gateway.__aexit__(None, None, None)
                 assert await stream.next() is None
+
+
+async def test_who_takes_nothing_does_not_hold_up_the_end(database_url: str, nats_url: str) -> None:
+    """Its connection is closed, whatever is still to be sent: the drain need not wait until its time is over."""
+    async with running_service(await task_store(database_url, nats_url)):
+        gateway = running_gateway(nats_url)
+        client = await gateway.__aenter__()
+        # More than what buffers on the way hold.
+        for _ in range(24):
+            await _create(client, payload="x" * 250_000)
+        readers = [await _asked(client, "/events?after=0") for _ in range(3)]
+        started_at = asyncio.get_running_loop().time()
+        await gateway.__aexit__(None, None, None)
+        assert asyncio.get_running_loop().time() - started_at < 5
+        for reader in readers:
+            reader.close()
+
+
+async def _asked(client: httpx.AsyncClient, path: str) -> socket.socket:
+    """Ask for a stream, and read no more than that there is one."""
+    connection = socket.socket()
+    # So little that the stream cannot go far.
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+    connection.setblocking(False)
+    loop = asyncio.get_running_loop()
+    await loop.sock_connect(connection, (client.base_url.host, client.base_url.port))
+    await loop.sock_sendall(connection, f"GET {path} HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n".encode())
+    assert (await loop.sock_recv(connection, 15)).startswith(b"HTTP/1.1 200")
+    return connection
 
 
 async def test_the_stream_on_nats_may_be_lost(database_url: str, nats_server: NatsServer) -> None:
