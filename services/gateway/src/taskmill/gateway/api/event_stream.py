@@ -4,7 +4,7 @@ https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, suppress
 
 from starlette.responses import Response
@@ -45,15 +45,23 @@ class EventStreamResponse(Response):
         log: What happened.
         wanted: Which events.
         after: The position that the client has; None: it wants what happens from now on.
+        headers: Headers beside those of a stream.
         removed: For the events of one task: up to this `sequence` they were removed from the log.
     """
 
     media_type = EVENT_STREAM
 
     def __init__(
-        self, feed: Feed, log: SharedLog, wanted: EventFilter, after: int | None, *, removed: int | None = None
+        self,
+        feed: Feed,
+        log: SharedLog,
+        wanted: EventFilter,
+        after: int | None,
+        *,
+        headers: Mapping[str, str],
+        removed: int | None = None,
     ) -> None:
-        super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+        super().__init__(headers={**headers, "Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         del self.headers["Content-Length"]
         self._feed = feed
         self._log = log
