@@ -7,11 +7,13 @@ from typing import Any
 import httpx
 import nats
 import pytest
+from nats.js.errors import NotFoundError
 
 from taskmill.cli.embedded.nats import NatsServer
 from taskmill.contracts.streams import EVENTS_STREAM
 from taskmill.gateway.actors import event_feed
 from taskmill.gateway.actors.event_feed import EventFeed
+from taskmill.task_store.actors import relay
 from tests.support.event_stream import streaming
 from tests.support.eventually import eventually, holds
 from tests.support.gateway import assert_problem
@@ -276,6 +278,52 @@ async def test_the_stream_on_nats_may_be_lost(database_url: str, nats_server: Na
             seen = await stream.take(11)
         await connection.close()
     assert [event.id for event in seen] == list(range(1, 12))
+
+
+async def test_who_follows_while_the_stream_on_nats_is_filled_again(
+    database_url: str, nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """New events come before they are on NATS, which has the old ones first; who comes just then gets all, once."""
+    old, new = 2_000, 10
+    monkeypatch.setattr(relay, "MAX_EVENTS_AT_ONCE", 4)
+    async with running_services(database_url, nats_server.url, processors=0) as services:
+        client = services.client
+        connection = await nats.connect(nats_server.url)
+        jetstream = connection.jetstream()
+
+        async def on_nats() -> int:
+            try:
+                return (await jetstream.stream_info(EVENTS_STREAM)).state.messages
+            except NotFoundError:
+                return 0
+
+        async def check_on_nats(count: int) -> None:
+            assert await on_nats() == count
+
+        for _ in range(old // 1_000):
+            await client.post("/tasks/batch", json={"tasks": [{"title": "old"}] * 1_000})
+        await holds(lambda: check_on_nats(old), within_seconds=30)
+        async with streaming(client, f"/events?after={old - 1}") as stream:
+            await stream.take(1)
+            await jetstream.delete_stream(EVENTS_STREAM)
+            # Each of these says to the relay that something is there to be published: now it notices.
+            tasks = [await _create(client) for _ in range(new)]
+            waiting = asyncio.ensure_future(client.get(f"/tasks/{tasks[0]['id']}?wait=20"))
+            seen = await stream.take(new)
+            assert await on_nats() < old, "it was filled before anybody could look"
+            async with streaming(client, "/events?after=0") as latecomer:
+                whole = await latecomer.take(old + new)
+                await client.post(f"/tasks/{tasks[0]['id']}/cancel")
+                seen += await stream.take(1)
+                whole += await latecomer.take(1)
+            assert (await waiting).json()["status"] == "cancelled"
+            await holds(lambda: check_on_nats(old + new + 1), within_seconds=30)
+            last = await _create(client)
+            seen += await stream.take(1)
+        await connection.close()
+    assert [event.id for event in seen] == list(range(old + 1, old + new + 3))
+    assert [event.id for event in whole] == list(range(1, old + new + 2))
+    assert seen[-1].data["subject"] == last["id"]
 
 
 async def test_positions_at_the_end_of_all_numbers(client: httpx.AsyncClient) -> None:
