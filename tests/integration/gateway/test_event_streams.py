@@ -2,6 +2,8 @@
 
 import asyncio
 import socket
+from collections import Counter
+from contextlib import AsyncExitStack
 from typing import Any
 
 import httpx
@@ -20,6 +22,7 @@ from tests.support.gateway import assert_problem
 from tests.support.running_service import running_service
 from tests.support.services import running_gateway, running_services, task_store
 
+STREAM = {"Accept": "text/event-stream"}
 WHOLE_LIFE = ["created", "queued", "started", "completed"]
 
 
@@ -219,6 +222,24 @@ async def test_too_many_streams_are_refused(database_url: str, nats_url: str) ->
         await stream.take(1)
         response = await client.get("/events", headers={"Accept": "text/event-stream"})
         assert_problem(response, 503, "overloaded")
+
+
+async def test_no_more_get_in_by_coming_together(database_url: str, nats_url: str) -> None:
+    """Whoever follows, and whoever waits, is counted before anybody else is let in."""
+    async with (
+        running_service(await task_store(database_url, nats_url)),
+        running_gateway(nats_url, max_followers=2) as client,
+    ):
+        path = f"/tasks/{(await _create(client))['id']}"
+        waits = await asyncio.gather(*[client.get(f"{path}?wait=1") for _ in range(20)])
+        assert Counter(answer.status_code for answer in waits) == {200: 2, 503: 18}
+
+        async with AsyncExitStack() as stack:
+            asked = [
+                stack.enter_async_context(client.stream("GET", f"{path}/events", headers=STREAM)) for _ in range(20)
+            ]
+            streams = await asyncio.gather(*asked)
+            assert Counter(answer.status_code for answer in streams) == {200: 2, 503: 18}
 
 
 async def test_a_gateway_that_stops_ends_its_streams(database_url: str, nats_url: str) -> None:

@@ -173,9 +173,11 @@ class EventEndpoints:
             first = await self._store.ask(registry.EVENTS, ListEvents(task_id=task_id, limit=1))
             removed = from_json(first.body).get("removed", 0)
         wanted = EventFilter(task_id=str(task_id))
+        self._check_room()
         return EventStreamResponse(self._feed, self._shared_log, wanted, after, headers=_VARY, removed=removed)
 
     def _check_room(self) -> None:
+        # To be asked last, too: then the place is taken before anybody else can ask.
         if self._feed.is_full:
             raise OverloadedError
 

@@ -106,34 +106,35 @@ class Waiting:
             return reply
         if self._feed.is_full:
             raise OverloadedError
-        waiting = asyncio.ensure_future(self._changed_task(task_id, wait, ends_at, is_awaited))
-        leaving = asyncio.ensure_future(left(receive))
-        try:
-            await asyncio.wait([waiting, leaving], return_when=asyncio.FIRST_COMPLETED)
-            return waiting.result() if waiting.done() else reply
-        finally:
-            leaving.cancel()
-            waiting.cancel()
+        # Taken before anybody else can ask whether there is one.
+        with self._feed.place():
+            waiting = asyncio.ensure_future(self._changed_task(task_id, wait, ends_at, is_awaited))
+            leaving = asyncio.ensure_future(left(receive))
+            try:
+                await asyncio.wait([waiting, leaving], return_when=asyncio.FIRST_COMPLETED)
+                return waiting.result() if waiting.done() else reply
+            finally:
+                leaving.cancel()
+                waiting.cancel()
 
     async def _changed_task(
         self, task_id: UUID, wait: Wait, ends_at: float, is_awaited: Callable[[TaskHead], bool]
     ) -> Reply:
         loop = asyncio.get_running_loop()
         has_ended = False
-        with self._feed.place():
-            async with self._feed.follow(EventFilter(task_id=str(task_id))) as follower:
-                # Followed first and read then, so that no change slips through between the two.
-                while True:
-                    reply = await self._read(task_id)
-                    remaining = ends_at - loop.time()
-                    # One that was processed again at once has ended all the same.
-                    if remaining <= 0 or has_ended or is_awaited(task_head(reply)):
-                        return reply
-                    events = await follower.take(remaining)
-                    if not events and follower.is_cut_off:
-                        wait.give_up()
-                        return reply
-                    has_ended = any(event.type in _ENDS for event in events)
+        async with self._feed.follow(EventFilter(task_id=str(task_id))) as follower:
+            # Followed first and read then, so that no change slips through between the two.
+            while True:
+                reply = await self._read(task_id)
+                remaining = ends_at - loop.time()
+                # One that was processed again at once has ended all the same.
+                if remaining <= 0 or has_ended or is_awaited(task_head(reply)):
+                    return reply
+                events = await follower.take(remaining)
+                if not events and follower.is_cut_off:
+                    wait.give_up()
+                    return reply
+                has_ended = any(event.type in _ENDS for event in events)
 
     async def end(self, reply: Reply, task_id: UUID, wait: Wait, receive: Receive) -> Reply:
         """A task that a request has changed, as soon as it has ended; see `task`.
