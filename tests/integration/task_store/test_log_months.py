@@ -13,6 +13,7 @@ from taskmill.task_store.actors.log_months import MONTHS_AHEAD, LogMonths
 from taskmill.task_store.adapters import log_partitions
 from taskmill.task_store.adapters.database import DedicatedConnection
 from taskmill.task_store.adapters.log_partitions import LogPartitions
+from taskmill.task_store.adapters.statements import EVENT_LOG_LOCK
 from taskmill.task_store.domain.months import Month, month_of
 from tests.support.eventually import holds
 from tests.support.leases import LeaseOf
@@ -33,6 +34,9 @@ REMOVED = "SELECT position, recorded_before FROM removed_events"
 PARTS = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'task_events'::regclass"
 PLACES = "SELECT position, tableoid::regclass::text AS place FROM task_events"
 RECORD = "UPDATE task_events SET recorded_at = $1 WHERE position = ANY($2)"
+WAITING_FOR_LOCKS = """
+SELECT count(*) FROM pg_locks JOIN pg_database ON oid = database AND datname = current_database() WHERE NOT granted
+"""
 HELD_UP_LOG = "LOCK TABLE task_events IN ACCESS SHARE MODE"
 
 
@@ -315,6 +319,32 @@ async def test_dropping_waits_for_nobody_for_long(
     assert len(await logged(database_url)) == 2
     await published(database_url)
     assert await partitions.drop(this_month()) == 2
+
+
+async def test_dropping_does_not_wait_crosswise_with_who_writes(
+    store: StoreClient, database_url: str, partitions: LogPartitions
+) -> None:
+    """Also while others write one after another: it has its turn, and who comes behind it is served then."""
+    await store.create()
+    await published(database_url)
+    writer = await asyncpg.connect(database_url)
+
+    async def check_waiting(count: int) -> None:
+        (row,) = await run_sql(database_url, WAITING_FOR_LOCKS)
+        assert row["count"] == count
+
+    try:
+        async with writer.transaction():
+            await writer.execute(f"SELECT pg_advisory_xact_lock({EVENT_LOG_LOCK})")
+            dropping = asyncio.ensure_future(partitions.drop(this_month()))
+            await holds(lambda: check_waiting(1))
+            creating = asyncio.ensure_future(store.create())
+            await holds(lambda: check_waiting(2))
+        assert await dropping == 1
+        await creating
+    finally:
+        await writer.close()
+    assert [position for position, _ in await logged(database_url)] == [2]
 
 
 async def test_two_stores_make_a_month_once(database_url: str, partitions: LogPartitions) -> None:

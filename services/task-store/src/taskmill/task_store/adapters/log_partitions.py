@@ -13,7 +13,10 @@ from taskmill.task_store.domain.months import Month
 _LOCK_TIMEOUT = "200ms"
 """For so long at most all others wait who read or write the log, when it is being read just then."""
 
-_BEGIN = f"BEGIN; SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'; SELECT pg_advisory_xact_lock({EVENT_LOG_LOCK})"
+_SHORT_PATIENCE = f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'"
+_LOCK_LOG = f"SELECT pg_advisory_xact_lock({EVENT_LOG_LOCK})"
+# Who writes usually waits for the one lock while it has the table already: what needs the table alone takes that first.
+_LOCK_TABLE = "LOCK TABLE ONLY task_events IN ACCESS EXCLUSIVE MODE"
 
 _PARTITIONS = """
 SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid WHERE inhparent = 'task_events'::regclass
@@ -65,7 +68,7 @@ UPDATE removed_events SET position = greatest(position, $1), recorded_before = g
 class LogPartitions:
     """Makes them, and drops them. Every method raises `DatabaseUnavailableError` when PostgreSQL is away or busy.
 
-    What changes the table takes the one lock first, as all do who write the log: nobody waits for another crosswise.
+    What changes the table takes the one lock, as all do who write the log.
 
     Args:
         connection: A connection for this alone.
@@ -137,7 +140,7 @@ class LogPartitions:
             The position of its last event, 0 if it had none; None: it stays, for some of them are not published yet.
         """
         name = _name(month)
-        async with self._changing() as connection:
+        async with self._changing(_LOCK_TABLE) as connection:
             row = await connection.fetchrow(_NEWEST_FOR_ALL.format(name=name))
             assert row is not None  # noqa: S101  (an aggregate always has one)
             if not row["is_for_all"]:
@@ -149,11 +152,11 @@ class LogPartitions:
         return newest
 
     @asynccontextmanager
-    async def _changing(self) -> AsyncIterator["Connection[Record]"]:
-        async with self._connection.use() as connection:
-            await connection.execute(_BEGIN)
+    async def _changing(self, *first: str) -> AsyncIterator["Connection[Record]"]:
+        async with self._connection.use() as connection, connection.transaction():
+            for statement in (_SHORT_PATIENCE, *first, _LOCK_LOG):
+                await connection.execute(statement)
             yield connection
-            await connection.execute("COMMIT")
 
 
 def _name(month: Month) -> str:
