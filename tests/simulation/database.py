@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -20,7 +20,7 @@ from taskmill.task_store.domain.kinds import KindBook
 from taskmill.task_store.domain.operations import Operation, named_key, named_tasks, wants_documents
 from taskmill.task_store.domain.publication import UnpublishedEvent, unpublished_events
 from taskmill.task_store.domain.queues import QueueBook
-from taskmill.task_store.domain.state import AttemptState, LineState, TaskState
+from taskmill.task_store.domain.state import DOCUMENTS, AttemptState, LineState, TaskState
 from taskmill.task_store.errors import StaleStateError
 from tests.simulation.scheduler import Steps
 from tests.simulation.world import RULES, World
@@ -92,7 +92,7 @@ class Database:
 
     def _read(self, task_id: UUID, *, is_whole: bool) -> TaskState:
         state = self.tasks[task_id]
-        return state if is_whole else state._replace(payload=None, result=None)
+        return state if is_whole else state._replace(payload=None, result=None, checkpoint=None)
 
     def write(self, batch: Batch) -> int:
         """Write what a batch decided, all or nothing; return the position of its first event in the log.
@@ -150,12 +150,10 @@ class Database:
         return name not in self.waiting or (most is not None and self.waiting[name] > most)
 
     def _with_documents(self, state: TaskState) -> TaskState:
-        """Payload and result are left as they are unless they were read."""
-        if state.payload is not None and state.result is not None:
-            return state
+        """Documents are left as they are unless they were read."""
         kept = self.tasks[state.id]
-        payload = kept.payload if state.payload is None else state.payload
-        return state._replace(payload=payload, result=kept.result if state.result is None else state.result)
+        unread: dict[str, Any] = {name: getattr(kept, name) for name in DOCUMENTS if getattr(state, name) is None}
+        return state._replace(**unread)
 
     def next_due(self) -> list[tuple[UUID, datetime]]:
         """The scheduled tasks, those that are due first before the others."""

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from taskmill.contracts.reports import (
     Cancelled,
+    Checkpointed,
     Completed,
     Failed,
     GivenBack,
@@ -83,6 +84,13 @@ def heartbeat(delivery: int = 1, *, attempt: int = 1, dispatch: int = 1) -> Hear
 def progressed(delivery: int = 1, *, attempt: int = 1, dispatch: int = 1) -> Progressed:
     """Half of the work is done."""
     return Progressed(**_fence(delivery, attempt, dispatch), progress=Progress(fraction=0.5, message="half"))
+
+
+def checkpointed(
+    delivery: int = 1, *, attempt: int = 1, dispatch: int = 1, number: int = 1, checkpoint: Any = "half"
+) -> Checkpointed:
+    """The handler says where to go on."""
+    return Checkpointed(**_fence(delivery, attempt, dispatch), number=number, checkpoint=checkpoint)
 
 
 def logged(

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from taskmill.contracts.reports import HandlerReport, Logged, Progressed
+from taskmill.contracts.reports import Checkpointed, HandlerReport, Logged, Progressed
 from taskmill.contracts.tasks import Progress
 from taskmill.processor.domain.announcements import ANNOUNCE_AFTER_SECONDS, LINES_EVERY_SECONDS, Announcements
 from taskmill.processor.domain.held_attempt import HeldAttempt
@@ -100,6 +100,17 @@ def test_an_end_leaves_only_what_outlasts_it() -> None:
     announcements.hear(attempt, noted(attempt, "a"))
     assert announcements.end(attempt) == [noted(attempt, "a")]
     assert not announcements
+
+
+def test_the_last_checkpoint_is_told_before_the_end() -> None:
+    """Once a second the newest, each with its number among all; and the last one, unlike progress, in any case."""
+    announcements, attempt = Announcements(), new_attempt()
+    for page in range(5):
+        announcements.hear(attempt, attempt.report(Checkpointed, checkpoint=page))
+    assert announcements.due_reports(10.0) == [(attempt, attempt.report(Checkpointed, number=5, checkpoint=4))]
+    announcements.hear(attempt, attempt.report(Checkpointed, checkpoint=5))
+    assert announcements.due_reports(10.5) == []
+    assert announcements.end(attempt) == [attempt.report(Checkpointed, number=6, checkpoint=5)]
 
 
 def test_lines_gather_and_are_due_once_a_second() -> None:

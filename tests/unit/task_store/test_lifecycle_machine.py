@@ -28,6 +28,7 @@ from tests.support.task_states import (
     RULES,
     TASK_ID,
     cancelled,
+    checkpointed,
     completed,
     create_request,
     failed,
@@ -44,7 +45,7 @@ ENDINGS = {TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED}
 # Mostly the number itself: three numbers must be right for a report to count.
 NEAR = st.sampled_from([0, 0, 0, 0, 0, -1, 1])
 
-MAKERS = (started, heartbeat, progressed, completed, failed, cancelled, given_back)
+MAKERS = (started, heartbeat, progressed, checkpointed, completed, failed, cancelled, given_back)
 
 
 class Lifecycle(RuleBasedStateMachine):
@@ -160,7 +161,7 @@ class Lifecycle(RuleBasedStateMachine):
             assert report.delivery >= before.delivery
             if self.state.status in ENDINGS and make in {completed, failed, cancelled}:
                 assert self.state.delivery == report.delivery
-            if before.cancel_requested_at is not None and make not in {started, progressed}:
+            if before.cancel_requested_at is not None and make not in {started, progressed, checkpointed}:
                 assert self.state.status in ENDINGS, "what is to be cancelled goes on"
         # A replay of whatever was applied is a no-op; a heartbeat only says the same again.
         assert decide_report(self.state, report, hearing).events == () or make is progressed

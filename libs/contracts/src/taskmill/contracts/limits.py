@@ -15,6 +15,9 @@ MAX_PAYLOAD_BYTES = 256 * 1024
 MAX_RESULT_BYTES = 256 * 1024
 """A task's result, as compact UTF-8 JSON."""
 
+MAX_CHECKPOINT_BYTES = 64 * 1024
+"""A checkpoint, as compact UTF-8 JSON: it travels with the payload in a work item."""
+
 MAX_JSON_DEPTH = 32
 """How deeply arrays and objects of a payload or a result may be nested."""
 

@@ -30,6 +30,7 @@ class Command:
 CREATE = Command("create", requests.CreateTask, Task)
 CREATE_MANY = Command("create_many", requests.CreateTasks, requests.CreateTasksReply)
 GET = Command("get", requests.GetTask, Task)
+GET_CHECKPOINT = Command("get_checkpoint", requests.GetCheckpoint, requests.StoredCheckpoint)
 LIST = Command("list", requests.ListTasks, requests.TaskPage)
 UPDATE = Command("update", requests.UpdateTask, Task)
 DELETE = Command("delete", requests.DeleteTask, requests.DeleteTaskReply)
@@ -55,7 +56,7 @@ HEALTH = Command("health", requests.CheckHealth, requests.StoreHealth)
 
 COMMANDS = (
     *(CREATE, CREATE_MANY, GET, LIST, UPDATE, DELETE, PROCESS, CANCEL),
-    *(START_BULK, GET_BULK, ATTEMPTS, LINES, EVENTS, READ_LOG, HEALTH),
+    *(START_BULK, GET_BULK, ATTEMPTS, LINES, EVENTS, READ_LOG, HEALTH, GET_CHECKPOINT),
     *(CREATE_WEBHOOK, GET_WEBHOOK, LIST_WEBHOOKS, UPDATE_WEBHOOK, DELETE_WEBHOOK, ROTATE_WEBHOOK),
     *(SWITCH_OFF_WEBHOOK, PREPARE_DELIVERY, START_REPLAY, GET_REPLAY),
 )

@@ -18,6 +18,7 @@ from taskmill.contracts.limits import (
     MAX_TRACEBACK_CHARS,
 )
 from taskmill.contracts.tasks import (
+    Checkpoint,
     Kind,
     KindDefaults,
     Line,
@@ -72,6 +73,23 @@ class Progressed(HandlerReport):
 
     type: Literal["progressed"] = "progressed"
     progress: Progress
+
+
+class Checkpointed(HandlerReport):
+    """Where the next attempt of the run may go on, as the handler says. It makes no event."""
+
+    newest_every_seconds = 1.0
+
+    type: Literal["checkpointed"] = "checkpointed"
+    number: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="Which checkpoint of its execution this is: 1, 2, 3, …; not all are told. A report that comes "
+            "again is recognised by it.",
+        ),
+    ] = 1
+    checkpoint: Checkpoint
 
 
 class Logged(HandlerReport):
@@ -157,7 +175,7 @@ class Hello(WireModel):
     software_version: str
 
 
-RunReport = Started | Heartbeat | Progressed | Logged | Completed | Failed | Cancelled | GivenBack
+RunReport = Started | Heartbeat | Progressed | Checkpointed | Logged | Completed | Failed | Cancelled | GivenBack
 """A report of an attempt, of any type."""
 
 Report = Annotated[RunReport | Hello, Field(discriminator="type")]

@@ -27,6 +27,7 @@ from taskmill.contracts.tasks import (
     WITHOUT_NUL,
     Attempt,
     Backoff,
+    Checkpoint,
     Kind,
     LabelKey,
     Labels,
@@ -151,6 +152,19 @@ class GetTask(Request):
     """Read one task. Replied to with `Task`."""
 
     id: UUID
+
+
+class GetCheckpoint(Request):
+    """Read the newest checkpoint of a task's run. Replied to with `StoredCheckpoint`."""
+
+    id: UUID
+    run: Annotated[int, Field(ge=1, description="The run: one that is no longer the task's newest is not found.")]
+
+
+class StoredCheckpoint(WireModel):
+    """Where a run may go on."""
+
+    checkpoint: Checkpoint = None
 
 
 class TaskSort(StrEnum):

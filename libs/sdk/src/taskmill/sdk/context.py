@@ -7,14 +7,16 @@ from functools import cached_property
 from typing import Any, Protocol
 from uuid import UUID
 
+from pydantic import JsonValue
 from structlog.typing import FilteringBoundLogger
 
-from taskmill.contracts.limits import MAX_PROGRESS_MESSAGE_CHARS
-from taskmill.contracts.reports import HandlerReport, Logged, Progressed
+from taskmill.contracts.limits import MAX_CHECKPOINT_BYTES, MAX_PROGRESS_MESSAGE_CHARS
+from taskmill.contracts.reports import Checkpointed, HandlerReport, Logged, Progressed
 from taskmill.contracts.status import Priority
 from taskmill.contracts.tasks import Line, LineLevel, Progress
 from taskmill.contracts.text import storable_text
 from taskmill.contracts.work import WorkItem
+from taskmill.sdk.plain_json import plain_json
 from taskmill.sdk.task_logger import task_logger
 
 
@@ -114,23 +116,37 @@ class Context:
         """
         return task_logger(self._write_line, {"task_id": str(self.task_id), "kind": self.kind, "attempt": self.attempt})
 
-    def progress(self, fraction: float, message: str | None = None) -> None:
-        """Say how far the work is.
+    def progress(self, fraction: float, message: str | None = None, checkpoint: Any = None) -> None:
+        """Say how far the work is, and where another attempt may go on.
 
         It only notes the newest value, so it is cheap, never waits, and may be called from any thread. At most one
-        value a second is told to the world; the last one before the handler returns may not be.
+        value a second is told to the world; the last one before the handler returns may not be. Of checkpoints, too,
+        the newest is kept, at most one a second, and the last one in any case, however the attempt ends; when the
+        processor dies, it is one that was told before. It is there for the later executions of the same run, until the
+        task is completed.
 
         Args:
             fraction: Share of the work that is done, 0 to 1.
             message: What is being done, for people. Cut at 200 characters.
+            checkpoint: What a later execution needs to go on from here: any JSON value of up to 64 KiB, as it is now.
+                None: the one before stays.
 
         Raises:
-            ValueError: `fraction` is not between 0 and 1.
+            ValueError: `fraction` is not between 0 and 1; or `checkpoint` cannot be kept exactly as JSON, or is too
+                large: then nothing was told.
         """
         if not (math.isfinite(fraction) and 0 <= fraction <= 1):
             raise ValueError("the fraction of the work that is done is a number between 0 and 1")
+        if checkpoint is not None:
+            kept = plain_json("the checkpoint", checkpoint, MAX_CHECKPOINT_BYTES)
+            self._tell(Checkpointed, checkpoint=kept)
         text = None if message is None else storable_text(message, MAX_PROGRESS_MESSAGE_CHARS)
         self._tell(Progressed, progress=Progress(fraction=fraction, message=text))
+
+    @property
+    def checkpoint(self) -> JsonValue:
+        """The newest checkpoint that an earlier execution of this run left with `progress`; None: none did."""
+        return self._work_item.checkpoint
 
     def _write_line(self, level: LineLevel, text: str) -> None:
         self._tell(Logged, lines=[Line(at=self._now(), level=level, text=text)])

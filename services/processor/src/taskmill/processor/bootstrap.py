@@ -13,6 +13,7 @@ from taskmill.processor.actors.execution import CANCEL_SECONDS, Execution
 from taskmill.processor.actors.heartbeats import Heartbeats
 from taskmill.processor.actors.reports import Reports
 from taskmill.processor.actors.work_intake import WorkIntake
+from taskmill.processor.adapters.checkpoints import Checkpoints
 from taskmill.processor.adapters.guarded_http import GuardedHttp, is_public_address
 from taskmill.processor.adapters.outside import Outside
 from taskmill.processor.adapters.store import Store
@@ -85,6 +86,7 @@ def build_processor(settings: ProcessorSettings, apps: Sequence[TaskApp] = ()) -
         slots=settings.slots,
         grace_seconds=settings.grace_seconds,
         probation_seconds=settings.probation_seconds,
+        renew_checkpoint=Checkpoints(store).renew,
     )
     cancellations = Cancellations(session, execution)
     intake = WorkIntake(session, execution, reports, held, settings.queues)

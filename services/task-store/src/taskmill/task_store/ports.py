@@ -95,6 +95,13 @@ class Reads(Protocol):
             TaskNotFoundError: There is none with this id.
         """
 
+    async def checkpoint(self, task_id: UUID, run: int) -> str:
+        """The newest checkpoint of a task's newest run, as JSON text.
+
+        Raises:
+            TaskNotFoundError: There is no task with this id, or that is not its newest run.
+        """
+
     async def events(self, task_id: UUID, *, after_version: int, limit: int) -> EventSlice:
         """A task's events behind a version: at most `limit`, and no more than fit a message. Also of a deleted task.
 

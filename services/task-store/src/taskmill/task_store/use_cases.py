@@ -19,6 +19,7 @@ from taskmill.contracts.requests import (
     ComponentState,
     CreateTask,
     CreateTasks,
+    GetCheckpoint,
     GetTask,
     ListAttempts,
     ListEvents,
@@ -107,6 +108,11 @@ async def get_task(ports: Ports, request: GetTask) -> bytes:
     """`GetTask` → `Task`. Raises `TaskNotFoundError`."""
     task = await ports.reads.task(request.id)
     return task_document(task, waiting_for(task, await _services(ports, [task])))
+
+
+async def get_checkpoint(ports: Ports, request: GetCheckpoint) -> bytes:
+    """`GetCheckpoint` → `StoredCheckpoint`. Raises `TaskNotFoundError`."""
+    return b'{"checkpoint":%b}' % (await ports.reads.checkpoint(request.id, request.run)).encode()
 
 
 async def list_tasks(ports: Ports, request: ListTasks) -> bytes:

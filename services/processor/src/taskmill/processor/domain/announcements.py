@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from threading import Lock
 
-from taskmill.contracts.reports import HandlerReport, Logged
+from taskmill.contracts.reports import Checkpointed, HandlerReport, Logged
 from taskmill.processor.domain.held_attempt import HeldAttempt
 from taskmill.processor.domain.untold_lines import UntoldLines
 
@@ -18,6 +18,14 @@ LINES_EVERY_SECONDS = 1.0
 def replacement_key(report: HandlerReport) -> object:
     """What a report has in common with those of its attempt that it takes the place of."""
     return object() if report.newest_every_seconds is None else type(report)
+
+
+def _numbered(attempt: HeldAttempt, report: HandlerReport) -> HandlerReport:
+    """A report with the number by which the store knows it when it comes again, if it needs one."""
+    if isinstance(report, Checkpointed):
+        attempt.checkpoints += 1
+        return report.model_copy(update={"number": attempt.checkpoints})
+    return report
 
 
 class Announcements:
@@ -45,6 +53,7 @@ class Announcements:
             return self._gather(attempt, report)
         key = replacement_key(report)
         with self._lock:
+            report = _numbered(attempt, report)
             said = self._said.setdefault(attempt, {})
             is_first = not said
             # Taken out before, so that it comes behind what was said meanwhile.

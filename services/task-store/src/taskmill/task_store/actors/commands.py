@@ -26,6 +26,7 @@ _Answer = TypeVar("_Answer")
 _USE_CASES: dict[registry.Command, Callable[[Ports, Any], Coroutine[Any, Any, bytes | Reply]]] = {
     registry.CREATE_MANY: use_cases.create_tasks,
     registry.GET: use_cases.get_task,
+    registry.GET_CHECKPOINT: use_cases.get_checkpoint,
     registry.LIST: use_cases.list_tasks,
     registry.GET_BULK: use_cases.get_bulk_operation,
     registry.ATTEMPTS: use_cases.list_attempts,

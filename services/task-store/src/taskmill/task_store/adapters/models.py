@@ -52,6 +52,7 @@ class TaskRow(Base):
     crashes: Mapped[int] = mapped_column(server_default="0")
     line_count: Mapped[int] = mapped_column(BigInteger, server_default="0")
     line_number: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    checkpoint_number: Mapped[int] = mapped_column(server_default="0")
     max_attempts: Mapped[int | None]
     backoff: Mapped[Any | None] = mapped_column(JSON)
     timeout_seconds: Mapped[float | None]
@@ -69,6 +70,7 @@ class TaskRow(Base):
     # `json` keeps the text as it came; `jsonb` would rewrite it.
     payload: Mapped[Any] = mapped_column(JSON)
     result: Mapped[Any] = mapped_column(JSON)
+    checkpoint: Mapped[Any] = mapped_column(JSON, server_default=text("'null'::json"))
 
     __table_args__ = (
         Index(None, "created_at", "id"),

@@ -19,6 +19,7 @@ from taskmill.task_store.adapters.models import (
     TaskRow,
     columns,
 )
+from taskmill.task_store.domain.state import DOCUMENTS
 
 EVENT_LOG_LOCK = 0x7461_736B_7631
 """Key of the one lock that every writer of events takes before any row lock: commit order is position order."""
@@ -76,11 +77,9 @@ def _arrays(first: int, columns: Mapping[str, str]) -> str:
 
 _READ_VERSION = {"read_version": "integer"}
 
-# Payload and result are left as they are unless they were read.
+# Documents are left as they are unless they were read.
 _TASK_ASSIGNMENTS = ", ".join(
-    f"{name} = coalesce(new.{name}::{kind}, tasks.{name})"
-    if name in {"payload", "result"}
-    else f"{name} = new.{name}::{kind}"
+    f"{name} = coalesce(new.{name}::{kind}, tasks.{name})" if name in DOCUMENTS else f"{name} = new.{name}::{kind}"
     for name, kind in TASK_COLUMNS.items()
     if name not in {"id", "created_at"}
 )
@@ -171,9 +170,12 @@ BEGIN_UNDER_LOCK = f"BEGIN; SELECT pg_advisory_xact_lock({EVENT_LOG_LOCK})"
 
 # Reading a row with its large documents costs as much as all its other columns: only where they are asked for.
 LOAD = f"""
-SELECT {_names(name for name in TASK_COLUMNS if name not in {"payload", "result"})},
-    CASE WHEN id = ANY($2::uuid[]) THEN payload END AS payload,
-    CASE WHEN id = ANY($2::uuid[]) THEN result END AS result
+SELECT {
+    _names(
+        f"CASE WHEN id = ANY($2::uuid[]) THEN {name} END AS {name}" if name in DOCUMENTS else name
+        for name in TASK_COLUMNS
+    )
+}
 FROM tasks WHERE id = ANY($1::uuid[])
 """  # noqa: S608
 
@@ -188,6 +190,8 @@ STORED_ANSWERS = f"""
 SELECT {_names(KEY_COLUMNS)} FROM idempotency_keys
 WHERE (scope, key) IN (SELECT * FROM unnest($1::text[], $2::text[]))
 """  # noqa: S608
+
+GET_CHECKPOINT = "SELECT checkpoint FROM tasks WHERE id = $1 AND run = $2"
 
 GET_TASK = f"SELECT {_names(TASK_COLUMNS)} FROM tasks WHERE id = $1"  # noqa: S608
 

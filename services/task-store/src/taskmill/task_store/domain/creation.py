@@ -19,7 +19,10 @@ _PLAIN = [name for name in ClientFields.model_fields if name not in json_fields(
 _plain_values = attrgetter(*_PLAIN)
 _details = composer(TaskState, [name for name in TaskCreatedData.model_fields if name not in EventData.model_fields])
 
-_NUMBERS = ("run", "attempt", "attempt_limit", "dispatch", "delivery", "crashes", "line_count", "line_number")
+_NUMBERS = (
+    *("run", "attempt", "attempt_limit", "dispatch", "delivery", "crashes"),
+    *("line_count", "line_number", "checkpoint_number"),
+)
 
 # In the order of the columns, which it keeps when fields are set.
 _BLANK: dict[str, Any] = {
@@ -30,6 +33,7 @@ _BLANK: dict[str, Any] = {
     "revision": 1,
     **dict.fromkeys(_NUMBERS, 0),
     "result": JSON_NULL,
+    "checkpoint": JSON_NULL,
 }
 
 

@@ -10,6 +10,7 @@ from taskmill.contracts.events import EventType
 from taskmill.contracts.reports import (
     AttemptReport,
     Cancelled,
+    Checkpointed,
     Completed,
     Failed,
     GivenBack,
@@ -77,6 +78,8 @@ def _apply(state: TaskState, report: RunReport, hearing: Hearing) -> Decision:
             decision = _renew_lease(state, hearing)
         case Progressed():
             decision = _progress(state, report, hearing)
+        case Checkpointed():
+            decision = _keep_checkpoint(state, report)
         case Logged():
             decision = _log(state, report, hearing)
         case Failed():
@@ -130,6 +133,7 @@ def _start(
         delivery=report.delivery,
         crashes=state.crashes + _is_crash(state, report),
         line_number=0,
+        checkpoint_number=0,
         lease_until=lease_until,
         processor_id=hearing.processor_id,
         progress=None,
@@ -156,6 +160,14 @@ def _progress(state: TaskState, report: Progressed, hearing: Hearing) -> Decisio
     progressed = state._replace(version=state.version + 1, progress=progress, updated_at=hearing.now)
     event = compose_event(EventType.PROGRESSED, progressed, hearing.now, {"progress": orjson.Fragment(progress)})
     return Decision(progressed, (event,))
+
+
+def _keep_checkpoint(state: TaskState, report: Checkpointed) -> Decision:
+    if report.number <= state.checkpoint_number:
+        # A report that comes again, when a newer one was taken in.
+        return Decision(state)
+    checkpoint = orjson.dumps(report.checkpoint).decode()
+    return Decision(state._replace(checkpoint=checkpoint, checkpoint_number=report.number))
 
 
 def _log(state: TaskState, report: Logged, hearing: Hearing) -> Decision:

@@ -1,0 +1,25 @@
+"""What handlers leave for later: checkpoints."""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+
+revision = "0007"
+down_revision = "0006"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Add what tasks say of them, with defaults for a store of the release before."""
+    op.add_column("tasks", sa.Column("checkpoint_number", sa.Integer(), server_default="0", nullable=False))
+    op.add_column(
+        "tasks",
+        sa.Column("checkpoint", postgresql.JSON(), server_default=sa.text("'null'::json"), nullable=False),
+    )
+
+
+def downgrade() -> None:
+    """Drop them: handlers begin anew."""
+    op.drop_column("tasks", "checkpoint")
+    op.drop_column("tasks", "checkpoint_number")
