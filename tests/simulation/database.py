@@ -12,6 +12,7 @@ from taskmill.contracts.status import TaskStatus
 from taskmill.contracts.tasks import KindDefaults
 from taskmill.task_store.adapters.relay_log import RelayCursor
 from taskmill.task_store.adapters.stalled_tasks import CancellingTask, Place, StalledTask
+from taskmill.task_store.adapters.statements import read_marks
 from taskmill.task_store.domain.batch import Batch
 from taskmill.task_store.domain.bulk_operations import BulkBook
 from taskmill.task_store.domain.events import LoggedEvent
@@ -132,9 +133,10 @@ class Database:
                 self._queued_at[event.task_id, event.dispatch] = len(self.log)
 
     def _is_stale(self, batch: Batch) -> bool:
-        read = [*((version, state.id) for version, state in batch.changed), *batch.deleted]
+        read = [(before.version, before.id) for before, _ in batch.changed] + batch.deleted
         return (
             any(task_id not in self.tasks or self.tasks[task_id].version != version for version, task_id in read)
+            or any(read_marks(self.tasks[before.id]) != read_marks(before) for before, _ in batch.changed)
             or any(state.id in self._used_ids for state in batch.created)
             or any(KeyName(answer.scope, answer.key) in self.keys for answer in batch.keys.added)
             or any(self._is_beyond(change.name, change.most_waiting) for change in batch.queues.changes)

@@ -16,6 +16,7 @@ from taskmill.contracts.reports import (
     Report,
     ReportBundle,
     Started,
+    Submitted,
 )
 from taskmill.contracts.work import WorkItem
 from taskmill.processor.actors.execution import Execution
@@ -58,6 +59,11 @@ class Stage:
         @app.task("note")
         async def note(_payload: Any, context: Context) -> None:
             tell_in_parting(context)
+
+        @app.task("submit")
+        async def submit(_payload: Any, context: Context) -> None:
+            for number in (1, 2):
+                context.submit("echo", number)
 
         @app.task("note-in-thread")
         def note_in_thread(_payload: Any, context: Context) -> None:
@@ -171,6 +177,20 @@ async def test_what_is_said_in_parting_is_told_before_the_end(kind: str) -> None
     reports = [json.loads(report.text) for report in stage.reports._queue.cut()]
     assert [report["type"] for report in reports] == ["started", "noted", "noted", "completed"]
     assert [report["text"] for report in reports[1:3]] == ["first", "last"]
+
+
+async def test_the_end_says_how_many_tasks_were_submitted() -> None:
+    """They are told before it, and it must not overtake them."""
+    stage = Stage()
+    stage.reports._is_tick_due = True
+    stage.deliver(new_attempt().work_item.model_copy(update={"kind": "submit"}), delivery=1)
+    await eventually(lambda: stage.execution.free_slots == 1)
+    _, first, second, end = stage.reported()
+    assert isinstance(first, Submitted)
+    assert isinstance(second, Submitted)
+    assert isinstance(end, Completed)
+    assert [(report.number, report.task.payload) for report in (first, second)] == [(1, 1), (2, 2)]
+    assert end.submitted == 2
 
 
 async def test_what_is_cancelled_before_its_first_step_is_reported() -> None:

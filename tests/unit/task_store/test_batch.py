@@ -111,8 +111,8 @@ def test_operations_see_those_before_them() -> None:
     of.decide(bundle(started(), completed(result=1)))
     of.decide(ProcessTask(id=TASK_ID))
     assert versions(of) == [(TASK_ID, version) for version in (2, 3, 4, 5, 6)]
-    ((read_version, state),) = of.changed
-    assert (read_version, state.version, state.title, state.attempt) == (1, 6, "new", 2)
+    ((before, state),) = of.changed
+    assert (before.version, state.version, state.title, state.attempt) == (1, 6, "new", 2)
     assert [(attempt.attempt, attempt.outcome) for attempt in of.attempts] == [(1, "completed"), (2, None)]
 
 

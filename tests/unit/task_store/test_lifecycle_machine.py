@@ -37,6 +37,7 @@ from tests.support.task_states import (
     no_jitter,
     progressed,
     started,
+    submitted,
 )
 
 RUN_STATUSES = {TaskStatus.QUEUED, TaskStatus.SCHEDULED, TaskStatus.IN_PROGRESS}
@@ -45,7 +46,7 @@ ENDINGS = {TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED}
 # Mostly the number itself: three numbers must be right for a report to count.
 NEAR = st.sampled_from([0, 0, 0, 0, 0, -1, 1])
 
-MAKERS = (started, heartbeat, progressed, checkpointed, completed, failed, cancelled, given_back)
+MAKERS = (started, heartbeat, progressed, checkpointed, submitted, completed, failed, cancelled, given_back)
 
 
 class Lifecycle(RuleBasedStateMachine):
@@ -161,7 +162,7 @@ class Lifecycle(RuleBasedStateMachine):
             assert report.delivery >= before.delivery
             if self.state.status in ENDINGS and make in {completed, failed, cancelled}:
                 assert self.state.delivery == report.delivery
-            if before.cancel_requested_at is not None and make not in {started, progressed, checkpointed}:
+            if before.cancel_requested_at is not None and make not in {started, progressed, checkpointed, submitted}:
                 assert self.state.status in ENDINGS, "what is to be cancelled goes on"
         # A replay of whatever was applied is a no-op; a heartbeat only says the same again.
         assert decide_report(self.state, report, hearing).events == () or make is progressed

@@ -42,6 +42,13 @@ MAX_LINES_IN_A_REPORT = 100
 MAX_TASK_LINES = 1_000
 """Of a task the newest lines are kept."""
 
+MAX_SUBMITTED_TASKS = 1_000
+"""Tasks that one execution of a handler may submit."""
+
+MAX_SUBMITTED_BYTES = 8 * 1024 * 1024
+"""What all of them may have as JSON: so much may wait in a processor while NATS is away."""
+
+MAX_SUBMISSION_KEY_CHARS = 200
 MAX_ATTEMPTS = 100
 MAX_TIMEOUT_SECONDS = 7 * 24 * 3600
 MAX_BACKOFF_SECONDS = 7 * 24 * 3600

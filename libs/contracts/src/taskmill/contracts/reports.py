@@ -17,6 +17,7 @@ from taskmill.contracts.limits import (
     MAX_QUEUES_PER_PROCESSOR,
     MAX_TRACEBACK_CHARS,
 )
+from taskmill.contracts.requests import IdentifiedTask
 from taskmill.contracts.tasks import (
     Checkpoint,
     Kind,
@@ -38,6 +39,18 @@ class AttemptReport(WireModel):
     attempt: Annotated[int, Field(ge=1)]
     dispatch: Annotated[int, Field(ge=1)]
     delivery: Annotated[int, Field(ge=1, description="JetStream's delivery count of the work item.")]
+
+
+class OrderedReport(AttemptReport):
+    """Base of what must not overtake the tasks that its execution submitted before it."""
+
+    submitted: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="How many tasks its execution had submitted before: this counts only once those are taken in.",
+        ),
+    ] = 0
 
 
 class Started(AttemptReport):
@@ -75,7 +88,7 @@ class Progressed(HandlerReport):
     progress: Progress
 
 
-class Checkpointed(HandlerReport):
+class Checkpointed(HandlerReport, OrderedReport):
     """Where the next attempt of the run may go on, as the handler says. It makes no event."""
 
     newest_every_seconds = 1.0
@@ -90,6 +103,21 @@ class Checkpointed(HandlerReport):
         ),
     ] = 1
     checkpoint: Checkpoint
+
+
+class Submitted(HandlerReport):
+    """The handler wants a further task to exist. One whose id is in use exists already, and stays as it is."""
+
+    type: Literal["submitted"] = "submitted"
+    number: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="Which task of its execution this is: 1, 2, 3, …; each is told, in this order. A report that "
+            "comes again is recognised by it.",
+        ),
+    ] = 1
+    task: IdentifiedTask
 
 
 class Logged(HandlerReport):
@@ -110,7 +138,7 @@ class Logged(HandlerReport):
     lines: Annotated[list[Line], Field(min_length=1, max_length=MAX_LINES_IN_A_REPORT)]
 
 
-class Completed(AttemptReport):
+class Completed(OrderedReport):
     """The handler returned. It stands for `started` too: a quick task is told in one report."""
 
     type: Literal["completed"] = "completed"
@@ -119,7 +147,7 @@ class Completed(AttemptReport):
     result: Result = None
 
 
-class Failed(AttemptReport):
+class Failed(OrderedReport):
     """The handler raised, or its result cannot be kept. Stands for `started` too."""
 
     type: Literal["failed"] = "failed"
@@ -134,7 +162,7 @@ class Failed(AttemptReport):
     ] = None
 
 
-class Cancelled(AttemptReport):
+class Cancelled(OrderedReport):
     """The handler was stopped because a client had asked for it."""
 
     type: Literal["cancelled"] = "cancelled"
@@ -142,7 +170,7 @@ class Cancelled(AttemptReport):
     finished_at: BoundedInstant
 
 
-class GivenBack(AttemptReport):
+class GivenBack(OrderedReport):
     """The processor will not execute the work item; it is queued again under a new dispatch, not charged."""
 
     type: Literal["given_back"] = "given_back"
@@ -175,7 +203,9 @@ class Hello(WireModel):
     software_version: str
 
 
-RunReport = Started | Heartbeat | Progressed | Checkpointed | Logged | Completed | Failed | Cancelled | GivenBack
+RunReport = (
+    Started | Heartbeat | Progressed | Checkpointed | Submitted | Logged | Completed | Failed | Cancelled | GivenBack
+)
 """A report of an attempt, of any type."""
 
 Report = Annotated[RunReport | Hello, Field(discriminator="type")]

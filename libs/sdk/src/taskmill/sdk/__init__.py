@@ -15,7 +15,14 @@ A processor runs it with `python -m taskmill.processor --app my_module:app`.
 from taskmill.contracts.tasks import RetryBackoff
 from taskmill.sdk.app import Handler, TaskApp
 from taskmill.sdk.context import Context
-from taskmill.sdk.errors import GiveUp, InvalidPayloadError, NotNow, RetryLater, TaskFailedError
+from taskmill.sdk.errors import (
+    GiveUp,
+    InvalidPayloadError,
+    NotNow,
+    RetryLater,
+    TaskFailedError,
+    TooManySubmissionsError,
+)
 
 __all__ = [
     "Context",
@@ -27,4 +34,5 @@ __all__ = [
     "RetryLater",
     "TaskApp",
     "TaskFailedError",
+    "TooManySubmissionsError",
 ]

@@ -14,7 +14,7 @@ from taskmill.contracts.streams import MESSAGE_ID_HEADER
 from taskmill.processor.domain.announcements import Announcements, replacement_key
 from taskmill.processor.domain.held_attempt import HeldAttempt
 from taskmill.processor.domain.held_work import HeldWork
-from taskmill.processor.domain.messages import bundle_text, report_text, started_text
+from taskmill.processor.domain.messages import bundle_text, report_text, started_text, with_submissions
 from taskmill.processor.domain.report_queue import QueuedReport, ReportQueue
 from taskmill.processor.errors import UnstorableError
 from taskmill.runtime.actor import Actor
@@ -143,6 +143,7 @@ class Reports(Actor):
         elif not attempt.told_at:
             # The end stands for the start too.
             self._queue.discard((attempt, "started"))
+        text = with_submissions(text, attempt.submitted)
         self._put((attempt, "ended"), QueuedReport(text, ended_attempt=attempt))
 
     def stop(self) -> None:

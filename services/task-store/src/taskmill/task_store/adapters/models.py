@@ -53,6 +53,7 @@ class TaskRow(Base):
     line_count: Mapped[int] = mapped_column(BigInteger, server_default="0")
     line_number: Mapped[int] = mapped_column(BigInteger, server_default="0")
     checkpoint_number: Mapped[int] = mapped_column(server_default="0")
+    submission_number: Mapped[int] = mapped_column(server_default="0")
     max_attempts: Mapped[int | None]
     backoff: Mapped[Any | None] = mapped_column(JSON)
     timeout_seconds: Mapped[float | None]

@@ -19,7 +19,7 @@ from taskmill.task_store.adapters.models import (
     TaskRow,
     columns,
 )
-from taskmill.task_store.domain.state import DOCUMENTS
+from taskmill.task_store.domain.state import DOCUMENTS, TaskState
 
 EVENT_LOG_LOCK = 0x7461_736B_7631
 """Key of the one lock that every writer of events takes before any row lock: commit order is position order."""
@@ -77,6 +77,17 @@ def _arrays(first: int, columns: Mapping[str, str]) -> str:
 
 _READ_VERSION = {"read_version": "integer"}
 
+# What tells that a row is still as it was read. Not all that processors report makes an event, and so a version.
+_MARKS = ("version", "checkpoint_number", "submission_number")
+_READ_MARKS = {f"read_{name}": TASK_COLUMNS[name] for name in _MARKS}
+_IS_AS_READ = " AND ".join(f"tasks.{name} = new.read_{name}" for name in _MARKS)
+
+
+def read_marks(state: TaskState) -> dict[str, int]:
+    """What the statement that writes compares a row with, beside what it changes of it."""
+    return {f"read_{name}": getattr(state, name) for name in _MARKS}
+
+
 # Documents are left as they are unless they were read.
 _TASK_ASSIGNMENTS = ", ".join(
     f"{name} = coalesce(new.{name}::{kind}, tasks.{name})" if name in DOCUMENTS else f"{name} = new.{name}::{kind}"
@@ -128,8 +139,8 @@ WITH event_log AS MATERIALIZED (
     INSERT INTO tasks ({_names(TASK_COLUMNS)})
     SELECT {_values(TASK_COLUMNS)} FROM event_log, {_rows(_parameter("created"), TASK_COLUMNS)}
 ), changed AS (
-    UPDATE tasks SET {_TASK_ASSIGNMENTS} FROM event_log, {_rows(_parameter("changed"), TASK_COLUMNS | _READ_VERSION)}
-    WHERE tasks.id = new.id AND tasks.version = new.read_version
+    UPDATE tasks SET {_TASK_ASSIGNMENTS} FROM event_log, {_rows(_parameter("changed"), TASK_COLUMNS | _READ_MARKS)}
+    WHERE tasks.id = new.id AND {_IS_AS_READ}
     RETURNING tasks.id
 ), deleted AS (
     DELETE FROM tasks USING event_log, {_rows(_parameter("deleted"), {"id": "uuid"} | _READ_VERSION)}

@@ -195,7 +195,7 @@ class TaskWriter:
         lines = batch.lines
         rows = statements.WrittenRows(
             created=json_rows(state._asdict() for state in batch.created),
-            changed=json_rows({**state._asdict(), "read_version": version} for version, state in changed),
+            changed=json_rows({**after._asdict(), **statements.read_marks(before)} for before, after in changed),
             deleted=json_rows({"id": task_id, "read_version": version} for version, task_id in deleted),
             attempts=json_rows(attempt._asdict() for attempt in batch.attempts),
             counts=json_rows(change._asdict() for change in counted),

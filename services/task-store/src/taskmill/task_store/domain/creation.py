@@ -21,7 +21,7 @@ _details = composer(TaskState, [name for name in TaskCreatedData.model_fields if
 
 _NUMBERS = (
     *("run", "attempt", "attempt_limit", "dispatch", "delivery", "crashes"),
-    *("line_count", "line_number", "checkpoint_number"),
+    *("line_count", "line_number", "checkpoint_number", "submission_number"),
 )
 
 # In the order of the columns, which it keeps when fields are set.

@@ -52,6 +52,8 @@ class TaskState(NamedTuple):
     """Number of the newest line of the execution that holds the attempt: those up to it were taken in."""
     checkpoint_number: int
     """Number of the newest checkpoint of the execution that holds the attempt: those up to it are of the past."""
+    submission_number: int
+    """Number of the newest task that the execution that holds the attempt submitted: those up to it were taken in."""
     max_attempts: int | None
     backoff: JsonText | None
     timeout_seconds: float | None
