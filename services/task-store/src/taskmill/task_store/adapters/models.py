@@ -191,6 +191,7 @@ class KindRow(Base):
     max_attempts: Mapped[int | None]
     backoff: Mapped[Any | None] = mapped_column(JSON)
     timeout_seconds: Mapped[float | None]
+    queue: Mapped[str | None]
 
 
 class ProcessorRow(Base):

@@ -204,7 +204,7 @@ class Batch:
         for state, *_ in decisions:
             if state.is_run_active:
                 arrivals[state.queue] = arrivals.get(state.queue, 0) + 1
-        self.queues.admit([request.queue for request in requests], arrivals)
+        self.queues.admit([state.queue for state, *_ in decisions], arrivals)
         self._used_ids |= new_ids
         return tuple([self._take(decision) for decision in decisions])
 
@@ -259,13 +259,15 @@ class Batch:
         """Make the task that a handler wants, unless it exists, or did."""
         if task.id in self._used_ids or task.id in self._states:
             return
+        defaults = self.kinds.defaults(task.kind)
+        decision = decide_create(task, defaults, self._now)
         try:
             # Like all that the store does without being asked by a client, it has room in a queue that is full.
-            self.queues.admit((task.queue,))
+            self.queues.admit((decision.state.queue,))
         except TooManyQueuesError:
-            task = task.model_copy(update={"queue": by.queue})
+            decision = decide_create(task.model_copy(update={"queue": by.queue}), defaults, self._now)
         self._used_ids.add(task.id)
-        self._take(decide_create(task, self.kinds.defaults(task.kind), self._now))
+        self._take(decision)
 
     def _admit_served(self, hello: Hello) -> None:
         for queue in hello.queues:

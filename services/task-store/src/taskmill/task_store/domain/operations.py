@@ -121,14 +121,19 @@ def new_tasks(operation: Operation) -> Sequence[IdentifiedTask]:
 
 
 def named_queues(operation: Operation) -> list[str]:
-    """The queues that an operation may bring into being."""
+    """The queues that an operation may bring into being by itself."""
     if isinstance(operation, ReportBundle):
         served = [queue for report in operation.reports if isinstance(report, Hello) for queue in report.queues]
-        return served + [task.queue for task in new_tasks(operation)]
+        return served + _wanted_queues(operation)
     if isinstance(operation, UpdateTask):
         if "queue" not in operation.changes:
             return []
         # One that is cleared becomes the default one; what is no name at all is refused later.
         queue = operation.changes["queue"] or DEFAULT_QUEUE
         return [queue] if isinstance(queue, str) else []
-    return [task.queue for task in new_tasks(operation)]
+    return _wanted_queues(operation)
+
+
+def _wanted_queues(operation: Operation) -> list[str]:
+    # Which one a kind declares is known later.
+    return [task.queue or DEFAULT_QUEUE for task in new_tasks(operation)]
