@@ -83,6 +83,12 @@ MAX_LABEL_CONDITIONS = 8
 MAX_KINDS_PER_PROCESSOR = 256
 MAX_QUEUES_PER_PROCESSOR = 64
 
+MAX_PAYLOAD_SCHEMA_BYTES = 16 * 1024
+"""The JSON Schema of a kind's payloads, as compact UTF-8 JSON."""
+
+MAX_PAYLOAD_SCHEMAS_BYTES = 128 * 1024
+"""All that one processor tells."""
+
 MAX_INTEGER = 2**63 - 1
 MIN_INTEGER = -(2**63)
 """Integers in JSON documents: what a signed 64-bit number holds, as in PostgreSQL and most languages."""

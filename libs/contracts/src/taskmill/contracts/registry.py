@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
-from taskmill.contracts import bulk_operations, log, requests, subjects, webhooks
+from taskmill.contracts import bulk_operations, kinds, log, requests, subjects, webhooks
 from taskmill.contracts.control import CancelAttempt
 from taskmill.contracts.errors import Problem
 from taskmill.contracts.events import EVENT_DATA, EventPage, TaskEvent
@@ -52,11 +52,12 @@ SWITCH_OFF_WEBHOOK = Command("switch_off_webhook", webhooks.SwitchOffWebhook, we
 PREPARE_DELIVERY = Command("prepare_delivery", webhooks.PrepareDelivery, webhooks.PreparedDelivery)
 START_REPLAY = Command("start_replay", webhooks.StartReplay, webhooks.Replay)
 GET_REPLAY = Command("get_replay", webhooks.GetReplay, webhooks.Replay)
+LIST_KINDS = Command("list_kinds", kinds.ListKinds, kinds.KindPage)
 HEALTH = Command("health", requests.CheckHealth, requests.StoreHealth)
 
 COMMANDS = (
     *(CREATE, CREATE_MANY, GET, LIST, UPDATE, DELETE, PROCESS, CANCEL),
-    *(START_BULK, GET_BULK, ATTEMPTS, LINES, EVENTS, READ_LOG, HEALTH, GET_CHECKPOINT),
+    *(START_BULK, GET_BULK, ATTEMPTS, LINES, EVENTS, READ_LOG, HEALTH, GET_CHECKPOINT, LIST_KINDS),
     *(CREATE_WEBHOOK, GET_WEBHOOK, LIST_WEBHOOKS, UPDATE_WEBHOOK, DELETE_WEBHOOK, ROTATE_WEBHOOK),
     *(SWITCH_OFF_WEBHOOK, PREPARE_DELIVERY, START_REPLAY, GET_REPLAY),
 )

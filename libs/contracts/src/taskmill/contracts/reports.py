@@ -7,7 +7,7 @@ which the store tells a report of the current execution from one of an execution
 from typing import Annotated, ClassVar, Literal
 from uuid import UUID
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, JsonValue, StringConstraints
 
 from taskmill.contracts.instants import BoundedInstant
 from taskmill.contracts.limits import (
@@ -199,6 +199,19 @@ class Hello(WireModel):
         dict[Kind, KindDefaults],
         Field(max_length=MAX_KINDS_PER_PROCESSOR, description="What the handlers of those kinds declare."),
     ] = {}
+    payload_schemas: Annotated[
+        dict[Kind, dict[str, JsonValue]] | None,
+        Field(
+            max_length=MAX_KINDS_PER_PROCESSOR,
+            description="The JSON Schemas of the payloads that those of its handlers take that have one; null: as it "
+            "told them last under the same digest.",
+        ),
+    ] = None
+    payload_schemas_digest: Annotated[
+        str | None,
+        StringConstraints(pattern=r"^[0-9a-f]{64}$"),
+        Field(description="SHA-256 of these schemas; null: no handler has one."),
+    ] = None
     slots: Annotated[int, Field(ge=1, description="Handlers that it executes at once.")]
     software_version: str
 

@@ -2,8 +2,11 @@
 
 import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
+from typing import Any
+
+import structlog
 
 from taskmill.contracts.limits import MAX_KINDS_PER_PROCESSOR
 from taskmill.contracts.reports import Hello
@@ -18,6 +21,7 @@ from taskmill.processor.adapters.guarded_http import GuardedHttp, is_public_addr
 from taskmill.processor.adapters.outside import Outside
 from taskmill.processor.adapters.store import Store
 from taskmill.processor.domain.held_work import HeldWork
+from taskmill.processor.domain.payload_schemas import told_schemas
 from taskmill.processor.handlers import builtin_app
 from taskmill.processor.settings import ProcessorSettings
 from taskmill.runtime.errors import StartError
@@ -30,6 +34,8 @@ from taskmill.sdk import Handler, TaskApp
 from taskmill.sdk.app import merge_handlers
 from taskmill.sdk.errors import SdkError
 from taskmill.sdk.loading import load_app
+
+_log = structlog.get_logger(__name__)
 
 DRAIN_MARGIN_SECONDS = 3
 """What the drain may take beyond the grace of the handlers."""
@@ -50,12 +56,17 @@ async def build(settings: ProcessorSettings) -> Supervisor:
         raise StartError(str(error)) from error
 
 
-def build_processor(settings: ProcessorSettings, apps: Sequence[TaskApp] = ()) -> Supervisor:
+def build_processor(
+    settings: ProcessorSettings,
+    apps: Sequence[TaskApp] = (),
+    payload_schemas: Mapping[str, dict[str, Any]] | None = None,
+) -> Supervisor:
     """Put a processor together from its settings and apps. To be called inside an event loop.
 
     Args:
         settings: What it serves, and how.
         apps: Handlers beside the built-in kinds.
+        payload_schemas: JSON Schemas of the payloads of kinds, by which clients are told what does not fit.
 
     Raises:
         DuplicateKindError: Two apps, or an app and the built-in kinds, have a handler for the same kind.
@@ -75,7 +86,7 @@ def build_processor(settings: ProcessorSettings, apps: Sequence[TaskApp] = ()) -
         session,
         Publisher(session, timeout_seconds=settings.request_timeout_seconds),
         held,
-        _hello(settings, handlers),
+        _hello(settings, handlers, payload_schemas or {}),
         processor_id=settings.processor_id,
         boot_id=uuid.uuid4().hex,
     )
@@ -98,14 +109,21 @@ def build_processor(settings: ProcessorSettings, apps: Sequence[TaskApp] = ()) -
     )
 
 
-def _hello(settings: ProcessorSettings, handlers: dict[str, Handler]) -> Hello:
+def _hello(
+    settings: ProcessorSettings, handlers: dict[str, Handler], payload_schemas: Mapping[str, dict[str, Any]]
+) -> Hello:
     if len(handlers) > MAX_KINDS_PER_PROCESSOR:
         raise StartError(f"A processor has handlers for at most {MAX_KINDS_PER_PROCESSOR} kinds.")
+    schemas = told_schemas(payload_schemas)
+    for kind, reason in schemas.left_out.items():
+        _log.warning("hello.schema_left_out", kind=kind, reason=reason)
     return Hello(
         queues=settings.queues,
         kinds=sorted(handlers),
         # Also of those that declare nothing, so that what a kind has ceased to declare ceases to hold.
         kind_defaults={kind: handler.defaults for kind, handler in sorted(handlers.items())},
+        payload_schemas=schemas.by_kind or None,
+        payload_schemas_digest=schemas.digest,
         slots=settings.slots,
         software_version=version("taskmill-processor"),
     )

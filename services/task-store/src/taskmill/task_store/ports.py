@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from taskmill.contracts.errors import TaskmillError
+from taskmill.contracts.kinds import KnownKind
 from taskmill.contracts.log import ReadLog
 from taskmill.contracts.requests import ListTasks
 from taskmill.task_store.domain.bulk_operations import BulkOperationState
@@ -145,6 +146,9 @@ class Processors(Protocol):
 
     async def services(self, now: datetime) -> list[ServedWork]:
         """What the living processors do."""
+
+    async def kinds(self, now: datetime) -> list[KnownKind]:
+        """All kinds that are known, by name."""
 
 
 class Webhooks(Protocol):

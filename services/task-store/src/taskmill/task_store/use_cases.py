@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from taskmill.contracts.bulk_operations import GetBulkOperation
 from taskmill.contracts.errors import TaskmillError
 from taskmill.contracts.json_text import read_json
+from taskmill.contracts.kinds import ListKinds
 from taskmill.contracts.log import ReadLog
 from taskmill.contracts.requests import (
     REPLAYED_HEADER,
@@ -32,8 +33,10 @@ from taskmill.runtime.reply import Reply
 from taskmill.task_store.domain.cursors import (
     ListPosition,
     list_cursor,
+    name_cursor,
     number_cursor,
     parse_list_cursor,
+    parse_name_cursor,
     parse_number_cursor,
 )
 from taskmill.task_store.domain.documents import (
@@ -164,6 +167,15 @@ async def list_events(ports: Ports, request: ListEvents) -> bytes:
 async def read_log(ports: Ports, request: ReadLog) -> bytes:
     """`ReadLog` → `LogPage`."""
     return log_document(*await ports.log.read(request))
+
+
+async def list_kinds(ports: Ports, request: ListKinds) -> bytes:
+    """`ListKinds` → `KindPage`."""
+    behind = parse_name_cursor(request.cursor)
+    found = [kind for kind in await ports.processors.kinds(ports.now()) if kind.kind > behind]
+    items = fitting(kind.model_dump_json().encode() for kind in found[: request.limit])
+    is_last = len(items) == len(found)
+    return page_document(items, None if is_last else name_cursor(found[len(items) - 1].kind))
 
 
 async def check_health(ports: Ports, _request: CheckHealth) -> bytes:

@@ -33,6 +33,7 @@ _USE_CASES: dict[registry.Command, Callable[[Ports, Any], Coroutine[Any, Any, by
     registry.LINES: use_cases.list_lines,
     registry.EVENTS: use_cases.list_events,
     registry.READ_LOG: use_cases.read_log,
+    registry.LIST_KINDS: use_cases.list_kinds,
     registry.HEALTH: use_cases.check_health,
     registry.CREATE_WEBHOOK: webhook_use_cases.create_webhook,
     registry.GET_WEBHOOK: webhook_use_cases.get_webhook,

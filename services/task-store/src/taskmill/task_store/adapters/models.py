@@ -205,6 +205,9 @@ class ProcessorRow(Base):
     slots: Mapped[int]
     software_version: Mapped[str]
     seen_at: Mapped[datetime]
+    # An object of schemas by kind. NULL: none were told, or not under this digest.
+    payload_schemas: Mapped[Any | None] = mapped_column(JSON)
+    payload_schemas_digest: Mapped[str | None]
 
 
 class IdempotencyKeyRow(Base):

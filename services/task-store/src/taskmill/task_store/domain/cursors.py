@@ -65,6 +65,25 @@ def parse_list_cursor(cursor: str) -> ListPosition:
     raise _invalid_cursor()
 
 
+def name_cursor(name: str) -> str:
+    """The cursor behind what has this name."""
+    return _encode([name])
+
+
+def parse_name_cursor(cursor: str | None) -> str:
+    """The name that a page starts behind; without a cursor one that is before all.
+
+    Raises:
+        InvalidRequestError: No page ended with this cursor.
+    """
+    if cursor is None:
+        return ""
+    match _decode(cursor):
+        case [str(name)]:
+            return name
+    raise _invalid_cursor()
+
+
 def _encode(parts: Sequence[int | str]) -> str:
     return base64.urlsafe_b64encode(orjson.dumps(parts)).decode().rstrip("=")
 

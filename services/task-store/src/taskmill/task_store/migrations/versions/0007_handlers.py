@@ -1,4 +1,4 @@
-"""What handlers leave for later: checkpoints, and how many tasks they submitted; and the queues of kinds."""
+"""Checkpoints, how many tasks handlers submitted, queues of kinds, and the schemas of their payloads."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -19,10 +19,14 @@ def upgrade() -> None:
         sa.Column("checkpoint", postgresql.JSON(), server_default=sa.text("'null'::json"), nullable=False),
     )
     op.add_column("kinds", sa.Column("queue", sa.Text()))
+    op.add_column("processors", sa.Column("payload_schemas", postgresql.JSON()))
+    op.add_column("processors", sa.Column("payload_schemas_digest", sa.Text()))
 
 
 def downgrade() -> None:
     """Drop them: handlers begin anew, and the tasks that they submitted stay."""
+    op.drop_column("processors", "payload_schemas_digest")
+    op.drop_column("processors", "payload_schemas")
     op.drop_column("kinds", "queue")
     op.drop_column("tasks", "checkpoint")
     op.drop_column("tasks", "submission_number")
