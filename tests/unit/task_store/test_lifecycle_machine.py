@@ -245,6 +245,12 @@ class Lifecycle(RuleBasedStateMachine):
         assert not is_started or self.state.crashes < MAX_CRASHES
 
     @invariant()
+    def a_checkpoint_is_of_a_run_that_was_not_completed(self) -> None:
+        """Nobody but a run that goes on, or has failed, has where to go on."""
+        if self.state.run == 0 or self.state.status in {TaskStatus.PENDING, TaskStatus.COMPLETED}:
+            assert self.state.checkpoint == "null"
+
+    @invariant()
     def each_run_has_its_attempt(self) -> None:
         """Attempts are written down when they are queued, and end before the next begins."""
         never_queued = {self.state.attempt} if self.state.queued_at is None else set()
