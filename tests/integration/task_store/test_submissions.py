@@ -12,6 +12,7 @@ from tests.support.task_store import (
     StoreClient,
     new_id,
     report,
+    run_sql,
     running_store,
     store_client,
     store_process,
@@ -57,6 +58,19 @@ async def test_a_submitted_task_that_was_deleted_is_not_made_again(store: StoreC
     await store.report(report("started", task_id, delivery=2), {**submitted(task_id, child_id), "delivery": 2})
     assert await store.refusal(registry.GET, id=child_id) == "task_not_found"
     assert await store.event_types(child_id) == ["created", "deleted"]
+
+
+async def test_a_submitted_task_whose_events_were_removed_exists(store: StoreClient, database_url: str) -> None:
+    """The log is not kept for ever, and a run may take longer than that."""
+    old_id = "01890a5d-ac96-774b-bcce-b302099a8057"
+    task_id = await running(store)
+    await store.report(submitted(task_id, old_id, process=False))
+    await run_sql(database_url, f"DELETE FROM task_events WHERE task_id = '{old_id}'")  # noqa: S608
+    again = {**submitted(task_id, old_id), "delivery": 2}
+    await store.report(
+        report("started", task_id, delivery=2), again, report("completed", task_id, delivery=2, submitted=1)
+    )
+    assert ((await store.get(old_id))["status"], (await store.get(task_id))["status"]) == ("pending", "completed")
 
 
 async def test_an_end_that_comes_first_waits_for_what_was_submitted(store: StoreClient) -> None:

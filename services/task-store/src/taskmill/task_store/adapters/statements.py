@@ -190,8 +190,10 @@ SELECT {
 FROM tasks WHERE id = ANY($1::uuid[])
 """  # noqa: S608
 
-# Of a deleted task only the end may be left.
-USED_IDS = "SELECT DISTINCT task_id FROM task_events WHERE task_id = ANY($1::uuid[])"
+# Of a deleted task only the end of its events may be left, and of one that is there not even that.
+USED_IDS = """
+SELECT task_id FROM task_events WHERE task_id = ANY($1::uuid[]) UNION SELECT id FROM tasks WHERE id = ANY($1::uuid[])
+"""
 
 QUEUES = "SELECT name, waiting FROM queues"
 
