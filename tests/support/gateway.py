@@ -14,6 +14,7 @@ from taskmill.contracts.errors import StoreUnavailableError
 from taskmill.contracts.registry import Command
 from taskmill.contracts.requests import REPLAYED_HEADER
 from taskmill.gateway.adapters.log import Log
+from taskmill.gateway.adapters.payload_schemas import PayloadSchemas
 from taskmill.gateway.adapters.store import Store
 from taskmill.gateway.api import examples
 from taskmill.gateway.api.app import create_app
@@ -80,7 +81,12 @@ def gateway_app(store: RememberingStore) -> FastAPI:
     """A gateway that asks this store."""
     asked = Store(store)
     return create_app(
-        asked, Log(asked), NoFeed(), is_bus_connected=lambda: store.is_bus_connected, new_id=lambda: NEW_TASK_ID
+        asked,
+        Log(asked),
+        NoFeed(),
+        PayloadSchemas(asked),
+        is_bus_connected=lambda: store.is_bus_connected,
+        new_id=lambda: NEW_TASK_ID,
     )
 
 

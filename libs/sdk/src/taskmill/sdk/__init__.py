@@ -28,7 +28,14 @@ from typing import TYPE_CHECKING
 from taskmill.contracts.tasks import RetryBackoff
 from taskmill.sdk.app import TaskApp
 from taskmill.sdk.context import Context
-from taskmill.sdk.errors import GiveUp, InvalidPayloadError, NotNow, RetryLater, TaskFailedError
+from taskmill.sdk.errors import (
+    GiveUp,
+    InvalidPayloadError,
+    NotNow,
+    RetryLater,
+    TaskFailedError,
+    TooManySubmissionsError,
+)
 from taskmill.sdk.handler import Handler
 from taskmill.sdk.retry import Retry
 
@@ -51,6 +58,7 @@ __all__ = [
     "RetryLater",
     "TaskApp",
     "TaskFailedError",
+    "TooManySubmissionsError",
 ]
 
 

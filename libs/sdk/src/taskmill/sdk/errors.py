@@ -13,6 +13,7 @@ SdkError
 │   ├── TaskEventsGoneError  events of one task are neither on NATS nor in the log
 │   └── LogSetBackError      the log ends before the follower's position
 ├── BadResultError           what a handler returned cannot be kept
+├── TooManySubmissionsError  an execution submits more tasks than it may
 ├── NotNow                   raised by a handler: it wants to be called later, and that is no attempt
 └── TaskFailedError          raised by a handler: the attempt failed, with a code of the handler's own
     ├── InvalidPayloadError  code invalid_payload; final
@@ -23,7 +24,7 @@ SdkError
 import re
 from uuid import UUID
 
-from taskmill.contracts.limits import MAX_BACKOFF_SECONDS
+from taskmill.contracts.limits import MAX_BACKOFF_SECONDS, MAX_SUBMITTED_BYTES, MAX_SUBMITTED_TASKS
 
 _CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
@@ -169,6 +170,15 @@ class RetryLater(TaskFailedError):  # noqa: N818 -- it reads as what the handler
             raise ValueError(f"the wait before the next attempt is 0 to {MAX_BACKOFF_SECONDS} seconds")
         super().__init__("retry_later", reason)
         self.retry_after_seconds = after_seconds
+
+
+class TooManySubmissionsError(SdkError):
+    """An execution has submitted as many tasks as it may, or as much."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"One execution submits at most {MAX_SUBMITTED_TASKS} tasks, of {MAX_SUBMITTED_BYTES} bytes in all as JSON."
+        )
 
 
 class GapError(SdkError):

@@ -5,6 +5,8 @@ import uuid
 from collections.abc import Sequence
 from importlib.metadata import version
 
+import structlog
+
 from taskmill.contracts.limits import MAX_KINDS_PER_PROCESSOR, MAX_QUEUES_PER_PROCESSOR
 from taskmill.contracts.reports import Hello
 from taskmill.contracts.streams import HEARTBEATS_PER_ACK_WAIT
@@ -17,10 +19,12 @@ from taskmill.processor.actors.lifespans import Lifespans
 from taskmill.processor.actors.queue_pauses import QueuePauses
 from taskmill.processor.actors.reports import Reports
 from taskmill.processor.actors.work_intake import WorkIntake
+from taskmill.processor.adapters.checkpoints import Checkpoints
 from taskmill.processor.adapters.guarded_http import GuardedHttp, is_public_address
 from taskmill.processor.adapters.outside import Outside
 from taskmill.processor.adapters.store import Store
 from taskmill.processor.domain.held_work import HeldWork
+from taskmill.processor.domain.payload_schemas import told_schemas
 from taskmill.processor.handlers import builtin_app
 from taskmill.processor.settings import ProcessorSettings
 from taskmill.runtime.clock import utc_now
@@ -35,6 +39,8 @@ from taskmill.sdk import Handler, TaskApp
 from taskmill.sdk.app import merge_handlers
 from taskmill.sdk.errors import SdkError
 from taskmill.sdk.loading import load_app
+
+_log = structlog.get_logger(__name__)
 
 DRAIN_MARGIN_SECONDS = 3
 """What the drain may take beyond the grace of the handlers."""
@@ -99,6 +105,7 @@ def build_processor(settings: ProcessorSettings, apps: Sequence[TaskApp] = ()) -
         slots=settings.slots,
         grace_seconds=settings.grace_seconds,
         probation_seconds=settings.probation_seconds,
+        renew_checkpoint=Checkpoints(store).renew,
     )
     cancellations = Cancellations(session, execution)
     pauses = QueuePauses(session, execution)
@@ -123,11 +130,17 @@ def _queues_of(handlers: dict[str, Handler]) -> list[str]:
 def _hello(settings: ProcessorSettings, queues: list[str], handlers: dict[str, Handler]) -> Hello:
     if len(handlers) > MAX_KINDS_PER_PROCESSOR:
         raise StartError(f"A processor has handlers for at most {MAX_KINDS_PER_PROCESSOR} kinds.")
+    declared = {kind: handler.payload_schema() for kind, handler in handlers.items()}
+    schemas = told_schemas({kind: schema for kind, schema in declared.items() if schema is not None})
+    for kind, reason in schemas.left_out.items():
+        _log.warning("hello.schema_left_out", kind=kind, reason=reason)
     return Hello(
         queues=queues,
         kinds=sorted(handlers),
         # Also of those that declare nothing, so that what a kind has ceased to declare ceases to hold.
         kind_defaults={kind: handler.defaults for kind, handler in sorted(handlers.items())},
+        payload_schemas=schemas.by_kind or None,
+        payload_schemas_digest=schemas.digest,
         slots=settings.slots,
         started_at=utc_now(),
         software_version=version("taskmill-processor"),

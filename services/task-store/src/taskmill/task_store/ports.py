@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from taskmill.contracts.errors import TaskmillError
+from taskmill.contracts.kinds import KnownKind
 from taskmill.contracts.log import ReadLog
 from taskmill.contracts.requests import ListTasks
 from taskmill.task_store.domain.bulk_operations import BulkOperationState
@@ -97,6 +98,13 @@ class Reads(Protocol):
             TaskNotFoundError: There is none with this id.
         """
 
+    async def checkpoint(self, task_id: UUID, run: int) -> str:
+        """The newest checkpoint of a task's newest run, as JSON text.
+
+        Raises:
+            TaskNotFoundError: There is no task with this id, or that is not its newest run.
+        """
+
     async def events(self, task_id: UUID, *, after_version: int, limit: int) -> EventSlice:
         """A task's events behind a version: at most `limit`, and no more than fit a message. Also of a deleted task.
 
@@ -149,6 +157,9 @@ class Processors(Protocol):
 
     async def services(self, now: datetime) -> list[ServedWork]:
         """What the living processors do."""
+
+    async def kinds(self, now: datetime) -> list[KnownKind]:
+        """All kinds that are known, by name."""
 
 
 class Queues(Protocol):

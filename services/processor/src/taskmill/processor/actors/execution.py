@@ -1,7 +1,7 @@
 """Calls the handlers."""
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
@@ -42,6 +42,7 @@ class Execution(Actor):
             is given back.
         probation_seconds: How long a suspected attempt is at work before one on its last chance is begun beside it, and
             one on its last chance before any other is.
+        renew_checkpoint: Called with an attempt whose processor may have died, before its handler is.
         now: Dates starts and ends.
     """
 
@@ -56,6 +57,7 @@ class Execution(Actor):
         slots: int,
         grace_seconds: float,
         probation_seconds: float,
+        renew_checkpoint: Callable[[HeldAttempt], Awaitable[None]],
         now: Clock = utc_now,
     ) -> None:
         self._handlers = handlers
@@ -64,6 +66,7 @@ class Execution(Actor):
         self._slots = slots
         self._grace_seconds = grace_seconds
         self._probation_seconds = probation_seconds
+        self._renew_checkpoint = renew_checkpoint
         self._now = now
         self._calls = HandlerCalls(now, reports.tell, self._time_out, self._on_slot_freed)
         self._suspects = Suspects()
@@ -237,6 +240,7 @@ class Execution(Actor):
             raise asyncio.CancelledError
         if attempt.possible_crashes:
             await self._announce_and_store(attempt)
+            await self._renew_checkpoint(attempt)
             loop = asyncio.get_running_loop()
             loop.call_later(MAKES_WAY_AFTER_SECONDS, self._let_next_begin, attempt)
             loop.call_later(self._probation_seconds, self._acquit, attempt)

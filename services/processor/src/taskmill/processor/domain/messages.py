@@ -56,6 +56,11 @@ def completed_text(fence: ReportKey, started_at: datetime, finished_at: datetime
     return _composed("completed", fence, started_at=started_at, finished_at=finished_at, result=result)
 
 
+def with_submissions(report: bytes, submitted: int) -> bytes:
+    """The report of an end, with how many tasks its execution submitted: it must not overtake them."""
+    return b'{"submitted":%d,%b' % (submitted, report[1:]) if submitted else report
+
+
 def fits_bundle(reports_bytes: int, report: bytes) -> bool:
     """Whether a bundle that holds reports of `reports_bytes` bytes, commas included, may take one more."""
     return reports_bytes + len(report) <= _MAX_REPORTS_BYTES
