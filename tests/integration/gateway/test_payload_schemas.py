@@ -1,9 +1,10 @@
 """From the schema of a handler to the refusal of a payload, over two stores and two gateways."""
 
 from contextlib import AsyncExitStack
-from typing import Any
+from typing import Annotated, Any
 
 import httpx
+from pydantic import BaseModel, Field
 
 from taskmill.processor.bootstrap import build_processor
 from taskmill.processor.settings import ProcessorSettings
@@ -14,15 +15,20 @@ from tests.support.running_service import running_service
 from tests.support.services import running_gateway, running_services
 from tests.support.task_store import hello, store_client
 
-SCHEMA = {"type": "object", "properties": {"width": {"type": "integer", "minimum": 1}}, "required": ["width"]}
+
+class Size(BaseModel):
+    """What a handler takes."""
+
+    width: Annotated[int, Field(ge=1)]
+
 
 app = TaskApp("media")
 
 
 @app.task("thumbnail")
-async def thumbnail(payload: Any, _context: Context) -> Any:
+async def thumbnail(size: Size, _context: Context) -> dict[str, int]:
     """Return the payload."""
-    return payload
+    return {"width": size.width}
 
 
 def task(payload: Any, kind: str = "thumbnail") -> dict[str, Any]:
@@ -36,7 +42,7 @@ async def test_payloads_that_cannot_fit_are_refused(database_url: str, nats_url:
         services = await stack.enter_async_context(running_services(database_url, nats_url, stores=2, processors=0))
         gateways = [services.client, await stack.enter_async_context(running_gateway(nats_url))]
         assert (await services.client.post("/tasks", json=task({}))).status_code == httpx.codes.CREATED
-        processor = build_processor(ProcessorSettings(nats_url=nats_url), [app], {"thumbnail": SCHEMA})
+        processor = build_processor(ProcessorSettings(nats_url=nats_url), [app])
         await stack.enter_async_context(running_service(processor))
 
         async def check_refused(gateway: httpx.AsyncClient) -> None:
@@ -52,7 +58,7 @@ async def test_payloads_that_cannot_fit_are_refused(database_url: str, nats_url:
         problem = assert_problem(await services.client.post("/tasks/batch", json=batch), 422, "invalid_request")
         assert [error["pointer"] for error in problem["errors"]] == ["/tasks/1/payload"]
         kinds = (await services.client.get("/kinds")).json()["items"]
-        assert {one["kind"]: one["payload_schema"] for one in kinds}["thumbnail"] == SCHEMA
+        assert {one["kind"]: one["payload_schema"] for one in kinds}["thumbnail"] == Size.model_json_schema()
 
         store = await stack.enter_async_context(store_client(nats_url))
         await store.report({**hello("default"), "kinds": ["thumbnail"]}, processor_id="older")

@@ -1,28 +1,49 @@
 """What a processor says of itself: everything at first, and then less, unless somebody new may be there."""
 
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field
 
 from taskmill.contracts.reports import Hello
 from taskmill.processor.actors.reports import HELLOS_PER_SCHEMAS, Reports
-from taskmill.processor.bootstrap import build_processor
 from taskmill.processor.domain.held_work import HeldWork
-from taskmill.processor.settings import ProcessorSettings
 from taskmill.runtime.publisher import Publisher
-from tests.integration.processor.harness import store_side
+from taskmill.sdk import Context, TaskApp
+from tests.integration.processor.harness import running_processor, store_side
 from tests.support.actors import running
 from tests.support.eventually import eventually
-from tests.support.running_service import running_service
 
 SCHEMAS: dict[str, dict[str, Any]] = {"echo": {"type": "object"}}
 
 
+class Size(BaseModel):
+    """What a handler takes."""
+
+    width: int
+
+
+Large = Annotated[int, Field(description="x" * 20_000)]
+
+app = TaskApp("typed")
+
+
+@app.task("thumbnail")
+async def thumbnail(_size: Size, _context: Context) -> None:
+    """Do nothing."""
+
+
+@app.task("large")
+async def large(_number: Large, _context: Context) -> None:
+    """Do nothing."""
+
+
 async def test_the_first_hello_has_the_schemas(nats_url: str) -> None:
     """Those of its kinds that have one, and that there is room for."""
-    async with store_side(nats_url) as store:
-        schemas = {**SCHEMAS, "sleep": {"title": "x" * 20_000}}
-        async with running_service(build_processor(ProcessorSettings(nats_url=nats_url), (), schemas)):
-            await eventually(lambda: store.hellos)
-    assert store.hellos[0].payload_schemas == SCHEMAS
+    async with store_side(nats_url) as store, running_processor(nats_url, app):
+        await eventually(lambda: store.hellos)
+    told = store.hellos[0].payload_schemas or {}
+    assert told["thumbnail"] == Size.model_json_schema()
+    assert not {"large", "echo"} & told.keys()
     assert store.hellos[0].payload_schemas_digest is not None
 
 

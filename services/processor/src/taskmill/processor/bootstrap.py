@@ -2,18 +2,20 @@
 
 import logging
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
-from typing import Any
 
 import structlog
 
-from taskmill.contracts.limits import MAX_KINDS_PER_PROCESSOR
+from taskmill.contracts.limits import MAX_KINDS_PER_PROCESSOR, MAX_QUEUES_PER_PROCESSOR
 from taskmill.contracts.reports import Hello
 from taskmill.contracts.streams import HEARTBEATS_PER_ACK_WAIT
+from taskmill.contracts.tasks import DEFAULT_QUEUE
+from taskmill.contracts.webhooks import WEBHOOKS_QUEUE
 from taskmill.processor.actors.cancellations import Cancellations
 from taskmill.processor.actors.execution import CANCEL_SECONDS, Execution
 from taskmill.processor.actors.heartbeats import Heartbeats
+from taskmill.processor.actors.lifespans import Lifespans
 from taskmill.processor.actors.reports import Reports
 from taskmill.processor.actors.work_intake import WorkIntake
 from taskmill.processor.adapters.checkpoints import Checkpoints
@@ -56,17 +58,12 @@ async def build(settings: ProcessorSettings) -> Supervisor:
         raise StartError(str(error)) from error
 
 
-def build_processor(
-    settings: ProcessorSettings,
-    apps: Sequence[TaskApp] = (),
-    payload_schemas: Mapping[str, dict[str, Any]] | None = None,
-) -> Supervisor:
+def build_processor(settings: ProcessorSettings, apps: Sequence[TaskApp] = ()) -> Supervisor:
     """Put a processor together from its settings and apps. To be called inside an event loop.
 
     Args:
         settings: What it serves, and how.
         apps: Handlers beside the built-in kinds.
-        payload_schemas: JSON Schemas of the payloads of kinds, by which clients are told what does not fit.
 
     Raises:
         DuplicateKindError: Two apps, or an app and the built-in kinds, have a handler for the same kind.
@@ -76,6 +73,7 @@ def build_processor(
     session = NatsSession(settings, client_name=f"processor-{settings.processor_id}")
     store = Store(RequestClient(session, timeout_seconds=settings.request_timeout_seconds))
     handlers = merge_handlers([builtin_app(Outside(http, store, settings.slots)), *apps])
+    queues = settings.queues or _queues_of(handlers)
     heartbeats = Heartbeats(
         settings,
         held,
@@ -86,7 +84,7 @@ def build_processor(
         session,
         Publisher(session, timeout_seconds=settings.request_timeout_seconds),
         held,
-        _hello(settings, handlers, payload_schemas or {}),
+        _hello(settings, queues, handlers),
         processor_id=settings.processor_id,
         boot_id=uuid.uuid4().hex,
     )
@@ -100,25 +98,33 @@ def build_processor(
         renew_checkpoint=Checkpoints(store).renew,
     )
     cancellations = Cancellations(session, execution)
-    intake = WorkIntake(session, execution, reports, held, settings.queues)
+    intake = WorkIntake(session, execution, reports, held, queues)
     return supervise(
-        [session, heartbeats, reports, cancellations, execution, intake],
+        [session, Lifespans(apps), heartbeats, reports, cancellations, execution, intake],
         session,
         settings,
         drain_timeout_seconds=settings.grace_seconds + CANCEL_SECONDS + DRAIN_MARGIN_SECONDS,
     )
 
 
-def _hello(
-    settings: ProcessorSettings, handlers: dict[str, Handler], payload_schemas: Mapping[str, dict[str, Any]]
-) -> Hello:
+def _queues_of(handlers: dict[str, Handler]) -> list[str]:
+    """Where tasks wait that a processor can execute, when nobody said which queues it serves."""
+    declared = [handler.defaults.queue for handler in handlers.values() if handler.defaults.queue is not None]
+    queues = list(dict.fromkeys([DEFAULT_QUEUE, WEBHOOKS_QUEUE, *declared]))
+    if len(queues) > MAX_QUEUES_PER_PROCESSOR:
+        raise StartError(f"A processor serves at most {MAX_QUEUES_PER_PROCESSOR} queues: say which (TASKMILL_QUEUES).")
+    return queues
+
+
+def _hello(settings: ProcessorSettings, queues: list[str], handlers: dict[str, Handler]) -> Hello:
     if len(handlers) > MAX_KINDS_PER_PROCESSOR:
         raise StartError(f"A processor has handlers for at most {MAX_KINDS_PER_PROCESSOR} kinds.")
-    schemas = told_schemas(payload_schemas)
+    declared = {kind: schema for kind, handler in handlers.items() if (schema := handler.payload_schema()) is not None}
+    schemas = told_schemas(declared)
     for kind, reason in schemas.left_out.items():
         _log.warning("hello.schema_left_out", kind=kind, reason=reason)
     return Hello(
-        queues=settings.queues,
+        queues=queues,
         kinds=sorted(handlers),
         # Also of those that declare nothing, so that what a kind has ceased to declare ceases to hold.
         kind_defaults={kind: handler.defaults for kind, handler in sorted(handlers.items())},
