@@ -15,19 +15,20 @@ from tests.support.running_service import running_service
 from tests.support.services import running_gateway, running_services
 from tests.support.task_store import hello, store_client
 
-app = TaskApp("media")
 
-
-class Thumbnail(BaseModel):
-    """A payload."""
+class Size(BaseModel):
+    """What a handler takes."""
 
     width: Annotated[int, Field(ge=1)]
 
 
+app = TaskApp("media")
+
+
 @app.task("thumbnail")
-async def thumbnail(payload: Thumbnail, _context: Context) -> Thumbnail:
+async def thumbnail(size: Size, _context: Context) -> dict[str, int]:
     """Return the payload."""
-    return payload
+    return {"width": size.width}
 
 
 def task(payload: Any, kind: str = "thumbnail") -> dict[str, Any]:
@@ -57,7 +58,7 @@ async def test_payloads_that_cannot_fit_are_refused(database_url: str, nats_url:
         problem = assert_problem(await services.client.post("/tasks/batch", json=batch), 422, "invalid_request")
         assert [error["pointer"] for error in problem["errors"]] == ["/tasks/1/payload"]
         kinds = (await services.client.get("/kinds")).json()["items"]
-        assert {one["kind"]: one["payload_schema"] for one in kinds}["thumbnail"] == Thumbnail.model_json_schema()
+        assert {one["kind"]: one["payload_schema"] for one in kinds}["thumbnail"] == Size.model_json_schema()
 
         store = await stack.enter_async_context(store_client(nats_url))
         await store.report({**hello("default"), "kinds": ["thumbnail"]}, processor_id="older")

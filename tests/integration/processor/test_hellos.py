@@ -2,42 +2,48 @@
 
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from taskmill.contracts.reports import Hello
 from taskmill.processor.actors.reports import HELLOS_PER_SCHEMAS, Reports
-from taskmill.processor.bootstrap import build_processor
 from taskmill.processor.domain.held_work import HeldWork
-from taskmill.processor.settings import ProcessorSettings
 from taskmill.runtime.publisher import Publisher
 from taskmill.sdk import Context, TaskApp
-from tests.integration.processor.harness import store_side
+from tests.integration.processor.harness import running_processor, store_side
 from tests.support.actors import running
 from tests.support.eventually import eventually
-from tests.support.running_service import running_service
 
 SCHEMAS: dict[str, dict[str, Any]] = {"echo": {"type": "object"}}
 
 
+class Size(BaseModel):
+    """What a handler takes."""
+
+    width: int
+
+
+Large = Annotated[int, Field(description="x" * 20_000)]
+
+app = TaskApp("typed")
+
+
+@app.task("thumbnail")
+async def thumbnail(_size: Size, _context: Context) -> None:
+    """Do nothing."""
+
+
+@app.task("large")
+async def large(_number: Large, _context: Context) -> None:
+    """Do nothing."""
+
+
 async def test_the_first_hello_has_the_schemas(nats_url: str) -> None:
     """Those of its kinds that have one, and that there is room for."""
-    app = TaskApp("typed")
-
-    @app.task("typed")
-    async def typed(_numbers: list[int], _ctx: Context) -> None:
-        """Take numbers."""
-
-    @app.task("long-winded")
-    async def long_winded(_number: Annotated[int, Field(description="x" * 20_000)], _ctx: Context) -> None:
-        """Take a number, with too long a description."""
-
-    processor = build_processor(ProcessorSettings(nats_url=nats_url), [app])
-    async with store_side(nats_url) as store, running_service(processor):
+    async with store_side(nats_url) as store, running_processor(nats_url, app):
         await eventually(lambda: store.hellos)
-    told = store.hellos[0].payload_schemas
-    assert told is not None
-    assert told["typed"] == {"type": "array", "items": {"type": "integer"}}
-    assert set(told) == {"typed", "sleep", "http-request", "webhook-delivery"}
+    told = store.hellos[0].payload_schemas or {}
+    assert told["thumbnail"] == Size.model_json_schema()
+    assert not {"large", "echo"} & told.keys()
     assert store.hellos[0].payload_schemas_digest is not None
 
 

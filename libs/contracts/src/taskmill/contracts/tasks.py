@@ -189,7 +189,6 @@ class KindDefaults(WireModel):
     max_attempts: MaxAttempts = None
     backoff: Backoff = None
     timeout_seconds: TimeoutSeconds = None
-    queue: Annotated[Queue | None, Field(description="The queue that its tasks wait in; null: `default`.")] = None
 
 
 class TaskFields(BaseModel):

@@ -200,6 +200,11 @@ class Context:
         text = None if message is None else storable_text(message, MAX_PROGRESS_MESSAGE_CHARS)
         self._tell(Progressed, progress=Progress(fraction=fraction, message=text))
 
+    @property
+    def checkpoint(self) -> JsonValue:
+        """The newest checkpoint that an earlier execution of this run left with `progress`; None: none did."""
+        return self._work_item.checkpoint
+
     def extend(self, seconds: float) -> None:
         """Ask for more time: the deadline moves to `seconds` from now, whatever it was. From any thread.
 
@@ -214,11 +219,6 @@ class Context:
         if not 0 < seconds <= MAX_TIMEOUT_SECONDS:
             raise ValueError(f"the time that a handler asks for is more than 0 and up to {MAX_TIMEOUT_SECONDS} seconds")
         self._control.extend(seconds)
-
-    @property
-    def checkpoint(self) -> JsonValue:
-        """The newest checkpoint that an earlier execution of this run left with `progress`; None: none did."""
-        return self._work_item.checkpoint
 
     def _write_line(self, level: LineLevel, text: str) -> None:
         self._tell(Logged, lines=[Line(at=self._now(), level=level, text=text)])

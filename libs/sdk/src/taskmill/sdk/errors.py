@@ -12,8 +12,8 @@ SdkError
 │   ├── EventsGoneError      the log begins behind the follower's position
 │   ├── TaskEventsGoneError  events of one task are neither on NATS nor in the log
 │   └── LogSetBackError      the log ends before the follower's position
-├── BadResultError           what a handler returned cannot be kept
 ├── TooManySubmissionsError  an execution submits more tasks than it may
+├── BadResultError           what a handler returned cannot be kept
 ├── NotNow                   raised by a handler: it wants to be called later, and that is no attempt
 └── TaskFailedError          raised by a handler: the attempt failed, with a code of the handler's own
     ├── InvalidPayloadError  code invalid_payload; final

@@ -130,8 +130,8 @@ def _queues_of(handlers: dict[str, Handler]) -> list[str]:
 def _hello(settings: ProcessorSettings, queues: list[str], handlers: dict[str, Handler]) -> Hello:
     if len(handlers) > MAX_KINDS_PER_PROCESSOR:
         raise StartError(f"A processor has handlers for at most {MAX_KINDS_PER_PROCESSOR} kinds.")
-    declared = {kind: handler.payload_schema() for kind, handler in handlers.items()}
-    schemas = told_schemas({kind: schema for kind, schema in declared.items() if schema is not None})
+    declared = {kind: schema for kind, handler in handlers.items() if (schema := handler.payload_schema()) is not None}
+    schemas = told_schemas(declared)
     for kind, reason in schemas.left_out.items():
         _log.warning("hello.schema_left_out", kind=kind, reason=reason)
     return Hello(
