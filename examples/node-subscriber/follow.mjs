@@ -108,8 +108,8 @@ async function follow() {
     stopWhenMissed(messages, connection.status(), new Set(["disconnect", "reconnect"]));
     await catchUp();
     for await (const message of messages) {
-      const here = Number(message.headers.get("Taskmill-Position"));
-      if (here <= position) continue; // published again
+      const here = Number(message.headers?.get("Taskmill-Position") ?? 0);
+      if (here <= position) continue; // published again, or nothing of Taskmill's
       // Everything is wanted: each event says after which one it comes.
       if (!kind && Number(message.headers.get("Taskmill-Previous-Position")) !== position) return;
       deal(here, message.string());

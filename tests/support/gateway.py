@@ -1,5 +1,6 @@
 """The gateway's application without a task store: requests are remembered, and answered as a test says."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, nullcontext
@@ -65,6 +66,10 @@ class NoFeed:
     def place(self) -> AbstractContextManager[None]:
         """Count nobody."""
         return nullcontext()
+
+    async def closed(self) -> None:
+        """Never return."""
+        await asyncio.Event().wait()
 
     def follow(self, wanted: EventFilter) -> AbstractAsyncContextManager[Follower]:  # noqa: ARG002
         """Refuse."""

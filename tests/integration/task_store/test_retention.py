@@ -8,6 +8,7 @@ from structlog.testing import capture_logs
 
 from taskmill.contracts import registry, subjects
 from taskmill.task_store.actors import retention
+from taskmill.task_store.domain import removal
 from tests.support.eventually import eventually, holds
 from tests.support.task_store import (
     StoreClient,
@@ -135,6 +136,29 @@ async def test_many_are_removed_in_batches(database_url: str, nats_url: str, mon
     batches = await run_sql(database_url, "SELECT count(*) FROM task_events WHERE type = 'deleted' GROUP BY xmin::text")
     assert sum(row["count"] for row in batches) == 99
     assert max(row["count"] for row in batches) <= 20
+
+
+async def test_tasks_with_many_lines_are_removed_a_few_at_a_time(
+    database_url: str, nats_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others wait for a batch, and lines take longer to remove than tasks do. One that has too many leaves alone."""
+    monkeypatch.setattr(removal, "MAX_LINES_AT_ONCE", 10)
+    async with store_with_client(database_url, nats_url) as store:
+        await create_many(store, 12)
+    # The last two have more than may be removed at once.
+    await run_sql(
+        database_url,
+        COMPLETED_LONG_AGO,
+        "UPDATE tasks SET line_count = CASE WHEN title < '010' THEN 4 ELSE 5000 END",
+    )
+    async with running_store(database_url, nats_url, **KEPT):
+
+        async def check_removed() -> None:
+            assert await titles(database_url) == []
+
+        await holds(check_removed)
+    batches = await run_sql(database_url, "SELECT count(*) FROM task_events WHERE type = 'deleted' GROUP BY xmin::text")
+    assert sorted(row["count"] for row in batches) == [1, 1, 2, 2, 2, 2, 2]
 
 
 async def test_with_two_stores_each_is_removed_once(database_url: str, nats_url: str) -> None:

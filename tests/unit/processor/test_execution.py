@@ -41,12 +41,12 @@ def tell_in_parting(context: Context) -> None:
 class Stage:
     """An execution whose handler of `k` waits, and whose reports are looked at instead of sent."""
 
-    def __init__(self, *, slots: int = 1, probation_seconds: float = 3_600) -> None:
+    def __init__(self, *, slots: int = 1, probation_seconds: float = 3_600, concurrency: int | None = None) -> None:
         app = TaskApp("staged")
         self.calls = 0
         self.may_end = asyncio.Event()
 
-        @app.task("k")
+        @app.task("k", concurrency=concurrency)
         async def wait(_payload: Any, _context: Context) -> None:
             self.calls += 1
             await self.may_end.wait()
@@ -275,3 +275,18 @@ async def test_a_suspect_that_times_out_lets_the_next_begin() -> None:
         ("started", second.task_id),
     ]
     await stage.drain()
+
+
+async def test_what_waits_for_its_kind_takes_no_slot_and_is_given_back_in_the_drain() -> None:
+    """It never began; but no more wait than there are slots."""
+    stage = Stage(slots=2, concurrency=1)
+    items = [new_attempt(number).work_item for number in range(1, 6)]
+    assert [stage.deliver(item, delivery=1) for item in items] == [True, True, True, True, False]
+    assert stage.execution.free_slots == 0
+    await asyncio.sleep(0)
+    stage.execution.stop()
+    draining = asyncio.create_task(stage.execution.run(lambda: None))
+    await asyncio.wait_for(draining, 5)
+    assert stage.calls == 1
+    reports = stage.reported()
+    assert {report.task_id for report in reports if isinstance(report, GivenBack)} == {it.task_id for it in items[:4]}

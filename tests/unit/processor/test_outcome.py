@@ -8,9 +8,10 @@ import pytest
 
 from taskmill.contracts.limits import MAX_JSON_DEPTH, MAX_RESULT_BYTES
 from taskmill.contracts.reports import Failed
-from taskmill.processor.domain.outcome import attempt_failure, result_json
-from taskmill.processor.errors import BadResultError
+from taskmill.processor.domain.outcome import attempt_failure
 from taskmill.runtime.clock import utc_now
+from taskmill.sdk.errors import BadResultError
+from taskmill.sdk.outcome import result_json
 from tests.unit.processor.builders import new_attempt
 
 

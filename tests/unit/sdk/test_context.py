@@ -12,6 +12,7 @@ from taskmill.contracts.tasks import Progress
 from taskmill.contracts.text import storable_text
 from taskmill.contracts.work import WorkItem
 from taskmill.sdk import Context, GiveUp, InvalidPayloadError, RetryLater, TaskFailedError
+from taskmill.sdk.context import Unstopped
 
 TASK_ID = UUID("01890a5d-ac96-774b-bcce-b302099a8057")
 DEADLINE = datetime(2026, 1, 2, tzinfo=UTC)
@@ -40,7 +41,7 @@ def new_context(told: list[Progress]) -> Context:
         assert report_type is Progressed
         told.append(content["progress"])
 
-    return Context(work_item(), tell, deadline=DEADLINE)
+    return Context(work_item(), tell, control=Unstopped(DEADLINE))
 
 
 def test_a_context_knows_its_task() -> None:

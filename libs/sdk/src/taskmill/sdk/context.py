@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, Protocol
@@ -9,7 +10,7 @@ from uuid import UUID
 
 from structlog.typing import FilteringBoundLogger
 
-from taskmill.contracts.limits import MAX_PROGRESS_MESSAGE_CHARS
+from taskmill.contracts.limits import MAX_PROGRESS_MESSAGE_CHARS, MAX_TIMEOUT_SECONDS
 from taskmill.contracts.reports import HandlerReport, Logged, Progressed
 from taskmill.contracts.status import Priority
 from taskmill.contracts.tasks import Line, LineLevel, Progress
@@ -25,13 +26,45 @@ class Tell(Protocol):
         """Have a report made of `content`, which is all that it holds beside the fence. From any thread."""
 
 
+class Control(Protocol):
+    """How an attempt stands with whoever calls its handler."""
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When its time is over, in UTC; None: never."""
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether its result is not wanted any more."""
+
+    @property
+    def is_shutting_down(self) -> bool:
+        """Whether the processor ends."""
+
+    def extend(self, seconds: float) -> None:
+        """Move the deadline, if there is one, to some seconds from now. From any thread."""
+
+
+@dataclass
+class Unstopped:
+    """The control of an attempt that nobody stops."""
+
+    deadline: datetime | None = None
+    is_cancelled: bool = False
+    is_shutting_down: bool = False
+
+    def extend(self, seconds: float) -> None:
+        """Nobody looks at the clock."""
+
+
 class Context:
     """What a handler may know of its task, and how it says how far it is.
 
     Args:
         work_item: The message that asked for this attempt.
         tell: Takes what the handler says.
-        deadline: When the attempt's time is over, in UTC; None: never.
+        control: How the attempt stands; None: nobody stops it.
+        state: What the lifespan of the handler's app yielded.
         now: Dates the lines of the task, in UTC.
     """
 
@@ -40,12 +73,14 @@ class Context:
         work_item: WorkItem,
         tell: Tell,
         *,
-        deadline: datetime | None = None,
+        control: Control | None = None,
+        state: Any = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._work_item = work_item
         self._tell = tell
-        self._deadline = deadline
+        self._control = control or Unstopped()
+        self._state = state
         self._now = now
 
     @property
@@ -71,7 +106,25 @@ class Context:
     @property
     def deadline(self) -> datetime | None:
         """When the handler will be stopped and the attempt fail with `timeout`, in UTC; None: never."""
-        return self._deadline
+        return self._control.deadline
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether a client cancelled the task, or its time is over: what the handler does from here on is dropped.
+
+        An async handler is stopped where it awaits. A sync one may look here, and end soon.
+        """
+        return self._control.is_cancelled
+
+    @property
+    def shutting_down(self) -> bool:
+        """Whether the processor ends: a handler that saves how far it is and raises `NotNow(0)` goes on elsewhere."""
+        return self._control.is_shutting_down
+
+    @property
+    def state(self) -> Any:
+        """What the lifespan of the handler's app yielded; None without one, and in a process of the handler's own."""
+        return self._state
 
     @property
     def kind(self) -> str:
@@ -131,6 +184,21 @@ class Context:
             raise ValueError("the fraction of the work that is done is a number between 0 and 1")
         text = None if message is None else storable_text(message, MAX_PROGRESS_MESSAGE_CHARS)
         self._tell(Progressed, progress=Progress(fraction=fraction, message=text))
+
+    def extend(self, seconds: float) -> None:
+        """Ask for more time: the deadline moves to `seconds` from now, whatever it was. From any thread.
+
+        Nothing happens when the handler has no deadline, or its time is over already.
+
+        Args:
+            seconds: More than 0 and up to 7 days.
+
+        Raises:
+            ValueError: `seconds` is out of bounds.
+        """
+        if not 0 < seconds <= MAX_TIMEOUT_SECONDS:
+            raise ValueError(f"the time that a handler asks for is more than 0 and up to {MAX_TIMEOUT_SECONDS} seconds")
+        self._control.extend(seconds)
 
     def _write_line(self, level: LineLevel, text: str) -> None:
         self._tell(Logged, lines=[Line(at=self._now(), level=level, text=text)])

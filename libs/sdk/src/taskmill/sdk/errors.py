@@ -7,10 +7,12 @@ SdkError
 │   ├── InvalidHandlerError
 │   └── DuplicateKindError
 ├── AppNotFoundError         `module:attribute` names no TaskApp
-├── GapError                 a subscriber cannot go on without a gap
-│   ├── EventsGoneError      the log begins behind the subscriber's position
+├── ClientError              what a client raises; see `taskmill.sdk.client.errors`
+├── GapError                 who follows, on NATS or over HTTP, cannot go on without a gap
+│   ├── EventsGoneError      the log begins behind the follower's position
 │   ├── TaskEventsGoneError  events of one task are neither on NATS nor in the log
-│   └── LogSetBackError      the log ends before the subscriber's position
+│   └── LogSetBackError      the log ends before the follower's position
+├── BadResultError           what a handler returned cannot be kept
 ├── NotNow                   raised by a handler: it wants to be called later, and that is no attempt
 └── TaskFailedError          raised by a handler: the attempt failed, with a code of the handler's own
     ├── InvalidPayloadError  code invalid_payload; final
@@ -45,10 +47,10 @@ class InvalidKindError(RegistrationError):
 
 
 class InvalidHandlerError(RegistrationError):
-    """What is to be registered cannot be called with a payload and a context."""
+    """What is to be registered cannot be called as a handler."""
 
-    def __init__(self, kind: str) -> None:
-        super().__init__(f"The handler of {kind!r} must be a function that takes two arguments: payload and context.")
+    def __init__(self, kind: str, reason: str) -> None:
+        super().__init__(f"The handler of {kind!r} cannot be. {reason}.")
         self.kind = kind
 
 
@@ -76,6 +78,13 @@ class AppNotFoundError(SdkError):
     def __init__(self, location: str, reason: str) -> None:
         super().__init__(f"No app at {location!r}: {reason}.")
         self.location = location
+
+
+class BadResultError(SdkError):
+    """What a handler returned cannot be kept as the task's result."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"The handler's result cannot be kept. {reason}")
 
 
 class NotNow(SdkError):  # noqa: N818 -- it reads as what the handler says
@@ -166,7 +175,7 @@ class GapError(SdkError):
     """Events are missing that nobody has any more. What came before them was handed out.
 
     Attributes:
-        resume_after: The position behind which it goes on, for a subscriber that can do without them.
+        resume_after: The position behind which it goes on, for a follower that can do without them.
     """
 
     def __init__(self, text: str, *, resume_after: int) -> None:
@@ -175,10 +184,10 @@ class GapError(SdkError):
 
 
 class EventsGoneError(GapError):
-    """The log begins behind the subscriber's position: it was away for longer than events are kept.
+    """The log begins behind the follower's position: it was away for longer than events are kept.
 
     Attributes:
-        after: The subscriber's position.
+        after: The follower's position.
         removed: The position up to which the log keeps nothing.
     """
 
@@ -205,10 +214,10 @@ class TaskEventsGoneError(GapError):
 
 
 class LogSetBackError(GapError):
-    """The log ends before the subscriber's position: the database was set back to an earlier state.
+    """The log ends before the follower's position: the database was set back to an earlier state.
 
     Attributes:
-        after: The subscriber's position.
+        after: The follower's position.
         newest: The position of the newest event.
     """
 

@@ -85,6 +85,9 @@ class Feed(Protocol):
     def place(self) -> AbstractContextManager[None]:
         """Count among those who follow, also while what happened before is still being read."""
 
+    async def closed(self) -> None:
+        """Return when nobody may follow any more, for the gateway ends."""
+
     def follow(self, wanted: EventFilter) -> AbstractAsyncContextManager[Follower]:
         """Get, from now on, every event that is wanted: all behind `position`, and perhaps some before it.
 

@@ -5,12 +5,15 @@ import uuid
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from taskmill.contracts.limits import MAX_KINDS_PER_PROCESSOR
+from taskmill.contracts.limits import MAX_KINDS_PER_PROCESSOR, MAX_QUEUES_PER_PROCESSOR
 from taskmill.contracts.reports import Hello
 from taskmill.contracts.streams import HEARTBEATS_PER_ACK_WAIT
+from taskmill.contracts.tasks import DEFAULT_QUEUE
+from taskmill.contracts.webhooks import WEBHOOKS_QUEUE
 from taskmill.processor.actors.cancellations import Cancellations
 from taskmill.processor.actors.execution import CANCEL_SECONDS, Execution
 from taskmill.processor.actors.heartbeats import Heartbeats
+from taskmill.processor.actors.lifespans import Lifespans
 from taskmill.processor.actors.reports import Reports
 from taskmill.processor.actors.work_intake import WorkIntake
 from taskmill.processor.adapters.guarded_http import GuardedHttp, is_public_address
@@ -64,6 +67,7 @@ def build_processor(settings: ProcessorSettings, apps: Sequence[TaskApp] = ()) -
     session = NatsSession(settings, client_name=f"processor-{settings.processor_id}")
     store = Store(RequestClient(session, timeout_seconds=settings.request_timeout_seconds))
     handlers = merge_handlers([builtin_app(Outside(http, store, settings.slots)), *apps])
+    queues = settings.queues or _queues_of(handlers)
     heartbeats = Heartbeats(
         settings,
         held,
@@ -74,7 +78,7 @@ def build_processor(settings: ProcessorSettings, apps: Sequence[TaskApp] = ()) -
         session,
         Publisher(session, timeout_seconds=settings.request_timeout_seconds),
         held,
-        _hello(settings, handlers),
+        _hello(settings, queues, handlers),
         processor_id=settings.processor_id,
         boot_id=uuid.uuid4().hex,
     )
@@ -87,20 +91,29 @@ def build_processor(settings: ProcessorSettings, apps: Sequence[TaskApp] = ()) -
         probation_seconds=settings.probation_seconds,
     )
     cancellations = Cancellations(session, execution)
-    intake = WorkIntake(session, execution, reports, held, settings.queues)
+    intake = WorkIntake(session, execution, reports, held, queues)
     return supervise(
-        [session, heartbeats, reports, cancellations, execution, intake],
+        [session, Lifespans(apps), heartbeats, reports, cancellations, execution, intake],
         session,
         settings,
         drain_timeout_seconds=settings.grace_seconds + CANCEL_SECONDS + DRAIN_MARGIN_SECONDS,
     )
 
 
-def _hello(settings: ProcessorSettings, handlers: dict[str, Handler]) -> Hello:
+def _queues_of(handlers: dict[str, Handler]) -> list[str]:
+    """Where tasks wait that a processor can execute, when nobody said which queues it serves."""
+    declared = [handler.defaults.queue for handler in handlers.values() if handler.defaults.queue is not None]
+    queues = list(dict.fromkeys([DEFAULT_QUEUE, WEBHOOKS_QUEUE, *declared]))
+    if len(queues) > MAX_QUEUES_PER_PROCESSOR:
+        raise StartError(f"A processor serves at most {MAX_QUEUES_PER_PROCESSOR} queues: say which (TASKMILL_QUEUES).")
+    return queues
+
+
+def _hello(settings: ProcessorSettings, queues: list[str], handlers: dict[str, Handler]) -> Hello:
     if len(handlers) > MAX_KINDS_PER_PROCESSOR:
         raise StartError(f"A processor has handlers for at most {MAX_KINDS_PER_PROCESSOR} kinds.")
     return Hello(
-        queues=settings.queues,
+        queues=queues,
         kinds=sorted(handlers),
         # Also of those that declare nothing, so that what a kind has ceased to declare ceases to hold.
         kind_defaults={kind: handler.defaults for kind, handler in sorted(handlers.items())},

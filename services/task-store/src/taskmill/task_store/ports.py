@@ -10,6 +10,7 @@ from taskmill.contracts.log import ReadLog
 from taskmill.contracts.requests import ListTasks
 from taskmill.task_store.domain.bulk_operations import BulkOperationState
 from taskmill.task_store.domain.cursors import ListPosition
+from taskmill.task_store.domain.idempotency import KeyedAnswer, KeyName
 from taskmill.task_store.domain.operations import Answer, Operation
 from taskmill.task_store.domain.state import AttemptState, LineState, TaskState
 from taskmill.task_store.domain.waiting import ServedWork
@@ -143,11 +144,15 @@ class Processors(Protocol):
 class Webhooks(Protocol):
     """Knows the webhooks and the replays. Raises `DatabaseUnavailableError` when PostgreSQL is away."""
 
-    async def add(self, webhook: WebhookState) -> WebhookState:
-        """Add a webhook that is told what happens from now on, and return it.
+    async def answer(self, name: KeyName) -> KeyedAnswer | None:
+        """What is stored under an idempotency key."""
+
+    async def add(self, webhook: WebhookState, answer: KeyedAnswer | None = None) -> None:
+        """Add a webhook that is told what happens from now on, and store the answer, if there is one, with it.
 
         Raises:
             TooManyWebhooksError: There are as many as may be.
+            KeyTakenError: Another answer is stored under the key of this one; nothing was added.
         """
 
     async def webhook(self, webhook_id: UUID) -> WebhookState:
@@ -170,13 +175,15 @@ class Webhooks(Protocol):
         """Delete a webhook; False: it is no longer at the revision that it has."""
 
     async def document(self, position: int) -> str | None:
-        """The document of the event at a position; None: there is none."""
+        """The document of the event at a position; None: there is none, or it tells of a delivery."""
 
-    async def add_replay(self, replay: ReplayState) -> ReplayState:
-        """Add a replay, and return it.
+    async def add_replay(self, replay: ReplayState, answer: KeyedAnswer | None = None) -> None:
+        """Add a replay, and store the answer, if there is one, with it.
 
         Raises:
             TooManyReplaysError: As many run as may.
+            WebhookNotFoundError: Its webhook is gone.
+            KeyTakenError: Another answer is stored under the key of this one; nothing was added.
         """
 
     async def replay(self, replay_id: UUID) -> ReplayState:

@@ -116,7 +116,7 @@ class TaskEndpoints:
         if not wait.seconds:
             # Whatever creation does, for clients it is one change: the first revision.
             return json_response(reply, 201, {"Location": _path(task_id), "ETag": etag(1), **wait.headers()})
-        reply = await self._waiting.end(reply, task_id, wait.seconds, http.receive)
+        reply = await self._waiting.end(reply, task_id, wait, http.receive)
         headers = {"Location": _path(task_id), "ETag": etag(task_head(reply).revision), **wait.headers()}
         return json_response(reply, 201, headers)
 
@@ -150,12 +150,13 @@ class TaskEndpoints:
             return head.is_ended if if_none_match is None else not is_unmodified(if_none_match, head.revision)
 
         try:
-            reply = await self._waiting.task(task_id, wait.seconds, is_awaited, http.receive)
+            reply = await self._waiting.task(task_id, wait, is_awaited, http.receive)
         except UnavailableError:
             if not wait.is_preferred:
                 raise
             # Only a preference: then it is told as it is.
-            reply = await self._waiting.task(task_id, 0, is_awaited, http.receive)
+            wait.give_up()
+            reply = await self._waiting.task(task_id, wait, is_awaited, http.receive)
         revision = task_head(reply).revision
         headers = {"ETag": etag(revision), **wait.headers()}
         if is_unmodified(if_none_match, revision):
@@ -195,7 +196,7 @@ class TaskEndpoints:
         )
         wait = Wait(query, prefer)
         reply = await self._store.ask(registry.PROCESS, request)
-        reply = await self._waiting.end(reply, task_id, wait.seconds, http.receive)
+        reply = await self._waiting.end(reply, task_id, wait, http.receive)
         headers = {"Location": _path(task_id), "ETag": etag(task_head(reply).revision), **wait.headers()}
         return json_response(reply, 202, headers)
 

@@ -13,14 +13,16 @@ from taskmill.processor.actors.reports import Reports
 from taskmill.processor.adapters.handler_calls import HandlerCalls
 from taskmill.processor.domain.held_attempt import HeldAttempt, StopReason
 from taskmill.processor.domain.held_work import HeldWork
+from taskmill.processor.domain.kind_limits import KindLimits
 from taskmill.processor.domain.messages import completed_text, read_work_item, report_text
-from taskmill.processor.domain.outcome import attempt_failure, result_json
+from taskmill.processor.domain.outcome import attempt_failure
 from taskmill.processor.domain.suspects import MAKES_WAY_AFTER_SECONDS, Suspects
 from taskmill.runtime.actor import Actor
 from taskmill.runtime.clock import Clock, utc_now
 from taskmill.runtime.failpoint import failpoint
 from taskmill.runtime.pull import DeliveredMessage
 from taskmill.sdk import Handler, NotNow
+from taskmill.sdk.outcome import result_json
 
 _log = structlog.get_logger(__name__)
 
@@ -65,6 +67,7 @@ class Execution(Actor):
         self._now = now
         self._calls = HandlerCalls(now, reports.tell, self._time_out, self._on_slot_freed)
         self._suspects = Suspects()
+        self._limits = KindLimits({it.kind: it.concurrency for it in handlers.values() if it.concurrency is not None})
         self._running: dict[HeldAttempt, asyncio.Task[None]] = {}
         self._listeners: list[Callable[[], None]] = []
 
@@ -72,9 +75,10 @@ class Execution(Actor):
     def free_slots(self) -> int:
         """How many more work items may be accepted now; negative when more wait here than should.
 
-        Suspects that wait take no slot, so that fresh work goes on; but no more of them than there are slots.
+        What waits for others takes no slot, so that fresh work goes on; but no more than there are slots.
         """
-        return self._slots - self._used_slots - max(0, self._suspects.waiting_count - self._slots)
+        waiting_count = self._suspects.waiting_count + self._limits.waiting_count
+        return self._slots - self._used_slots - max(0, waiting_count - self._slots)
 
     def on_slot_freed(self, listener: Callable[[], None]) -> None:
         """Have a function called whenever a handler has ended."""
@@ -126,15 +130,17 @@ class Execution(Actor):
                 continue
             if held in self._running:
                 self._stop_handler(held, StopReason.CANCELLED)
-            elif held in self._suspects:
+            elif self._limits.give_up(held) or held in self._suspects:
                 self._suspects.leave(held)
                 self._reports.end(held, self._cancelled_text(held))
+                self._begin_suspect()
 
     async def run(self, started: Callable[[], None]) -> None:
         """Serve until stopped; then give the handlers their time, and return when none runs that could be stopped."""
         started()
         await self._stop_requested.wait()
-        for attempt in self._suspects.take_waiting():
+        self._calls.shut_down()
+        for attempt in [*self._suspects.take_waiting(), *self._limits.take_waiting()]:
             self._give_back(attempt, "draining")
         if self._running:
             await asyncio.wait(self._running.values(), timeout=self._grace_seconds)
@@ -145,6 +151,7 @@ class Execution(Actor):
         for attempt in self._running:
             _log.error("attempt.left_behind", task_id=str(attempt.work_item.task_id), kind=attempt.work_item.kind)
             self._give_back(attempt, "draining")
+        await self._calls.close()
 
     @property
     def _used_slots(self) -> int:
@@ -176,6 +183,10 @@ class Execution(Actor):
         self._begin_suspect()
 
     def _start(self, attempt: HeldAttempt) -> None:
+        if self._limits.enter(attempt):
+            self._run(attempt)
+
+    def _run(self, attempt: HeldAttempt) -> None:
         self._running[attempt] = asyncio.create_task(self._execute(attempt))
 
     async def _execute(self, attempt: HeldAttempt) -> None:
@@ -185,6 +196,9 @@ class Execution(Actor):
         finally:
             del self._running[attempt]
             self._suspects.leave(attempt)
+            next_of_kind = self._limits.leave(attempt)
+            if next_of_kind is not None:
+                self._run(next_of_kind)
             self._on_slot_freed()
 
     def _on_slot_freed(self) -> None:
@@ -261,7 +275,8 @@ class Execution(Actor):
         return report_text(attempt.report(Cancelled, started_at=started_at, finished_at=finished_at))
 
     def _failure_text(self, attempt: HeldAttempt, error: BaseException | None) -> bytes:
-        failed = attempt_failure(attempt, error, *self._times(attempt))
+        give_up = self._handlers[attempt.work_item.kind].give_up
+        failed = attempt_failure(attempt, error, *self._times(attempt), give_up=give_up)
         _log.warning(
             "attempt.failed",
             task_id=str(attempt.work_item.task_id),

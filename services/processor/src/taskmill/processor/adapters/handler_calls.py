@@ -1,4 +1,4 @@
-"""Calling handlers, on the event loop or in threads."""
+"""Calling handlers: on the event loop, in threads, or in processes of their own."""
 
 import asyncio
 import time
@@ -9,17 +9,22 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
+from pydantic_core import from_json
+
+from taskmill.processor.adapters.child_processes import ChildProcesses
 from taskmill.processor.adapters.daemon_threads import DaemonThreads
-from taskmill.processor.domain.held_attempt import HeldAttempt
+from taskmill.processor.domain.held_attempt import HeldAttempt, StopReason
 from taskmill.runtime.clock import Clock
 from taskmill.sdk import Context, Handler
+from taskmill.sdk.child import Call
+from taskmill.sdk.handler import CallMode
 
 
 class HandlerCalls:
-    """Calls async handlers on the event loop, and sync ones in threads, and tells when their time is over.
+    """Calls handlers where they want to run, with the middleware of their app, and tells when their time is over.
 
-    Cancelling a call stops an async handler where it waits. A thread cannot be stopped: the call ends at once, and its
-    thread is counted until it ends, because it still takes up what a slot stands for.
+    Cancelling a call stops an async handler where it waits, and kills a process. A thread cannot be stopped: the call
+    ends at once, and its thread is counted until it ends, because it still takes up what a slot stands for.
 
     Args:
         now: Dates the deadlines that handlers are told.
@@ -37,43 +42,74 @@ class HandlerCalls:
     ) -> None:
         self.given_up_count = 0
         """How many threads go on although nobody waits for their results."""
+        self.is_shutting_down = False
+        """Whether handlers are told that the processor ends."""
         self._now = now
         self._tell = tell
         self._on_timeout = on_timeout
         self._on_thread_ended = on_thread_ended
         self._threads = DaemonThreads("handler")
+        self._processes = ChildProcesses()
 
     async def call(self, handler: Handler, attempt: HeldAttempt) -> Any:
         """Call a handler for an attempt and return its result, or raise what it raises.
 
         Raises:
             asyncio.CancelledError: The call was cancelled, or the handler raised it.
+            InvalidPayloadError: The payload is not what the handler takes.
         """
-        with self._timed(attempt) as deadline:
-            context = Context(attempt.work_item, partial(self._tell, attempt), deadline=deadline, now=self._now)
-            if handler.is_async:
-                return await handler.function(attempt.work_item.payload, context)
-            call = self._threads.submit(handler.function, attempt.work_item.payload, context)
-            try:
-                return await asyncio.wrap_future(call)
-            except asyncio.CancelledError:
-                if not (call.done() or call.cancel()):
-                    self._give_up(call)
-                raise
+        with self._timed(attempt) as control:
+            tell = partial(self._tell, attempt)
+            context = Context(attempt.work_item, tell, control=control, state=handler.shared.state, now=self._now)
+            match handler.mode:
+                case CallMode.ASYNC:
+                    call = partial(_call_async, handler, attempt, context)
+                case CallMode.THREAD:
+                    call = partial(self._call_in_thread, handler, attempt, context)
+                case CallMode.PROCESS:
+                    call = partial(self._call_in_process, handler, attempt, tell, control)
+            return await handler.around(context, call)()
+
+    def shut_down(self) -> None:
+        """Tell handlers that the processor ends."""
+        self.is_shutting_down = True
+        self._processes.shut_down()
+
+    async def close(self) -> None:
+        """End the processes of handlers."""
+        await self._processes.close()
+
+    async def _call_in_thread(self, handler: Handler, attempt: HeldAttempt, context: Context) -> Any:
+        call = self._threads.submit(handler.function, handler.read(attempt.work_item.payload), context)
+        try:
+            return await asyncio.wrap_future(call)
+        except asyncio.CancelledError:
+            if not (call.done() or call.cancel()):
+                self._give_up(call)
+            raise
+
+    async def _call_in_process(
+        self, handler: Handler, attempt: HeldAttempt, tell: Callable[..., None], control: "AttemptControl"
+    ) -> Any:
+        process = self._processes.take()
+        call = Call.of(handler, attempt.work_item, control.deadline)
+        try:
+            execution = self._threads.submit(process.execute, call, tell, control.extend)
+            result_json: bytes = await asyncio.wrap_future(execution)
+            return from_json(result_json)
+        except asyncio.CancelledError:
+            process.kill()
+            raise
+        finally:
+            self._processes.give_back(process)
 
     @contextmanager
-    def _timed(self, attempt: HeldAttempt) -> Iterator[datetime | None]:
-        """Tell when the attempt's time is over, unless the call has ended; yield when that is, None: never."""
-        seconds = attempt.work_item.timeout_seconds
-        if seconds is None:
-            yield None
-            return
-        attempt.times_out_at = time.monotonic() + seconds
-        timer = asyncio.get_running_loop().call_later(seconds, self._on_timeout, attempt)
+    def _timed(self, attempt: HeldAttempt) -> Iterator["AttemptControl"]:
+        control = AttemptControl(self, attempt, self._now, partial(self._on_timeout, attempt))
         try:
-            yield self._now() + timedelta(seconds=seconds)
+            yield control
         finally:
-            timer.cancel()
+            control.close()
 
     def _give_up(self, call: Future[Any]) -> None:
         loop = asyncio.get_running_loop()
@@ -89,3 +125,65 @@ class HandlerCalls:
     def _on_end(self) -> None:
         self.given_up_count -= 1
         self._on_thread_ended()
+
+
+class AttemptControl:
+    """How an attempt stands, for its handler, and the clock of its time. To be made on the event loop.
+
+    Args:
+        calls: Knows whether the processor ends.
+        attempt: Whose time it is.
+        now: Dates the deadline.
+        on_timeout: Called on the event loop when the time is over.
+    """
+
+    def __init__(self, calls: HandlerCalls, attempt: HeldAttempt, now: Clock, on_timeout: Callable[[], None]) -> None:
+        self.deadline: datetime | None = None
+        self._calls = calls
+        self._attempt = attempt
+        self._now = now
+        self._on_timeout = on_timeout
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        if attempt.allowed_seconds is not None:
+            self._allow(attempt.allowed_seconds)
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether its result is not wanted any more."""
+        return self._attempt.stop_reason in {StopReason.CANCELLED, StopReason.TIMED_OUT}
+
+    @property
+    def is_shutting_down(self) -> bool:
+        """Whether the processor ends."""
+        return self._calls.is_shutting_down
+
+    def extend(self, seconds: float) -> None:
+        """Move the deadline, if there is one, to some seconds from now. Thread-safe."""
+        if self.deadline is not None:
+            # Told at once, so that the handler reads it; what follows from it is done on the loop.
+            self.deadline = self._now() + timedelta(seconds=seconds)
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._extend, seconds)
+
+    def close(self) -> None:
+        """Stop the clock."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _extend(self, seconds: float) -> None:
+        if self._timer is not None and self._attempt.stop_reason is None:
+            self._timer.cancel()
+            taken_seconds = (self._now() - self._attempt.started_at).total_seconds() if self._attempt.started_at else 0
+            self._attempt.allowed_seconds = taken_seconds + seconds
+            self._allow(seconds)
+
+    def _allow(self, seconds: float) -> None:
+        self.deadline = self._now() + timedelta(seconds=seconds)
+        self._attempt.times_out_at = time.monotonic() + seconds
+        self._timer = self._loop.call_later(seconds, self._on_timeout)
+
+
+async def _call_async(handler: Handler, attempt: HeldAttempt, context: Context) -> Any:
+    return await handler.function(handler.read(attempt.work_item.payload), context)

@@ -62,6 +62,7 @@ class HeldAttempt:
         has_unstored_lines: Whether a report of lines is on its way: until it is stored, further ones gather.
         told_at: When what its handler said was last reported, by type, in seconds of the event loop's clock; empty:
             nothing was.
+        allowed_seconds: How long its handler may take, with what it asked for meanwhile; None: for ever.
         times_out_at: When its handler's time is over, in seconds of `time.monotonic`; None: never, or not called yet.
         stop_reason: Why its handler is being stopped; None: it is not.
         is_ended: Whether its end was reported; whatever comes after it is void.
@@ -78,6 +79,7 @@ class HeldAttempt:
     lines: UntoldLines | None = None
     has_unstored_lines: bool = False
     told_at: dict[type[HandlerReport], float] = field(default_factory=dict)
+    allowed_seconds: float | None = None
     times_out_at: float | None = None
     stop_reason: StopReason | None = None
     is_ended: bool = False
@@ -99,6 +101,7 @@ class HeldAttempt:
             delivery,
             reply,
             possible_crashes=work_item.crashes + possible_crashes,
+            allowed_seconds=work_item.timeout_seconds,
         )
 
     def note_lines_stored(self) -> None:
