@@ -69,7 +69,7 @@ async function readLog() {
   const request = { after: position, ...(kind && { kind }) };
   const reply = await connection.request("tasks.v1.cmd.read_log", JSON.stringify(request), { timeout: 5_000 });
   const isDeflated = reply.headers?.get("Content-Encoding") === "deflate";
-  const body = JSON.parse(isDeflated ? inflateSync(reply.data) : reply.data);
+  const body = JSON.parse(isDeflated ? inflateSync(reply.data).toString() : reply.string());
   const code = reply.headers?.get("Nats-Service-Error-Code");
   if (code) throw new Error(`${code}: ${body.detail}`);
   return body;

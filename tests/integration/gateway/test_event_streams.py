@@ -221,7 +221,7 @@ async def test_too_many_streams_are_refused(database_url: str, nats_url: str) ->
         await _create(client)
         await stream.take(1)
         response = await client.get("/events", headers={"Accept": "text/event-stream"})
-        assert_problem(response, 503, "overloaded")
+        assert "TASKMILL_MAX_FOLLOWERS" in assert_problem(response, 503, "overloaded")["detail"]
 
 
 async def test_no_more_get_in_by_coming_together(database_url: str, nats_url: str) -> None:

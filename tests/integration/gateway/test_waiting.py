@@ -115,7 +115,8 @@ async def test_when_no_more_may_follow(database_url: str, nats_url: str) -> None
         task = (await client.post("/tasks", json={"title": "t"})).json()
         path = f"/tasks/{task['id']}"
         async with streaming(client, "/events?after=0"):
-            assert_problem(await client.get(f"{path}?wait=5"), 503, "overloaded")
+            refusal = assert_problem(await client.get(f"{path}?wait=5"), 503, "overloaded")
+            assert "TASKMILL_MAX_FOLLOWERS" in refusal["detail"]
             preferring = {"Prefer": "wait=5"}
             answers = [
                 await client.get(path, headers=preferring),

@@ -4,6 +4,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from taskmill.contracts import registry, subjects
 from taskmill.task_store.actors import retention
@@ -114,21 +115,24 @@ async def create_many(store: StoreClient, count: int) -> None:
 
 
 async def test_many_are_removed_in_batches(database_url: str, nats_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each is one transaction; those in between that are younger stay, and hold nothing up."""
+    """Each is one transaction; those in between that are younger stay, and hold nothing up. Their number is logged."""
     monkeypatch.setattr(retention, "MAX_TASKS_AT_ONCE", 20)
     async with store_with_client(database_url, nats_url) as store:
         await create_many(store, 110)
     young = "UPDATE tasks SET finished_at = now() WHERE title LIKE '%5'"
     await run_sql(database_url, COMPLETED_LONG_AGO, young)
-    async with store_with_client(database_url, nats_url, **KEPT) as store:
-        for _ in range(3):
-            # Others are served meanwhile.
-            await store.create(title="new")
+    with capture_logs() as lines:
+        async with store_with_client(database_url, nats_url, **KEPT) as store:
+            for _ in range(3):
+                # Others are served meanwhile.
+                await store.create(title="new")
 
-        async def check_removed() -> None:
-            assert len(await titles(database_url)) == 11 + 3
+            async def check_removed() -> None:
+                assert len(await titles(database_url)) == 11 + 3
+                told = {"event": "retention.removed", "log_level": "info", "status": "completed", "tasks": 99}
+                assert [line for line in lines if line["event"] == told["event"]] == [told]
 
-        await holds(check_removed)
+            await holds(check_removed)
     batches = await run_sql(database_url, "SELECT count(*) FROM task_events WHERE type = 'deleted' GROUP BY xmin::text")
     assert sum(row["count"] for row in batches) == 99
     assert max(row["count"] for row in batches) <= 20

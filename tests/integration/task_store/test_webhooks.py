@@ -308,9 +308,12 @@ async def test_a_replay_to_a_subject(store: StoreClient) -> None:
 
 
 async def test_a_replay_is_bounded(store: StoreClient) -> None:
-    """It spans so many events at most, and its webhook must exist."""
-    for fields in ({"after": 5, "until": 1}, {"after": 0, "until": 2_000_000}):
+    """It spans so many events at most, begins no later than where the log ends, and its webhook must exist."""
+    await store.create()
+    for fields in ({"after": 5, "until": 1}, {"after": 0, "until": 2_000_000}, {"after": 2}, {"after": 2, "until": 9}):
         assert await store.refusal(registry.START_REPLAY, id=new_id(), name="a", **fields) == "invalid_request"
+    at_the_end = await store.ask(registry.START_REPLAY, id=new_id(), name="a", after=1, until=9)
+    assert (at_the_end["after"], at_the_end["until"]) == (1, 1)
     missing = {"id": new_id(), "webhook_id": new_id(), "after": 0}
     assert await store.refusal(registry.START_REPLAY, **missing) == "webhook_not_found"
     assert await store.refusal(registry.GET_REPLAY, id=new_id()) == "replay_not_found"

@@ -21,6 +21,7 @@ from taskmill.contracts.limits import (
     MAX_PAGE_ITEMS,
     MAX_TITLE_CHARS,
 )
+from taskmill.contracts.patterns import CURSOR_PATTERN, VISIBLE_ASCII_PATTERN
 from taskmill.contracts.status import Priority, TaskStatus
 from taskmill.contracts.tasks import (
     DEFAULT_KIND,
@@ -51,7 +52,7 @@ REPLAYED_HEADER = "Taskmill-Replayed"
 
 Cursor = Annotated[
     str,
-    StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,200}$"),
+    StringConstraints(pattern=CURSOR_PATTERN),
     Field(description="Where the next page starts, as the last page told it. Opaque."),
 ]
 ExpectedRevision = Annotated[
@@ -74,7 +75,7 @@ class IdempotencyKey(Request):
 
     key: Annotated[
         str,
-        StringConstraints(pattern=r"^[\x21-\x7e]+$", max_length=MAX_IDEMPOTENCY_KEY_CHARS),
+        StringConstraints(pattern=VISIBLE_ASCII_PATTERN, max_length=MAX_IDEMPOTENCY_KEY_CHARS),
         Field(description="What the client chose: 1 to 255 visible ASCII characters."),
     ]
     fingerprint: Annotated[

@@ -28,12 +28,8 @@ from taskmill.contracts.limits import (
     MAX_TIMEOUT_SECONDS,
     MAX_TITLE_CHARS,
 )
+from taskmill.contracts.patterns import LABEL_KEY_PATTERN, NAME_PATTERN
 from taskmill.contracts.status import Priority, TaskStatus
-
-NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"
-"""What a kind or a queue looks like: one token of a NATS subject."""
-
-LABEL_KEY_PATTERN = r"^[a-zA-Z0-9]([a-zA-Z0-9._/-]{0,62}[a-zA-Z0-9])?$"
 
 DEFAULT_KIND = "echo"
 DEFAULT_QUEUE = "default"

@@ -23,8 +23,9 @@ from taskmill.contracts.limits import (
     MAX_WEBHOOK_URL_CHARS,
 )
 from taskmill.contracts.log import Position
+from taskmill.contracts.patterns import NAME_PATTERN, VISIBLE_ASCII_PATTERN
 from taskmill.contracts.requests import Cursor, ExpectedRevision, KeyedRequest, PageLimit, Request
-from taskmill.contracts.tasks import NAME_PATTERN, WITHOUT_NUL, Instant, NextCursor, WireModel
+from taskmill.contracts.tasks import WITHOUT_NUL, Instant, NextCursor, WireModel
 
 WEBHOOKS_QUEUE = "webhooks"
 """The queue of deliveries. Events of its tasks are never delivered, or each delivery would ask for another."""
@@ -85,7 +86,7 @@ Secret = Annotated[
 ]
 WebhookUrl = Annotated[
     str,
-    StringConstraints(pattern=r"^[\x21-\x7e]+$", max_length=MAX_WEBHOOK_URL_CHARS),
+    StringConstraints(pattern=VISIBLE_ASCII_PATTERN, max_length=MAX_WEBHOOK_URL_CHARS),
     AfterValidator(_is_http_url),
     Field(
         description="Where events are sent: an absolute http or https URL of ASCII characters, without user and "

@@ -7,6 +7,9 @@ from typing import Protocol
 
 from taskmill.gateway.domain.following import EventFilter, FollowedEvent
 
+TOO_MANY_FOLLOWERS = "As many streams are open, and requests wait, as may at this gateway (TASKMILL_MAX_FOLLOWERS)."
+"""What is said to somebody for whom there is no room."""
+
 MAX_TAKEN_BYTES = 1024 * 1024
 """So much a follower takes at once, and a slow client's connection holds beside what waits."""
 

@@ -146,11 +146,14 @@ async def start_replay(ports: Ports, request: StartReplay) -> bytes | Reply:
         if request.webhook_id is not None:
             await ports.webhooks.webhook(request.webhook_id)
         newest = (await ports.log.read(ReadLog())).newest
+        if request.after > newest:
+            detail = f"The log ends before it, at {newest}."
+            raise InvalidRequestError(errors=[FieldProblem(pointer="/after", detail=detail, code="replay_span")])
         until = newest if request.until is None else min(request.until, newest)
         if until - request.after > MAX_REPLAY_EVENTS:
             detail = f"The newest event is more than {MAX_REPLAY_EVENTS} behind it: say `until`."
             raise InvalidRequestError(errors=[FieldProblem(pointer="/after", detail=detail, code="replay_span")])
-        replay = new_replay(request, max(until, request.after), ports.now())
+        replay = new_replay(request, until, ports.now())
         return replay_document(replay), partial(ports.webhooks.add_replay, replay)
 
     answer = await _once(ports, request, start)

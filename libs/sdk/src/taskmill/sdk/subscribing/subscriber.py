@@ -12,8 +12,8 @@ import structlog
 from taskmill.contracts.errors import UnavailableError
 from taskmill.contracts.events import EventType
 from taskmill.contracts.log import ReadLog
+from taskmill.contracts.patterns import NAME_PATTERN
 from taskmill.contracts.streams import EVENTS_STREAM
-from taskmill.contracts.tasks import NAME_PATTERN
 from taskmill.runtime.actor import is_set_within
 from taskmill.runtime.backoff import Backoff
 from taskmill.runtime.errors import JetStreamError

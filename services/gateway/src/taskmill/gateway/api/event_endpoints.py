@@ -25,7 +25,7 @@ from taskmill.gateway.api.parameters import JSON
 from taskmill.gateway.api.queries import EventQuery, TaskEventsQuery
 from taskmill.gateway.api.routes import ON_A_TASK, TASK, UNAVAILABLE, TaskId, route
 from taskmill.gateway.domain.following import EventFilter, FollowedEvent
-from taskmill.gateway.followers import Feed
+from taskmill.gateway.followers import TOO_MANY_FOLLOWERS, Feed
 
 MAX_LOG_READS = 10
 """A page of the log is looked for with so many requests to the store at most."""
@@ -179,7 +179,7 @@ class EventEndpoints:
     def _check_room(self) -> None:
         # To be asked last, too: then the place is taken before anybody else can ask.
         if self._feed.is_full:
-            raise OverloadedError
+            raise OverloadedError(TOO_MANY_FOLLOWERS)
 
     async def _page(self, after: int, wanted: EventFilter, limit: int) -> Response:
         events: list[FollowedEvent] = []

@@ -20,7 +20,7 @@ from taskmill.gateway.api.event_stream import left
 from taskmill.gateway.api.queries import is_decimal
 from taskmill.gateway.api.task_head import TaskHead, task_head
 from taskmill.gateway.domain.following import EventFilter
-from taskmill.gateway.followers import Feed
+from taskmill.gateway.followers import TOO_MANY_FOLLOWERS, Feed
 from taskmill.runtime.reply import Reply
 
 MAX_WAIT_SECONDS = 60
@@ -105,7 +105,7 @@ class Waiting:
         if not wait.seconds or is_awaited(task_head(reply)):
             return reply
         if self._feed.is_full:
-            raise OverloadedError
+            raise OverloadedError(TOO_MANY_FOLLOWERS)
         # Taken before anybody else can ask whether there is one.
         with self._feed.place():
             waiting = asyncio.ensure_future(self._changed_task(task_id, wait, ends_at, is_awaited))
