@@ -182,6 +182,7 @@ TimeoutSeconds = Annotated[
 class KindDefaults(WireModel):
     """What holds for tasks of a kind that do not say otherwise. Its handler declares it."""
 
+    queue: Annotated[Queue | None, Field(description="The queue that its tasks wait in; null: `default`.")] = None
     max_attempts: MaxAttempts = None
     backoff: Backoff = None
     timeout_seconds: TimeoutSeconds = None
