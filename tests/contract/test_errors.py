@@ -31,6 +31,7 @@ CODES = {
     "overloaded",
     "payload_too_large",
     "queue_full",
+    "queue_not_found",
     "replay_not_found",
     "revision_mismatch",
     "run_active",

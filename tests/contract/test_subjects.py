@@ -20,12 +20,24 @@ def test_the_subjects_are_these() -> None:
     assert subjects.report("host-1-ab") == "tasks.v1.report.host-1-ab"
     assert subjects.event(EventType.COMPLETED, "echo", TASK_ID) == f"tasks.v1.event.completed.echo.{TASK_ID}"
     assert subjects.cancel(TASK_ID) == f"tasks.v1.ctl.cancel.{TASK_ID}"
+    assert subjects.QUEUES_PAUSED_SUBJECT == "tasks.v1.ctl.paused"
     assert subjects.replay("billing") == "tasks.v1.replay.billing"
     assert subjects.RELAY_WAKE_SUBJECT == "tasks.v1.ctl.relay"
     verbs = ["create", "create_many", "get", "list", "update", "delete", "process", "cancel"]
-    verbs += ["start_bulk", "get_bulk", "attempts", "lines", "events", "read_log", "health"]
+    verbs += [
+        "start_bulk",
+        "get_bulk",
+        "attempts",
+        "lines",
+        "events",
+        "read_log",
+        "health",
+        "get_checkpoint",
+        "list_kinds",
+    ]
     verbs += ["create_webhook", "get_webhook", "list_webhooks", "update_webhook", "delete_webhook", "rotate_webhook"]
     verbs += ["switch_off_webhook", "prepare_delivery", "start_replay", "get_replay"]
+    verbs += ["list_processors", "list_queues", "pause_queue", "resume_queue"]
     assert [command.subject for command in COMMANDS] == [f"tasks.v1.cmd.{verb}" for verb in verbs]
 
 
@@ -45,6 +57,14 @@ def test_a_consumer_gets_the_work_of_its_queue_and_priority() -> None:
     assert not subjects.work("web", Priority.HIGH, "echo", TASK_ID).startswith(prefix)
     assert not subjects.work("web-2", Priority.LOW, "echo", TASK_ID).startswith(prefix)
     assert spec.name == "work-web-low"
+
+
+@pytest.mark.parametrize("queue", ["web", "web-2", "a-high_b", "low"])
+def test_the_name_of_a_consumer_tells_its_queue(queue: str) -> None:
+    """Whatever is in it; other consumers have none."""
+    names = [streams.work_consumer_name(queue, priority) for priority in Priority]
+    assert {streams.parse_work_consumer(name) for name in names} == {queue}
+    assert [streams.parse_work_consumer(name) for name in ("reports", "work-x", "other-web-low")] == [None] * 3
 
 
 def test_filters_of_events() -> None:

@@ -4,8 +4,6 @@ Each gets exactly what the log has, in its order.
 """
 
 import asyncio
-import os
-import signal
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -165,7 +163,7 @@ async def _have_tasks_done_amid_kills(stack: TaskmillUp) -> None:
             await eventually(lambda: _is_accepted(client, f"batch-{batch}", tasks), within_seconds=60)  # noqa: B023
             if batch < ROUNDS:
                 for name in KILLS:
-                    await _kill(stack, client, name)
+                    await stack.kill(name)
             elif batch == ROUNDS:
                 await _delete_events(stack)
 
@@ -175,22 +173,6 @@ async def _is_accepted(client: httpx.AsyncClient, key: str, tasks: list[dict[str
         response = await client.post("/tasks/batch", json={"tasks": tasks}, headers={"Idempotency-Key": key})
         return response.status_code == 201
     return False
-
-
-async def _kill(stack: TaskmillUp, client: httpx.AsyncClient, name: str) -> None:
-    """Kill a process, and wait until another has taken its place."""
-    pid = stack.entries()[name]["pid"]
-    os.kill(pid, signal.SIGKILL)
-
-    async def is_replaced() -> bool:
-        entry = stack.entries().get(name)
-        if entry is None or entry["pid"] == pid:
-            return False
-        with suppress(httpx.TransportError):
-            return (await client.get("/readyz")).status_code == 200
-        return False
-
-    await eventually(is_replaced, within_seconds=60)
 
 
 async def _delete_events(stack: TaskmillUp) -> None:

@@ -21,11 +21,14 @@ from taskmill.gateway.settings import GatewaySettings
 from taskmill.processor.actors.cancellations import Cancellations
 from taskmill.processor.actors.execution import Execution
 from taskmill.processor.actors.heartbeats import Heartbeats
+from taskmill.processor.actors.lifespans import Lifespans
+from taskmill.processor.actors.queue_pauses import QueuePauses as ProcessorQueuePauses
 from taskmill.processor.actors.reports import Reports
 from taskmill.processor.actors.work_intake import WorkIntake
 from taskmill.processor.bootstrap import build as build_processor
 from taskmill.processor.settings import ProcessorSettings
 from taskmill.runtime.actor import Actor
+from taskmill.runtime.discovery import Discovery
 from taskmill.runtime.health import HealthFile
 from taskmill.runtime.leadership import Leadership
 from taskmill.runtime.mailbox import BatchingMailbox
@@ -39,6 +42,9 @@ from taskmill.task_store.actors.connections import Connections
 from taskmill.task_store.actors.due_tasks import DueTasks
 from taskmill.task_store.actors.expiry import Expiry
 from taskmill.task_store.actors.log_months import LogMonths
+from taskmill.task_store.actors.queue_counts import QueueCounts
+from taskmill.task_store.actors.queue_pauses import QueuePauses
+from taskmill.task_store.actors.queue_rates import QueueRates
 from taskmill.task_store.actors.reconciler import Reconciler
 from taskmill.task_store.actors.registrations import Registrations
 from taskmill.task_store.actors.relay import Relay
@@ -102,6 +108,7 @@ FACTORIES: dict[type[Actor], Callable[[Place], Awaitable[Sequence[Actor]]]] = {
     BulkOperations: task_store,
     Cancellations: processor,
     Connections: task_store,
+    Discovery: task_store,
     DueTasks: task_store,
     EventFeed: gateway,
     Execution: processor,
@@ -110,9 +117,14 @@ FACTORIES: dict[type[Actor], Callable[[Place], Awaitable[Sequence[Actor]]]] = {
     Heartbeats: processor,
     HttpServer: gateway,
     Leadership: task_store,
+    Lifespans: processor,
     LogMonths: task_store,
     NatsSession: processor,
+    ProcessorQueuePauses: processor,
     PullConsumer: pull_consumer,
+    QueueCounts: task_store,
+    QueuePauses: task_store,
+    QueueRates: task_store,
     Reconciler: task_store,
     Registrations: task_store,
     Relay: task_store,

@@ -84,3 +84,11 @@ def end(order: Order, _ctx: Context) -> None:
 def bad_result(_order: Order, _ctx: Context) -> object:
     """Return what cannot be kept."""
     return object()
+
+
+@app.task("split", process=True)
+def split(_order: Order, ctx: Context) -> dict[str, object]:
+    """Go on from a checkpoint, submit a task and leave another checkpoint."""
+    task_id = ctx.submit("echo", {"part": 1}, key="first")
+    ctx.progress(0.5, checkpoint={"page": 2})
+    return {"before": ctx.checkpoint, "submitted": str(task_id)}

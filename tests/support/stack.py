@@ -5,12 +5,15 @@ import json
 import os
 import signal
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypedDict
 
+import httpx
+
 from taskmill.cli.embedded.ports import free_port
-from tests.support.eventually import holds
+from tests.support.eventually import eventually, holds
 
 SHOWN_LINES = 40
 """So much of a launcher's output is told of when it does not do what it should."""
@@ -125,6 +128,22 @@ class TaskmillUp:
             status = await self._process.wait()
             await self._reader
         return status
+
+    async def kill(self, name: str, *, within_seconds: float = 60) -> None:
+        """Kill one of its processes, and wait until another has taken its place and requests are served."""
+        pid = self.entries()[name]["pid"]
+        os.kill(pid, signal.SIGKILL)
+
+        async def is_replaced() -> bool:
+            entry = self.entries().get(name)
+            if entry is None or entry["pid"] == pid:
+                return False
+            with suppress(httpx.TransportError):
+                return (await client.get("/readyz")).status_code == httpx.codes.OK
+            return False
+
+        async with httpx.AsyncClient(base_url=self.url, trust_env=False) as client:
+            await eventually(is_replaced, within_seconds=within_seconds)
 
     def entries(self) -> dict[str, Entry]:
         """Return what stack.json lists, by name."""

@@ -37,10 +37,21 @@ FORBIDDEN_TO_PUBLISH = [
     *(f"$JS.API.STREAM.{verb}.TASK_EVENTS" for verb in ("CREATE", "UPDATE", "DELETE", "PURGE", "MSG.DELETE")),
     *(f"$JS.API.STREAM.{verb}.TASK_WORK" for verb in ("INFO", "MSG.GET", "PURGE", "DELETE")),
     *(f"$JS.API.CONSUMER.{verb}.TASK_WORK.x" for verb in ("CREATE", "INFO", "DELETE", "MSG.NEXT", "DURABLE.CREATE")),
+    *("tasks.v1.ctl.paused", "$SRV.PING", "$SRV.INFO.taskmill-gateway", "$SRV.STATS.taskmill-task-store"),
+    *("$JS.API.CONSUMER.PAUSE.TASK_WORK.x", "$JS.API.CONSUMER.PAUSE.TASK_EVENTS.x"),
     *("$JS.API.DIRECT.GET.TASK_WORK", "$JS.ACK.TASK_WORK.x.1.1.1.1.1", "_INBOX.gateway.x", "anything"),
 ]
 
-FORBIDDEN_TO_SUBSCRIBE = [">", "tasks.>", "tasks.v1.cmd.>", "tasks.v1.work.>", "_INBOX.>", "_INBOX.gateway.>", "$JS.>"]
+FORBIDDEN_TO_SUBSCRIBE = [
+    ">",
+    "tasks.>",
+    "tasks.v1.cmd.>",
+    "tasks.v1.work.>",
+    "_INBOX.>",
+    "_INBOX.gateway.>",
+    "$JS.>",
+    "$SRV.>",
+]
 
 
 class Reader:

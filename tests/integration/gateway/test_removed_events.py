@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -13,12 +12,9 @@ from taskmill.gateway.actors.event_feed import EventFeed
 from taskmill.gateway.adapters.log import Log, LogSlice
 from taskmill.gateway.adapters.shared_log import SharedLog
 from taskmill.gateway.domain.following import EventFilter
-from taskmill.task_store.adapters.database import DedicatedConnection
-from taskmill.task_store.adapters.log_partitions import LogPartitions
-from taskmill.task_store.domain.months import month_of
 from tests.support.event_stream import streaming
-from tests.support.eventually import holds
 from tests.support.gateway import assert_problem
+from tests.support.removed_events import remove_all_events
 
 KEPT_EVENTS = ["updated", "deleted", "created"]
 
@@ -27,7 +23,7 @@ KEPT_EVENTS = ["updated", "deleted", "created"]
 async def tasks(client: httpx.AsyncClient, database_url: str) -> list[dict[str, Any]]:
     """Two tasks whose first events were removed. Kept are the end of one, and the begin of a third."""
     tasks = [await _post(client) for _ in range(2)]
-    await _remove_all_events(database_url)
+    await remove_all_events(database_url)
     await client.patch(
         f"/tasks/{tasks[0]['id']}",
         json={"title": "changed"},
@@ -42,20 +38,6 @@ async def _post(client: httpx.AsyncClient) -> dict[str, Any]:
     assert response.status_code == 201, response.text
     task: dict[str, Any] = response.json()
     return task
-
-
-async def _remove_all_events(database_url: str) -> None:
-    """Remove what is in the log, once it is published."""
-    connection = DedicatedConnection(database_url, "partitions")
-    partitions = LogPartitions(connection)
-
-    async def check_removed() -> None:
-        assert await partitions.drop(month_of(datetime.now(UTC))) is not None
-
-    try:
-        await holds(check_removed)
-    finally:
-        await connection.close()
 
 
 async def test_pages_name_what_was_removed(client: httpx.AsyncClient, tasks: list[dict[str, Any]]) -> None:
@@ -118,7 +100,7 @@ async def test_a_follower_does_not_notice_that_all_was_removed(client: httpx.Asy
     await _post(client)
     async with streaming(client, "/events?after=0") as stream:
         await stream.take(1)
-        await _remove_all_events(database_url)
+        await remove_all_events(database_url)
         async with streaming(client, "/events", last_event_id=1) as second:
             await _post(client)
             assert [(event.type, event.id) for event in await stream.take(1)] == [("created", 2)]
@@ -131,7 +113,7 @@ async def test_of_a_task_that_is_gone_with_all_its_events_nothing_is_known(
     """As of one that never was."""
     task = await _post(client)
     await client.delete(f"/tasks/{task['id']}")
-    await _remove_all_events(database_url)
+    await remove_all_events(database_url)
     assert_problem(await client.get(f"/tasks/{task['id']}/events"), 404, "task_not_found")
 
 
@@ -145,7 +127,7 @@ async def test_what_is_removed_before_it_is_read_is_told(
     read = SharedLog.behind
 
     async def read_too_late(log: SharedLog, position: int, wanted: EventFilter) -> LogSlice:
-        await _remove_all_events(database_url)
+        await remove_all_events(database_url)
         return await read(log, position, wanted)
 
     monkeypatch.setattr(SharedLog, "behind", read_too_late)
@@ -164,7 +146,7 @@ async def test_a_feed_that_missed_what_was_removed_ends_its_streams(
 
     async def read_too_late(log: Log, position: int, wanted: EventFilter) -> AsyncIterator[LogSlice]:
         if (await log.ends()).newest > position:
-            await _remove_all_events(database_url)
+            await remove_all_events(database_url)
         async for found in read(log, position, wanted):
             yield found
 

@@ -7,7 +7,16 @@ from typing import Any
 
 import pytest
 
-from taskmill.contracts.reports import Cancelled, Completed, Failed, GivenBack, Logged, Progressed
+from taskmill.contracts.reports import (
+    Cancelled,
+    Checkpointed,
+    Completed,
+    Failed,
+    GivenBack,
+    Logged,
+    Progressed,
+    Submitted,
+)
 from tests.integration.processor.harness import running_processor, store_side
 from tests.support.eventually import eventually
 from tests.support.own_process import app
@@ -53,6 +62,18 @@ async def test_it_is_killed_with_all_that_it_started(nats_url: str, tmp_path: Pa
         # The slot is free again.
         [after] = await store.dispatch("double", {"number": 1})
         await store.report_of(after, Completed)
+
+
+async def test_it_submits_tasks_and_leaves_checkpoints(nats_url: str) -> None:
+    """What it says there is told here, in its order, and where to go on goes there with the work item."""
+    async with store_side(nats_url) as store, running_processor(nats_url, app):
+        [item] = await store.dispatch("split", {"number": 1}, checkpoint={"page": 1})
+        end = await store.report_of(item, Completed)
+        [submitted], [checkpointed] = store.of(item, Submitted), store.of(item, Checkpointed)
+    result: Any = end.result
+    assert result == {"before": {"page": 1}, "submitted": str(submitted.task.id)}
+    assert (submitted.number, submitted.task.payload, end.submitted) == (1, {"part": 1}, 1)
+    assert (checkpointed.checkpoint, checkpointed.submitted) == ({"page": 2}, 1)
 
 
 async def test_it_can_ask_for_more_time(nats_url: str) -> None:

@@ -57,6 +57,11 @@ class KeptWrites:
         return Answer(())
 
 
+async def is_paused(_queue: str) -> bool:
+    """No queue is."""
+    return False
+
+
 def reconciler(client: StoreClient, leadership: Leadership, stalled: StalledTasks, writes: KeptWrites) -> Reconciler:
     """A reconciler that looks all the time."""
     session = client.session
@@ -65,7 +70,7 @@ def reconciler(client: StoreClient, leadership: Leadership, stalled: StalledTask
         session,
         leadership=leadership,
         stalled=stalled,
-        work=WorkStream(session, publisher, WorkConsumers(session, ack_wait_seconds=1)),
+        work=WorkStream(session, publisher, WorkConsumers(session, ack_wait_seconds=1, is_paused=is_paused)),
         writes=writes,
         now=utc_now,
         interval_seconds=0.1,

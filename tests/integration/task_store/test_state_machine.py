@@ -16,18 +16,20 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from taskmill.contracts import registry
 from taskmill.contracts.errors import RequestError, TaskmillError, TaskNotFoundError
 from taskmill.contracts.limits import MAX_TASK_LINES
-from taskmill.contracts.reports import ReportBundle
+from taskmill.contracts.reports import ReportBundle, Submitted
 from taskmill.contracts.status import TaskStatus
 from taskmill.task_store.actors.commands import use_case
 from taskmill.task_store.adapters.bulk_operation_rows import BulkOperationRows
 from taskmill.task_store.adapters.database import DedicatedConnection, shared_connections
 from taskmill.task_store.adapters.log_reader import LogReader
 from taskmill.task_store.adapters.processor_rows import ProcessorRows
+from taskmill.task_store.adapters.queue_rows import QueueRows
 from taskmill.task_store.adapters.relay_log import RelayLog
 from taskmill.task_store.adapters.task_lists import LIST_TIMEOUT_SECONDS, TaskLists, list_engine
 from taskmill.task_store.adapters.task_reader import TaskReader
 from taskmill.task_store.adapters.task_writer import TaskWriter
 from taskmill.task_store.adapters.webhook_rows import WebhookRows
+from taskmill.task_store.domain.fleet import FinishedRates
 from taskmill.task_store.domain.operations import Answer, ExpireCancellations, MakeDue, Operation, Redispatch
 from taskmill.task_store.domain.publication import UnpublishedEvent
 from taskmill.task_store.domain.state import TaskState
@@ -38,6 +40,7 @@ from tests.support.task_states import (
     NOW,
     RULES,
     cancelled,
+    checkpointed,
     completed,
     failed,
     given_back,
@@ -46,6 +49,7 @@ from tests.support.task_states import (
     no_jitter,
     progressed,
     started,
+    submitted,
 )
 from tests.support.task_store import Document
 
@@ -56,6 +60,8 @@ MAKERS = {
     "heartbeat": heartbeat,
     "told": progressed,
     "lines": logged,
+    "checkpoint": checkpointed,
+    "submission": submitted,
     "completed": completed,
     "failed": failed,
     "cancelled": cancelled,
@@ -116,6 +122,14 @@ def _comparable(event: UnpublishedEvent) -> UnpublishedEvent:
     return event if work is None else event._replace(work=work._replace(labels=orjson.loads(work.labels)))
 
 
+class NoPauses:
+    """Nobody asks for one."""
+
+    async def apply(self, queue: str) -> None:
+        """See `Pauses`."""
+        raise NotImplementedError(queue)
+
+
 class Bench(NamedTuple):
     """A store without a bus, and the loop that its connections belong to."""
 
@@ -153,18 +167,23 @@ def bench(database_url: str) -> Iterator[Bench]:
         ]
         reader = TaskReader(shared)
         writes = TurnTaking(writers, RelayLog(lanes[2], lanes[2]), committed)
+        queues = QueueRows(shared, max_queues=4)
         ports = Ports(
-            writes,
-            reader,
-            TaskLists(engine),
-            LogReader(shared),
-            ProcessorRows(shared),
-            BulkOperationRows(shared),
-            WebhookRows(shared, lanes[0], max_webhooks=1, max_replays=1),
-            clock,
+            writes=writes,
+            reads=reader,
+            lists=TaskLists(engine),
+            log=LogReader(shared),
+            processors=ProcessorRows(shared),
+            queues=queues,
+            pauses=NoPauses(),
+            rates=FinishedRates(),
+            bulk_operations=BulkOperationRows(shared),
+            webhooks=WebhookRows(shared, lanes[0], max_webhooks=1, max_replays=1),
+            now=clock,
         )
         yield Bench(runner, ports, clock)
         assert writes.said
+        assert runner.run(queues.recount()) == [], "counters differ from the tasks"
         for lane in lanes:
             runner.run(lane.close())
         runner.run(shared.close())
@@ -230,6 +249,10 @@ BEGINNINGS: dict[str, tuple[Document, list[tuple[str, Document]]]] = {
 
 HANDED_OUT = ("queued", "in progress", "in progress", "to be cancelled")
 """Where most may happen, and so most begin."""
+
+
+SAID = ("told", "lines", "checkpoint", "submission")
+"""What a handler says: one cause, whatever it is."""
 
 
 class StoreMachine(RuleBasedStateMachine):
@@ -376,7 +399,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(
         number=TASKS,
         # Those that count only while somebody holds the attempt come more often, or they would hardly ever count.
-        by=st.sampled_from(["heartbeat", "told", "lines"] * 2 + ["completed", "failed", "cancelled", *GIVEN_BACK]),
+        by=st.sampled_from([*SAID, "heartbeat", "told", "lines", "completed", "failed", "cancelled", *GIVEN_BACK]),
         is_final=st.booleans(),
     )
     def go_on(self, number: int, by: str, *, is_final: bool) -> None:
@@ -394,13 +417,14 @@ class StoreMachine(RuleBasedStateMachine):
         options: dict[str, dict[str, Any]] = {
             **{reason: {"reason": reason} for reason in GIVEN_BACK[1:]},
             "failed": {"is_final": is_final},
+            "checkpoint": {"number": before.checkpoint_number + 2, "checkpoint": ["ä", fence[2]]},
+            "submission": {"number": before.submission_number + 1, "id": UUID(int=next(IDS)), "process": False},
             "lines": {"first_number": before.line_number + 4, "dropped": 3, "lines": 100},
         }
         made = MAKERS["given_back" if by in GIVEN_BACK else by](**numbers, **options.get(by, {}))
         report = made.model_copy(update={"task_id": self.ids[number]})
         self.tell(ReportBundle(processor_id=processor, reports=[report]))
-        # What a handler says is one cause, whatever it is.
-        cause = "told" if by == "lines" else by
+        cause = "told" if by in SAID else by
         way = way_of(before, cause)
         target = None
         if way is not None and is_admitted(before, way, numbers, processor):
@@ -410,6 +434,17 @@ class StoreMachine(RuleBasedStateMachine):
             after = self.states[number]
             self.tell(ReportBundle(processor_id=processor, reports=[report]))
             self.expect(number, after, cause, None)
+        if isinstance(report, Submitted):
+            assert self.is_there(report.task.id) == (target is not None)
+
+    def is_there(self, task_id: UUID) -> bool:
+        """Whether a task exists, which has just been created then."""
+        try:
+            state = self.bench.run(self.bench.ports.reads.task(task_id))
+        except TaskNotFoundError:
+            return False
+        assert (state.status, state.version) == ("pending", 1)
+        return True
 
     @rule(seconds=st.sampled_from([30, 5, 1]))
     def wait(self, seconds: int) -> None:

@@ -7,8 +7,11 @@ from taskmill.contracts import registry
 from taskmill.contracts.errors import StoreUnavailableError
 from tests.support.gateway import RememberingStore, assert_problem
 
+FLEET = {"processors": 2, "paused_queues": 1, "unserved_queues": ["reports"]}
+
 STATES = [
     (True, {"postgresql": "up"}, ("up", "up", "up"), None),
+    (True, {"postgresql": "up", "fleet": FLEET}, ("up", "up", "up"), None),
     (True, {"postgresql": "down"}, ("up", "up", "down"), "database_unavailable"),
     (True, StoreUnavailableError(), ("up", "down", "unknown"), "store_unavailable"),
     (False, {"postgresql": "up"}, ("down", "unknown", "unknown"), "bus_unavailable"),
@@ -33,6 +36,7 @@ async def test_health_names_every_component(
     assert response.json() == {
         "status": "ok" if code is None else "degraded",
         "components": dict(zip(("nats", "store", "postgresql"), states, strict=True)),
+        "fleet": answer.get("fleet") if code is None and isinstance(answer, dict) else None,
     }
 
 

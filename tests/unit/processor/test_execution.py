@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 import pytest
+from pydantic import JsonValue
 
 from taskmill.contracts.reports import (
     AttemptReport,
@@ -15,10 +16,12 @@ from taskmill.contracts.reports import (
     Report,
     ReportBundle,
     Started,
+    Submitted,
 )
 from taskmill.contracts.work import WorkItem
 from taskmill.processor.actors.execution import Execution
 from taskmill.processor.actors.reports import Reports
+from taskmill.processor.domain.held_attempt import HeldAttempt
 from taskmill.processor.domain.held_work import HeldWork
 from taskmill.processor.domain.messages import bundle_text
 from taskmill.processor.errors import UndecodableWorkError
@@ -44,16 +47,23 @@ class Stage:
     def __init__(self, *, slots: int = 1, probation_seconds: float = 3_600, concurrency: int | None = None) -> None:
         app = TaskApp("staged")
         self.calls = 0
+        self.checkpoints: list[JsonValue] = []
         self.may_end = asyncio.Event()
 
         @app.task("k", concurrency=concurrency)
-        async def wait(_payload: Any, _context: Context) -> None:
+        async def wait(_payload: Any, context: Context) -> None:
             self.calls += 1
+            self.checkpoints.append(context.checkpoint)
             await self.may_end.wait()
 
         @app.task("note")
         async def note(_payload: Any, context: Context) -> None:
             tell_in_parting(context)
+
+        @app.task("submit")
+        async def submit(_payload: Any, context: Context) -> None:
+            for number in (1, 2):
+                context.submit("echo", number)
 
         @app.task("note-in-thread")
         def note_in_thread(_payload: Any, context: Context) -> None:
@@ -77,7 +87,12 @@ class Stage:
             slots=slots,
             grace_seconds=0,
             probation_seconds=probation_seconds,
+            renew_checkpoint=self.renew_checkpoint,
         )
+
+    async def renew_checkpoint(self, attempt: HeldAttempt) -> None:
+        """The store knows a newer one than the work item."""
+        attempt.work_item = attempt.work_item.model_copy(update={"checkpoint": "renewed"})
 
     def deliver(self, item: WorkItem, *, delivery: int, possible_crashes: int = 0) -> bool:
         """Let a delivery arrive; return whether it was accepted."""
@@ -164,6 +179,20 @@ async def test_what_is_said_in_parting_is_told_before_the_end(kind: str) -> None
     assert [report["text"] for report in reports[1:3]] == ["first", "last"]
 
 
+async def test_the_end_says_how_many_tasks_were_submitted() -> None:
+    """They are told before it, and it must not overtake them."""
+    stage = Stage()
+    stage.reports._is_tick_due = True
+    stage.deliver(new_attempt().work_item.model_copy(update={"kind": "submit"}), delivery=1)
+    await eventually(lambda: stage.execution.free_slots == 1)
+    _, first, second, end = stage.reported()
+    assert isinstance(first, Submitted)
+    assert isinstance(second, Submitted)
+    assert isinstance(end, Completed)
+    assert [(report.number, report.task.payload) for report in (first, second)] == [(1, 1), (2, 2)]
+    assert end.submitted == 2
+
+
 async def test_what_is_cancelled_before_its_first_step_is_reported() -> None:
     """Its handler is not called, and it leaves its slot."""
     stage = Stage()
@@ -222,6 +251,19 @@ async def test_a_crash_that_the_store_knows_of_counts_at_a_first_delivery() -> N
     stage.store_starts()
     await steps()
     assert stage.calls == 1
+    await stage.drain()
+
+
+@pytest.mark.parametrize(("possible_crashes", "checkpoint"), [(0, "old"), (1, "renewed")])
+async def test_who_follows_a_crash_goes_on_from_the_newest_checkpoint(possible_crashes: int, checkpoint: str) -> None:
+    """The work item is the one from before the crash; anybody else need not ask for another."""
+    stage = Stage()
+    item = new_attempt().work_item.model_copy(update={"checkpoint": "old"})
+    stage.deliver(item, delivery=2, possible_crashes=possible_crashes)
+    await steps()
+    stage.store_starts()
+    await steps()
+    assert stage.checkpoints == [checkpoint]
     await stage.drain()
 
 

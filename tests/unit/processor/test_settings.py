@@ -5,7 +5,7 @@ import re
 import pytest
 from pydantic import ValidationError
 
-from taskmill.contracts.tasks import NAME_PATTERN
+from taskmill.contracts.patterns import NAME_PATTERN
 from taskmill.processor.settings import ProcessorSettings, new_processor_id
 from taskmill.runtime.errors import SettingsError
 from taskmill.runtime.settings import load

@@ -3,7 +3,7 @@
 from uuid import UUID, uuid4
 
 from taskmill.contracts.events import EventType
-from taskmill.sdk.subscribing.event import Event
+from taskmill.sdk.event import Event
 from taskmill.sdk.subscribing.versions import LastEvent, TaskVersions
 
 TASK = UUID("01920f3e-8c2b-7c4e-9d51-3b1f0c6a7d42")

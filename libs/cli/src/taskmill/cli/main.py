@@ -21,7 +21,7 @@ app.add_typer(processor_app, name="processor")
 
 @app.command()
 def up() -> None:
-    """Run NATS, PostgreSQL and the three services here, until Ctrl-C.
+    """Run NATS, PostgreSQL and the three services here, until Ctrl-C or SIGTERM.
 
     Settings come from the environment or a .env file: TASKMILL_HOST (127.0.0.1), TASKMILL_PORT (8000), TASKMILL_DATA
     (./.data, keeps everything) and TASKMILL_PROCESSORS (1).

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from taskmill.contracts.tasks import WireModel
+from taskmill.contracts.tasks import Queue, WireModel
 
 
 class CancelAttempt(WireModel):
@@ -14,3 +14,12 @@ class CancelAttempt(WireModel):
     """
 
     attempt: Annotated[int, Field(ge=1)]
+
+
+class QueuesPaused(WireModel):
+    """Begin nothing of these queues that is here and not begun: give it back.
+
+    Work is not delivered while a queue is paused. This is for what was delivered before, and waits for its turn.
+    """
+
+    queues: Annotated[list[Queue], Field(min_length=1, description="All queues that are paused.")]

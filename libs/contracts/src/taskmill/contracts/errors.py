@@ -10,6 +10,7 @@ TaskmillError
 │   ├── PayloadTooLargeError     payload_too_large
 │   ├── TaskNotFoundError        task_not_found
 │   ├── BulkOperationNotFoundError bulk_operation_not_found
+│   ├── QueueNotFoundError       queue_not_found
 │   ├── WebhookNotFoundError     webhook_not_found
 │   ├── ReplayNotFoundError      replay_not_found
 │   ├── TaskExistsError          task_exists
@@ -121,6 +122,13 @@ class BulkOperationNotFoundError(RequestError):
 
     code = "bulk_operation_not_found"
     detail = "No bulk operation has this id; one that was completed is kept for some days."
+
+
+class QueueNotFoundError(RequestError):
+    """No queue has this name."""
+
+    code = "queue_not_found"
+    detail = "No queue has this name."
 
 
 class WebhookNotFoundError(RequestError):
@@ -257,7 +265,7 @@ class BusUnavailableError(UnavailableError):
 
 
 class OverloadedError(UnavailableError):
-    """A bounded queue inside a service is full."""
+    """More is under way than a bound inside a service allows; for one, TASKMILL_MAX_FOLLOWERS at a gateway."""
 
     code = "overloaded"
     detail = "More requests are waiting than can be served."

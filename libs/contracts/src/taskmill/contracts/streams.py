@@ -68,6 +68,8 @@ class ConsumerSpec:
     filter_subject: str
     ack_wait_seconds: float
     max_ack_pending: int
+    is_paused: bool = False
+    """Whether it is paused when it is created. One that exists stays as it is."""
 
 
 WORK_STREAM = "TASK_WORK"
@@ -135,7 +137,14 @@ def work_consumer_name(queue: str, priority: Priority) -> str:
     return f"work-{queue}-{priority.value}"
 
 
-def work_consumer(queue: str, priority: Priority, ack_wait_seconds: float) -> ConsumerSpec:
+def parse_work_consumer(name: str) -> str | None:
+    """The queue of a consumer that `work_consumer_name` names; None: it is another one."""
+    prefix, _, rest = name.partition("-")
+    queue, _, _priority = rest.rpartition("-")
+    return queue if prefix == "work" and queue else None
+
+
+def work_consumer(queue: str, priority: Priority, ack_wait_seconds: float, *, is_paused: bool = False) -> ConsumerSpec:
     """The consumer of one queue and priority. The store owns the limits of redelivery, so JetStream has none."""
     return ConsumerSpec(
         stream=WORK_STREAM,
@@ -143,6 +152,7 @@ def work_consumer(queue: str, priority: Priority, ack_wait_seconds: float) -> Co
         filter_subject=subjects.work_filter(queue, priority),
         ack_wait_seconds=ack_wait_seconds,
         max_ack_pending=10_000,
+        is_paused=is_paused,
     )
 
 

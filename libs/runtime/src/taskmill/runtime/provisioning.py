@@ -5,6 +5,7 @@ from typing import Any
 import structlog
 
 from taskmill.contracts.streams import ConsumerSpec, StreamSpec
+from taskmill.runtime.consumer_pause import PAUSED_UNTIL
 from taskmill.runtime.errors import JetStreamError
 from taskmill.runtime.jetstream_api import NANOSECONDS, jetstream_request
 from taskmill.runtime.nats_session import NatsSession
@@ -96,7 +97,10 @@ def _stream_config(spec: StreamSpec) -> dict[str, Any]:
 
 
 def _consumer_config(spec: ConsumerSpec) -> dict[str, Any]:
+    # The server minds it when it creates a consumer, and passes it over when there is one.
+    paused = {"pause_until": PAUSED_UNTIL} if spec.is_paused else {}
     return {
+        **paused,
         "name": spec.name,
         "durable_name": spec.name,
         "filter_subject": spec.filter_subject,

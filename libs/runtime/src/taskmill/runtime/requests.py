@@ -5,6 +5,7 @@ the body. A large reply is deflated, with the header `Content-Encoding: deflate`
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -29,6 +30,7 @@ from taskmill.runtime.nats_protocol import NO_HEADERS, decode_headers, encode_he
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.reply import Reply
 from taskmill.runtime.request_bundles import Part, RequestBundler, read_requests, write_replies
+from taskmill.runtime.request_stats import EndpointStats
 
 _log = structlog.get_logger(__name__)
 
@@ -131,17 +133,19 @@ class RequestServer(Actor):
         self._group = group
         self._max_in_flight = max_in_flight
         self._deadline_seconds = deadline_seconds
+        self.stats = {subject: EndpointStats() for subject in (*routes, *bundled)}
+        """What became of the requests, by subject."""
         # In the order in which they began, so that the overdue ones come first.
         self._in_flight: dict[asyncio.Task[None], float] = {}
 
     async def run(self, started: Callable[[], None]) -> None:
         """Serve until stopped; then unsubscribe, and finish what is in flight."""
         subscriptions = [
-            self._session.subscribe(subject, partial(self._on_request, handler), queue=self._group)
+            self._session.subscribe(subject, partial(self._on_request, handler, self.stats[subject]), queue=self._group)
             for subject, handler in self._routes.items()
         ]
         subscriptions += [
-            self._session.subscribe(subject, partial(self._on_bundle, handler), queue=self._group)
+            self._session.subscribe(subject, partial(self._on_bundle, handler, self.stats[subject]), queue=self._group)
             for subject, handler in self._bundled.items()
         ]
         try:
@@ -160,23 +164,36 @@ class RequestServer(Actor):
                 task.cancel()
 
     def _on_request(
-        self, handler: RequestHandler, _subject: bytes, reply: bytes, body: bytes, _headers: bytes | None
+        self,
+        handler: RequestHandler,
+        stats: EndpointStats,
+        _subject: bytes,
+        reply: bytes,
+        body: bytes,
+        _headers: bytes | None,
     ) -> None:
         if reply:
-            self._begin(reply.decode(), lambda: handler(body))
+            self._begin(reply.decode(), stats, lambda: handler(body))
 
     def _on_bundle(
-        self, handler: BundleHandler, _subject: bytes, reply: bytes, body: bytes, headers: bytes | None
+        self,
+        handler: BundleHandler,
+        stats: EndpointStats,
+        _subject: bytes,
+        reply: bytes,
+        body: bytes,
+        headers: bytes | None,
     ) -> None:
         if reply:
-            self._begin(reply.decode(), lambda: self._answer_bundle(handler, body, headers))
+            self._begin(reply.decode(), stats, lambda: self._answer_bundle(handler, body, headers))
 
-    def _begin(self, reply: str, handle: Callable[[], Awaitable[bytes | Reply]]) -> None:
+    def _begin(self, reply: str, stats: EndpointStats, handle: Callable[[], Awaitable[bytes | Reply]]) -> None:
         if len(self._in_flight) >= self._max_in_flight:
+            stats.note(0, OverloadedError.code)
             self._answer_error(reply, OverloadedError())
             return
         loop = asyncio.get_running_loop()
-        task = loop.create_task(self._answer(handle, reply))
+        task = loop.create_task(self._answer(handle, reply, stats))
         self._in_flight[task] = loop.time()
         task.add_done_callback(self._in_flight.pop)
 
@@ -186,19 +203,26 @@ class RequestServer(Actor):
             raise InvalidRequestError
         return Reply(*write_replies([_part(answer) for answer in await handler(requests)]))
 
-    async def _answer(self, handle: Callable[[], Awaitable[bytes | Reply]], reply: str) -> None:
+    async def _answer(self, handle: Callable[[], Awaitable[bytes | Reply]], reply: str, stats: EndpointStats) -> None:
+        begun_at = time.perf_counter()
+        code = None
         try:
             answer = await handle()
         except TaskmillError as error:
+            code = error.problem().code
             self._answer_error(reply, error)
         except asyncio.CancelledError:
+            code = OverloadedError.code
             self._answer_error(reply, OverloadedError())
             raise
         except Exception:
+            code = InternalError.code
             _log.exception("request.failed", server=self.name)
             self._answer_error(reply, InternalError())
         else:
             self._answer_with(reply, *(answer if isinstance(answer, Reply) else Reply(answer)))
+        finally:
+            stats.note(time.perf_counter() - begun_at, code)
 
     def _answer_with(self, reply: str, body: bytes, headers: Mapping[str, str]) -> None:
         if len(body) > DEFLATE_ABOVE_BYTES:

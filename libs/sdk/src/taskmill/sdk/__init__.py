@@ -1,4 +1,4 @@
-"""What users of Taskmill import to write handlers.
+"""What users of Taskmill import: to write handlers, and to have tasks done.
 
     from pydantic import BaseModel
 
@@ -15,20 +15,38 @@
         return {"pages": order.pages}
 
 A processor runs it with `python -m taskmill.processor --app my_module:app`.
+
+    from taskmill.sdk import Client
+
+    with Client() as client:
+        print(client.run("make-report").result)
 """
 
-from typing import TYPE_CHECKING, Any
+import importlib
+from typing import TYPE_CHECKING
 
+from taskmill.contracts.tasks import RetryBackoff
 from taskmill.sdk.app import TaskApp
 from taskmill.sdk.context import Context
-from taskmill.sdk.errors import GiveUp, InvalidPayloadError, NotNow, RetryLater, TaskFailedError
+from taskmill.sdk.errors import (
+    GiveUp,
+    InvalidPayloadError,
+    NotNow,
+    RetryLater,
+    TaskFailedError,
+    TooManySubmissionsError,
+)
 from taskmill.sdk.handler import Handler
 from taskmill.sdk.retry import Retry
 
 if TYPE_CHECKING:
     from fast_depends import Depends
 
+    from taskmill.sdk.client import AsyncClient, Client
+
 __all__ = [
+    "AsyncClient",
+    "Client",
     "Context",
     "Depends",
     "GiveUp",
@@ -36,16 +54,19 @@ __all__ = [
     "InvalidPayloadError",
     "NotNow",
     "Retry",
+    "RetryBackoff",
     "RetryLater",
     "TaskApp",
     "TaskFailedError",
+    "TooManySubmissionsError",
 ]
 
 
-def __getattr__(name: str) -> Any:
-    # Who has no dependencies need not load the library.
-    if name == "Depends":
-        from fast_depends import Depends  # noqa: PLC0415
+_LAZY = {"AsyncClient": "taskmill.sdk.client", "Client": "taskmill.sdk.client", "Depends": "fast_depends"}
 
-        return Depends
+
+def __getattr__(name: str) -> object:
+    """Load what is asked for: a processor needs neither clients nor, as a rule, dependencies, and they take memory."""
+    if name in _LAZY:
+        return getattr(importlib.import_module(_LAZY[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from taskmill.contracts.json_text import as_request_error
-from taskmill.contracts.tasks import NAME_PATTERN, KindDefaults
+from taskmill.contracts.patterns import NAME_PATTERN
+from taskmill.contracts.tasks import KindDefaults
 from taskmill.sdk.errors import DuplicateKindError, InvalidDefaultsError, InvalidHandlerError, InvalidKindError
 from taskmill.sdk.handler import CallMode, Handler, Middleware, Shared, mark
 from taskmill.sdk.retry import Retry

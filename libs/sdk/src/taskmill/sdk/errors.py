@@ -7,10 +7,12 @@ SdkError
 │   ├── InvalidHandlerError
 │   └── DuplicateKindError
 ├── AppNotFoundError         `module:attribute` names no TaskApp
-├── GapError                 a subscriber cannot go on without a gap
-│   ├── EventsGoneError      the log begins behind the subscriber's position
+├── ClientError              what a client raises; see `taskmill.sdk.client.errors`
+├── GapError                 who follows, on NATS or over HTTP, cannot go on without a gap
+│   ├── EventsGoneError      the log begins behind the follower's position
 │   ├── TaskEventsGoneError  events of one task are neither on NATS nor in the log
-│   └── LogSetBackError      the log ends before the subscriber's position
+│   └── LogSetBackError      the log ends before the follower's position
+├── TooManySubmissionsError  an execution submits more tasks than it may
 ├── BadResultError           what a handler returned cannot be kept
 ├── NotNow                   raised by a handler: it wants to be called later, and that is no attempt
 └── TaskFailedError          raised by a handler: the attempt failed, with a code of the handler's own
@@ -22,7 +24,7 @@ SdkError
 import re
 from uuid import UUID
 
-from taskmill.contracts.limits import MAX_BACKOFF_SECONDS
+from taskmill.contracts.limits import MAX_BACKOFF_SECONDS, MAX_SUBMITTED_BYTES, MAX_SUBMITTED_TASKS
 
 _CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
@@ -170,11 +172,20 @@ class RetryLater(TaskFailedError):  # noqa: N818 -- it reads as what the handler
         self.retry_after_seconds = after_seconds
 
 
+class TooManySubmissionsError(SdkError):
+    """An execution has submitted as many tasks as it may, or as much."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"One execution submits at most {MAX_SUBMITTED_TASKS} tasks, of {MAX_SUBMITTED_BYTES} bytes in all as JSON."
+        )
+
+
 class GapError(SdkError):
     """Events are missing that nobody has any more. What came before them was handed out.
 
     Attributes:
-        resume_after: The position behind which it goes on, for a subscriber that can do without them.
+        resume_after: The position behind which it goes on, for a follower that can do without them.
     """
 
     def __init__(self, text: str, *, resume_after: int) -> None:
@@ -183,10 +194,10 @@ class GapError(SdkError):
 
 
 class EventsGoneError(GapError):
-    """The log begins behind the subscriber's position: it was away for longer than events are kept.
+    """The log begins behind the follower's position: it was away for longer than events are kept.
 
     Attributes:
-        after: The subscriber's position.
+        after: The follower's position.
         removed: The position up to which the log keeps nothing.
     """
 
@@ -213,10 +224,10 @@ class TaskEventsGoneError(GapError):
 
 
 class LogSetBackError(GapError):
-    """The log ends before the subscriber's position: the database was set back to an earlier state.
+    """The log ends before the follower's position: the database was set back to an earlier state.
 
     Attributes:
-        after: The subscriber's position.
+        after: The follower's position.
         newest: The position of the newest event.
     """
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
 from pydantic.errors import PydanticInvalidForJsonSchema
+from pydantic_core import to_json
 
 from taskmill.contracts.json_text import as_request_error
 from taskmill.contracts.tasks import KindDefaults
@@ -88,7 +89,8 @@ class Handler:
         if self.payload_type is None:
             return payload
         try:
-            return self.payload_type.validate_python(payload)
+            # As JSON and strictly, for then the schema says what is taken: a text that looks like a number is a text.
+            return self.payload_type.validate_json(to_json(payload), strict=True)
         except ValidationError as error:
             problems = as_request_error(error).errors
             parts = "; ".join(f"{problem.pointer or 'the whole'}: {problem.detail}" for problem in problems)

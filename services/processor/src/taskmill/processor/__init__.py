@@ -2,7 +2,8 @@
 
 Owns: nothing that must survive it; no database.
 Consumes: `TASK_WORK`, through the consumers of its queues, shared with all processors of these queues.
-Listens: `tasks.v1.ctl.cancel.*`, for the tasks that clients want to be stopped.
+Listens: `tasks.v1.ctl.cancel.*`, for the tasks that clients want to be stopped; `tasks.v1.ctl.paused`, for the queues
+    that are paused.
 Publishes: `TASK_REPORTS`, one bundle for everything that happened since the last.
 
 A work item is acknowledged only after the report of its end is stored; until then, heartbeats keep it. Whatever

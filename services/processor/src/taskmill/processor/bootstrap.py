@@ -5,6 +5,8 @@ import uuid
 from collections.abc import Sequence
 from importlib.metadata import version
 
+import structlog
+
 from taskmill.contracts.limits import MAX_KINDS_PER_PROCESSOR, MAX_QUEUES_PER_PROCESSOR
 from taskmill.contracts.reports import Hello
 from taskmill.contracts.streams import HEARTBEATS_PER_ACK_WAIT
@@ -14,14 +16,19 @@ from taskmill.processor.actors.cancellations import Cancellations
 from taskmill.processor.actors.execution import Execution
 from taskmill.processor.actors.heartbeats import Heartbeats
 from taskmill.processor.actors.lifespans import Lifespans
+from taskmill.processor.actors.queue_pauses import QueuePauses
 from taskmill.processor.actors.reports import Reports
 from taskmill.processor.actors.work_intake import WorkIntake
+from taskmill.processor.adapters.checkpoints import Checkpoints
 from taskmill.processor.adapters.guarded_http import GuardedHttp, is_public_address
 from taskmill.processor.adapters.outside import Outside
 from taskmill.processor.adapters.store import Store
 from taskmill.processor.domain.held_work import HeldWork
+from taskmill.processor.domain.payload_schemas import told_schemas
 from taskmill.processor.handlers import builtin_app
 from taskmill.processor.settings import ProcessorSettings
+from taskmill.runtime.clock import utc_now
+from taskmill.runtime.discovery import Discovery
 from taskmill.runtime.errors import StartError
 from taskmill.runtime.health import supervise
 from taskmill.runtime.nats_session import NatsSession
@@ -33,6 +40,8 @@ from taskmill.sdk.app import merge_handlers
 from taskmill.sdk.calling.attempt import CANCEL_SECONDS
 from taskmill.sdk.errors import SdkError
 from taskmill.sdk.loading import load_app
+
+_log = structlog.get_logger(__name__)
 
 DRAIN_MARGIN_SECONDS = 3
 """What the drain may take beyond the grace of the handlers."""
@@ -69,6 +78,13 @@ def build_processor(settings: ProcessorSettings, apps: Sequence[TaskApp] = ()) -
     store = Store(RequestClient(session, timeout_seconds=settings.request_timeout_seconds))
     handlers = merge_handlers([builtin_app(Outside(http, store, settings.slots)), *apps])
     queues = settings.queues or _queues_of(handlers)
+    discovery = Discovery(
+        session,
+        "taskmill-processor",
+        "Executes handlers.",
+        instance_id=settings.processor_id,
+        metadata={"queues": ",".join(queues)},
+    )
     heartbeats = Heartbeats(
         settings,
         held,
@@ -90,11 +106,13 @@ def build_processor(settings: ProcessorSettings, apps: Sequence[TaskApp] = ()) -
         slots=settings.slots,
         grace_seconds=settings.grace_seconds,
         probation_seconds=settings.probation_seconds,
+        renew_checkpoint=Checkpoints(store).renew,
     )
     cancellations = Cancellations(session, execution)
+    pauses = QueuePauses(session, execution)
     intake = WorkIntake(session, execution, reports, held, queues)
     return supervise(
-        [session, Lifespans(apps), heartbeats, reports, cancellations, execution, intake],
+        [session, discovery, Lifespans(apps), heartbeats, reports, cancellations, pauses, execution, intake],
         session,
         settings,
         drain_timeout_seconds=settings.grace_seconds + CANCEL_SECONDS + DRAIN_MARGIN_SECONDS,
@@ -113,11 +131,18 @@ def _queues_of(handlers: dict[str, Handler]) -> list[str]:
 def _hello(settings: ProcessorSettings, queues: list[str], handlers: dict[str, Handler]) -> Hello:
     if len(handlers) > MAX_KINDS_PER_PROCESSOR:
         raise StartError(f"A processor has handlers for at most {MAX_KINDS_PER_PROCESSOR} kinds.")
+    declared = {kind: schema for kind, handler in handlers.items() if (schema := handler.payload_schema()) is not None}
+    schemas = told_schemas(declared)
+    for kind, reason in schemas.left_out.items():
+        _log.warning("hello.schema_left_out", kind=kind, reason=reason)
     return Hello(
         queues=queues,
         kinds=sorted(handlers),
         # Also of those that declare nothing, so that what a kind has ceased to declare ceases to hold.
         kind_defaults={kind: handler.defaults for kind, handler in sorted(handlers.items())},
+        payload_schemas=schemas.by_kind or None,
+        payload_schemas_digest=schemas.digest,
         slots=settings.slots,
+        started_at=utc_now(),
         software_version=version("taskmill-processor"),
     )

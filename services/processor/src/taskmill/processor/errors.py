@@ -5,6 +5,10 @@ class ProcessorError(Exception):
     """Root of the processor's own errors."""
 
 
+class AddressRefusedError(ProcessorError):
+    """All that a name stands for is refused; nothing was connected to."""
+
+
 class UndecodableWorkError(ProcessorError):
     """A message on the work stream is no work item; delivering it again would not help."""
 

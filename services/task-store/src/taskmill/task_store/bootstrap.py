@@ -14,6 +14,7 @@ from taskmill.contracts.status import TaskStatus
 from taskmill.contracts.streams import WORK_STREAM, events_stream, reports_consumer, reports_stream, work_stream
 from taskmill.runtime.actor import Actor
 from taskmill.runtime.clock import utc_now
+from taskmill.runtime.discovery import Discovery
 from taskmill.runtime.health import supervise
 from taskmill.runtime.leadership import Leadership
 from taskmill.runtime.mailbox import BatchingMailbox
@@ -21,11 +22,14 @@ from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.publisher import Publisher
 from taskmill.runtime.supervisor import Supervisor
 from taskmill.task_store.actors.bulk_operations import BulkOperations
-from taskmill.task_store.actors.commands import commands
+from taskmill.task_store.actors.commands import QUEUE_GROUP, commands
 from taskmill.task_store.actors.connections import Connections
 from taskmill.task_store.actors.due_tasks import Alarm, DueTasks
 from taskmill.task_store.actors.expiry import Expiry
 from taskmill.task_store.actors.log_months import LogMonths
+from taskmill.task_store.actors.queue_counts import QueueCounts
+from taskmill.task_store.actors.queue_pauses import QueuePauses
+from taskmill.task_store.actors.queue_rates import QueueRates
 from taskmill.task_store.actors.reconciler import Reconciler
 from taskmill.task_store.actors.registrations import Registrations
 from taskmill.task_store.actors.relay import Relay
@@ -42,6 +46,7 @@ from taskmill.task_store.adapters.expired_rows import ExpiredRows
 from taskmill.task_store.adapters.log_partitions import LogPartitions
 from taskmill.task_store.adapters.log_reader import LogReader
 from taskmill.task_store.adapters.processor_rows import ProcessorRows
+from taskmill.task_store.adapters.queue_rows import QueueRows
 from taskmill.task_store.adapters.relay_log import RelayLog
 from taskmill.task_store.adapters.schema import wait_for_schema
 from taskmill.task_store.adapters.stalled_tasks import StalledTasks
@@ -55,7 +60,9 @@ from taskmill.task_store.adapters.task_reader import TaskReader
 from taskmill.task_store.adapters.task_writer import TaskWriter
 from taskmill.task_store.adapters.webhook_rows import WebhookRows
 from taskmill.task_store.adapters.work_consumers import WorkConsumers
+from taskmill.task_store.adapters.work_pauses import WorkPauses
 from taskmill.task_store.adapters.work_stream import WorkStream
+from taskmill.task_store.domain.fleet import FinishedRates
 from taskmill.task_store.domain.operations import Answer, Operation
 from taskmill.task_store.domain.publication import UnpublishedEvent
 from taskmill.task_store.domain.retention import KeptFor
@@ -69,6 +76,7 @@ WRITES_CAPACITY = 10_000
 MAX_OPERATIONS_IN_A_BATCH = 256
 WRITE_DEADLINE_SECONDS = 3.0
 MAX_READ_CONNECTIONS = 4
+COUNT_TIMEOUT_SECONDS = 60
 
 
 class _Database(NamedTuple):
@@ -83,12 +91,19 @@ class _Database(NamedTuple):
     webhooks: DedicatedConnection
     lists: AsyncEngine
     bulk_lists: AsyncEngine
+    counts: SharedConnections
 
     def connections(self) -> Connections:
         """The actor that closes them."""
         own = (self.writer, self.relay, self.lease, self.expiry, self.partitions, self.webhooks)
         return Connections(
-            [self.shared.close, self.lists.dispose, self.bulk_lists.dispose, *(connection.close for connection in own)]
+            [
+                self.shared.close,
+                self.counts.close,
+                self.lists.dispose,
+                self.bulk_lists.dispose,
+                *(connection.close for connection in own),
+            ]
         )
 
 
@@ -103,7 +118,8 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
     owner = uuid.uuid4().hex
     relay_log = RelayLog(database.relay, database.lease)
     leadership = Leadership("leadership", relay_log, owner, ttl_seconds=RELAY_LEASE_SECONDS)
-    consumers = WorkConsumers(session, ack_wait_seconds=settings.work_ack_wait_seconds)
+    queue_rows = QueueRows(database.shared, max_queues=settings.max_queues)
+    consumers = WorkConsumers(session, ack_wait_seconds=settings.work_ack_wait_seconds, is_paused=queue_rows.is_paused)
     publisher = Publisher(session, timeout_seconds=settings.request_timeout_seconds)
     work = WorkStream(session, publisher, consumers)
     relay = Relay(
@@ -143,6 +159,8 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
     webhook_rows = WebhookRows(
         database.shared, database.webhooks, max_webhooks=settings.max_webhooks, max_replays=MAX_RUNNING_REPLAYS
     )
+    pauses = WorkPauses(session, queue_rows, consumers)
+    rates = FinishedRates()
     processors = ProcessorRows(database.shared)
     registrations = Registrations(
         processors, consumers, knows_queue=writer.knows_queue, on_noted=writer.note_service, now=utc_now
@@ -174,12 +192,16 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
         lists=TaskLists(database.lists),
         log=log_reader,
         processors=processors,
+        queues=queue_rows,
+        pauses=pauses,
+        rates=rates,
         bulk_operations=bulk_rows,
         webhooks=webhook_rows,
         now=utc_now,
         on_webhook=commit_bell.woken.set,
         on_replay=replay_alarm.set,
     )
+    requests = commands(session, ports, deadline_seconds=settings.request_timeout_seconds)
     actors: list[Actor] = [
         database.connections(),
         session,
@@ -196,9 +218,20 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
         BulkOperations(bulk_rows, TaskLists(database.bulk_lists), writes, leadership, begun=bulk_alarm),
         WebhookDeliveries(session, webhook_rows, log_reader, writes, leadership, bell=commit_bell),
         Replays(session, webhook_rows, log_reader, writes, leadership, begun=replay_alarm),
+        QueuePauses(queue_rows, pauses, leadership),
+        QueueCounts(QueueRows(database.counts, max_queues=settings.max_queues), leadership),
+        QueueRates(queue_rows, rates, now=utc_now),
         registrations,
         ReportIntake(session, writes, greet=registrations.greet),
-        commands(session, ports, deadline_seconds=settings.request_timeout_seconds),
+        requests,
+        Discovery(
+            session,
+            "taskmill-task-store",
+            "Owns the tasks.",
+            instance_id=owner,
+            endpoints=requests.stats,
+            group=QUEUE_GROUP,
+        ),
     ]
     return supervise(actors, session, settings)
 
@@ -216,6 +249,7 @@ async def _database(url: str) -> _Database:
         webhooks=DedicatedConnection(url, "webhooks", is_commit_awaited=False),
         lists=list_engine(url, "lists", timeout_seconds=LIST_TIMEOUT_SECONDS),
         bulk_lists=list_engine(url, "bulk operations", timeout_seconds=BULK_TIMEOUT_SECONDS),
+        counts=await shared_connections(url, "counts", max_connections=1, timeout_seconds=COUNT_TIMEOUT_SECONDS),
     )
 
 

@@ -6,10 +6,13 @@ from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from taskmill.contracts.errors import TaskmillError
+from taskmill.contracts.kinds import KnownKind
 from taskmill.contracts.log import ReadLog
 from taskmill.contracts.requests import ListTasks
 from taskmill.task_store.domain.bulk_operations import BulkOperationState
 from taskmill.task_store.domain.cursors import ListPosition
+from taskmill.task_store.domain.fleet import ProcessorState, QueueState, Servers
+from taskmill.task_store.domain.idempotency import KeyedAnswer, KeyName
 from taskmill.task_store.domain.operations import Answer, Operation
 from taskmill.task_store.domain.state import AttemptState, LineState, TaskState
 from taskmill.task_store.domain.waiting import ServedWork
@@ -95,6 +98,13 @@ class Reads(Protocol):
             TaskNotFoundError: There is none with this id.
         """
 
+    async def checkpoint(self, task_id: UUID, run: int) -> str:
+        """The newest checkpoint of a task's newest run, as JSON text.
+
+        Raises:
+            TaskNotFoundError: There is no task with this id, or that is not its newest run.
+        """
+
     async def events(self, task_id: UUID, *, after_version: int, limit: int) -> EventSlice:
         """A task's events behind a version: at most `limit`, and no more than fit a message. Also of a deleted task.
 
@@ -136,18 +146,90 @@ class LogReads(Protocol):
 class Processors(Protocol):
     """Knows the processors. Raises `DatabaseUnavailableError` when PostgreSQL is away."""
 
+    async def page(self, seen_since: datetime, *, behind: str, limit: int) -> list[ProcessorState]:
+        """Processors behind an id that were heard of since a moment, by their ids, at most `limit`."""
+
+    async def servers(self, seen_since: datetime, queues: Sequence[str], *, limit: int) -> dict[str, Servers]:
+        """Who of them serves each of some queues and does not drain, by their ids, at most `limit` each."""
+
+    async def count(self, seen_since: datetime) -> int:
+        """How many of them do not drain."""
+
     async def services(self, now: datetime) -> list[ServedWork]:
         """What the living processors do."""
+
+    async def kinds(self, now: datetime) -> list[KnownKind]:
+        """All kinds that are known, by name."""
+
+
+class Queues(Protocol):
+    """Knows the queues. Raises `DatabaseUnavailableError` when PostgreSQL is away."""
+
+    async def page(self, *, behind: str, limit: int) -> list[QueueState]:
+        """Queues behind a name, by their names, at most `limit`."""
+
+    async def queue(self, name: str) -> QueueState:
+        """A queue.
+
+        Raises:
+            QueueNotFoundError: There is none of this name.
+        """
+
+    async def pause(self, name: str, now: datetime) -> None:
+        """Write down that a queue is paused, since now unless it was before. One that is not there is added.
+
+        Raises:
+            TooManyQueuesError: It is not there, and there are as many as may be.
+        """
+
+    async def resume(self, name: str) -> None:
+        """Write down that a queue is not paused.
+
+        Raises:
+            QueueNotFoundError: There is none of this name.
+        """
+
+    async def paused(self) -> frozenset[str]:
+        """Those that are paused."""
+
+    async def unserved(self, seen_since: datetime, limit: int) -> list[str]:
+        """Those in which tasks wait, and which no processor serves that was heard of since a moment, by their names."""
+
+
+class Pauses(Protocol):
+    """Has what is written down obeyed."""
+
+    async def apply(self, queue: str) -> None:
+        """Have the work of a queue delivered, or not, as is written down.
+
+        Of a queue that is paused nothing is delivered when this returns, and processors were told to give back what
+        they have not begun.
+
+        Raises:
+            BusUnavailableError: NATS cannot be reached, or refuses.
+            DatabaseUnavailableError: PostgreSQL is away.
+        """
+
+
+class Rates(Protocol):
+    """Knows how many runs end."""
+
+    def rate(self, queue: str, now: datetime, finished: int) -> float | None:
+        """How many of a queue end a second; None: that is not known yet."""
 
 
 class Webhooks(Protocol):
     """Knows the webhooks and the replays. Raises `DatabaseUnavailableError` when PostgreSQL is away."""
 
-    async def add(self, webhook: WebhookState) -> WebhookState:
-        """Add a webhook that is told what happens from now on, and return it.
+    async def answer(self, name: KeyName) -> KeyedAnswer | None:
+        """What is stored under an idempotency key."""
+
+    async def add(self, webhook: WebhookState, answer: KeyedAnswer | None = None) -> None:
+        """Add a webhook that is told what happens from now on, and store the answer, if there is one, with it.
 
         Raises:
             TooManyWebhooksError: There are as many as may be.
+            KeyTakenError: Another answer is stored under the key of this one; nothing was added.
         """
 
     async def webhook(self, webhook_id: UUID) -> WebhookState:
@@ -170,13 +252,15 @@ class Webhooks(Protocol):
         """Delete a webhook; False: it is no longer at the revision that it has."""
 
     async def document(self, position: int) -> str | None:
-        """The document of the event at a position; None: there is none."""
+        """The document of the event at a position; None: there is none, or it tells of a delivery."""
 
-    async def add_replay(self, replay: ReplayState) -> ReplayState:
-        """Add a replay, and return it.
+    async def add_replay(self, replay: ReplayState, answer: KeyedAnswer | None = None) -> None:
+        """Add a replay, and store the answer, if there is one, with it.
 
         Raises:
             TooManyReplaysError: As many run as may.
+            WebhookNotFoundError: Its webhook is gone.
+            KeyTakenError: Another answer is stored under the key of this one; nothing was added.
         """
 
     async def replay(self, replay_id: UUID) -> ReplayState:

@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from pydantic import TypeAdapter
 
 from taskmill.contracts.bulk_operations import GetBulkOperation
-from taskmill.contracts.errors import TaskmillError
+from taskmill.contracts.errors import DatabaseUnavailableError, TaskmillError
 from taskmill.contracts.json_text import read_json
+from taskmill.contracts.kinds import ListKinds
+from taskmill.contracts.limits import MAX_LISTED_QUEUES
 from taskmill.contracts.log import ReadLog
 from taskmill.contracts.requests import (
     REPLAYED_HEADER,
@@ -19,6 +21,8 @@ from taskmill.contracts.requests import (
     ComponentState,
     CreateTask,
     CreateTasks,
+    FleetSummary,
+    GetCheckpoint,
     GetTask,
     ListAttempts,
     ListEvents,
@@ -31,8 +35,10 @@ from taskmill.runtime.reply import Reply
 from taskmill.task_store.domain.cursors import (
     ListPosition,
     list_cursor,
+    name_cursor,
     number_cursor,
     parse_list_cursor,
+    parse_name_cursor,
     parse_number_cursor,
 )
 from taskmill.task_store.domain.documents import (
@@ -49,8 +55,19 @@ from taskmill.task_store.domain.documents import (
 )
 from taskmill.task_store.domain.operations import Answer, ClientRequest
 from taskmill.task_store.domain.state import TaskState
-from taskmill.task_store.domain.waiting import ServedWork, waiting_for, waits_for_processors
-from taskmill.task_store.ports import BulkOperationReads, Lists, LogReads, Processors, Reads, RequestWrites, Webhooks
+from taskmill.task_store.domain.waiting import PROCESSOR_LIFE, ServedWork, waiting_for, waits_for_processors
+from taskmill.task_store.ports import (
+    BulkOperationReads,
+    Lists,
+    LogReads,
+    Pauses,
+    Processors,
+    Queues,
+    Rates,
+    Reads,
+    RequestWrites,
+    Webhooks,
+)
 
 # A `CreateTasks` weighs as much as a thousand other requests: so many at most stand in one batch of the mailbox.
 MAX_LARGE_REQUESTS_AT_ONCE = 4
@@ -69,6 +86,9 @@ class Ports:
     lists: Lists
     log: LogReads
     processors: Processors
+    queues: Queues
+    pauses: Pauses
+    rates: Rates
     bulk_operations: BulkOperationReads
     webhooks: Webhooks
     now: Clock
@@ -106,15 +126,20 @@ async def create_tasks(ports: Ports, request: CreateTasks) -> bytes | Reply:
 async def get_task(ports: Ports, request: GetTask) -> bytes:
     """`GetTask` → `Task`. Raises `TaskNotFoundError`."""
     task = await ports.reads.task(request.id)
-    return task_document(task, waiting_for(task, await _services(ports, [task])))
+    return task_document(task, waiting_for(task, *await _waited_for(ports, [task])))
+
+
+async def get_checkpoint(ports: Ports, request: GetCheckpoint) -> bytes:
+    """`GetCheckpoint` → `StoredCheckpoint`. Raises `TaskNotFoundError`."""
+    return b'{"checkpoint":%b}' % (await ports.reads.checkpoint(request.id, request.run)).encode()
 
 
 async def list_tasks(ports: Ports, request: ListTasks) -> bytes:
     """`ListTasks` → `TaskPage`."""
     after = None if request.cursor is None else parse_list_cursor(request.cursor)
     found = await ports.lists.tasks(request, after)
-    services = await _services(ports, found)
-    items = fitting(summary_document(task, waiting_for(task, services)) for task in found[: request.limit])
+    services, paused = await _waited_for(ports, found)
+    items = fitting(summary_document(task, waiting_for(task, services, paused)) for task in found[: request.limit])
     if len(items) == len(found):
         return page_document(items, None)
     last = found[len(items) - 1]
@@ -160,10 +185,33 @@ async def read_log(ports: Ports, request: ReadLog) -> bytes:
     return log_document(*await ports.log.read(request))
 
 
+async def list_kinds(ports: Ports, request: ListKinds) -> bytes:
+    """`ListKinds` → `KindPage`."""
+    behind = parse_name_cursor(request.cursor)
+    found = [kind for kind in await ports.processors.kinds(ports.now()) if kind.kind > behind]
+    items = fitting(kind.model_dump_json().encode() for kind in found[: request.limit])
+    is_last = len(items) == len(found)
+    return page_document(items, None if is_last else name_cursor(found[len(items) - 1].kind))
+
+
 async def check_health(ports: Ports, _request: CheckHealth) -> bytes:
     """`CheckHealth` → `StoreHealth`."""
-    postgresql = ComponentState.UP if await ports.reads.is_reachable() else ComponentState.DOWN
-    return StoreHealth(postgresql=postgresql).model_dump_json().encode()
+    if not await ports.reads.is_reachable():
+        return StoreHealth(postgresql=ComponentState.DOWN).model_dump_json().encode()
+    return StoreHealth(postgresql=ComponentState.UP, fleet=await _fleet(ports)).model_dump_json().encode()
+
+
+async def _fleet(ports: Ports) -> FleetSummary | None:
+    """Who is there; None: PostgreSQL went away meanwhile."""
+    since = ports.now() - PROCESSOR_LIFE
+    try:
+        return FleetSummary(
+            processors=await ports.processors.count(since),
+            paused_queues=len(await ports.queues.paused()),
+            unserved_queues=await ports.queues.unserved(since, MAX_LISTED_QUEUES),
+        )
+    except DatabaseUnavailableError:
+        return None
 
 
 def _reply_or_error(request: ClientRequest, answer: Answer | TaskmillError) -> bytes | Reply | TaskmillError:
@@ -176,8 +224,8 @@ def _reply(request: ClientRequest, answer: Answer) -> bytes | Reply:
     return Reply(answer.keyed.document.encode(), _REPLAYED if answer.keyed.is_replayed else {})
 
 
-async def _services(ports: Ports, tasks: Sequence[TaskState]) -> list[ServedWork]:
-    """What the living processors do, if any of the tasks waits for them."""
+async def _waited_for(ports: Ports, tasks: Sequence[TaskState]) -> tuple[list[ServedWork], frozenset[str]]:
+    """What the living processors do, and which queues are paused, if any of the tasks waits for processors."""
     if not any(map(waits_for_processors, tasks)):
-        return []
-    return await ports.processors.services(ports.now())
+        return [], frozenset()
+    return await asyncio.gather(ports.processors.services(ports.now()), ports.queues.paused())

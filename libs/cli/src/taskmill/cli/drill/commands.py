@@ -58,8 +58,9 @@ def broker_loss(
             nats_pid=stack.nats_pid,
             nats_dir=stack.nats_dir,
         )
-        if not yes:
-            typer.confirm(warning, abort=True)
+        if not yes and not _is_agreed(warning):
+            typer.echo("taskmill: nothing was done; `--yes` has it done without a question", err=True)
+            raise typer.Exit(1)
         deadline = time.monotonic() + timeout
         drill_tasks = DrillTasks(stack.gateway_url, drill_id, deadline=deadline + _LAST_LOOK_SECONDS)
         broker = Broker(stack.nats_url, stack.nats_pid, stack.nats_dir)
@@ -72,3 +73,11 @@ def broker_loss(
         raise typer.Exit(1) from None
     if not is_passed:
         raise typer.Exit(1)
+
+
+def _is_agreed(warning: str) -> bool:
+    try:
+        return typer.confirm(warning)
+    except typer.Abort:  # nobody is there to answer, or Ctrl-C
+        typer.echo()
+        return False

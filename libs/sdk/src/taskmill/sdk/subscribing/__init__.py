@@ -10,9 +10,10 @@ Apart from `taskmill.sdk`, which needs no NATS: whoever only writes handlers doe
 """
 
 from taskmill.sdk.errors import EventsGoneError, GapError, LogSetBackError, TaskEventsGoneError
-from taskmill.sdk.subscribing.event import Event, Wanted
+from taskmill.sdk.event import Event
 from taskmill.sdk.subscribing.settings import SubscriberSettings
 from taskmill.sdk.subscribing.subscriber import Subscriber
+from taskmill.sdk.subscribing.wanted import Wanted
 
 __all__ = [
     "Event",

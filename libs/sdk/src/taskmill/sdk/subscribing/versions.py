@@ -5,7 +5,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from taskmill.contracts.events import EventType
-from taskmill.sdk.subscribing.event import Event
+from taskmill.sdk.event import Event
 
 KEPT_TASKS = 50_000
 """Those that something happened to most recently. Of another one the next event is taken as it comes, as of a task

@@ -208,6 +208,50 @@ REPLAY = {
     "finished_at": "2026-11-24T12:00:00.150000Z",
 }
 
+PROCESSOR = {
+    "id": "worker-1-4711-a3f9",
+    "queues": ["default", "webhooks"],
+    "kinds": ["echo", "http-request", "sleep"],
+    "slots": 100,
+    "running": 12,
+    "software_version": "0.1.0",
+    "started_at": "2026-11-24T11:00:00.000000Z",
+    "last_seen_at": "2026-11-24T12:00:00.000000Z",
+    "is_draining": False,
+}
+PROCESSOR_PAGE = {"items": [PROCESSOR], "next_cursor": None}
+QUEUE: dict[str, Any] = {
+    "name": "default",
+    "is_paused": False,
+    "paused_at": None,
+    "depth": {"critical": 0, "high": 3, "medium": 120, "low": 0},
+    "scheduled": 5,
+    "oldest_age_seconds": 1.412,
+    "in_progress": 12,
+    "finished_per_second": 84.2,
+    "processor_count": 1,
+    "processors": ["worker-1-4711-a3f9"],
+}
+PAUSED_QUEUE = {**QUEUE, "is_paused": True, "paused_at": "2026-11-24T12:00:00.000000Z"}
+QUEUE_PAGE = {"items": [QUEUE], "next_cursor": None}
+
+
+KIND_PAGE = {
+    "items": [
+        {
+            "kind": "thumbnail",
+            "is_served": True,
+            "defaults": {"max_attempts": 3, "backoff": None, "timeout_seconds": 60.0, "queue": "media"},
+            "payload_schema": {
+                "type": "object",
+                "properties": {"width": {"type": "integer", "minimum": 1}},
+                "required": ["width"],
+            },
+        }
+    ],
+    "next_cursor": None,
+}
+
 
 def body(value: Any) -> dict[str, Any]:
     """The only example of a request's body, as OpenAPI wants it."""

@@ -14,7 +14,7 @@ from taskmill.contracts.errors import (
     StoreUnavailableError,
     TaskmillError,
 )
-from taskmill.contracts.requests import CheckHealth, ComponentState, StoreHealth
+from taskmill.contracts.requests import CheckHealth, ComponentState, FleetSummary, StoreHealth
 from taskmill.gateway.adapters.store import Store
 from taskmill.gateway.api.routes import route
 
@@ -46,6 +46,9 @@ class Health(BaseModel):
 
     status: Annotated[HealthStatus, Field(description="`ok`: every component is up.")]
     components: Annotated[Components, Field(description="The state of each part.")]
+    fleet: Annotated[
+        FleetSummary | None, Field(description="Who is there for the tasks; null: whoever could tell is away.")
+    ] = None
 
 
 class Liveness(BaseModel):
@@ -76,10 +79,13 @@ class HealthEndpoints:
         responses={503: {"model": Health, "description": "A component is down."}},
     )
     async def health(self) -> Response:
-        """Tell the state of PostgreSQL, NATS and the task store. 503 if any of them is down."""
-        components = await self._components()
+        """Tell the state of PostgreSQL, NATS and the task store. 503 if any of them is down.
+
+        And who is there for the tasks, which is no reason for a 503.
+        """
+        components, fleet = await self._state()
         if _missing(components) is None:
-            return _json_response(Health(status=HealthStatus.OK, components=components), 200)
+            return _json_response(Health(status=HealthStatus.OK, components=components, fleet=fleet), 200)
         response = _json_response(Health(status=HealthStatus.DEGRADED, components=components), 503)
         response.headers["Retry-After"] = "1"
         return response
@@ -109,20 +115,22 @@ class HealthEndpoints:
     )
     async def readyz(self) -> Response:
         """Tell whether requests can be served. Send none while this answers 503."""
-        missing = _missing(await self._components())
+        components, _ = await self._state()
+        missing = _missing(components)
         if missing is not None:
             raise missing
         return _json_response(Liveness(), 200)
 
-    async def _components(self) -> Components:
+    async def _state(self) -> tuple[Components, FleetSummary | None]:
         down, up, unknown = ComponentState.DOWN, ComponentState.UP, ComponentState.UNKNOWN
         if not self._is_bus_connected():
-            return Components(nats=down, store=unknown, postgresql=unknown)
+            return Components(nats=down, store=unknown, postgresql=unknown), None
         try:
             reply = await self._store.ask(registry.HEALTH, CheckHealth(), timeout_seconds=CHECK_SECONDS)
         except TaskmillError:
-            return Components(nats=up, store=down, postgresql=unknown)
-        return Components(nats=up, store=up, postgresql=StoreHealth.model_validate_json(reply.body).postgresql)
+            return Components(nats=up, store=down, postgresql=unknown), None
+        health = StoreHealth.model_validate_json(reply.body)
+        return Components(nats=up, store=up, postgresql=health.postgresql), health.fleet
 
 
 def _missing(components: Components) -> TaskmillError | None:

@@ -1,7 +1,7 @@
 """Calls the handlers."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import datetime
 from typing import Any, Literal, assert_never
 from uuid import UUID
@@ -39,6 +39,7 @@ class Execution(Actor):
             is given back.
         probation_seconds: How long a suspected attempt is at work before one on its last chance is begun beside it, and
             one on its last chance before any other is.
+        renew_checkpoint: Called with an attempt whose processor may have died, before its handler is.
         now: Dates starts and ends.
     """
 
@@ -53,6 +54,7 @@ class Execution(Actor):
         slots: int,
         grace_seconds: float,
         probation_seconds: float,
+        renew_checkpoint: Callable[[HeldAttempt], Awaitable[None]],
         now: Clock = utc_now,
     ) -> None:
         self._handlers = handlers
@@ -61,6 +63,7 @@ class Execution(Actor):
         self._slots = slots
         self._grace_seconds = grace_seconds
         self._probation_seconds = probation_seconds
+        self._renew_checkpoint = renew_checkpoint
         self._now = now
         self._calls = HandlerCalls(now, reports.tell, self._time_out, self._on_slot_freed)
         self._suspects = Suspects()
@@ -131,6 +134,13 @@ class Execution(Actor):
                 self._suspects.leave(held)
                 self._reports.end(held, self._cancelled_text(held))
                 self._begin_suspect()
+
+    def give_back_waiting(self, queues: Collection[str]) -> None:
+        """Give back what waits for its turn in queues that are paused: it must not begin while they are."""
+        for attempt in [*self._suspects.take_waiting(queues), *self._limits.take_waiting(queues)]:
+            self._suspects.leave(attempt)
+            self._give_back(attempt, "paused")
+        self._begin_suspect()
 
     async def run(self, started: Callable[[], None]) -> None:
         """Serve until stopped; then give the handlers their time, and return when none runs that could be stopped."""
@@ -223,6 +233,7 @@ class Execution(Actor):
             raise asyncio.CancelledError
         if attempt.possible_crashes:
             await self._announce_and_store(attempt)
+            await self._renew_checkpoint(attempt)
             loop = asyncio.get_running_loop()
             loop.call_later(MAKES_WAY_AFTER_SECONDS, self._let_next_begin, attempt)
             loop.call_later(self._probation_seconds, self._acquit, attempt)
@@ -260,7 +271,7 @@ class Execution(Actor):
             self._suspects.leave(attempt)
             self._begin_suspect()
 
-    def _give_back(self, attempt: HeldAttempt, reason: Literal["draining", "unknown_kind"]) -> None:
+    def _give_back(self, attempt: HeldAttempt, reason: Literal["draining", "unknown_kind", "paused"]) -> None:
         self._reports.end(attempt, _given_back_text(attempt, reason))
 
     def _cancelled_text(self, attempt: HeldAttempt) -> bytes:
@@ -291,6 +302,6 @@ class Execution(Actor):
 
 
 def _given_back_text(
-    attempt: HeldAttempt, reason: Literal["draining", "unknown_kind", "not_now"], after_seconds: float = 0
+    attempt: HeldAttempt, reason: Literal["draining", "unknown_kind", "not_now", "paused"], after_seconds: float = 0
 ) -> bytes:
     return report_text(attempt.report(GivenBack, reason=reason, after_seconds=after_seconds))

@@ -14,7 +14,7 @@ from taskmill.contracts.streams import MESSAGE_ID_HEADER
 from taskmill.processor.domain.announcements import Announcements, replacement_key
 from taskmill.processor.domain.held_attempt import HeldAttempt
 from taskmill.processor.domain.held_work import HeldWork
-from taskmill.processor.domain.messages import bundle_text, report_text, started_text
+from taskmill.processor.domain.messages import bundle_text, report_text, started_text, with_submissions
 from taskmill.processor.domain.report_queue import QueuedReport, ReportQueue
 from taskmill.processor.errors import UnstorableError
 from taskmill.runtime.actor import Actor
@@ -30,6 +30,9 @@ TICK_SECONDS = 0.02
 
 HELLO_INTERVAL_SECONDS = 10
 """The store takes a processor for gone when it has not heard of it for three times as long."""
+
+HELLOS_PER_SCHEMAS = 6
+"""One in so many hellos repeats the schemas of payloads, in case that they got lost; the others refer to them."""
 
 FIRST_HELLO_RETRY_SECONDS = 0.1
 """How soon the first hello is tried again: a store that starts at the same time has made the streams in a moment."""
@@ -51,7 +54,8 @@ class Reports(Actor):
         session: Where acks of work items are written.
         publisher: Publishes bundles.
         held: What is released once its end is stored.
-        hello: What this processor serves; told at the start, after each reconnect, and regularly.
+        hello: What this processor serves; told at the start, after each reconnect, when it drains, and regularly, with
+            how many handlers run then.
         processor_id: Signs the bundles.
         boot_id: Differs for every start of every processor: message ids are made from it.
         hello_interval_seconds: The time between two hellos.
@@ -73,7 +77,9 @@ class Reports(Actor):
         self._session = session
         self._publisher = publisher
         self._held = held
-        self._hello = hello
+        self._whole_hello = hello
+        self._brief_hello = hello.model_copy(update={"payload_schemas": None})
+        self._hellos_until_schemas = 0
         self._processor_id = processor_id
         self._boot_id = boot_id
         self._hello_interval_seconds = hello_interval_seconds
@@ -83,6 +89,7 @@ class Reports(Actor):
         self._unstored: list[QueuedReport] = []
         self._bundle_count = 0
         self._is_heard = False
+        self._is_draining = False
         self._is_tick_due = False
         self._wake = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -97,6 +104,13 @@ class Reports(Actor):
     def on_stored(self, listener: Callable[[], None]) -> None:
         """Have a function called whenever a bundle was stored."""
         self._listeners.append(listener)
+
+    def say_draining(self) -> None:
+        """Tell that no more work is taken. Idempotent."""
+        if not self._is_draining:
+            self._is_draining = True
+            if self._is_heard:
+                self._greet()
 
     def announce_soon(self, attempt: HeldAttempt) -> None:
         """Report before long that an attempt has started, unless its end comes first."""
@@ -143,6 +157,7 @@ class Reports(Actor):
         elif not attempt.told_at:
             # The end stands for the start too.
             self._queue.discard((attempt, "started"))
+        text = with_submissions(text, attempt.submitted)
         self._put((attempt, "ended"), QueuedReport(text, ended_attempt=attempt))
 
     def stop(self) -> None:
@@ -173,9 +188,18 @@ class Reports(Actor):
             self._cancel_next_hello()
 
     def _greet(self) -> None:
-        self._put("hello", QueuedReport(report_text(self._hello)))
+        """Say everything, as at the start and after a reconnect: whoever is there may be new."""
+        self._hellos_until_schemas = 0
+        self._greet_again()
+
+    def _greet_again(self) -> None:
+        is_whole = self._hellos_until_schemas == 0
+        self._hellos_until_schemas = (self._hellos_until_schemas or HELLOS_PER_SCHEMAS) - 1
+        hello = self._whole_hello if is_whole else self._brief_hello
+        stands = {"running": self._held.running_count, "is_draining": self._is_draining}
+        self._put("hello", QueuedReport(report_text(hello.model_copy(update=stands))))
         self._cancel_next_hello()
-        self._next_hello = asyncio.get_running_loop().call_later(self._hello_interval_seconds, self._greet)
+        self._next_hello = asyncio.get_running_loop().call_later(self._hello_interval_seconds, self._greet_again)
 
     def _cancel_next_hello(self) -> None:
         if self._next_hello is not None:

@@ -68,6 +68,7 @@ class WorkIntake(Actor):
     def stop(self) -> None:
         """Fetch nothing more, and decline what was fetched but not accepted."""
         super().stop()
+        self._reports.say_draining()
         for consumer in self._consumers.values():
             consumer.stop()
 

@@ -46,6 +46,8 @@ class HeldAttempt:
         started_at: When the handler was about to be called; None: it has not been.
         on_start_stored: Called once the report of its start is stored.
         lines: The lines that its handler wrote and that were not told; None: it has not written any.
+        checkpoints: How many checkpoints its handler told.
+        submitted: How many tasks its handler submitted.
         has_unstored_lines: Whether a report of lines is on its way: until it is stored, further ones gather.
         told_at: When what its handler said was last reported, by type, in seconds of the event loop's clock; empty:
             nothing was.
@@ -64,6 +66,8 @@ class HeldAttempt:
     started_at: datetime | None = None
     on_start_stored: Callable[[], None] | None = None
     lines: UntoldLines | None = None
+    checkpoints: int = 0
+    submitted: int = 0
     has_unstored_lines: bool = False
     told_at: dict[type[HandlerReport], float] = field(default_factory=dict)
     allowed_seconds: float | None = None

@@ -76,6 +76,12 @@ class HeldWork:
         with self._lock:
             return [attempt.fence for attempt in self._attempts.values() if attempt.started_at is not None]
 
+    @property
+    def running_count(self) -> int:
+        """How many attempts have a handler that was called and has not ended."""
+        with self._lock:
+            return sum(attempt.started_at is not None and not attempt.is_ended for attempt in self._attempts.values())
+
     def is_overdue(self, now: float) -> bool:
         """Whether some attempt's time is over, and its end has not been reported.
 

@@ -1,7 +1,7 @@
 """How many tasks of a kind are executed here at once, where their handler wants a limit."""
 
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from taskmill.processor.domain.held_attempt import HeldAttempt
 
@@ -53,9 +53,14 @@ class KindLimits:
         self._waiting[attempt.work_item.kind].remove(attempt)
         return True
 
-    def take_waiting(self) -> list[HeldAttempt]:
-        """Take out all that wait."""
-        waiting = [attempt for line in self._waiting.values() for attempt in line]
-        for line in self._waiting.values():
-            line.clear()
-        return waiting
+    def take_waiting(self, queues: Collection[str] | None = None) -> list[HeldAttempt]:
+        """Take out all that wait, of some queues; None: of any."""
+        taken = [
+            attempt
+            for line in self._waiting.values()
+            for attempt in line
+            if queues is None or attempt.work_item.queue in queues
+        ]
+        for attempt in taken:
+            self._waiting[attempt.work_item.kind].remove(attempt)
+        return taken

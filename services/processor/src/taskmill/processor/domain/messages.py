@@ -72,6 +72,11 @@ def failed_text(attempt: HeldAttempt, failure: Failure, started_at: datetime, fi
     )
 
 
+def with_submissions(report: bytes, submitted: int) -> bytes:
+    """The report of an end, with how many tasks its execution submitted: it must not overtake them."""
+    return b'{"submitted":%d,%b' % (submitted, report[1:]) if submitted else report
+
+
 def fits_bundle(reports_bytes: int, report: bytes) -> bool:
     """Whether a bundle that holds reports of `reports_bytes` bytes, commas included, may take one more."""
     return reports_bytes + len(report) <= _MAX_REPORTS_BYTES

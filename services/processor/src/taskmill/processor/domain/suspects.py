@@ -9,6 +9,7 @@ died, or of all when NATS was away, is soon under way again. What may have been 
 as its last. So it has its turn alone: no other suspect is at work then, unless it has been for long.
 """
 
+from collections.abc import Collection
 from operator import attrgetter
 
 from taskmill.processor.domain.held_attempt import HeldAttempt
@@ -92,10 +93,12 @@ class Suspects:
         if attempt is self._newest:
             self._newest = None
 
-    def take_waiting(self) -> list[HeldAttempt]:
-        """Take out all that wait."""
-        waiting, self._waiting = self._waiting, {}
-        return list(waiting)
+    def take_waiting(self, queues: Collection[str] | None = None) -> list[HeldAttempt]:
+        """Take out all that wait, of some queues; None: of any."""
+        taken = [attempt for attempt in self._waiting if queues is None or attempt.work_item.queue in queues]
+        for attempt in taken:
+            del self._waiting[attempt]
+        return taken
 
     def __contains__(self, attempt: HeldAttempt) -> bool:
         """Whether it waits."""

@@ -5,14 +5,13 @@ from functools import partial
 from typing import Annotated, Literal
 
 import httpx
-from httpx_secure import SSRFProtectionError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from taskmill.processor.adapters.guarded_http import MAX_REDIRECTS, GuardedHttp
 from taskmill.processor.adapters.http_body import body_text, read_body
 from taskmill.processor.adapters.outside import Outside
-from taskmill.processor.errors import UnreadableBodyError
+from taskmill.processor.errors import AddressRefusedError, UnreadableBodyError
 from taskmill.sdk import Context, Retry, TaskApp, TaskFailedError
 
 MAX_RESPONSE_BYTES = 64 * 1024
@@ -74,7 +73,7 @@ async def http_request(http: GuardedHttp, request: HttpRequestPayload, _context:
             return await _send(http, request)
     except (TimeoutError, httpx.TimeoutException) as error:
         raise TaskFailedError("timeout", f"There was no whole response within {request.timeout:g} s.") from error
-    except SSRFProtectionError as error:
+    except AddressRefusedError as error:
         raise TaskFailedError(
             "address_refused",
             "The address is not public; where that is wanted, TASKMILL_HTTP_ALLOW_PRIVATE=true allows it.",

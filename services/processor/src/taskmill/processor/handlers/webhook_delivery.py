@@ -8,7 +8,6 @@ from email.utils import parsedate_to_datetime
 from uuid import UUID
 
 import httpx
-from httpx_secure import SSRFProtectionError
 from pydantic import BaseModel, ConfigDict, JsonValue
 from pydantic_core import from_json
 from standardwebhooks import Webhook as Signer
@@ -29,6 +28,7 @@ from taskmill.contracts.webhooks import (
 )
 from taskmill.processor.adapters.outside import Outside
 from taskmill.processor.domain.delivery_lanes import DeliveryLanes
+from taskmill.processor.errors import AddressRefusedError
 from taskmill.runtime.clock import utc_now
 from taskmill.sdk import Context, NotNow, Retry, TaskApp, TaskFailedError
 
@@ -137,7 +137,7 @@ class Deliverer:
         except (TimeoutError, httpx.TimeoutException) as error:
             message = f"There was no answer within {self._timeout_seconds:g} s."
             raise TaskFailedError("timeout", message) from error
-        except SSRFProtectionError as error:
+        except AddressRefusedError as error:
             raise TaskFailedError(
                 "address_refused",
                 "The address is not public; where that is wanted, TASKMILL_HTTP_ALLOW_PRIVATE=true allows it.",

@@ -13,7 +13,7 @@ from taskmill.runtime.failpoint import failpoint
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.reply import Reply
 from taskmill.runtime.requests import RequestServer
-from taskmill.task_store import use_cases, webhook_use_cases
+from taskmill.task_store import fleet_use_cases, use_cases, webhook_use_cases
 from taskmill.task_store.use_cases import Ports
 
 QUEUE_GROUP = "task-store"
@@ -26,12 +26,14 @@ _Answer = TypeVar("_Answer")
 _USE_CASES: dict[registry.Command, Callable[[Ports, Any], Coroutine[Any, Any, bytes | Reply]]] = {
     registry.CREATE_MANY: use_cases.create_tasks,
     registry.GET: use_cases.get_task,
+    registry.GET_CHECKPOINT: use_cases.get_checkpoint,
     registry.LIST: use_cases.list_tasks,
     registry.GET_BULK: use_cases.get_bulk_operation,
     registry.ATTEMPTS: use_cases.list_attempts,
     registry.LINES: use_cases.list_lines,
     registry.EVENTS: use_cases.list_events,
     registry.READ_LOG: use_cases.read_log,
+    registry.LIST_KINDS: use_cases.list_kinds,
     registry.HEALTH: use_cases.check_health,
     registry.CREATE_WEBHOOK: webhook_use_cases.create_webhook,
     registry.GET_WEBHOOK: webhook_use_cases.get_webhook,
@@ -43,6 +45,10 @@ _USE_CASES: dict[registry.Command, Callable[[Ports, Any], Coroutine[Any, Any, by
     registry.PREPARE_DELIVERY: webhook_use_cases.prepare_delivery,
     registry.START_REPLAY: webhook_use_cases.start_replay,
     registry.GET_REPLAY: webhook_use_cases.get_replay,
+    registry.LIST_PROCESSORS: fleet_use_cases.list_processors,
+    registry.LIST_QUEUES: fleet_use_cases.list_queues,
+    registry.PAUSE_QUEUE: fleet_use_cases.pause_queue,
+    registry.RESUME_QUEUE: fleet_use_cases.resume_queue,
 }
 
 

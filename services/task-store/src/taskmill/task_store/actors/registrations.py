@@ -80,4 +80,5 @@ class Registrations(Actor):
             else:
                 _log.warning("registrations.queue_beyond_limit", queue=queue)
         await self._processors.note(greeting.processor_id, greeting.hello, self._now())
-        self._on_noted(ServedWork(frozenset(greeting.hello.queues), frozenset(greeting.hello.kinds)))
+        if not greeting.hello.is_draining:
+            self._on_noted(ServedWork(frozenset(greeting.hello.queues), frozenset(greeting.hello.kinds)))

@@ -129,20 +129,23 @@ class SharedConnections:
         await self._pool.close()
 
 
-async def shared_connections(database_url: str, name: str, *, max_connections: int) -> SharedConnections:
+async def shared_connections(
+    database_url: str, name: str, *, max_connections: int, timeout_seconds: float = COMMAND_TIMEOUT_SECONDS
+) -> SharedConnections:
     """Connections that several share; none is made yet.
 
     Args:
         database_url: As asyncpg takes it.
         name: Appears in `pg_stat_activity`.
         max_connections: How many there may be.
+        timeout_seconds: How long a statement may take.
     """
     pool = await asyncpg.create_pool(
         database_url,
         min_size=0,
         max_size=max_connections,
         timeout=CONNECT_TIMEOUT_SECONDS,
-        command_timeout=COMMAND_TIMEOUT_SECONDS,
+        command_timeout=timeout_seconds,
         reset=_keep_session,
         server_settings={"application_name": f"taskmill {name}"},
     )

@@ -52,6 +52,8 @@ class TaskRow(Base):
     crashes: Mapped[int] = mapped_column(server_default="0")
     line_count: Mapped[int] = mapped_column(BigInteger, server_default="0")
     line_number: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    checkpoint_number: Mapped[int] = mapped_column(server_default="0")
+    submission_number: Mapped[int] = mapped_column(server_default="0")
     max_attempts: Mapped[int | None]
     backoff: Mapped[Any | None] = mapped_column(JSON)
     timeout_seconds: Mapped[float | None]
@@ -69,12 +71,14 @@ class TaskRow(Base):
     # `json` keeps the text as it came; `jsonb` would rewrite it.
     payload: Mapped[Any] = mapped_column(JSON)
     result: Mapped[Any] = mapped_column(JSON)
+    checkpoint: Mapped[Any] = mapped_column(JSON, server_default=text("'null'::json"))
 
     __table_args__ = (
         Index(None, "created_at", "id"),
         Index(None, "status", "created_at", "id"),
         Index(None, "run_at", postgresql_where=text("run_at IS NOT NULL")),
         Index(None, "queued_at", "id", postgresql_where=text("status = 'queued'")),
+        Index("ix_tasks_queue", "queue", "queued_at", postgresql_where=text("status = 'queued'")),
         # None with `lease_until`: a heartbeat that moves it would then touch every other index, too. Tasks in progress
         # are few, and found by their status.
         Index(None, "labels", postgresql_using="gin"),
@@ -177,6 +181,15 @@ class QueueRow(Base):
     created_at: Mapped[datetime]
     # How many of its tasks are queued or scheduled.
     waiting: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    # How many are queued at each priority, and in progress, and how many runs have ended.
+    queued_critical: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    queued_high: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    queued_medium: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    queued_low: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    in_progress: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    finished: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    # Since when none of its tasks is to begin; NULL: they are.
+    paused_at: Mapped[datetime | None]
 
 
 class KindRow(Base):
@@ -188,6 +201,7 @@ class KindRow(Base):
     max_attempts: Mapped[int | None]
     backoff: Mapped[Any | None] = mapped_column(JSON)
     timeout_seconds: Mapped[float | None]
+    queue: Mapped[str | None]
 
 
 class ProcessorRow(Base):
@@ -201,6 +215,12 @@ class ProcessorRow(Base):
     slots: Mapped[int]
     software_version: Mapped[str]
     seen_at: Mapped[datetime]
+    running: Mapped[int] = mapped_column(server_default="0")
+    started_at: Mapped[datetime | None]
+    is_draining: Mapped[bool] = mapped_column(server_default=text("false"))
+    # An object of schemas by kind. NULL: none were told, or not under this digest.
+    payload_schemas: Mapped[Any | None] = mapped_column(JSON)
+    payload_schemas_digest: Mapped[str | None]
 
 
 class IdempotencyKeyRow(Base):

@@ -1,5 +1,7 @@
 """The consumers that processors pull work from: four for each queue, one for each priority."""
 
+from collections.abc import Awaitable, Callable
+
 from taskmill.contracts.status import Priority
 from taskmill.contracts.streams import work_consumer
 from taskmill.runtime.nats_session import NatsSession
@@ -11,9 +13,13 @@ class WorkConsumers:
 
     Args:
         ack_wait_seconds: How long a processor may say nothing of a work item before it is delivered again.
+        is_paused: Whether a queue is paused: its consumers are made so, for they may be new, and work may be there.
     """
 
-    def __init__(self, session: NatsSession, *, ack_wait_seconds: float) -> None:
+    def __init__(
+        self, session: NatsSession, *, ack_wait_seconds: float, is_paused: Callable[[str], Awaitable[bool]]
+    ) -> None:
+        self._is_paused = is_paused
         self._session = session
         self._ack_wait_seconds = ack_wait_seconds
         self._ensured: set[str] = set()
@@ -29,7 +35,7 @@ class WorkConsumers:
         """Make those exist again that were forgotten. Work may wait for them that is not published again.
 
         Raises:
-            BusUnavailableError: JetStream cannot be reached.
+            UnavailableError: JetStream or PostgreSQL cannot be reached.
             JetStreamError: It refuses.
         """
         while self._forgotten:
@@ -39,12 +45,14 @@ class WorkConsumers:
         """Make a queue's consumers exist. Idempotent, and free after the first time.
 
         Raises:
-            BusUnavailableError: JetStream cannot be reached.
+            UnavailableError: JetStream or PostgreSQL cannot be reached.
             JetStreamError: It refuses.
         """
         if queue in self._ensured:
             return
+        is_paused = await self._is_paused(queue)
         for priority in Priority:
-            await ensure_consumer(self._session, work_consumer(queue, priority, self._ack_wait_seconds))
+            spec = work_consumer(queue, priority, self._ack_wait_seconds, is_paused=is_paused)
+            await ensure_consumer(self._session, spec)
         self._ensured.add(queue)
         self._forgotten.discard(queue)

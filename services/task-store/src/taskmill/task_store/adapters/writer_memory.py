@@ -9,15 +9,16 @@ from asyncpg import Connection, Record
 from taskmill.contracts.tasks import KindDefaults
 from taskmill.task_store.adapters import statements
 from taskmill.task_store.adapters.processor_rows import living_services
+from taskmill.task_store.adapters.queue_rows import PAUSED
 from taskmill.task_store.adapters.rows import kind_defaults
 from taskmill.task_store.domain.waiting import ServedWork
 
 REFRESH_SECONDS = 1
-"""How long a store goes on with what it knew of kinds and processors when another store has heard something else."""
+"""How long a store goes on with what it knew of kinds, processors and pauses when another one has heard otherwise."""
 
 
 class WriterMemory:
-    """The queues, with how many tasks wait in each, the defaults of kinds, and what the living processors do.
+    """The queues, with how many tasks wait in each, which are paused, kinds' defaults, and what living processors do.
 
     Queues are never removed: one that was seen once stays, whichever store made it. How many tasks wait in it may have
     changed since; the statement that writes looks again.
@@ -27,6 +28,7 @@ class WriterMemory:
         self.queues: dict[str, int] = {}
         self.kinds: dict[str, KindDefaults] = {}
         self.services: list[ServedWork] = []
+        self.paused: frozenset[str] = frozenset()
         self._expires_at = 0.0
 
     async def read_queues(self, connection: "Connection[Record]") -> None:
@@ -35,12 +37,13 @@ class WriterMemory:
         self.queues.update({row["name"]: row["waiting"] for row in rows})
 
     async def refresh(self, connection: "Connection[Record]", now: datetime) -> None:
-        """Read kinds and processors anew if that is some time ago."""
+        """Read kinds, processors and pauses anew if that is some time ago."""
         if time.monotonic() < self._expires_at:
             return
         rows = await connection.fetch(statements.KINDS)
         self.kinds = {name: kind_defaults(*declared) for name, *declared in rows}
         self.services = await living_services(connection, now)
+        self.paused = frozenset(row["name"] for row in await connection.fetch(PAUSED))
         self._expires_at = time.monotonic() + REFRESH_SECONDS
 
     def note_service(self, service: ServedWork) -> None:

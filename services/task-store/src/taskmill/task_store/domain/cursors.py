@@ -42,6 +42,25 @@ def parse_number_cursor(cursor: str | None, *, below: int = 2**31) -> int:
     raise _invalid_cursor()
 
 
+def name_cursor(name: str) -> str:
+    """The cursor behind what has this name."""
+    return _encode([name])
+
+
+def parse_name_cursor(cursor: str | None) -> str:
+    """The name that a page starts behind; empty without a cursor.
+
+    Raises:
+        InvalidRequestError: No page ended with this cursor.
+    """
+    if cursor is None:
+        return ""
+    match _decode(cursor):
+        case [str(name)] if "\0" not in name:
+            return name
+    raise _invalid_cursor()
+
+
 def list_cursor(position: ListPosition) -> str:
     """The cursor behind a task."""
     return _encode([position.created_at.isoformat(), str(position.id)])

@@ -1,10 +1,12 @@
-"""How many queues there may be, and how many tasks may wait in each."""
+"""How many queues there may be, how many tasks may wait in each, and what is counted of them."""
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
 from taskmill.contracts.errors import QueueFullError, TooManyQueuesError
+from taskmill.contracts.status import Priority, TaskStatus
+from taskmill.task_store.domain.state import TaskState
 
 
 class QueueChange(NamedTuple):
@@ -14,6 +16,19 @@ class QueueChange(NamedTuple):
     delta: int
     most_waiting: int | None
     """So many may have waited before the batch for all of its requests to have room; None: nothing asks for room."""
+    queued_critical: int = 0
+    queued_high: int = 0
+    queued_medium: int = 0
+    queued_low: int = 0
+    in_progress: int = 0
+    finished: int = 0
+    """How many runs of its tasks have ended."""
+
+
+COUNTERS = QueueChange._fields[3:]
+"""What is counted beside how many wait: names of columns, too."""
+
+_QUEUED = {priority: f"queued_{priority.value}" for priority in Priority}
 
 
 class QueueBook:
@@ -34,6 +49,7 @@ class QueueBook:
         self._max_waiting = max_waiting
         self._deltas: dict[str, int] = {}
         self._peaks: dict[str, int] = {}
+        self._counts: dict[str, dict[str, int]] = {}
         self.added: list[str] = []
 
     def admit(self, names: Iterable[str], arrivals: Mapping[str, int] = MappingProxyType({})) -> None:
@@ -62,11 +78,37 @@ class QueueBook:
         """Note that a task has come to wait (1), or does not any more (-1)."""
         self._deltas[name] = self._deltas.get(name, 0) + change
 
+    def move(self, before: TaskState | None, after: TaskState) -> None:
+        """Count a task whose status has changed.
+
+        Args:
+            before: The task before; None: it is new. While it is queued, its queue and priority stay.
+            after: The same after.
+        """
+        counts = self._counts.setdefault(after.queue, dict.fromkeys(COUNTERS, 0))
+        if before is not None and (counter := _counter(before)) is not None:
+            counts[counter] -= 1
+        if (counter := _counter(after)) is not None:
+            counts[counter] += 1
+        if before is not None and before.is_run_active and not after.is_run_active:
+            counts["finished"] += 1
+
     @property
     def changes(self) -> list[QueueChange]:
         """What is to be written, when those that are added exist."""
-        return [
-            QueueChange(name, delta, self._max_waiting - self._peaks[name] if name in self._peaks else None)
-            for name, delta in self._deltas.items()
-            if delta or name in self._peaks
+        found = [
+            QueueChange(name, self._deltas.get(name, 0), self._most_waiting(name), **self._counts.get(name, {}))
+            for name in {**self._deltas, **self._counts, **self._peaks}
         ]
+        return [change for change in found if change.most_waiting is not None or change.delta or any(change[3:])]
+
+    def _most_waiting(self, name: str) -> int | None:
+        return self._max_waiting - self._peaks[name] if name in self._peaks else None
+
+
+def _counter(state: TaskState) -> str | None:
+    """What counts a task in this status; None: nothing does."""
+    if state.status is TaskStatus.QUEUED:
+        return _QUEUED[state.priority]
+    # One that a client has set to `in_progress` by hand nobody executes.
+    return "in_progress" if state.status is TaskStatus.IN_PROGRESS and state.is_run_active else None

@@ -1,6 +1,6 @@
 """What a task that does not move waits for."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import timedelta
 from typing import NamedTuple
 
@@ -30,18 +30,19 @@ def waits_for_processors(state: TaskState) -> bool:
     return state.status is TaskStatus.QUEUED or (state.status is TaskStatus.SCHEDULED and state.queued_at is not None)
 
 
-def waiting_for(state: TaskState, services: Iterable[ServedWork]) -> WaitingFor | None:
+def waiting_for(state: TaskState, services: Iterable[ServedWork], paused: Collection[str] = ()) -> WaitingFor | None:
     """What a task waits for; None: it does not wait.
 
     Args:
         state: The task.
         services: What the living processors do; they count only if it `waits_for_processors`.
+        paused: The queues that are paused; they count alike.
     """
     if state.status not in WAITING:
         return None
     reason = WaitReason.SLOT if state.status is TaskStatus.QUEUED else WaitReason.DUE_TIME
     if waits_for_processors(state):
-        reason = _missing(state, services) or reason
+        reason = WaitReason.RESUME if state.queue in paused else _missing(state, services) or reason
     return WaitingFor(reason=reason, until=state.run_at)
 
 

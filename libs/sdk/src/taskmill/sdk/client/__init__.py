@@ -1,0 +1,78 @@
+"""Asking Taskmill for something, over HTTP: `Client`, and `AsyncClient` for asyncio.
+
+    from taskmill.sdk import Client
+
+    with Client() as client:
+        task = client.run("thumbnail", {"width": 80})
+        print(task.result)
+
+Apart from `taskmill.sdk`, which loads it when it is first asked for: whoever only writes handlers needs no HTTP.
+"""
+
+from taskmill.sdk.client.async_client import AsyncClient
+from taskmill.sdk.client.errors import (
+    AlreadyFinishedError,
+    ApiError,
+    ApiProblem,
+    ClientError,
+    ConflictError,
+    ForbiddenError,
+    IdempotencyKeyReusedError,
+    InvalidRequestError,
+    NoAnswerError,
+    NotFoundError,
+    PreconditionFailedError,
+    QueueFullError,
+    RunActiveError,
+    RunCancelledError,
+    RunFailedError,
+    RunNotCompletedError,
+    ServerError,
+    TaskNotFoundError,
+    TooManyRequestsError,
+    UnauthorizedError,
+    UnavailableError,
+    UnreadableAnswerError,
+    WaitTimeoutError,
+)
+from taskmill.sdk.client.fields import EventConditions, TaskChanges, TaskConditions, TaskOptions, TaskToSubmit
+from taskmill.sdk.client.sync_client import Client
+from taskmill.sdk.errors import EventsGoneError, GapError, LogSetBackError
+from taskmill.sdk.event import Event
+
+__all__ = [
+    "AlreadyFinishedError",
+    "ApiError",
+    "ApiProblem",
+    "AsyncClient",
+    "Client",
+    "ClientError",
+    "ConflictError",
+    "Event",
+    "EventConditions",
+    "EventsGoneError",
+    "ForbiddenError",
+    "GapError",
+    "IdempotencyKeyReusedError",
+    "InvalidRequestError",
+    "LogSetBackError",
+    "NoAnswerError",
+    "NotFoundError",
+    "PreconditionFailedError",
+    "QueueFullError",
+    "RunActiveError",
+    "RunCancelledError",
+    "RunFailedError",
+    "RunNotCompletedError",
+    "ServerError",
+    "TaskChanges",
+    "TaskConditions",
+    "TaskNotFoundError",
+    "TaskOptions",
+    "TaskToSubmit",
+    "TooManyRequestsError",
+    "UnauthorizedError",
+    "UnavailableError",
+    "UnreadableAnswerError",
+    "WaitTimeoutError",
+]

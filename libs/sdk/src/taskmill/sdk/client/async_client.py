@@ -1,0 +1,266 @@
+"""The client for asyncio. Each method does what the same one of `Client` does: all but the waiting is shared."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from contextlib import aclosing
+from functools import partial
+from types import TracebackType
+from typing import Any, Self, TypeVar, Unpack, overload
+
+import httpx
+import stamina
+from httpx_sse import EventSource, ServerSentEvent
+
+from taskmill.contracts.tasks import DEFAULT_KIND, Attempt, Task, TaskLine, TaskSummary
+from taskmill.sdk.client import flows, operations
+from taskmill.sdk.client.calls import Call, Flow, Page, is_read_later, read_answer
+from taskmill.sdk.client.connection import (
+    ATTEMPTS,
+    REQUEST_TIMEOUT_SECONDS,
+    RETRY_WITHIN_SECONDS,
+    Connection,
+    losses_told,
+)
+from taskmill.sdk.client.errors import ClientError, NoAnswerError
+from taskmill.sdk.client.fields import (
+    EventConditions,
+    Receipts,
+    TaskChanges,
+    TaskConditions,
+    TaskId,
+    TaskOptions,
+    TaskToSubmit,
+)
+from taskmill.sdk.client.flows import new_key, new_task, trace_headers
+from taskmill.sdk.client.following import RECONNECT_WITHIN_SECONDS, Following
+from taskmill.sdk.event import Event
+
+T = TypeVar("T")
+
+
+class AsyncClient:
+    """Asks Taskmill for what its REST API offers, in one event loop; `close` it, or enter it with `async with`.
+
+    It takes what `Client` takes, and raises what `Client` raises. A call that is cancelled may have been carried out.
+    """
+
+    def __init__(
+        self,
+        base_url: str | None = None,
+        *,
+        api_key: str | None = None,
+        request_timeout_seconds: float = REQUEST_TIMEOUT_SECONDS,
+        attempts: int = ATTEMPTS,
+        retry_within_seconds: float = RETRY_WITHIN_SECONDS,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._connection = Connection(
+            base_url=base_url,
+            api_key=api_key,
+            request_timeout_seconds=request_timeout_seconds,
+            attempts=attempts,
+            retry_within_seconds=retry_within_seconds,
+        )
+        self._http = httpx.AsyncClient(**self._connection.http_options(), transport=transport)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close all connections. Idempotent."""
+        await self._http.aclose()
+
+    async def submit(
+        self,
+        kind: str = DEFAULT_KIND,
+        payload: Any = None,
+        *,
+        process: bool = True,
+        wait: int = 0,
+        idempotency_key: str | None = None,
+        traceparent: str | None = None,
+        **options: Unpack[TaskOptions],
+    ) -> Task:
+        """Create a task, and start processing it; see `Client.submit`."""
+        body = new_task(kind, payload, options, process=process)
+        call = operations.create(body, idempotency_key or new_key(), wait=wait, headers=trace_headers(traceparent))
+        return await self._send(call)
+
+    async def submit_many(
+        self,
+        tasks: Iterable[TaskToSubmit],
+        *,
+        process: bool = True,
+        idempotency_key: str | None = None,
+        traceparent: str | None = None,
+    ) -> Receipts:
+        """Create many tasks; see `Client.submit_many`."""
+        key = idempotency_key or new_key()
+        return await self._perform(flows.submit_many(tasks, key, process=process, headers=trace_headers(traceparent)))
+
+    async def run(
+        self,
+        kind: str = DEFAULT_KIND,
+        payload: Any = None,
+        *,
+        within_seconds: float = 300.0,
+        idempotency_key: str | None = None,
+        traceparent: str | None = None,
+        **options: Unpack[TaskOptions],
+    ) -> Task:
+        """Have a task processed, and wait until it is completed; see `Client.run`."""
+        body = new_task(kind, payload, options, process=True)
+        headers, key = trace_headers(traceparent), idempotency_key or new_key()
+        flow = flows.run(
+            body,
+            key,
+            headers=headers,
+            within_seconds=within_seconds,
+            create_within_seconds=self._connection.retry_within_seconds,
+        )
+        return await self._perform(flow)
+
+    @overload
+    async def get(self, task_id: TaskId, *, wait: int = 0) -> Task: ...
+
+    @overload
+    async def get(self, task_id: TaskId, *, if_none_match: int, wait: int = 0) -> Task | None: ...
+
+    async def get(self, task_id: TaskId, *, if_none_match: int | None = None, wait: int = 0) -> Task | None:
+        """Read a task; see `Client.get`."""
+        if if_none_match is None:
+            return await self._send(operations.get(task_id, wait=wait))
+        return await self._send(operations.get_if_changed(task_id, if_none_match, wait=wait))
+
+    def list(self, **conditions: Unpack[TaskConditions]) -> AsyncIterator[TaskSummary]:
+        """Iterate over tasks; see `Client.list`."""
+        return self._items(operations.list_tasks(conditions))
+
+    async def update(self, task_id: TaskId, *, if_match: int | None = None, **changes: Unpack[TaskChanges]) -> Task:
+        """Change a task; see `Client.update`."""
+        return await self._send(operations.update(task_id, changes, if_match))
+
+    async def process(
+        self,
+        task_id: TaskId,
+        *,
+        wait: int = 0,
+        if_match: int | None = None,
+        idempotency_key: str | None = None,
+        traceparent: str | None = None,
+    ) -> Task:
+        """Start a run of a task that exists; see `Client.process`."""
+        key, headers = idempotency_key or new_key(), trace_headers(traceparent)
+        return await self._send(operations.process(task_id, if_match, key, wait=wait, headers=headers))
+
+    async def cancel(self, task_id: TaskId, *, if_match: int | None = None, idempotency_key: str | None = None) -> Task:
+        """Cancel a task; see `Client.cancel`."""
+        return await self._send(operations.cancel(task_id, if_match, idempotency_key or new_key()))
+
+    async def delete(self, task_id: TaskId, *, force: bool = False, if_match: int | None = None) -> None:
+        """Delete a task; see `Client.delete`."""
+        await self._send(operations.delete(task_id, if_match, force=force))
+
+    def events(
+        self, task_id: TaskId | None = None, *, after: int = 0, **conditions: Unpack[EventConditions]
+    ) -> AsyncIterator[Event]:
+        """Iterate over what happened, up to now; see `Client.events`."""
+        return self._items(operations.events(task_id, after, conditions))
+
+    async def watch(
+        self,
+        task_id: TaskId | None = None,
+        *,
+        after: int | None = None,
+        within_seconds: float | None = None,
+        reconnect_within_seconds: float = RECONNECT_WITHIN_SECONDS,
+        **conditions: Unpack[EventConditions],
+    ) -> AsyncGenerator[Event, None]:
+        """Iterate over what happens; see `Client.watch`. Close it with `contextlib.aclosing` if you leave it early."""
+        following = Following(
+            task_id,
+            after,
+            conditions,
+            within_seconds=within_seconds,
+            reconnect_within_seconds=reconnect_within_seconds,
+        )
+        await self._perform(following.begin())
+        while not following.is_over:
+            response = await self._perform(following.open())
+            try:
+                async with aclosing(self._sent(response)) as stream:
+                    async for sent in stream:
+                        event = following.take(sent)
+                        if event is None:
+                            continue
+                        if following.is_wanted(event):
+                            yield event
+                        await self._perform(following.look(event))
+                        if following.is_over:
+                            return
+            finally:
+                await response.aclose()
+            await asyncio.sleep(following.pause_seconds())
+
+    def logs(self, task_id: TaskId) -> AsyncIterator[TaskLine]:
+        """Iterate over what the handler of a task wrote; see `Client.logs`."""
+        return self._items(operations.lines(task_id))
+
+    def attempts(self, task_id: TaskId) -> AsyncIterator[Attempt]:
+        """Iterate over the attempts at a task; see `Client.attempts`."""
+        return self._items(operations.attempts(task_id))
+
+    async def _send(self, call: Call[T]) -> T:
+        async for attempt in stamina.retry_context(**self._connection.attempts_at(call)):
+            with attempt:
+                return read_answer(call, await self._exchange(call), is_first=attempt.num == 1)
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _exchange(self, call: Call[Any]) -> httpx.Response:
+        with losses_told():
+            response = await self._http.send(self._connection.request(self._http, call), stream=True)
+            if is_read_later(call, response):
+                return response
+            try:
+                await response.aread()
+            finally:
+                await response.aclose()
+            return response
+
+    async def _perform(self, flow: Flow[T]) -> T:
+        step: Callable[[], Call[Any]] = partial(next, flow)
+        while True:
+            try:
+                call = step()
+            except StopIteration as end:
+                result: T = end.value
+                return result
+            try:
+                answer = await self._send(call)
+            except ClientError as error:
+                step = partial(flow.throw, error)
+            else:
+                step = partial(flow.send, answer)
+
+    async def _items(self, call: Call[Page[T]] | None) -> AsyncIterator[T]:
+        while call is not None:
+            page = await self._send(call)
+            for item in page.items:
+                yield item
+            call = page.next_call
+
+    @staticmethod
+    async def _sent(response: httpx.Response) -> AsyncGenerator[ServerSentEvent, None]:
+        """What a stream brings, to its end, however it comes."""
+        try:
+            with losses_told():
+                async with aclosing(EventSource(response).aiter_sse()) as stream:
+                    async for sent in stream:
+                        yield sent
+        except NoAnswerError:
+            return

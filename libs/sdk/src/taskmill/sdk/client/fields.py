@@ -1,0 +1,100 @@
+"""What callers may say of tasks and events, as keyword arguments. The API has the limits, and the last word."""
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Any, Required, TypeAlias, TypedDict
+from uuid import UUID
+
+from taskmill.contracts.events import EventType
+from taskmill.contracts.requests import TaskSort
+from taskmill.contracts.status import Priority, TaskStatus
+from taskmill.contracts.tasks import RetryBackoff, TaskReceipt
+
+TaskId: TypeAlias = UUID | str
+Receipts: TypeAlias = list[TaskReceipt]
+
+
+class TaskOptions(TypedDict, total=False):
+    """What may be said of a new task beside its kind and its payload. What is left out has the API's default."""
+
+    title: str
+    """What it is, for people, 1 to 200 characters. Left out: its kind."""
+    description: str | None
+    """More about it, for people, up to 10,000 characters."""
+    queue: str
+    """The pool that it waits in. Left out: `default`."""
+    priority: Priority | str
+    """`critical`, `high`, `medium` (the default) or `low`."""
+    labels: Mapping[str, str]
+    """To find it by, up to 32."""
+    run_at: datetime | str | None
+    """When to start processing, with its offset; None: at once."""
+    max_attempts: int | None
+    """1 to 100; None: what the kind says, or else 1."""
+    backoff: RetryBackoff | Mapping[str, float] | None
+    """The wait between attempts; None: what the kind says, or else 2 s, doubled."""
+    timeout_seconds: float | None
+    """How long an attempt may take; None: what the kind says, or else for ever."""
+
+
+class TaskToSubmit(TaskOptions, total=False):
+    """One of many new tasks."""
+
+    kind: Required[str]
+    """Names the handler."""
+    payload: Any
+    """Its input: any JSON value of up to 256 KiB."""
+    process: bool
+    """Whether to start processing at once. Left out: as `submit_many` was told."""
+
+
+class TaskChanges(TypedDict, total=False):
+    """What may be changed of a task (a merge patch, RFC 7396): objects merge, None clears, what is left out stays."""
+
+    title: str
+    description: str | None
+    status: TaskStatus | str
+    """`pending`, `in_progress` or `completed`, by hand."""
+    kind: str | None
+    queue: str | None
+    priority: Priority | str | None
+    labels: Mapping[str, str | None] | None
+    """Labels to add or change; None removes one."""
+    payload: Any
+    max_attempts: int | None
+    backoff: RetryBackoff | Mapping[str, float | None] | None
+    timeout_seconds: float | None
+
+
+class TaskConditions(TypedDict, total=False):
+    """Which tasks of a list, and how they come. A task meets every condition that is given."""
+
+    status: TaskStatus | str | Collection[TaskStatus | str]
+    """One, or any of several."""
+    title: str
+    """A part of its title, in any case."""
+    kind: str
+    queue: str
+    priority: Priority | str
+    labels: Mapping[str, str | None]
+    """Labels that it has, all of them; None: with any value."""
+    created_after: datetime
+    """Created at or after this instant, which has an offset."""
+    created_before: datetime
+    sort: TaskSort | str
+    """`-created_at`: newest first, the default; `created_at`: oldest first."""
+    page_size: int
+    """How many come with one request at most, 1 to 200 (the default)."""
+
+
+class EventConditions(TypedDict, total=False):
+    """Which events. An event meets every condition that is given."""
+
+    types: EventType | str | Collection[EventType | str]
+    """Of this, or any of these, such as `completed`; empty: of any."""
+    kind: str
+    """Of tasks of this kind."""
+    queue: str
+    """Of tasks of this queue."""
+    labels: Mapping[str, str | None]
+    """Of tasks with these labels, all of them; None: with any value."""

@@ -1,0 +1,426 @@
+"""The client for programs without asyncio."""
+
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator
+from functools import partial
+from types import TracebackType
+from typing import Any, Self, TypeVar, Unpack, overload
+
+import httpx
+import stamina
+from httpx_sse import EventSource, ServerSentEvent
+
+from taskmill.contracts.tasks import DEFAULT_KIND, Attempt, Task, TaskLine, TaskSummary
+from taskmill.sdk.client import flows, operations
+from taskmill.sdk.client.calls import Call, Flow, Page, is_read_later, read_answer
+from taskmill.sdk.client.connection import (
+    ATTEMPTS,
+    REQUEST_TIMEOUT_SECONDS,
+    RETRY_WITHIN_SECONDS,
+    Connection,
+    losses_told,
+)
+from taskmill.sdk.client.errors import ClientError, NoAnswerError
+from taskmill.sdk.client.fields import (
+    EventConditions,
+    Receipts,
+    TaskChanges,
+    TaskConditions,
+    TaskId,
+    TaskOptions,
+    TaskToSubmit,
+)
+from taskmill.sdk.client.flows import new_key, new_task, trace_headers
+from taskmill.sdk.client.following import RECONNECT_WITHIN_SECONDS, Following
+from taskmill.sdk.event import Event
+
+T = TypeVar("T")
+
+
+class Client:
+    """Asks Taskmill for what its REST API offers. Use it from any thread; `close` it, or enter it with `with`.
+
+    A request that fails is made again while that is safe: when it certainly was not carried out (no connection, 429),
+    and, when nobody knows (the connection broke; 502, 503, 504), if it does no harm a second time. That holds for all
+    of them but `update` with `if_match`: those that create or start something carry an `Idempotency-Key`. It waits as
+    `Retry-After` says.
+
+    Args:
+        base_url: Where the gateway is; None: what `TASKMILL_URL` says, or else `http://127.0.0.1:8000`.
+        api_key: Sent as `Authorization: Bearer`; None: what `TASKMILL_API_KEY` says, or else nothing is sent.
+        request_timeout_seconds: How long an answer may take, beside what it was asked to wait.
+        attempts: How often a request is made at most. In `run` and `watch` only time bounds it.
+        retry_within_seconds: How long after its start a request may be made again, beside what it was asked to wait.
+        transport: Carries the requests, for proxies and certificates of one's own; None: httpx' own.
+
+    Raises:
+        ValueError: A number is not above 0, or the URL is none of HTTP.
+
+    Every method raises:
+        ApiError: The API answered with an error; `taskmill.sdk.client.errors` has the classes.
+        NoAnswerError: Nobody answered.
+        UnreadableAnswerError: What answered is not the API.
+        ValueError: An id is none, or a payload cannot be JSON.
+    """
+
+    def __init__(
+        self,
+        base_url: str | None = None,
+        *,
+        api_key: str | None = None,
+        request_timeout_seconds: float = REQUEST_TIMEOUT_SECONDS,
+        attempts: int = ATTEMPTS,
+        retry_within_seconds: float = RETRY_WITHIN_SECONDS,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self._connection = Connection(
+            base_url=base_url,
+            api_key=api_key,
+            request_timeout_seconds=request_timeout_seconds,
+            attempts=attempts,
+            retry_within_seconds=retry_within_seconds,
+        )
+        self._http = httpx.Client(**self._connection.http_options(), transport=transport)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections. Idempotent."""
+        self._http.close()
+
+    def submit(
+        self,
+        kind: str = DEFAULT_KIND,
+        payload: Any = None,
+        *,
+        process: bool = True,
+        wait: int = 0,
+        idempotency_key: str | None = None,
+        traceparent: str | None = None,
+        **options: Unpack[TaskOptions],
+    ) -> Task:
+        """Create a task, and start processing it.
+
+        Args:
+            kind: Names the handler; left out, it is `echo`, which returns its payload.
+            payload: Its input: any JSON value of up to 256 KiB.
+            process: Whether to start processing at once, or at `run_at`; without either it waits for `process()`.
+            wait: Seconds to wait for its end, 0 to 60; it is returned as it is then.
+            idempotency_key: 1 to 255 visible ASCII characters, to make the same request again, even from another
+                process: it is carried out once. None: one is made, for this call alone.
+            traceparent: The trace that it belongs to (W3C Trace Context); None: the one that OpenTelemetry has now, if
+                that is installed.
+            options: What else may be said of it: `title` (the kind, if left out), `queue`, `priority`, `labels`,
+                `run_at`, `max_attempts`, `backoff`, `timeout_seconds`, `description`.
+
+        Raises:
+            IdempotencyKeyReusedError: Another request was made under the key.
+            QueueFullError: The queue is full, and stayed so.
+        """
+        body = new_task(kind, payload, options, process=process)
+        call = operations.create(body, idempotency_key or new_key(), wait=wait, headers=trace_headers(traceparent))
+        return self._send(call)
+
+    def submit_many(
+        self,
+        tasks: Iterable[TaskToSubmit],
+        *,
+        process: bool = True,
+        idempotency_key: str | None = None,
+        traceparent: str | None = None,
+    ) -> Receipts:
+        """Create many tasks, in requests of up to 1,000 tasks and 768 KiB.
+
+        Each request is carried out whole or not at all. When one fails, those before it stay, and none follows: the
+        same tasks under the same `idempotency_key` go on there.
+
+        Args:
+            tasks: What `submit` takes, as dicts with a `kind` at least.
+            process: What holds for tasks that do not say.
+            idempotency_key: As `submit` takes it, up to 240 characters.
+            traceparent: As `submit` takes it.
+
+        Returns:
+            A receipt for each task, in their order.
+        """
+        key = idempotency_key or new_key()
+        return self._perform(flows.submit_many(tasks, key, process=process, headers=trace_headers(traceparent)))
+
+    def run(
+        self,
+        kind: str = DEFAULT_KIND,
+        payload: Any = None,
+        *,
+        within_seconds: float = 300.0,
+        idempotency_key: str | None = None,
+        traceparent: str | None = None,
+        **options: Unpack[TaskOptions],
+    ) -> Task:
+        """Have a task processed, and wait until it is completed, whatever happens to the gateway once it is created.
+
+        Args:
+            kind: Names the handler.
+            payload: Its input.
+            within_seconds: How long to wait. When it is over the task goes on: `get` it later, or `cancel` it. The
+                last answer may come up to `request_timeout_seconds` later.
+            idempotency_key: As `submit` takes it.
+            traceparent: As `submit` takes it.
+            options: As `submit` takes them.
+
+        Returns:
+            The completed task, with its `result`.
+
+        Raises:
+            RunFailedError: It has failed; the error has the task.
+            RunCancelledError: It was cancelled; the error has the task.
+            WaitTimeoutError: Time is over; the error has the task.
+        """
+        body = new_task(kind, payload, options, process=True)
+        headers, key = trace_headers(traceparent), idempotency_key or new_key()
+        flow = flows.run(
+            body,
+            key,
+            headers=headers,
+            within_seconds=within_seconds,
+            create_within_seconds=self._connection.retry_within_seconds,
+        )
+        return self._perform(flow)
+
+    @overload
+    def get(self, task_id: TaskId, *, wait: int = 0) -> Task: ...
+
+    @overload
+    def get(self, task_id: TaskId, *, if_none_match: int, wait: int = 0) -> Task | None: ...
+
+    def get(self, task_id: TaskId, *, if_none_match: int | None = None, wait: int = 0) -> Task | None:
+        """Read a task.
+
+        Args:
+            task_id: Its id.
+            if_none_match: The `revision` that the caller has: None is returned if it still is that.
+            wait: Seconds to wait until it has ended, or, with `if_none_match`, until it has another revision; 0 to 60.
+
+        Raises:
+            TaskNotFoundError: There is no such task.
+        """
+        if if_none_match is None:
+            return self._send(operations.get(task_id, wait=wait))
+        return self._send(operations.get_if_changed(task_id, if_none_match, wait=wait))
+
+    def list(self, **conditions: Unpack[TaskConditions]) -> Iterator[TaskSummary]:
+        """Iterate over tasks, without payload and result, newest first. Pages are read when they are needed.
+
+        Args:
+            conditions: All of them are met: `status`, `title`, `kind`, `queue`, `priority`, `labels`, `created_after`,
+                `created_before`; and `sort`, `page_size`.
+        """
+        return self._items(operations.list_tasks(conditions))
+
+    def update(self, task_id: TaskId, *, if_match: int | None = None, **changes: Unpack[TaskChanges]) -> Task:
+        """Change a task: what is given replaces what was there, objects merge, None clears.
+
+        Args:
+            task_id: Its id.
+            if_match: The `revision` that the caller saw: the change is made only if it still is that. Then the request
+                is not made again when its answer is lost. None: whatever it is.
+            changes: The new values: `title`, `description`, `status`, `kind`, `queue`, `priority`, `labels`, `payload`,
+                `max_attempts`, `backoff`, `timeout_seconds`.
+
+        Raises:
+            PreconditionFailedError: It has another revision.
+            RunActiveError: This cannot be changed while it is being processed.
+        """
+        return self._send(operations.update(task_id, changes, if_match))
+
+    def process(
+        self,
+        task_id: TaskId,
+        *,
+        wait: int = 0,
+        if_match: int | None = None,
+        idempotency_key: str | None = None,
+        traceparent: str | None = None,
+    ) -> Task:
+        """Start a run of a task that exists: one that was only created, or one that has ended.
+
+        Args:
+            task_id: Its id.
+            wait: Seconds to wait for its end, 0 to 60; it is returned as it is then.
+            if_match: Only if it has this `revision`; None: whatever it is.
+            idempotency_key: As `submit` takes it.
+            traceparent: As `submit` takes it.
+
+        Raises:
+            RunActiveError: It is being processed already.
+            PreconditionFailedError: It has another revision.
+        """
+        key, headers = idempotency_key or new_key(), trace_headers(traceparent)
+        return self._send(operations.process(task_id, if_match, key, wait=wait, headers=headers))
+
+    def cancel(self, task_id: TaskId, *, if_match: int | None = None, idempotency_key: str | None = None) -> Task:
+        """Cancel a task: at once if it has not been started; otherwise its handler is asked to stop.
+
+        Args:
+            task_id: Its id.
+            if_match: Only if it has this `revision`; None: whatever it is.
+            idempotency_key: As `submit` takes it.
+
+        Returns:
+            The task: cancelled, or in progress with `cancel_requested_at`.
+
+        Raises:
+            AlreadyFinishedError: There is nothing to cancel.
+        """
+        return self._send(operations.cancel(task_id, if_match, idempotency_key or new_key()))
+
+    def delete(self, task_id: TaskId, *, force: bool = False, if_match: int | None = None) -> None:
+        """Delete a task; its events stay. That it is gone when the request had to be made again is a success.
+
+        Args:
+            task_id: Its id.
+            force: Cancel an active run first.
+            if_match: Only if it has this `revision`; None: whatever it is.
+
+        Raises:
+            RunActiveError: It is being processed, and `force` is not given.
+        """
+        self._send(operations.delete(task_id, if_match, force=force))
+
+    def events(
+        self, task_id: TaskId | None = None, *, after: int = 0, **conditions: Unpack[EventConditions]
+    ) -> Iterator[Event]:
+        """Iterate over what happened, oldest first, up to now. Pages are read when they are needed.
+
+        Args:
+            task_id: Only to this task, of which there may be no events; None: to all.
+            after: The `position` behind which to begin; 0: with the oldest event that is kept.
+            conditions: All of them are met: `types`, `kind`, `queue`, `labels`.
+
+        Raises:
+            GapError: Events behind `after` are no longer kept, or it is no position of this log.
+        """
+        return self._items(operations.events(task_id, after, conditions))
+
+    def watch(
+        self,
+        task_id: TaskId | None = None,
+        *,
+        after: int | None = None,
+        within_seconds: float | None = None,
+        reconnect_within_seconds: float = RECONNECT_WITHIN_SECONDS,
+        **conditions: Unpack[EventConditions],
+    ) -> Generator[Event, None, None]:
+        """Iterate over what happens, over as many connections as it takes: nothing is missed, nothing comes twice.
+
+        Of a single task it ends when the task has completed, failed or been cancelled, with all its events handed out.
+        The log is followed until the caller stops.
+
+        Args:
+            task_id: Only this task; None: all.
+            after: The `position` behind which to begin; None: of a task with its first event, of the log with what
+                happens from now on, that is, from when the first event is asked for.
+            within_seconds: How long to follow at most; it may take 15 s longer. None: as long as it takes.
+            reconnect_within_seconds: How long nobody may be there to connect to, or nothing be heard from who is.
+            conditions: All of them are met: `types`, and of the log also `kind`, `queue`, `labels`.
+
+        Raises:
+            TaskNotFoundError: There is no such task, and nothing is left of it.
+            GapError: Events were removed, or the log was set back, before they were read; what came before was handed
+                out, and `resume_after` says where it goes on.
+            WaitTimeoutError: `within_seconds` is over.
+            NoAnswerError: `reconnect_within_seconds` is over.
+        """
+        following = Following(
+            task_id,
+            after,
+            conditions,
+            within_seconds=within_seconds,
+            reconnect_within_seconds=reconnect_within_seconds,
+        )
+        self._perform(following.begin())
+        while not following.is_over:
+            response = self._perform(following.open())
+            try:
+                for sent in self._sent(response):
+                    event = following.take(sent)
+                    if event is None:
+                        continue
+                    if following.is_wanted(event):
+                        yield event
+                    self._perform(following.look(event))
+                    if following.is_over:
+                        return
+            finally:
+                response.close()
+            time.sleep(following.pause_seconds())
+
+    def logs(self, task_id: TaskId) -> Iterator[TaskLine]:
+        """Iterate over what the handler of a task wrote with `ctx.log`, oldest first.
+
+        The newest 1,000 lines are kept. `position` counts all: a number that is missing was dropped.
+
+        Raises:
+            TaskNotFoundError: There is no such task.
+        """
+        return self._items(operations.lines(task_id))
+
+    def attempts(self, task_id: TaskId) -> Iterator[Attempt]:
+        """Iterate over the attempts at a task, oldest first.
+
+        Raises:
+            TaskNotFoundError: There is no such task.
+        """
+        return self._items(operations.attempts(task_id))
+
+    def _send(self, call: Call[T]) -> T:
+        for attempt in stamina.retry_context(**self._connection.attempts_at(call)):
+            with attempt:
+                return read_answer(call, self._exchange(call), is_first=attempt.num == 1)
+        raise AssertionError("the last attempt returns or raises")
+
+    def _exchange(self, call: Call[Any]) -> httpx.Response:
+        with losses_told():
+            response = self._http.send(self._connection.request(self._http, call), stream=True)
+            if is_read_later(call, response):
+                return response
+            try:
+                response.read()
+            finally:
+                response.close()
+            return response
+
+    def _perform(self, flow: Flow[T]) -> T:
+        step: Callable[[], Call[Any]] = partial(next, flow)
+        while True:
+            try:
+                call = step()
+            except StopIteration as end:
+                result: T = end.value
+                return result
+            try:
+                answer = self._send(call)
+            except ClientError as error:
+                step = partial(flow.throw, error)
+            else:
+                step = partial(flow.send, answer)
+
+    def _items(self, call: Call[Page[T]] | None) -> Iterator[T]:
+        while call is not None:
+            page = self._send(call)
+            yield from page.items
+            call = page.next_call
+
+    @staticmethod
+    def _sent(response: httpx.Response) -> Iterator[ServerSentEvent]:
+        """What a stream brings, to its end, however it comes."""
+        try:
+            with losses_told():
+                yield from EventSource(response).iter_sse()
+        except NoAnswerError:
+            return

@@ -1,0 +1,68 @@
+"""What requests about processors and queues ask of the store: from the request to the body of the reply.
+
+`DatabaseUnavailableError` may come from any of them.
+"""
+
+from collections.abc import Sequence
+
+from taskmill.contracts.fleet import ListProcessors, ListQueues, PauseQueue, ResumeQueue
+from taskmill.contracts.limits import MAX_LISTED_PROCESSORS
+from taskmill.task_store.domain.cursors import name_cursor, parse_name_cursor
+from taskmill.task_store.domain.documents import fitting, page_document
+from taskmill.task_store.domain.fleet import QueueState, Servers, processor_document, queue_document
+from taskmill.task_store.domain.waiting import PROCESSOR_LIFE
+from taskmill.task_store.use_cases import Ports
+
+_NOBODY = Servers(0, ())
+
+
+async def list_processors(ports: Ports, request: ListProcessors) -> bytes:
+    """`ListProcessors` → `ProcessorPage`."""
+    behind = parse_name_cursor(request.cursor)
+    since = ports.now() - PROCESSOR_LIFE
+    found = await ports.processors.page(since, behind=behind, limit=request.limit + 1)
+    items = fitting(map(processor_document, found[: request.limit]))
+    return page_document(items, name_cursor(found[len(items) - 1].id) if len(items) < len(found) else None)
+
+
+async def list_queues(ports: Ports, request: ListQueues) -> bytes:
+    """`ListQueues` → `QueuePage`."""
+    found = await ports.queues.page(behind=parse_name_cursor(request.cursor), limit=request.limit + 1)
+    items = fitting(await _documents(ports, found[: request.limit]))
+    return page_document(items, name_cursor(found[len(items) - 1].name) if len(items) < len(found) else None)
+
+
+async def pause_queue(ports: Ports, request: PauseQueue) -> bytes:
+    """`PauseQueue` → `QueueInfo`, once nothing of it is delivered any more.
+
+    It is kept before NATS is told: if that fails, the store that leads goes on trying.
+
+    Raises:
+        TooManyQueuesError: It does not exist, and there are as many as may be.
+        BusUnavailableError: NATS cannot be told now.
+    """
+    await ports.queues.pause(request.name, ports.now())
+    return await _obeyed(ports, request.name)
+
+
+async def resume_queue(ports: Ports, request: ResumeQueue) -> bytes:
+    """`ResumeQueue` → `QueueInfo`. Raises `QueueNotFoundError`, and `BusUnavailableError` as `pause_queue` does."""
+    await ports.queues.resume(request.name)
+    return await _obeyed(ports, request.name)
+
+
+async def _obeyed(ports: Ports, name: str) -> bytes:
+    await ports.pauses.apply(name)
+    [document] = await _documents(ports, [await ports.queues.queue(name)])
+    return document
+
+
+async def _documents(ports: Ports, queues: Sequence[QueueState]) -> list[bytes]:
+    now = ports.now()
+    servers = await ports.processors.servers(
+        now - PROCESSOR_LIFE, [queue.name for queue in queues], limit=MAX_LISTED_PROCESSORS
+    )
+    return [
+        queue_document(queue, servers.get(queue.name, _NOBODY), ports.rates.rate(queue.name, now, queue.finished), now)
+        for queue in queues
+    ]

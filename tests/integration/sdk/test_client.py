@@ -1,0 +1,449 @@
+"""Every method of both clients, against real services."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, aclosing
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import pairwise
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from taskmill.contracts.events import EventType
+from taskmill.contracts.limits import MAX_BATCH_TASKS
+from taskmill.contracts.tasks import Task
+from taskmill.sdk import Context, RetryBackoff, TaskApp, TaskFailedError
+from taskmill.sdk.client import (
+    AlreadyFinishedError,
+    Event,
+    EventsGoneError,
+    IdempotencyKeyReusedError,
+    InvalidRequestError,
+    LogSetBackError,
+    NoAnswerError,
+    PreconditionFailedError,
+    QueueFullError,
+    RunActiveError,
+    RunCancelledError,
+    RunFailedError,
+    TaskNotFoundError,
+    TaskToSubmit,
+    UnavailableError,
+    WaitTimeoutError,
+)
+from tests.support.clients import KINDS, Losses, client_of_kind
+from tests.support.eventually import eventually
+from tests.support.removed_events import remove_all_events
+from tests.support.running_service import running_service
+from tests.support.services import Services, running_gateway, running_services, task_store
+
+WHOLE_LIFE = ["created", "queued", "started", "completed"]
+OpenClient = Callable[..., AbstractAsyncContextManager[Any]]
+
+app = TaskApp("test")
+
+
+@app.task("talk")
+async def talk(payload: Any, ctx: Context) -> None:
+    """Write lines."""
+    for number in range(payload):
+        ctx.log.info("spoken", number=number)
+
+
+@app.task("fail")
+async def fail(payload: Any, ctx: Context) -> None:  # noqa: ARG001
+    """Fail."""
+    raise TaskFailedError("no_luck", "It did not work.")
+
+
+@pytest_asyncio.fixture
+async def services(database_url: str, nats_url: str) -> AsyncIterator[Services]:
+    """Everything, with some handlers."""
+    async with running_services(database_url, nats_url, apps=[app]) as services:
+        yield services
+
+
+@pytest.fixture(params=KINDS)
+def open_client(request: pytest.FixtureRequest, services: Services) -> OpenClient:
+    """Opens a client of either kind."""
+    return partial(client_of_kind, request.param, str(services.client.base_url))
+
+
+@pytest_asyncio.fixture
+async def client(open_client: OpenClient) -> AsyncIterator[Any]:
+    """A client of either kind."""
+    async with open_client() as client:
+        yield client
+
+
+async def _all(iterator: AsyncIterator[Any]) -> list[Any]:
+    return [item async for item in iterator]
+
+
+def _types(events: list[Event]) -> list[str]:
+    return [event.type for event in events]
+
+
+async def test_a_task_is_submitted_and_read(client: Any) -> None:
+    """With all that may be said of it; what it comes to is there after a wait."""
+    options = {
+        "title": "a title",
+        "description": "a description",
+        "priority": "high",
+        "labels": {"team": "web"},
+        "max_attempts": 3,
+        "backoff": RetryBackoff(base_seconds=1),
+        "timeout_seconds": 10,
+    }
+    task = await client.submit("echo", {"a": [1, None, "ü"]}, **options)
+    assert isinstance(task, Task)
+    assert {name: getattr(task, name) for name in options} == options
+    task = await client.get(task.id, wait=20)
+    assert (task.status, task.result) == ("completed", {"a": [1, None, "ü"]})
+    assert await client.get(str(task.id)) == task
+
+
+async def test_a_task_is_submitted_to_wait(client: Any) -> None:
+    """For somebody who has it processed, or for its time; its title is its kind if none is given."""
+    task = await client.submit("echo", process=False)
+    assert (task.status, task.title) == ("pending", "echo")
+    done = await client.process(task.id, wait=20)
+    assert (done.status, done.run) == ("completed", 1)
+    later = await client.submit("echo", run_at=datetime.now(UTC) + timedelta(hours=1))
+    assert later.status == "scheduled"
+    assert (await client.submit("echo", 5, wait=20)).result == 5
+
+
+async def test_many_tasks_are_submitted(client: Any) -> None:
+    """Also more than fit one request; in their order, each once, also when asked again under the same key."""
+    count = MAX_BATCH_TASKS + 1
+    tasks: list[TaskToSubmit] = [{"kind": "echo", "title": f"{number}"} for number in range(count)]
+    receipts = await client.submit_many(tasks, process=False, idempotency_key="many")
+    assert [receipt.title for receipt in receipts] == [task["title"] for task in tasks]
+    assert await client.submit_many(tasks, process=False, idempotency_key="many") == receipts
+    listed = await _all(client.list(sort="created_at"))
+    assert {task.id for task in listed} == {receipt.id for receipt in receipts}
+    assert len(listed) == count
+    assert await client.submit_many([]) == []
+
+
+async def test_some_of_many_are_stored(client: Any) -> None:
+    """The error says how many; those that were wrong are told by their place in their request."""
+    tasks: list[TaskToSubmit] = [{"kind": "echo"} for _ in range(MAX_BATCH_TASKS)]
+    with pytest.raises(InvalidRequestError) as raised:
+        await client.submit_many([*tasks, {"kind": "NO KIND"}], process=False)
+    assert raised.value.__notes__ == [
+        f"The first {MAX_BATCH_TASKS} tasks are stored. The same tasks under the same key go on there."
+    ]
+    assert [part.pointer for part in raised.value.errors] == ["/tasks/0/kind"]
+
+
+async def test_a_run_is_waited_for(client: Any) -> None:
+    """It returns what came out, or raises with the task."""
+    assert (await client.run("echo", {"hello": "world"})).result == {"hello": "world"}
+    with pytest.raises(RunFailedError, match="no_luck: It did not work") as failed:
+        await client.run("fail")
+    assert failed.value.task.status == "failed"
+    with pytest.raises(WaitTimeoutError) as late:
+        await client.run("sleep", {"seconds": 600}, within_seconds=0.5, title="long")
+    task = late.value.task
+    assert task is not None
+    assert task.status in {"queued", "in_progress"}
+    await client.cancel(task.id)
+
+
+async def test_a_run_is_cancelled(client: Any) -> None:
+    """By somebody else, while it is waited for."""
+    running = asyncio.ensure_future(client.run("sleep", {"seconds": 600}, title="to cancel"))
+
+    async def cancel() -> bool:
+        return bool([await client.cancel(task.id) async for task in client.list(title="to cancel")])
+
+    await eventually(cancel)
+    with pytest.raises(RunCancelledError) as raised:
+        await running
+    assert raised.value.task.status == "cancelled"
+
+
+async def test_a_task_is_read_if_it_has_changed(client: Any) -> None:
+    """None says that it has not; with a wait, the change is waited for."""
+    task = await client.submit("echo", process=False)
+    assert await client.get(task.id, if_none_match=task.revision) is None
+    waiting = asyncio.ensure_future(client.get(task.id, if_none_match=task.revision, wait=20))
+    changed = await client.update(task.id, title="changed")
+    assert (await waiting).revision == changed.revision > task.revision
+
+
+async def test_a_task_is_changed(client: Any) -> None:
+    """If it is as it was seen, or whatever it is; objects merge, None clears."""
+    task = await client.submit("echo", {"a": 1}, labels={"team": "web"}, description="d", process=False)
+    changed = await client.update(
+        task.id, if_match=task.revision, labels={"owner": "ada"}, description=None, payload={"b": 2}
+    )
+    assert (changed.labels, changed.description) == ({"team": "web", "owner": "ada"}, None)
+    assert changed.payload == {"a": 1, "b": 2}
+    with pytest.raises(PreconditionFailedError):
+        await client.update(task.id, if_match=task.revision, title="too late")
+    assert (await client.update(task.id, title="in time", status="completed")).status == "completed"
+
+
+async def test_a_task_is_cancelled(client: Any) -> None:
+    """Once; there is nothing to cancel then."""
+    task = await client.submit("echo", run_at=datetime.now(UTC) + timedelta(hours=1))
+    with pytest.raises(PreconditionFailedError):
+        await client.cancel(task.id, if_match=task.revision + 1)
+    assert (await client.cancel(task.id, if_match=task.revision)).status == "cancelled"
+    with pytest.raises(AlreadyFinishedError):
+        await client.cancel(task.id)
+
+
+async def test_a_task_is_deleted(client: Any) -> None:
+    """While it is processed only by force; then it is not there."""
+    task = await client.submit("sleep", {"seconds": 600})
+    with pytest.raises(RunActiveError):
+        await client.delete(task.id)
+    await client.delete(task.id, force=True)
+    for attempt in (client.get, client.delete, client.process):
+        with pytest.raises(TaskNotFoundError):
+            await attempt(task.id)
+
+
+async def test_tasks_are_listed(client: Any) -> None:
+    """Those that meet all conditions, over as many pages as it takes."""
+    others = [{"kind": "other", "queue": "q", "priority": "low", "labels": {"team": "web", "x": "y"}}]
+    tasks = [{"kind": "echo", "title": f"Number {number}"} for number in range(5)]
+    receipts = await client.submit_many([*tasks, *others], process=False)
+    other_id = receipts[-1].id
+    assert [task.id for task in await _all(client.list(page_size=2))] == [it.id for it in reversed(receipts)]
+    for conditions in (
+        {"kind": "other", "queue": "q", "priority": "low"},
+        {"labels": {"team": "web", "x": None}},
+        {"title": "oTHe"},
+        {"status": ["pending", "failed"], "kind": "other"},
+        {"status": "pending", "created_after": receipts[-1].created_at, "kind": "other"},
+    ):
+        assert [task.id for task in await _all(client.list(**conditions))] == [other_id], conditions
+    assert await _all(client.list(created_before=receipts[0].created_at)) == []
+    with pytest.raises(InvalidRequestError):
+        await _all(client.list(page_size=1_000))
+
+
+async def test_what_happened(client: Any) -> None:
+    """To one task, and to all, from a position on, and only what is wanted."""
+    first = await client.submit("echo", "a\u2028b", wait=20)
+    second = await client.submit("echo", labels={"team": "web"}, queue="other", process=False)
+    history = await _all(client.events(first.id))
+    assert _types(history) == WHOLE_LIFE
+    assert [event.version for event in history] == [1, 2, 3, 4]
+    assert history[-1].data["result"] == "a\u2028b"
+    log = await _all(client.events())
+    assert [event.position for event in log] == [1, 2, 3, 4, 5]
+    assert await _all(client.events(after=3)) == log[3:]
+    assert _types(await _all(client.events(types=["queued", EventType.COMPLETED]))) == ["queued", "completed"]
+    assert await _all(client.events(types="completed")) == log[3:4]
+    for conditions in ({"queue": "other"}, {"labels": {"team": "web"}}, {"labels": {"team": None}}):
+        assert [event.task_id for event in await _all(client.events(**conditions))] == [second.id]
+    assert await _all(client.events(kind="none")) == []
+    with pytest.raises(LogSetBackError) as raised:
+        await _all(client.events(after=6))
+    assert raised.value.resume_after == 5
+
+
+async def test_lines_and_attempts(client: Any) -> None:
+    """Over as many pages as it takes."""
+    task = await client.run("talk", 250)
+    lines = await _all(client.logs(task.id))
+    assert [line.text for line in lines] == [f"spoken number={number}" for number in range(250)]
+    [attempt] = await _all(client.attempts(task.id))
+    assert (attempt.attempt, attempt.outcome) == (1, "completed")
+    for iterate in (client.logs, client.attempts):
+        with pytest.raises(TaskNotFoundError):
+            await _all(iterate(uuid4()))
+
+
+async def test_a_task_is_watched_to_its_end(client: Any) -> None:
+    """Its whole history, then what happens; also from a position on, and when it has ended before."""
+    task = await client.submit("sleep", {"seconds": 0.2, "steps": 1}, title="a\u2028b")
+    events = await _all(client.watch(task.id))
+    assert [event.version for event in events] == list(range(1, len(events) + 1))
+    assert (events[0].data["title"], events[-1].type) == ("a\u2028b", "completed")
+    assert await _all(client.watch(str(task.id))) == events
+    assert await _all(client.watch(task.id, after=events[1].position)) == events[2:]
+    assert await _all(client.watch(task.id, after=events[-1].position)) == []
+    assert _types(await _all(client.watch(task.id, types=["started"]))) == ["started"]
+    assert _types(await _all(client.watch(task.id, types="completed"))) == ["completed"]
+
+
+async def test_a_task_that_was_processed_again(client: Any) -> None:
+    """An end that is not the last one ends nothing; what was edited or deleted after it is handed out, too."""
+    task = await client.submit("echo", wait=20)
+    await client.process(task.id, wait=20)
+    events = await _all(client.watch(task.id))
+    assert _types(events) == [*WHOLE_LIFE, *WHOLE_LIFE[1:]]
+    await client.update(task.id, title="edited")
+    assert _types(await _all(client.watch(task.id)))[7:] == ["updated"]
+    await client.delete(task.id)
+    events = await _all(client.watch(task.id))
+    assert _types(events)[7:] == ["updated", "deleted"]
+    with pytest.raises(TaskNotFoundError):
+        await _all(client.watch(task.id, after=events[-1].position))
+
+
+async def test_a_task_that_nobody_knows(client: Any) -> None:
+    """It is not waited for."""
+    with pytest.raises(TaskNotFoundError):
+        await _all(client.watch(uuid4()))
+
+
+async def test_the_log_is_watched(client: Any) -> None:
+    """From now on, or from a position on; only what is wanted."""
+    before = await client.submit("echo", process=False)
+    seen: list[Event] = []
+
+    async def watch() -> None:
+        async with aclosing(client.watch(kind="talk", types=["created", "completed"])) as events:
+            async for event in events:
+                seen.append(event)
+                if _types([one for one in seen if one.task_id == event.task_id]) == ["created", "completed"]:
+                    return
+
+    watching = asyncio.ensure_future(watch())
+
+    async def is_seen() -> bool:
+        await client.submit("talk", 0)
+        return bool(seen)
+
+    await eventually(is_seen, every_seconds=0.2)
+    await watching
+    assert before.id not in {event.task_id for event in seen}
+    assert set(_types(seen)) == {"created", "completed"}
+
+    async with aclosing(client.watch(after=0)) as events:
+        first = await anext(events)
+    assert (first.position, first.task_id) == (1, before.id)
+
+
+async def test_a_watch_that_cannot_go_on(client: Any) -> None:
+    """It says so: what is missed is never passed over."""
+    await client.submit("echo", process=False)
+    with pytest.raises(LogSetBackError):
+        await _all(client.watch(after=1_000))
+
+
+async def test_events_that_were_removed(client: Any, database_url: str) -> None:
+    """Who was in the middle of them is told; who begins gets what is kept; a task that has ended has ended."""
+    task = await client.submit("echo", wait=20)
+    await remove_all_events(database_url)
+    kept = await client.submit("echo", process=False)
+    assert [event.task_id for event in await _all(client.events())] == [kept.id]
+    async with aclosing(client.watch(after=0)) as events:
+        assert (await anext(events)).task_id == kept.id
+    for iterate in (client.watch, client.events):
+        with pytest.raises(EventsGoneError) as raised:
+            await _all(iterate(after=1))
+        assert raised.value.resume_after == 4
+    assert await _all(client.watch(task.id)) == []
+
+
+async def test_a_watch_comes_to_an_end(client: Any) -> None:
+    """When it may take no longer."""
+    task = await client.submit("echo", process=False)
+    events = client.watch(task.id, within_seconds=0.5)
+    assert (await anext(events)).type == "created"
+    with pytest.raises(WaitTimeoutError):
+        await anext(events)
+
+
+async def test_a_lost_answer_makes_no_second_task(open_client: OpenClient) -> None:
+    """The request is made again under the same key, and answered as the first time."""
+    for lost in (1, 2):
+        losses = Losses(lost)
+        async with open_client(losses) as client:
+            task = await client.submit("echo", title=f"lost {lost}", process=False)
+            assert [one.id async for one in client.list(title=f"lost {lost}")] == [task.id]
+        posts = [request for request in losses.requests if request.method == "POST"]
+        assert len(posts) == lost + 1
+        assert len({request.headers["idempotency-key"] for request in posts}) == 1
+    async with open_client(Losses(1)) as client:
+        assert len(await client.submit_many([{"kind": "echo", "title": "batch"}], process=False)) == 1
+        assert len(await _all(client.list(title="batch"))) == 1
+
+
+async def test_a_lost_answer_to_everything_else(open_client: OpenClient) -> None:
+    """Each is carried out once, and comes out as if nothing had been lost."""
+    async with open_client() as client:
+        task = await client.submit("echo", process=False)
+        scheduled = await client.submit("echo", run_at=datetime.now(UTC) + timedelta(hours=1))
+    async with open_client(Losses(1)) as client:
+        assert (await client.process(task.id, wait=20)).run == 1
+    async with open_client(Losses(1)) as client:
+        assert (await client.cancel(scheduled.id)).status == "cancelled"
+    async with open_client(Losses(1)) as client:
+        assert (await client.update(task.id, title="changed")).title == "changed"
+    async with open_client(Losses(1)) as client:
+        revision = (await client.get(task.id)).revision
+    async with open_client(Losses(1)) as client:
+        with pytest.raises(NoAnswerError) as raised:
+            await client.update(task.id, if_match=revision, title="nobody knows")
+        assert raised.value.was_sent
+        assert (await client.get(task.id)).title == "nobody knows"
+    async with open_client(Losses(1)) as client:
+        await client.delete(task.id)
+        with pytest.raises(TaskNotFoundError):
+            await client.delete(task.id)
+
+
+async def test_a_key_of_the_callers_own(client: Any) -> None:
+    """The same request is answered as the first time, another one is refused."""
+    task = await client.submit("echo", 1, process=False, idempotency_key="mine")
+    assert await client.submit("echo", 1, process=False, idempotency_key="mine") == task
+    with pytest.raises(IdempotencyKeyReusedError):
+        await client.submit("echo", 2, process=False, idempotency_key="mine")
+
+
+async def test_a_payload_that_cannot_be_json(client: Any) -> None:
+    """It is refused before anything is sent, or by the API."""
+    with pytest.raises(ValueError, match="serialize"):
+        await client.submit("echo", object())
+    with pytest.raises(InvalidRequestError):
+        await client.submit("echo", float("nan"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_store_is_waited_for(kind: str, database_url: str, nats_url: str) -> None:
+    """As long as the API says between two attempts; who makes only one is told."""
+    losses = Losses()
+    async with running_gateway(nats_url) as http, client_of_kind(kind, str(http.base_url), losses) as client:
+        async with client_of_kind(kind, str(http.base_url), attempts=1) as hasty:
+            with pytest.raises(UnavailableError) as raised:
+                await hasty.submit("echo")
+        assert raised.value.retry_after_seconds == 1
+        submitting = asyncio.ensure_future(client.submit("echo"))
+        await eventually(lambda: losses.statuses == [httpx.codes.SERVICE_UNAVAILABLE])
+        async with running_service(await task_store(database_url, nats_url)):
+            assert (await submitting).status == "queued"
+        assert losses.statuses[-1] == 201
+        assert all(later - earlier >= 1 for earlier, later in pairwise(losses.at))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_full_queue_is_waited_for(kind: str, database_url: str, nats_url: str) -> None:
+    """As long as the API says, and no longer than the caller does."""
+    async with running_services(database_url, nats_url, processors=0, max_queued_tasks=1) as services:
+        url, losses = str(services.client.base_url), Losses()
+        async with client_of_kind(kind, url, losses) as client:
+            first: Task = await client.submit("echo")
+            with pytest.raises(QueueFullError) as raised:
+                async with client_of_kind(kind, url, retry_within_seconds=1) as hasty:
+                    await hasty.submit("echo")
+            assert raised.value.retry_after_seconds == 5
+            submitting = asyncio.ensure_future(client.submit("echo"))
+            await eventually(lambda: losses.statuses == [201, httpx.codes.TOO_MANY_REQUESTS])
+            await services.client.post(f"/tasks/{first.id}/cancel")
+            assert (await submitting).status == "queued"
+            assert losses.statuses == [201, httpx.codes.TOO_MANY_REQUESTS, 201]
+            assert 5 <= losses.at[2] - losses.at[1] < 6

@@ -1,0 +1,132 @@
+"""What a client sends, and where to."""
+
+import json
+import subprocess
+import sys
+
+import httpx
+import pytest
+
+from taskmill.contracts.limits import MAX_BATCH_TASKS, MAX_BODY_BYTES
+from taskmill.gateway.settings import GatewaySettings
+from taskmill.sdk.client import Client, NoAnswerError, TaskToSubmit, flows
+from taskmill.sdk.client.connection import DEFAULT_URL
+
+TASK_ID = "01920f3e-8c2b-7c4e-9d51-3b1f0c6a7d42"
+
+
+def asked(base_url: str | None = None, *, api_key: str | None = None) -> httpx.Request:
+    """The request by which a client deletes a task."""
+    requests: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        requests.append(request)
+        return httpx.Response(204)
+
+    with Client(base_url, api_key=api_key, transport=httpx.MockTransport(answer)) as client:
+        client.delete(TASK_ID)
+    [request] = requests
+    return request
+
+
+def test_where_the_gateway_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the argument says, or the environment, or where a gateway listens that nothing was set of."""
+    assert asked().url == f"{DEFAULT_URL}/tasks/{TASK_ID}"
+    assert GatewaySettings.model_fields["port"].default == httpx.URL(DEFAULT_URL).port
+    assert GatewaySettings.model_fields["host"].default == httpx.URL(DEFAULT_URL).host
+    monkeypatch.setenv("TASKMILL_URL", "https://tasks.example.org/api/")
+    assert asked().url == f"https://tasks.example.org/api/tasks/{TASK_ID}"
+    assert asked("http://other:1").url == f"http://other:1/tasks/{TASK_ID}"
+
+
+def test_who_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is said only if it is known."""
+    assert "authorization" not in asked().headers
+    monkeypatch.setenv("TASKMILL_API_KEY", "k1")
+    assert asked().headers["authorization"] == "Bearer k1"
+    assert asked(api_key="k2").headers["authorization"] == "Bearer k2"
+
+
+@pytest.mark.parametrize("url", ["tasks.example.org", "ftp://x", "//x"])
+def test_an_address_that_is_none(url: str) -> None:
+    """It is refused when the client is made."""
+    with pytest.raises(ValueError, match="http"):
+        Client(url)
+
+
+@pytest.mark.parametrize("name", ["attempts", "request_timeout_seconds", "retry_within_seconds"])
+def test_a_bound_that_is_none(name: str) -> None:
+    """Nothing is tried zero times, or for no time."""
+    with pytest.raises(ValueError, match="more than 0"):
+        Client(**{name: 0})  # type: ignore[arg-type]
+
+
+def test_an_id_that_is_none() -> None:
+    """It never becomes a path."""
+    with Client() as client, pytest.raises(ValueError, match="UUID"):
+        client.delete("../livez")
+
+
+def test_attempts_come_to_an_end() -> None:
+    """With the error of the last one."""
+    count = 0
+
+    def refuse(request: httpx.Request) -> httpx.Response:
+        nonlocal count
+        count += 1
+        raise httpx.ConnectError("refused", request=request)
+
+    with Client(attempts=3, transport=httpx.MockTransport(refuse)) as client, pytest.raises(NoAnswerError):
+        client.get(TASK_ID)
+    assert count == 3
+
+
+def batches(tasks: list[TaskToSubmit]) -> list[list[dict[str, object]]]:
+    """The tasks as they are parted; each body fits."""
+    bodies = list(flows._batches(tasks, process=True))
+    assert all(len(body) <= MAX_BODY_BYTES for body in bodies)
+    return [json.loads(body)["tasks"] for body in bodies]
+
+
+def test_many_tasks_are_parted_by_number() -> None:
+    """In order, none left out."""
+    parts = batches([{"kind": "echo", "payload": number} for number in range(2 * MAX_BATCH_TASKS + 1)])
+    assert [len(part) for part in parts] == [MAX_BATCH_TASKS, MAX_BATCH_TASKS, 1]
+    assert [task["payload"] for part in parts for task in part] == list(range(2 * MAX_BATCH_TASKS + 1))
+    assert parts[0][0] == {"title": "echo", "kind": "echo", "payload": 0, "process": True}
+    assert batches([]) == []
+
+
+def test_many_tasks_are_parted_by_size() -> None:
+    """Also when a single one would not fit with another."""
+    parts = batches([{"kind": "echo", "payload": "x" * 250_000, "process": False} for _ in range(7)])
+    assert [len(part) for part in parts] == [3, 3, 1]
+
+
+def test_a_trace_goes_on() -> None:
+    """By the argument, or with the span that OpenTelemetry has; without one there is nothing to say."""
+    from opentelemetry import trace
+
+    span_id = trace.SpanContext(trace_id=1, span_id=2, is_remote=False, trace_flags=trace.TraceFlags(1))
+    assert flows.trace_headers(None) == {}
+    with trace.use_span(trace.NonRecordingSpan(span_id)):
+        assert flows.trace_headers(None) == {"traceparent": f"00-{1:032x}-{2:016x}-01"}
+        assert flows.trace_headers("00-a-b-00") == {"traceparent": "00-a-b-00"}
+
+
+def test_handlers_load_no_client() -> None:
+    """What a processor imports of the SDK brings neither httpx nor stamina: they take memory in each process."""
+    imports = "import sys, taskmill.sdk, taskmill.sdk.loading; from taskmill.sdk import TaskApp, Context, RetryLater"
+    found = "print([name for name in ('httpx', 'httpx_sse', 'stamina', 'taskmill.sdk.client') if name in sys.modules])"
+    program = f"{imports}; {found}; from taskmill.sdk import Client, AsyncClient; {found}"
+    command = [sys.executable, "-c", program]
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout  # noqa: S603 -- our own
+    assert output.splitlines() == ["[]", "['httpx', 'httpx_sse', 'stamina', 'taskmill.sdk.client']"]
+
+
+def test_the_sdk_has_nothing_else() -> None:
+    """An unknown name is an error as in any module."""
+    import taskmill.sdk
+
+    with pytest.raises(AttributeError, match="Cleint"):
+        taskmill.sdk.Cleint  # noqa: B018
