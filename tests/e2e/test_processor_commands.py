@@ -94,7 +94,7 @@ async def test_any_program_is_a_worker(stack: TaskmillUp, tmp_path: Path) -> Non
         # What its kind declares is known once it has said hello.
         done = await post(client, "thumb", "done", queue="thumbs")
         assert (await completed_task(client, done, within_seconds=30))["result"] == {"made": "done"}
-        again, never = [await post(client, "thumb", it, queue="thumbs") for it in ("again", "never")]
+        again, never = [await post(client, "thumb", it) for it in ("again", "never")]
         repeated = await completed_task(client, again, within_seconds=30)
         assert (repeated["result"], repeated["attempt"]) == ({"made": "again"}, 2)
         failed = (await client.get(f"/tasks/{never}", params={"wait": 20})).json()

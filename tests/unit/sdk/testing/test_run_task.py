@@ -213,6 +213,43 @@ async def test_a_failure_is_the_last_once_the_task_is_cancelled() -> None:
     assert len((await run_task(fail, attempts=5, cancel=cancel)).attempts) == 1
 
 
+async def test_an_attempt_goes_on_from_a_checkpoint() -> None:
+    """That the one before left, or that the test brings."""
+    other = TaskApp("other")
+
+    @other.task("count", retry=Retry(attempts=3))
+    async def count(_payload: Any, ctx: Context) -> Any:
+        done = ctx.checkpoint or [0]
+        assert isinstance(done, list)
+        ctx.progress(0.1, checkpoint=[*done, ctx.attempt])
+        if len(done) < 3:
+            raise ValueError
+        return done
+
+    outcome = await run_task(count)
+    assert (outcome.result, outcome.checkpoint) == ([0, 1, 2], [0, 1, 2, 3])
+    assert len(outcome.progress) == 3
+    assert (await run_task(count, checkpoint=[7, 8, 9])).result == [7, 8, 9]
+
+
+async def test_what_a_handler_submits_is_there_once() -> None:
+    """However many of its attempts submit it; the first counts."""
+    other = TaskApp("other")
+
+    @other.task("parent", retry=Retry(attempts=2))
+    async def parent(_payload: Any, ctx: Context) -> Any:
+        child = ctx.submit("child", {"attempt": ctx.attempt}, key="one", labels={"a": "b"})
+        ctx.submit("child", key=f"of {ctx.attempt}")
+        if ctx.attempt == 1:
+            raise ValueError
+        return child
+
+    outcome = await run_task(parent)
+    first, *others = outcome.submitted
+    assert (first.kind, first.payload, first.labels) == ("child", {"attempt": 1}, {"a": "b"})
+    assert (str(first.id), len(others)) == (outcome.result, 2)
+
+
 async def test_what_stands_around_a_handler() -> None:
     """The lifespan, unless the test brings a state; middleware and dependencies."""
     steps = []
@@ -263,8 +300,9 @@ async def test_threads_end_with_their_task() -> None:
     def where(_payload: Any, _ctx: Context) -> int:
         return threading.get_ident()
 
+    before = set(threading.enumerate())
     assert (await run_task(where)).result != threading.get_ident()
-    for thread in threading.enumerate():
+    for thread in set(threading.enumerate()) - before:
         if thread.name.startswith("handler-"):
             await asyncio.to_thread(thread.join, 5)
             assert not thread.is_alive()

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
-from taskmill.contracts.reports import HandlerReport
+from pydantic import JsonValue
+
+from taskmill.contracts.reports import Checkpointed, HandlerReport
 from taskmill.contracts.work import WorkItem
 from taskmill.runtime.clock import utc_now
 from taskmill.sdk.calling.attempt import CANCEL_SECONDS, StopReason
@@ -59,6 +61,12 @@ class Executions:
             yield executions
         finally:
             await executions._calls.close()
+
+    @property
+    def checkpoint(self) -> JsonValue:
+        """The newest checkpoint that the handler has left; None: none."""
+        newest = [report for report in self.reports if isinstance(report, Checkpointed)][-1:]
+        return newest[0].checkpoint if newest else None
 
     @property
     def is_cancelled(self) -> bool:

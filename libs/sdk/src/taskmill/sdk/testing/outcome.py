@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 from typing import TypeVar
+from uuid import UUID
 
 from pydantic import JsonValue, TypeAdapter
 from pydantic_core import to_json
 
-from taskmill.contracts.reports import HandlerReport, Logged, Progressed
+from taskmill.contracts.reports import Checkpointed, HandlerReport, Logged, Progressed, Submitted
+from taskmill.contracts.requests import IdentifiedTask
 from taskmill.contracts.status import TaskStatus
 from taskmill.contracts.tasks import AttemptOutcome, Line, Progress, TaskError
 
@@ -64,6 +66,20 @@ class TaskOutcome:
     def lines(self) -> list[Line]:
         """All that was written with `ctx.log`, from `info` up, in order."""
         return [line for report in self.said(Logged) for line in report.lines]
+
+    @property
+    def checkpoint(self) -> JsonValue:
+        """The newest checkpoint that the handler left with `ctx.progress`; None: it left none."""
+        checkpoints = self.said(Checkpointed)
+        return checkpoints[-1].checkpoint if checkpoints else None
+
+    @property
+    def submitted(self) -> list[IdentifiedTask]:
+        """The tasks that there would be by `ctx.submit`, in order: of those with the same id the first counts."""
+        tasks: dict[UUID, IdentifiedTask] = {}
+        for report in self.said(Submitted):
+            tasks.setdefault(report.task.id, report.task)
+        return list(tasks.values())
 
     def said(self, report_type: type[_Report]) -> list[_Report]:
         """The reports of one type, in order."""

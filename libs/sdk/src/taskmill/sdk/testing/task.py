@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from pydantic_core import from_json
 
-from taskmill.contracts.limits import MAX_PAYLOAD_BYTES
+from taskmill.contracts.limits import MAX_CHECKPOINT_BYTES, MAX_PAYLOAD_BYTES
 from taskmill.contracts.retries import DEFAULT_ATTEMPTS, DEFAULT_BACKOFF, is_last_failure, retry_wait_seconds
 from taskmill.contracts.status import Priority, TaskStatus
 from taskmill.contracts.tasks import DEFAULT_QUEUE, AttemptOutcome, KindDefaults
@@ -38,6 +38,7 @@ async def run_task(
     labels: Mapping[str, str] | None = None,
     queue: str | None = None,
     priority: Priority = Priority.MEDIUM,
+    checkpoint: object = None,
     put_offs: int = 10,
 ) -> TaskOutcome:
     """Run a task as a processor and the store would, but without them, and without waiting between attempts.
@@ -60,6 +61,7 @@ async def run_task(
         labels: Its labels.
         queue: The queue that it waited in; None: that of the kind, or else `default`.
         priority: Its priority.
+        checkpoint: What an earlier execution of the run left, for `ctx.checkpoint`; None: none did.
         put_offs: How often the handler may put the task off (`NotNow`). It is called again at once; one time more, and
             the task stays `scheduled`.
 
@@ -68,7 +70,8 @@ async def run_task(
 
     Raises:
         TypeError: `handler` is none, or is one for several kinds and `kind` names none of them.
-        ValueError: The payload cannot be kept exactly as JSON, or is too large; or another argument is out of bounds.
+        ValueError: The payload or the checkpoint cannot be kept exactly as JSON, or is too large; or another argument
+            is out of bounds.
         Exception: What the lifespan raises.
     """
     chosen = _handler(handler, kind)
@@ -87,6 +90,7 @@ async def run_task(
         priority=priority,
         labels=dict(labels or {}),
         payload=plain_payload,
+        checkpoint=plain_json("the checkpoint", checkpoint, MAX_CHECKPOINT_BYTES),
     )
     async with (
         _with_state(chosen, state) as handler_with_state,
@@ -144,12 +148,12 @@ class _Run:
                 case Failed() as failed:
                     if not self._is_retried(item, failed):
                         return self._outcome(TaskStatus.FAILED)
-                    item = _next(item, attempt=item.attempt + 1)
+                    item = self._next(item, attempt=item.attempt + 1)
                 case PutOff(after_seconds):
                     self._put_off_seconds.append(after_seconds)
                     if len(self._put_off_seconds) > self._put_offs:
                         return self._outcome(TaskStatus.SCHEDULED)
-                    item = _next(item)
+                    item = self._next(item)
         return self._outcome(TaskStatus.CANCELLED)
 
     def _is_retried(self, item: WorkItem, failed: Failed) -> bool:
@@ -171,6 +175,12 @@ class _Run:
         )
         return not is_last
 
+    def _next(self, item: WorkItem, **changes: Any) -> WorkItem:
+        """The next dispatch, with the newest checkpoint of the run."""
+        left = self._executions.checkpoint
+        checkpoint = item.checkpoint if left is None else left
+        return item.model_copy(update={"dispatch": item.dispatch + 1, "checkpoint": checkpoint, **changes})
+
     def _outcome(self, status: TaskStatus, result: Any = None) -> TaskOutcome:
         return TaskOutcome(
             status,
@@ -180,7 +190,3 @@ class _Run:
             tuple(self._put_off_seconds),
             tuple(self._executions.reports),
         )
-
-
-def _next(item: WorkItem, **changes: Any) -> WorkItem:
-    return item.model_copy(update={"dispatch": item.dispatch + 1, **changes})
