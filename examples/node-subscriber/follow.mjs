@@ -69,7 +69,7 @@ async function readLog() {
   const request = { after: position, ...(kind && { kind }) };
   const reply = await connection.request("tasks.v1.cmd.read_log", JSON.stringify(request), { timeout: 5_000 });
   const isDeflated = reply.headers?.get("Content-Encoding") === "deflate";
-  const body = JSON.parse(isDeflated ? inflateSync(reply.data) : reply.data);
+  const body = JSON.parse(isDeflated ? inflateSync(reply.data).toString() : reply.string());
   const code = reply.headers?.get("Nats-Service-Error-Code");
   if (code) throw new Error(`${code}: ${body.detail}`);
   return body;
@@ -108,8 +108,8 @@ async function follow() {
     stopWhenMissed(messages, connection.status(), new Set(["disconnect", "reconnect"]));
     await catchUp();
     for await (const message of messages) {
-      const here = Number(message.headers.get("Taskmill-Position"));
-      if (here <= position) continue; // published again
+      const here = Number(message.headers?.get("Taskmill-Position") ?? 0);
+      if (here <= position) continue; // published again, or nothing of Taskmill's
       // Everything is wanted: each event says after which one it comes.
       if (!kind && Number(message.headers.get("Taskmill-Previous-Position")) !== position) return;
       deal(here, message.string());

@@ -24,7 +24,17 @@ def test_the_subjects_are_these() -> None:
     assert subjects.replay("billing") == "tasks.v1.replay.billing"
     assert subjects.RELAY_WAKE_SUBJECT == "tasks.v1.ctl.relay"
     verbs = ["create", "create_many", "get", "list", "update", "delete", "process", "cancel"]
-    verbs += ["start_bulk", "get_bulk", "attempts", "lines", "events", "read_log", "health"]
+    verbs += [
+        "start_bulk",
+        "get_bulk",
+        "attempts",
+        "lines",
+        "events",
+        "read_log",
+        "health",
+        "get_checkpoint",
+        "list_kinds",
+    ]
     verbs += ["create_webhook", "get_webhook", "list_webhooks", "update_webhook", "delete_webhook", "rotate_webhook"]
     verbs += ["switch_off_webhook", "prepare_delivery", "start_replay", "get_replay"]
     verbs += ["list_processors", "list_queues", "pause_queue", "resume_queue"]

@@ -220,7 +220,9 @@ async def test_with_a_password_nats_asks_who_is_there(idle_stack: TaskmillUp) ->
     try:
         await idle_stack.start()
         await run_task(idle_stack)
-        assert "secret" not in "\n".join(idle_stack.output)
+        output = "\n".join(idle_stack.output)
+        assert "as the user `reader` with the password TASKMILL_NATS_READER_PASSWORD" in output
+        assert "secret" not in output
         assert (idle_stack.data_dir / "stack.json").stat().st_mode & 0o077 == 0
         url = idle_stack.entries()["nats-server"]["url"] or ""
         settings = SubscriberSettings(nats_url=url.replace("taskmill:secret-1", "reader:secret-2"))

@@ -1,8 +1,6 @@
 """Receivers of every sort on loopback, told by a whole stack, whose store is killed in the middle."""
 
 import asyncio
-import os
-import signal
 from collections import Counter
 from functools import partial
 from typing import Any
@@ -65,18 +63,6 @@ async def completed_events(client: httpx.AsyncClient) -> set[str]:
     return {item["event"]["id"] for item in answer.json()["items"]}
 
 
-async def kill(stack: TaskmillUp, name: str) -> None:
-    """Kill a process of the stack, and wait until another has taken its place."""
-    pid = stack.entries()[name]["pid"]
-    os.kill(pid, signal.SIGKILL)
-
-    def is_replaced() -> bool:
-        entry = stack.entries().get(name)
-        return entry is not None and entry["pid"] != pid
-
-    await eventually(is_replaced, within_seconds=20)
-
-
 @pytest.mark.timeout(180)
 async def test_receivers_of_every_sort() -> None:
     """Each event has one delivery, also when the store is killed; bad receivers are asked again, and hold nobody up."""
@@ -126,7 +112,7 @@ async def check_all(
         creating = group.create_task(create_tasks(client))
         for _ in range(KILLS):
             await holds(partial(check_more_told, good, len(good.requests), creating), within_seconds=30)
-            await kill(stack, "task-store")
+            await stack.kill("task-store")
 
     async def check_completed() -> set[str]:
         found = await completed_events(client)

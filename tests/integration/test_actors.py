@@ -21,6 +21,7 @@ from taskmill.gateway.settings import GatewaySettings
 from taskmill.processor.actors.cancellations import Cancellations
 from taskmill.processor.actors.execution import Execution
 from taskmill.processor.actors.heartbeats import Heartbeats
+from taskmill.processor.actors.lifespans import Lifespans
 from taskmill.processor.actors.queue_pauses import QueuePauses as ProcessorQueuePauses
 from taskmill.processor.actors.reports import Reports
 from taskmill.processor.actors.work_intake import WorkIntake
@@ -116,6 +117,7 @@ FACTORIES: dict[type[Actor], Callable[[Place], Awaitable[Sequence[Actor]]]] = {
     Heartbeats: processor,
     HttpServer: gateway,
     Leadership: task_store,
+    Lifespans: processor,
     LogMonths: task_store,
     NatsSession: processor,
     ProcessorQueuePauses: processor,

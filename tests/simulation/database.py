@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -12,6 +12,7 @@ from taskmill.contracts.status import TaskStatus
 from taskmill.contracts.tasks import KindDefaults
 from taskmill.task_store.adapters.relay_log import RelayCursor
 from taskmill.task_store.adapters.stalled_tasks import CancellingTask, Place, StalledTask
+from taskmill.task_store.adapters.statements import read_marks
 from taskmill.task_store.domain.batch import Batch
 from taskmill.task_store.domain.bulk_operations import BulkBook
 from taskmill.task_store.domain.events import LoggedEvent
@@ -20,7 +21,7 @@ from taskmill.task_store.domain.kinds import KindBook
 from taskmill.task_store.domain.operations import Operation, named_key, named_tasks, wants_documents
 from taskmill.task_store.domain.publication import UnpublishedEvent, unpublished_events
 from taskmill.task_store.domain.queues import QueueBook
-from taskmill.task_store.domain.state import AttemptState, LineState, TaskState
+from taskmill.task_store.domain.state import DOCUMENTS, AttemptState, LineState, TaskState
 from taskmill.task_store.errors import StaleStateError
 from tests.simulation.scheduler import Steps
 from tests.simulation.world import RULES, World
@@ -92,7 +93,7 @@ class Database:
 
     def _read(self, task_id: UUID, *, is_whole: bool) -> TaskState:
         state = self.tasks[task_id]
-        return state if is_whole else state._replace(payload=None, result=None)
+        return state if is_whole else state._replace(payload=None, result=None, checkpoint=None)
 
     def write(self, batch: Batch) -> int:
         """Write what a batch decided, all or nothing; return the position of its first event in the log.
@@ -132,9 +133,10 @@ class Database:
                 self._queued_at[event.task_id, event.dispatch] = len(self.log)
 
     def _is_stale(self, batch: Batch) -> bool:
-        read = [*((version, state.id) for version, state in batch.changed), *batch.deleted]
+        read = [(before.version, before.id) for before, _ in batch.changed] + batch.deleted
         return (
             any(task_id not in self.tasks or self.tasks[task_id].version != version for version, task_id in read)
+            or any(read_marks(self.tasks[before.id]) != read_marks(before) for before, _ in batch.changed)
             or any(state.id in self._used_ids for state in batch.created)
             or any(KeyName(answer.scope, answer.key) in self.keys for answer in batch.keys.added)
             or any(self._is_beyond(change.name, change.most_waiting) for change in batch.queues.changes)
@@ -150,12 +152,10 @@ class Database:
         return name not in self.waiting or (most is not None and self.waiting[name] > most)
 
     def _with_documents(self, state: TaskState) -> TaskState:
-        """Payload and result are left as they are unless they were read."""
-        if state.payload is not None and state.result is not None:
-            return state
+        """Documents are left as they are unless they were read."""
         kept = self.tasks[state.id]
-        payload = kept.payload if state.payload is None else state.payload
-        return state._replace(payload=payload, result=kept.result if state.result is None else state.result)
+        unread: dict[str, Any] = {name: getattr(kept, name) for name in DOCUMENTS if getattr(state, name) is None}
+        return state._replace(**unread)
 
     def next_due(self) -> list[tuple[UUID, datetime]]:
         """The scheduled tasks, those that are due first before the others."""

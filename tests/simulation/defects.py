@@ -125,6 +125,9 @@ DEFECTS: Mapping[str, Defect] = {
         _replace(suspects, "_LAST_CHANCE_AFTER_CRASHES", 99), {"only_poison_fails"}
     ),
     "lines that come again are taken in": Defect(_take_lines_again, {"lines_are_kept_as_they_were_told"}),
+    "the end may overtake what was submitted": Defect(
+        _replace(batch, "comes_early", lambda *_: False), {"what_was_submitted_exists"}
+    ),
     "lost work stays lost": Defect(
         _replace(batch, "decide_lost", lambda state, *_: Decision(state)), {"every_task_ends"}
     ),

@@ -10,9 +10,10 @@ import orjson
 
 from taskmill.contracts import subjects
 from taskmill.contracts.errors import UnavailableError
-from taskmill.contracts.reports import Cancelled, Failed, GivenBack, Hello, Logged, Progressed
+from taskmill.contracts.reports import Cancelled, Checkpointed, Failed, GivenBack, Hello, Logged, Progressed, Submitted
+from taskmill.contracts.requests import IdentifiedTask
 from taskmill.contracts.tasks import Line, LineLevel, Progress
-from taskmill.processor.domain.held_attempt import HeldAttempt, StopReason
+from taskmill.processor.domain.held_attempt import HeldAttempt
 from taskmill.processor.domain.held_work import HeldWork
 from taskmill.processor.domain.messages import (
     bundle_text,
@@ -21,11 +22,14 @@ from taskmill.processor.domain.messages import (
     read_work_item,
     report_text,
     started_text,
+    with_submissions,
 )
 from taskmill.processor.domain.report_queue import QueuedReport, ReportQueue
 from taskmill.processor.domain.suspects import MAKES_WAY_AFTER_SECONDS, DeclinedWork, Suspects
 from taskmill.processor.domain.untold_lines import UntoldLines
 from taskmill.runtime.pull import DeliveredMessage
+from taskmill.sdk.calling.attempt import StopReason
+from taskmill.sdk.submissions import submission_id
 from tests.chaos.checker.history import Effect
 from tests.simulation.broker import Broker
 from tests.simulation.handlers import KIND_DEFAULTS, Ending, ending_of, steps_of
@@ -223,6 +227,7 @@ class Processor:
                 if progress is not None:
                     self._tell_progress(attempt, progress)
                     self._write_line(attempt, execution)
+                    self._submit(attempt, execution)
             else:
                 if ending.is_deadly:
                     self._world.fault("poison", self.name, 1.0)
@@ -298,6 +303,18 @@ class Processor:
         attempt.told_at[Progressed] = self._world.scheduler.now
         self._put((attempt, "progressed"), QueuedReport(report_text(attempt.report(Progressed, progress=progress))))
 
+    def _submit(self, attempt: HeldAttempt, execution: str) -> None:
+        """Submit a task, and leave a checkpoint that counts on it. Every execution of the run submits the same."""
+        item = attempt.work_item
+        attempt.submitted += 1
+        task_id = submission_id(item.task_id, item.run, f"number {attempt.submitted}")
+        task = IdentifiedTask(id=task_id, title="Another", kind="steady", labels={"mark": str(task_id)}, process=True)
+        report = attempt.report(Submitted, number=attempt.submitted, task=task)
+        self._put(object(), QueuedReport(report_text(report)))
+        self._world.submitted.setdefault(execution, []).append(task_id)
+        content = {"number": attempt.submitted, "submitted": attempt.submitted, "checkpoint": execution}
+        self._put((attempt, "checkpointed"), QueuedReport(report_text(attempt.report(Checkpointed, **content))))
+
     def _write_line(self, attempt: HeldAttempt, execution: str) -> None:
         """Each line says which of its execution it is. Those that are written while others are on their way gather."""
         if attempt.lines is None:
@@ -323,6 +340,7 @@ class Processor:
             self._tell_lines(attempt, attempt.lines)
         if not attempt.told_at:
             self._queue.discard((attempt, "started"))
+        text = with_submissions(text, attempt.submitted)
         self._put((attempt, "ended"), QueuedReport(text, ended_attempt=attempt))
 
     def _put(self, key: object, report: QueuedReport) -> None:

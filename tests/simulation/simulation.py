@@ -1,6 +1,6 @@
 """One simulated run: it is put together, things go wrong, they are healed, and it comes to rest."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import orjson
@@ -8,7 +8,7 @@ import orjson
 from taskmill.task_store.domain.events import LoggedEvent as StoredEvent
 from taskmill.task_store.domain.publication import UnpublishedEvent
 from taskmill.task_store.domain.state import TaskState
-from tests.chaos.checker.history import FaultWindow, History, LoggedEvent
+from tests.chaos.checker.history import FaultWindow, History, LoggedEvent, Operation, Outcome
 from tests.simulation.broker import Broker
 from tests.simulation.clients import Client, Population
 from tests.simulation.database import Database
@@ -113,7 +113,7 @@ class Simulation:
         log = [_logged(event) for event in self.database.log]
         by_id = {event.event_id: event for event in log}
         return History(
-            operations=self._population.operations,
+            operations=[*self._population.operations, *self._submissions()],
             faults=self.world.faults,
             effects=self.world.effects,
             log=log,
@@ -122,6 +122,11 @@ class Simulation:
             rows={str(task.id): _row(task) for task in self.database.tasks.values()},
             reconnects=self.world.signs["broker killed"],
         )
+
+    def _submissions(self) -> Iterator[Operation]:
+        """What handlers asked for: a client asked for all other tasks."""
+        for task_ids in self.world.submitted.values():
+            yield Operation(Outcome.INVOKE, -1, "submit", 0.0, marks=tuple(map(str, task_ids)))
 
 
 def _logged(event: StoredEvent | UnpublishedEvent) -> LoggedEvent:

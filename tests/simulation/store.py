@@ -7,7 +7,8 @@ from functools import partial
 from taskmill.contracts.errors import UnavailableError
 from taskmill.runtime.pull import DeliveredMessage
 from taskmill.task_store.adapters.report_bundles import read_bundle
-from taskmill.task_store.domain.operations import MakeDue
+from taskmill.task_store.domain.operations import Answer, MakeDue
+from taskmill.task_store.domain.patience import Patience
 from taskmill.task_store.domain.publication import UnpublishedEvent
 from tests.simulation.broker import Broker
 from tests.simulation.database import Database
@@ -21,6 +22,7 @@ from tests.simulation.writer import Reply, Writer
 LOOK_SECONDS = 2.0
 PULL_SECONDS = 2.0
 MAX_BUNDLES_IN_HAND = 4
+OUT_OF_TURN_SECONDS = 15.0
 
 
 class TaskStore:
@@ -69,6 +71,7 @@ class TaskStore:
         )
         self._rings_at = world.scheduler.utc()
         self._due = world.scheduler.spawn(life, self._make_due())
+        self._patience = Patience(OUT_OF_TURN_SECONDS)
         self._credit = 0
         self._pulling = world.scheduler.spawn(life, self._pull_reports())
 
@@ -132,11 +135,14 @@ class TaskStore:
     def _take_in(self, delivery: DeliveredMessage) -> None:
         bundle = read_bundle(delivery.body)
         if bundle is not None:
-            self.writer.offer(bundle, partial(self._settle, delivery.reply))
+            self.writer.offer(bundle, partial(self._settle, delivery))
 
-    def _settle(self, reply: str, answer: Reply) -> None:
-        reports = self._broker.reports
-        if isinstance(answer, UnavailableError):
+    def _settle(self, delivery: DeliveredMessage, answer: Reply) -> None:
+        reports, reply = self._broker.reports, delivery.reply
+        must_repeat = isinstance(answer, Answer) and answer.must_repeat
+        self._world.signs["reports out of turn"] += must_repeat
+        is_over = must_repeat and self._patience.is_over(delivery.stream_sequence, self._world.scheduler.now)
+        if isinstance(answer, UnavailableError) or (must_repeat and not is_over):
             self._world.send(reports, partial(reports.nak, reply, 1.0))
         else:
             self._world.send(reports, partial(reports.ack, reply))

@@ -39,6 +39,7 @@ SIGNS = {
     "refused events",
     "repaired events",
     "replayed answers",
+    "reports out of turn",
     "stale reports",
     "store killed",
     "store suspended",

@@ -69,6 +69,7 @@ class World:
         signs: How often what was seen, without which runs prove nothing.
         taken: The ways through the lifecycle that tasks took.
         effects: What handlers truly did.
+        submitted: The tasks that each execution submitted, by its name.
         reported: The executions whose `completed` report reached the stream of reports.
         stored_endings: When it was certain that the report of an execution's end is in the stream of reports.
         faults: What went wrong, and when.
@@ -83,6 +84,7 @@ class World:
     signs: Counter[str] = field(default_factory=Counter)
     taken: set[Taken] = field(default_factory=set)
     effects: list[Effect] = field(default_factory=list)
+    submitted: dict[str, list[UUID]] = field(default_factory=dict)
     reported: list[str] = field(default_factory=list)
     stored_endings: dict[ReportKey, datetime] = field(default_factory=dict)
     faults: list[FaultWindow] = field(default_factory=list)

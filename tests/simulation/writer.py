@@ -149,9 +149,12 @@ class Writer:
         answers: list[Reply] = []
         for operation in operations:
             answer: Reply = Answer()
+            must_repeat = False
             for part in _parts(operation):
                 try:
-                    answer = self._decide_watched(batch, part)
+                    decided = self._decide_watched(batch, part)
+                    must_repeat |= decided.must_repeat
+                    answer = decided._replace(must_repeat=must_repeat)
                 except RequestError as refusal:
                     answer = refusal
             answers.append(answer)

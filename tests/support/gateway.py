@@ -1,5 +1,6 @@
 """The gateway's application without a task store: requests are remembered, and answered as a test says."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, nullcontext
@@ -13,6 +14,7 @@ from taskmill.contracts.errors import StoreUnavailableError
 from taskmill.contracts.registry import Command
 from taskmill.contracts.requests import REPLAYED_HEADER
 from taskmill.gateway.adapters.log import Log
+from taskmill.gateway.adapters.payload_schemas import PayloadSchemas
 from taskmill.gateway.adapters.store import Store
 from taskmill.gateway.api import examples
 from taskmill.gateway.api.app import create_app
@@ -66,6 +68,10 @@ class NoFeed:
         """Count nobody."""
         return nullcontext()
 
+    async def closed(self) -> None:
+        """Never return."""
+        await asyncio.Event().wait()
+
     def follow(self, wanted: EventFilter) -> AbstractAsyncContextManager[Follower]:  # noqa: ARG002
         """Refuse."""
         raise StoreUnavailableError
@@ -75,7 +81,12 @@ def gateway_app(store: RememberingStore) -> FastAPI:
     """A gateway that asks this store."""
     asked = Store(store)
     return create_app(
-        asked, Log(asked), NoFeed(), is_bus_connected=lambda: store.is_bus_connected, new_id=lambda: NEW_TASK_ID
+        asked,
+        Log(asked),
+        NoFeed(),
+        PayloadSchemas(asked),
+        is_bus_connected=lambda: store.is_bus_connected,
+        new_id=lambda: NEW_TASK_ID,
     )
 
 

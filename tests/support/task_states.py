@@ -6,6 +6,7 @@ from uuid import UUID
 
 from taskmill.contracts.reports import (
     Cancelled,
+    Checkpointed,
     Completed,
     Failed,
     GivenBack,
@@ -14,8 +15,9 @@ from taskmill.contracts.reports import (
     Progressed,
     RunReport,
     Started,
+    Submitted,
 )
-from taskmill.contracts.requests import CreateTask
+from taskmill.contracts.requests import CreateTask, IdentifiedTask
 from taskmill.contracts.tasks import Line, LineLevel, Progress, TaskError
 from taskmill.task_store.domain.creation import decide_create
 from taskmill.task_store.domain.endings import decide_cancel
@@ -25,6 +27,7 @@ from taskmill.task_store.domain.runs import RunRules
 from taskmill.task_store.domain.state import TaskState
 
 TASK_ID = UUID("01a20000-0000-7000-8000-000000000001")
+SUBMITTED_ID = UUID("01a20000-0000-7000-8000-000000000009")
 NOW = datetime(2026, 11, 24, 12, 0, 0, 123456, tzinfo=UTC)
 STARTED_AT = NOW + timedelta(seconds=1)
 FINISHED_AT = NOW + timedelta(seconds=2)
@@ -85,6 +88,19 @@ def progressed(delivery: int = 1, *, attempt: int = 1, dispatch: int = 1) -> Pro
     return Progressed(**_fence(delivery, attempt, dispatch), progress=Progress(fraction=0.5, message="half"))
 
 
+def checkpointed(
+    delivery: int = 1, *, attempt: int = 1, dispatch: int = 1, checkpoint: Any = "half", **fields: Any
+) -> Checkpointed:
+    """The handler says where to go on."""
+    return Checkpointed(**_fence(delivery, attempt, dispatch), checkpoint=checkpoint, **fields)
+
+
+def submitted(delivery: int = 1, *, attempt: int = 1, dispatch: int = 1, number: int = 1, **fields: Any) -> Submitted:
+    """The handler wants a further task to exist: `SUBMITTED_ID`, unless it has another id."""
+    task = IdentifiedTask.model_validate({"id": SUBMITTED_ID, "title": "Another", "process": True, **fields})
+    return Submitted(**_fence(delivery, attempt, dispatch), number=number, task=task)
+
+
 def logged(
     delivery: int = 1, *, attempt: int = 1, dispatch: int = 1, first_number: int = 1, dropped: int = 0, lines: int = 1
 ) -> Logged:
@@ -100,10 +116,16 @@ def logged(
     )
 
 
-def completed(delivery: int = 1, *, attempt: int = 1, dispatch: int = 1, result: Any = None) -> Completed:
+def completed(
+    delivery: int = 1, *, attempt: int = 1, dispatch: int = 1, result: Any = None, submitted: int = 0
+) -> Completed:
     """The handler returned."""
     return Completed(
-        **_fence(delivery, attempt, dispatch), started_at=STARTED_AT, finished_at=FINISHED_AT, result=result
+        **_fence(delivery, attempt, dispatch),
+        started_at=STARTED_AT,
+        finished_at=FINISHED_AT,
+        result=result,
+        submitted=submitted,
     )
 
 
@@ -120,8 +142,7 @@ def cancelled(delivery: int = 1, *, attempt: int = 1, dispatch: int = 1) -> Canc
 
 
 def given_back(
-    delivery: int = 1, *, attempt: int = 1, dispatch: int = 1, reason: str = "draining", after_seconds: float = 0
+    delivery: int = 1, *, attempt: int = 1, dispatch: int = 1, reason: str = "draining", **fields: Any
 ) -> GivenBack:
     """The processor will not do it."""
-    fence = _fence(delivery, attempt, dispatch)
-    return GivenBack.model_validate({**fence, "reason": reason, "after_seconds": after_seconds})
+    return GivenBack.model_validate({**_fence(delivery, attempt, dispatch), "reason": reason, **fields})

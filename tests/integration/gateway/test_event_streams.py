@@ -1,22 +1,28 @@
 """Following the log over HTTP, on real servers."""
 
 import asyncio
+import socket
+from collections import Counter
+from contextlib import AsyncExitStack
 from typing import Any
 
 import httpx
 import nats
 import pytest
+from nats.js.errors import NotFoundError
 
 from taskmill.cli.embedded.nats import NatsServer
 from taskmill.contracts.streams import EVENTS_STREAM
 from taskmill.gateway.actors import event_feed
 from taskmill.gateway.actors.event_feed import EventFeed
+from taskmill.task_store.actors import relay
 from tests.support.event_stream import streaming
 from tests.support.eventually import eventually, holds
 from tests.support.gateway import assert_problem
 from tests.support.running_service import running_service
 from tests.support.services import running_gateway, running_services, task_store
 
+STREAM = {"Accept": "text/event-stream"}
 WHOLE_LIFE = ["created", "queued", "started", "completed"]
 
 
@@ -215,7 +221,25 @@ async def test_too_many_streams_are_refused(database_url: str, nats_url: str) ->
         await _create(client)
         await stream.take(1)
         response = await client.get("/events", headers={"Accept": "text/event-stream"})
-        assert_problem(response, 503, "overloaded")
+        assert "TASKMILL_MAX_FOLLOWERS" in assert_problem(response, 503, "overloaded")["detail"]
+
+
+async def test_no_more_get_in_by_coming_together(database_url: str, nats_url: str) -> None:
+    """Whoever follows, and whoever waits, is counted before anybody else is let in."""
+    async with (
+        running_service(await task_store(database_url, nats_url)),
+        running_gateway(nats_url, max_followers=2) as client,
+    ):
+        path = f"/tasks/{(await _create(client))['id']}"
+        waits = await asyncio.gather(*[client.get(f"{path}?wait=1") for _ in range(20)])
+        assert Counter(answer.status_code for answer in waits) == {200: 2, 503: 18}
+
+        async with AsyncExitStack() as stack:
+            asked = [
+                stack.enter_async_context(client.stream("GET", f"{path}/events", headers=STREAM)) for _ in range(20)
+            ]
+            streams = await asyncio.gather(*asked)
+            assert Counter(answer.status_code for answer in streams) == {200: 2, 503: 18}
 
 
 async def test_a_gateway_that_stops_ends_its_streams(database_url: str, nats_url: str) -> None:
@@ -234,6 +258,35 @@ async def test_a_gateway_that_stops_ends_its_streams(database_url: str, nats_url
                 assert await stream.next() is None
 
 
+async def test_who_takes_nothing_does_not_hold_up_the_end(database_url: str, nats_url: str) -> None:
+    """Its connection is closed, whatever is still to be sent: the drain need not wait until its time is over."""
+    async with running_service(await task_store(database_url, nats_url)):
+        gateway = running_gateway(nats_url)
+        client = await gateway.__aenter__()
+        # More than what buffers on the way hold.
+        for _ in range(24):
+            await _create(client, payload="x" * 250_000)
+        readers = [await _asked(client, "/events?after=0") for _ in range(3)]
+        started_at = asyncio.get_running_loop().time()
+        await gateway.__aexit__(None, None, None)
+        assert asyncio.get_running_loop().time() - started_at < 5
+        for reader in readers:
+            reader.close()
+
+
+async def _asked(client: httpx.AsyncClient, path: str) -> socket.socket:
+    """Ask for a stream, and read no more than that there is one."""
+    connection = socket.socket()
+    # So little that the stream cannot go far.
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+    connection.setblocking(False)
+    loop = asyncio.get_running_loop()
+    await loop.sock_connect(connection, (client.base_url.host, client.base_url.port))
+    await loop.sock_sendall(connection, f"GET {path} HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n".encode())
+    assert (await loop.sock_recv(connection, 15)).startswith(b"HTTP/1.1 200")
+    return connection
+
+
 async def test_the_stream_on_nats_may_be_lost(database_url: str, nats_server: NatsServer) -> None:
     """Whoever follows the gateway does not notice that TASK_EVENTS is deleted."""
     async with running_services(database_url, nats_server.url, processors=0) as services:
@@ -246,6 +299,52 @@ async def test_the_stream_on_nats_may_be_lost(database_url: str, nats_server: Na
             seen = await stream.take(11)
         await connection.close()
     assert [event.id for event in seen] == list(range(1, 12))
+
+
+async def test_who_follows_while_the_stream_on_nats_is_filled_again(
+    database_url: str, nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """New events come before they are on NATS, which has the old ones first; who comes just then gets all, once."""
+    old, new = 2_000, 10
+    monkeypatch.setattr(relay, "MAX_EVENTS_AT_ONCE", 4)
+    async with running_services(database_url, nats_server.url, processors=0) as services:
+        client = services.client
+        connection = await nats.connect(nats_server.url)
+        jetstream = connection.jetstream()
+
+        async def on_nats() -> int:
+            try:
+                return (await jetstream.stream_info(EVENTS_STREAM)).state.messages
+            except NotFoundError:
+                return 0
+
+        async def check_on_nats(count: int) -> None:
+            assert await on_nats() == count
+
+        for _ in range(old // 1_000):
+            await client.post("/tasks/batch", json={"tasks": [{"title": "old"}] * 1_000})
+        await holds(lambda: check_on_nats(old), within_seconds=30)
+        async with streaming(client, f"/events?after={old - 1}") as stream:
+            await stream.take(1)
+            await jetstream.delete_stream(EVENTS_STREAM)
+            # Each of these says to the relay that something is there to be published: now it notices.
+            tasks = [await _create(client) for _ in range(new)]
+            waiting = asyncio.ensure_future(client.get(f"/tasks/{tasks[0]['id']}?wait=20"))
+            seen = await stream.take(new)
+            assert await on_nats() < old, "it was filled before anybody could look"
+            async with streaming(client, "/events?after=0") as latecomer:
+                whole = await latecomer.take(old + new)
+                await client.post(f"/tasks/{tasks[0]['id']}/cancel")
+                seen += await stream.take(1)
+                whole += await latecomer.take(1)
+            assert (await waiting).json()["status"] == "cancelled"
+            await holds(lambda: check_on_nats(old + new + 1), within_seconds=30)
+            last = await _create(client)
+            seen += await stream.take(1)
+        await connection.close()
+    assert [event.id for event in seen] == list(range(old + 1, old + new + 3))
+    assert [event.id for event in whole] == list(range(1, old + new + 2))
+    assert seen[-1].data["subject"] == last["id"]
 
 
 async def test_positions_at_the_end_of_all_numbers(client: httpx.AsyncClient) -> None:

@@ -317,5 +317,7 @@ async def test_everything_is_up(client: httpx.AsyncClient) -> None:
     """Health says so, and the service is ready."""
     health = await client.get("/health")
     assert health.status_code == 200
-    assert health.json() == {"status": "ok", "components": {"nats": "up", "store": "up", "postgresql": "up"}}
+    components = {"nats": "up", "store": "up", "postgresql": "up"}
+    fleet = {"processors": 0, "paused_queues": 0, "unserved_queues": []}
+    assert health.json() == {"status": "ok", "components": components, "fleet": fleet}
     assert (await client.get("/readyz")).status_code == 200

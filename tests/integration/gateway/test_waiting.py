@@ -57,6 +57,24 @@ async def test_any_change(client: httpx.AsyncClient) -> None:
     assert (response.status_code, response.json()["title"]) == (200, "another")
 
 
+async def test_a_gateway_that_ends_does_not_say_that_it_waited(database_url: str, nats_url: str) -> None:
+    """The answer is the task as it is."""
+    async with running_service(await task_store(database_url, nats_url)):
+        gateway = running_gateway(nats_url)
+        client = await gateway.__aenter__()
+        async with httpx.AsyncClient(base_url=client.base_url, trust_env=False) as other:
+            task = (await other.post("/tasks", json={"title": "t"})).json()
+            path = f"/tasks/{task['id']}"
+            waiting = asyncio.ensure_future(other.get(path, headers={"Prefer": "wait=60"}, timeout=30))
+            # It was asked before, so it is in hand.
+            async with streaming(client, f"{path}/events") as stream:
+                await stream.take(1)
+            await gateway.__aexit__(None, None, None)
+            answer = await waiting
+    assert (answer.status_code, answer.json()["status"]) == (200, "pending")
+    assert "preference-applied" not in answer.headers
+
+
 async def test_a_task_that_goes(client: httpx.AsyncClient) -> None:
     """Who waits for it hears that."""
     task = (await client.post("/tasks", json={"title": "t"})).json()
@@ -97,8 +115,21 @@ async def test_when_no_more_may_follow(database_url: str, nats_url: str) -> None
         task = (await client.post("/tasks", json={"title": "t"})).json()
         path = f"/tasks/{task['id']}"
         async with streaming(client, "/events?after=0"):
-            assert_problem(await client.get(f"{path}?wait=5"), 503, "overloaded")
-            assert (await client.get(path, headers={"Prefer": "wait=5"})).status_code == 200
+            refusal = assert_problem(await client.get(f"{path}?wait=5"), 503, "overloaded")
+            assert "TASKMILL_MAX_FOLLOWERS" in refusal["detail"]
+            preferring = {"Prefer": "wait=5"}
+            answers = [
+                await client.get(path, headers=preferring),
+                await client.post(f"{path}/process", headers=preferring),
+                await client.post("/tasks", json={"title": "t"}, headers=preferring),
+            ]
+            # Nobody waited, and nobody says so.
+            assert [(answer.status_code, "preference-applied" in answer.headers) for answer in answers] == [
+                (200, False),
+                (202, False),
+                (201, False),
+            ]
+            await client.post(f"{path}/cancel")
             assert (await client.post(f"{path}/process?wait=5")).status_code == 202
             await client.post(f"{path}/cancel")
             assert (await client.get(f"{path}?wait=5")).json()["status"] == "cancelled"

@@ -111,6 +111,7 @@ class StoreSide:
         attempt_limit: int = 1,
         crashes: int = 0,
         timeout_seconds: float | None = None,
+        checkpoint: JsonValue = None,
     ) -> list[WorkItem]:
         """Publish work items and return them once they are stored."""
         items = [
@@ -127,6 +128,7 @@ class StoreSide:
                 queue=queue,
                 priority=priority,
                 payload=payload,
+                checkpoint=checkpoint,
             )
             for _ in range(count)
         ]

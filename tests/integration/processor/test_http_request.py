@@ -2,21 +2,27 @@
 
 import asyncio
 import gzip
+import socket
+import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from ipaddress import ip_address
+from threading import Thread
 from typing import Any
 from uuid import uuid4
 
 import pytest
+import uvloop
 from pydantic import JsonValue
 
 from taskmill.contracts.reports import Completed, Failed
 from taskmill.contracts.status import Priority
 from taskmill.contracts.work import WorkItem
-from taskmill.processor.adapters.guarded_http import GuardedHttp, IpAddress, is_public_address
+from taskmill.processor.adapters.guarded_http import GuardedHttp, is_public_address
+from taskmill.processor.adapters.name_lookups import IpAddress, NameLookups
 from taskmill.processor.handlers.http_request import MAX_RESPONSE_BYTES, http_request
-from taskmill.sdk import Context, InvalidPayloadError, TaskFailedError
+from taskmill.sdk import Context, InvalidPayloadError, TaskApp, TaskFailedError
 from tests.integration.processor.harness import running_processor, store_side
 
 Answer = Callable[[str], bytes]
@@ -70,8 +76,10 @@ def response(body: bytes = b"", *, status: str = "200 OK", **headers: str) -> by
     return f"HTTP/1.1 {status}\r\n{lines}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
-async def send(payload: JsonValue, is_allowed: Callable[[IpAddress], bool] | None = None) -> Any:
-    """Call the handler; by default all addresses are allowed."""
+async def send(
+    payload: JsonValue, is_allowed: Callable[[IpAddress], bool] | None = None, names: NameLookups | None = None
+) -> Any:
+    """Call the handler; by default all addresses are allowed, and names are looked up as the system does."""
     item = WorkItem(
         task_id=uuid4(),
         run=1,
@@ -82,7 +90,10 @@ async def send(payload: JsonValue, is_allowed: Callable[[IpAddress], bool] | Non
         queue="default",
         priority=Priority.MEDIUM,
     )
-    return await http_request(GuardedHttp(is_allowed), payload, Context(item, lambda *_args, **_content: None))
+    app = TaskApp("test")
+    app.task("http-request")(partial(http_request, GuardedHttp(is_allowed, names)))
+    handler = app.handlers["http-request"]
+    return await handler.function(handler.read(payload), Context(item, lambda *_args, **_content: None))
 
 
 async def test_a_response_becomes_the_result() -> None:
@@ -112,6 +123,74 @@ async def test_this_machine_is_refused(host: str) -> None:
             await send({"url": url.replace("127.0.0.1", host)}, is_public_address)
     assert caught.value.code == "address_refused"
     assert requests == []
+
+
+async def test_an_address_that_is_refused_is_not_even_connected_to() -> None:
+    """Whether anything listens there is nobody's business: a port that is open and one that is closed are the same."""
+    connections: list[object] = []
+    server = await asyncio.start_server(lambda *connection: connections.append(connection), "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    codes = []
+    for _ in ("open", "closed"):
+        with pytest.raises(TaskFailedError) as caught:
+            await send({"url": f"http://localhost:{port}/"}, is_public_address)
+        codes.append(caught.value.code)
+        server.close()
+        await server.wait_closed()
+    assert (codes, connections) == (["address_refused"] * 2, [])
+
+
+async def test_of_several_addresses_the_next_is_tried() -> None:
+    """A name may stand for some that are away, and for some that are refused."""
+    asked: list[IpAddress] = []
+
+    def is_allowed(address: IpAddress) -> bool:
+        asked.append(address)
+        return address != ip_address("127.0.0.3")
+
+    names = NameLookups(lambda _: ["127.0.0.3", "127.0.0.2", "127.0.0.1"])
+    requests: list[str] = []
+    async with http_server(lambda request: requests.append(request) or response(b"there")) as url:  # type: ignore[func-returns-value]
+        port = url.rpartition(":")[2]
+        result = await send({"url": f"http://many.example:{port}/"}, is_allowed, names)
+    assert result["body"] == "there"
+    assert f"host: many.example:{port}" in requests[0].lower()
+    assert len(asked) == 3
+
+
+@pytest.mark.parametrize("host", ["nowhere.invalid", "a..b", "x" * 64 + ".example", "..."])
+async def test_a_name_that_stands_for_nothing_is_a_failed_request(host: str) -> None:
+    """Whatever makes it none."""
+    with pytest.raises(TaskFailedError) as caught:
+        await send({"url": f"http://{host}/"}, is_public_address)
+    assert caught.value.code == "request_failed"
+
+
+def test_a_connection_that_is_reset_at_once_is_a_failed_request() -> None:
+    """Whenever that is noticed: also between connecting and sending, on the event loop that processors have."""
+
+    def reset_all(listener: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                connection.close()
+
+    async def send_all(url: str) -> list[object]:
+        answers: list[object] = await asyncio.gather(*(send({"url": url}) for _ in range(100)), return_exceptions=True)
+        return answers
+
+    with socket.create_server(("127.0.0.1", 0), backlog=200) as listener:
+        # In a thread, as it is to come between two turns of the event loop.
+        resetting = Thread(target=reset_all, args=(listener,))
+        resetting.start()
+        try:
+            answers: list[object] = uvloop.run(send_all(f"http://127.0.0.1:{listener.getsockname()[1]}/"))
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            resetting.join(10)
+    codes = [answer.code if isinstance(answer, TaskFailedError) else answer for answer in answers]
+    assert codes == ["request_failed"] * 100
 
 
 async def test_a_redirect_is_checked_like_the_first_address() -> None:

@@ -61,6 +61,30 @@ async def test_what_waits_in_another_queue_waits_on(nats_url: str) -> None:
     assert all(store.of(item, GivenBack) == [] for item in items.values())
 
 
+async def test_what_waits_for_others_of_its_kind_is_given_back(nats_url: str) -> None:
+    """Where a kind has a limit, work is fetched that cannot begin yet."""
+    app = TaskApp("limited")
+    begun, may_end = asyncio.Event(), asyncio.Event()
+
+    @app.task("one-by-one", concurrency=1)
+    async def one_by_one(_payload: Any, _context: Context) -> None:
+        begun.set()
+        await may_end.wait()
+
+    async with store_side(nats_url) as store, running_processor(nats_url, app):
+        first, *waiting = await store.dispatch("one-by-one", count=4)
+        await begun.wait()
+        await store.held(4)
+        tell_paused(store, "default")
+        for item in waiting:
+            assert (await store.report_of(item, GivenBack)).reason == "paused"
+            assert store.of(item, Started) == []
+        may_end.set()
+        await store.report_of(first, Completed)
+        [fresh] = await store.dispatch("one-by-one")
+        await store.report_of(fresh, Completed)
+
+
 async def test_a_processor_comes_into_a_pause_and_out_of_it(nats_url: str) -> None:
     """One that starts while a consumer is paused begins nothing of it, and everything as soon as it is resumed."""
     async with store_side(nats_url) as store:

@@ -22,12 +22,13 @@ from taskmill.contracts.registry import Command
 from taskmill.contracts.status import Priority
 from taskmill.contracts.webhooks import DELIVERY_ATTEMPTS, DELIVERY_LADDER_SECONDS, PreparedDelivery
 from taskmill.contracts.work import WorkItem
-from taskmill.processor.adapters.guarded_http import GuardedHttp, IpAddress, is_public_address
+from taskmill.processor.adapters.guarded_http import GuardedHttp, is_public_address
+from taskmill.processor.adapters.name_lookups import IpAddress
 from taskmill.processor.adapters.outside import Outside
 from taskmill.processor.adapters.store import Store
-from taskmill.processor.domain.delivery_lanes import MAX_IN_FLIGHT, DeliveryLanes
+from taskmill.processor.domain.delivery_lanes import DeliveryLanes
 from taskmill.processor.handlers.webhook_delivery import Deliverer
-from taskmill.sdk import Context, InvalidPayloadError, NotNow, TaskFailedError
+from taskmill.sdk import Context, InvalidPayloadError, NotNow, TaskApp, TaskFailedError
 from tests.integration.processor.test_http_request import http_server, response
 
 SECRETS = ["whsec_" + base64.b64encode(bytes([number]) * 24).decode() for number in range(2)]
@@ -92,7 +93,10 @@ async def deliver(
         timeout_seconds=timeout_seconds,
     )
     wanted = {"webhook_id": str(WEBHOOK_ID), "position": 5, "event_id": EVENT_ID, "replay_id": None, **(payload or {})}
-    return await deliverer.deliver(wanted, Context(item, lambda *_args, **_content: None))
+    app = TaskApp("test")
+    app.task("webhook-delivery")(deliverer.deliver)
+    handler = app.handlers["webhook-delivery"]
+    return await handler.function(handler.read(wanted), Context(item, lambda *_args, **_content: None))
 
 
 async def failure(store: PreparedStore, **options: Any) -> TaskFailedError:
@@ -257,18 +261,20 @@ async def test_a_payload_of_somebody_else_is_refused() -> None:
         await deliver(PreparedStore(known("http://nowhere.invalid")), payload={"webhook_id": "x"})
 
 
-async def test_a_receiver_that_hangs_holds_nobody_up() -> None:
-    """It has a few deliveries in flight; one more is put off at once, and another webhook's goes through."""
+async def test_receivers_that_hang_hold_nobody_up() -> None:
+    """Each has one delivery in flight; one more is put off at once, and a webhook's that answers goes through."""
     lanes = DeliveryLanes(100, time.monotonic)
+    good, *bad = ({"webhook_id": str(uuid4())} for _ in range(26))
     async with http_server(lambda _: b"") as hanging, http_server(lambda _: response()) as url:
+        await deliver(PreparedStore(known(url)), lanes=lanes, payload=good)
         held = [
-            asyncio.create_task(failure(PreparedStore(known(hanging)), lanes=lanes, timeout_seconds=2))
-            for _ in range(MAX_IN_FLIGHT)
+            asyncio.create_task(failure(PreparedStore(known(hanging)), lanes=lanes, payload=one, timeout_seconds=2))
+            for one in bad
         ]
         await asyncio.sleep(0)
-        with pytest.raises(NotNow):
-            await deliver(PreparedStore(known(hanging)), lanes=lanes)
-        other = {"webhook_id": str(uuid4())}
+        for unknown in (bad[0], {"webhook_id": str(uuid4())}):
+            with pytest.raises(NotNow):
+                await deliver(PreparedStore(known(hanging)), lanes=lanes, payload=unknown)
         async with asyncio.timeout(1):
-            assert await deliver(PreparedStore(known(url)), lanes=lanes, payload=other) == {"status": 200}
+            assert await deliver(PreparedStore(known(url)), lanes=lanes, payload=good) == {"status": 200}
         assert {failed.code for failed in await asyncio.gather(*held)} == {"timeout"}

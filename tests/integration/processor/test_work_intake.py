@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 
 from taskmill.contracts.reports import Completed
 from taskmill.contracts.status import Priority
-from taskmill.contracts.tasks import KindDefaults
+from taskmill.contracts.tasks import KindDefaults, RetryBackoff
 from taskmill.processor.bootstrap import build_processor
 from taskmill.processor.settings import ProcessorSettings
 from taskmill.runtime.supervisor import RunState
@@ -150,7 +150,7 @@ async def test_a_processor_waits_for_the_store(nats_url: str) -> None:
     assert not [entry for entry in logs if entry["log_level"] in {"warning", "error"}]
     assert (hello.queues, hello.slots) == (["default", "webhooks"], 7)
     assert {"echo", "sleep", "http-request"} <= set(hello.kinds)
-    assert hello.kind_defaults["http-request"] == KindDefaults(max_attempts=3)
+    assert hello.kind_defaults["http-request"] == KindDefaults(max_attempts=3, backoff=RetryBackoff())
     assert hello.kind_defaults["echo"] == hello.kind_defaults["sleep"] == KindDefaults()
 
 

@@ -245,6 +245,7 @@ async def test_what_happened(client: Any) -> None:
     assert [event.position for event in log] == [1, 2, 3, 4, 5]
     assert await _all(client.events(after=3)) == log[3:]
     assert _types(await _all(client.events(types=["queued", EventType.COMPLETED]))) == ["queued", "completed"]
+    assert await _all(client.events(types="completed")) == log[3:4]
     for conditions in ({"queue": "other"}, {"labels": {"team": "web"}}, {"labels": {"team": None}}):
         assert [event.task_id for event in await _all(client.events(**conditions))] == [second.id]
     assert await _all(client.events(kind="none")) == []
@@ -275,6 +276,7 @@ async def test_a_task_is_watched_to_its_end(client: Any) -> None:
     assert await _all(client.watch(task.id, after=events[1].position)) == events[2:]
     assert await _all(client.watch(task.id, after=events[-1].position)) == []
     assert _types(await _all(client.watch(task.id, types=["started"]))) == ["started"]
+    assert _types(await _all(client.watch(task.id, types="completed"))) == ["completed"]
 
 
 async def test_a_task_that_was_processed_again(client: Any) -> None:

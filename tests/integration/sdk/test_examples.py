@@ -145,6 +145,20 @@ async def test_an_example_follows_a_kind(
             await _check_followed(followed, database_url, 8, "slow")
 
 
+@pytest.mark.parametrize("tasks", [1, 3])
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_an_example_reads_large_pages(
+    language: str, tasks: int, database_url: str, nats_server: NatsServer, tmp_path: Path
+) -> None:
+    """Of the log: one that comes as it is, in several pieces, and one so large (above 512 KiB) that it is deflated."""
+    followed = Followed()
+    async with running_services(database_url, nats_server.url, processors=0) as services:
+        for _ in range(tasks):
+            await _post(services, payload="ä" * 100_000)
+        async with example(language, nats_server.reader_url, tmp_path, followed):
+            await _check_followed(followed, database_url, 2 * tasks)
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 async def test_an_example_finds_what_is_missing(
     language: str, nats_server: NatsServer, log: ScriptedLog, tmp_path: Path

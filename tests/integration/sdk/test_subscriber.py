@@ -105,6 +105,33 @@ async def test_without_a_position_only_what_happens_from_now_on(database_url: st
             assert [event.position for event in await take(events, 1)] == [3]
 
 
+def _fail_if(condition: bool) -> None:
+    if condition:
+        raise ZeroDivisionError
+
+
+async def test_who_fails_may_go_on_at_once(database_url: str, nats_server: NatsServer) -> None:
+    """Without closing the iterator: Python does it a moment after the error has left the loop."""
+    async with (
+        running_services(database_url, nats_server.url, processors=0) as services,
+        subscribed(nats_server.reader_url) as one,
+    ):
+        for _ in range(3):
+            await create(services)
+        position, failures = 0, 0
+        async with asyncio.timeout(20):
+            while position < 3:
+                try:
+                    async for event in one.events(after=position):
+                        _fail_if(failures < event.position)
+                        position = event.position
+                        if position == 3:
+                            break
+                except ZeroDivisionError:
+                    failures += 1
+        assert failures == 3
+
+
 @pytest.mark.parametrize("live", [False, True], ids=["from the log", "live"])
 async def test_filters(database_url: str, nats_server: NatsServer, *, live: bool) -> None:
     """By type, kind and task, alike in the log and on NATS; the position moves on past what is not wanted."""
@@ -125,7 +152,7 @@ async def test_filters(database_url: str, nats_server: NatsServer, *, live: bool
             got = [[await first] for first in firsts]
             got[0] += await take(kinds, 1)
             got[2] += await take(both, 1)
-        assert [[(event.kind, event.type.value) for event in events] for events in got] == [
+        assert [[(event.kind, str(event.type)) for event in events] for events in got] == [
             [("slow", "created"), ("slow", "queued")],
             [("slow", "queued")],
             [("slow", "created"), ("slow", "queued")],
@@ -206,6 +233,29 @@ async def test_nothing_is_missed_while_nats_is_away(database_url: str, nats_serv
         assert seen(got) == await logged(database_url)
 
 
+async def test_what_others_bring_into_the_stream_is_passed_over(database_url: str, nats_server: NatsServer) -> None:
+    """A reader may have the server send its answers anywhere, so also to the subject of an event."""
+    async with (
+        running_services(database_url, nats_server.url, processors=0) as services,
+        subscribed(nats_server.reader_url) as one,
+        following(one) as events,
+    ):
+        task_id = await create(services)
+        got = await take(events, 1)
+        async with await nats.connect(nats_server.reader_url, inbox_prefix="_INBOX.reader.other") as other:
+            subject = f"tasks.v1.event.completed.echo.{task_id}"
+            await other.publish("$JS.API.STREAM.INFO.TASK_EVENTS", b"", reply=subject)
+
+            async def is_there() -> bool:
+                return (await other.jetstream().stream_info(EVENTS_STREAM)).state.messages == 2
+
+            await eventually(is_there, within_seconds=10)
+        await create(services)
+        got += await take(events, 1)
+        assert seen(got) == await logged(database_url)
+        assert one.log_reads == 1
+
+
 async def test_a_position_that_the_log_does_not_have(database_url: str, nats_server: NatsServer) -> None:
     """It is said, with where to go on: the database was set back."""
     async with (
@@ -238,7 +288,7 @@ async def test_one_follows_at_a_time(nats_server: NatsServer) -> None:
     with pytest.raises(RuntimeError, match="async with"):
         await anext(subscriber.events())
     async with subscriber, following(subscriber) as events, expecting(events):
-        await eventually(lambda: subscriber._is_following)
+        await eventually(lambda: not subscriber._is_free.is_set())
         with pytest.raises(RuntimeError, match="one at a time"):
             await anext(subscriber.events())
 

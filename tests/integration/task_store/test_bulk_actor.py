@@ -197,6 +197,24 @@ async def test_a_task_is_asked_as_it_is_and_not_as_it_was_found(store: Store, da
     assert [row["title"] for row in await run_sql(database_url, "SELECT title FROM tasks")] == ["another"]
 
 
+@pytest.mark.parametrize("is_named", [True, False])
+async def test_tasks_with_many_lines_are_deleted_a_few_at_a_time(
+    store: Store, database_url: str, is_named: bool
+) -> None:
+    """Others wait for a chunk, and lines take longer to delete than tasks do; to process them costs no more."""
+    task_ids = await create(store, 7)
+    await run_sql(database_url, "UPDATE tasks SET line_count = 400")
+    which = {"ids": task_ids} if is_named else {"filter": {"kind": "echo"}}
+    for action, dry_run, chunks in [("process", False, [7]), ("delete", True, [7]), ("delete", False, [2, 2, 2, 1])]:
+        store.writes.chunks.clear()
+        done = await store.carried_out(
+            await store.start(action=action, dry_run=dry_run, force=action == "delete", **which)
+        )
+        assert (done.matched, done.refusals) == (7, "{}")
+        assert [len(chunk.candidates) for chunk in store.writes.chunks] == chunks
+    assert await runs(database_url) == []
+
+
 class EndlessLists(TaskLists):
     """Looks for tasks, and never finds the end."""
 

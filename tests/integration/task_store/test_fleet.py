@@ -14,6 +14,7 @@ from taskmill.contracts.status import Priority
 from taskmill.contracts.streams import WORK_STREAM, work_consumer_name
 from taskmill.runtime.consumer_pause import consumer_pauses, resume_consumer
 from taskmill.runtime.jetstream_api import jetstream_request
+from taskmill.task_store.adapters import queue_rows
 from tests.support.eventually import holds
 from tests.support.task_store import (
     Document,
@@ -287,6 +288,20 @@ async def test_any_of_two_stores_pauses(database_url: str, nats_url: str) -> Non
         await are_paused(client, "queue-7", paused=False)
 
 
+async def test_who_comes_last_wins(database_url: str, nats_url: str) -> None:
+    """Of two who want the opposite at the same moment: what is written down is what is obeyed."""
+    async with AsyncExitStack() as stack:
+        for _ in range(2):
+            await stack.enter_async_context(running_store(database_url, nats_url))
+        client = await stack.enter_async_context(store_client(nats_url))
+        await client.create(queue="web")
+        for _ in range(10):
+            commands = (registry.PAUSE_QUEUE, registry.RESUME_QUEUE, registry.PAUSE_QUEUE, registry.RESUME_QUEUE)
+            await asyncio.gather(*(client.ask(command, name="web") for command in commands))
+            told = await queue_of(client, "web")
+            await are_paused(client, "web", paused=told["is_paused"], within_seconds=1)
+
+
 async def test_what_an_earlier_release_did_not_count_is_counted(database_url: str, nats_url: str) -> None:
     """When a store comes to lead, counters are compared with the tasks."""
     async with store_with_client(database_url, nats_url) as store:
@@ -302,3 +317,24 @@ async def test_what_an_earlier_release_did_not_count_is_counted(database_url: st
         await holds(check_mended)
     [row] = await run_sql(database_url, "SELECT queued_high, queued_low, in_progress FROM queues")
     assert tuple(row) == (1, 1, 0)
+
+
+async def test_a_list_of_queues_costs_the_same_whatever_waits(database_url: str) -> None:
+    """Nothing is counted, and of each queue only the oldest task is looked at: 20,000 wait here."""
+    await run_sql(
+        database_url,
+        "INSERT INTO queues (name, created_at, queued_low) SELECT 'q' || n, now(), 1 FROM generate_series(0, 9) AS n",
+        """
+        INSERT INTO tasks (id, title, kind, queue, priority, labels, status, is_run_active, version, revision, run,
+            attempt, dispatch, delivery, created_at, updated_at, queued_at, payload, result)
+        SELECT gen_random_uuid(), 't', 'echo', 'q' || number % 10, 'low', '{}', 'queued', true, 2, 1, 1, 1, 1, 0, now(),
+            now(), now(), 'null', 'null' FROM generate_series(1, 20000) AS number
+        """,
+        "ANALYZE tasks",
+    )
+    statement = queue_rows._PAGE.replace("$1", "''").replace("$2", "50")
+    [row] = await run_sql(database_url, f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}")
+    [plan] = orjson.loads(row[0])
+    assert plan["Plan"]["Actual Rows"] == 10
+    # The tasks alone have hundreds of pages.
+    assert plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"] < 200

@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -9,8 +10,10 @@ from taskmill.contracts import registry
 from taskmill.contracts.errors import DatabaseUnavailableError
 from taskmill.runtime.leadership import Leadership
 from taskmill.task_store.actors.log_months import MONTHS_AHEAD, LogMonths
+from taskmill.task_store.adapters import log_partitions
 from taskmill.task_store.adapters.database import DedicatedConnection
 from taskmill.task_store.adapters.log_partitions import LogPartitions
+from taskmill.task_store.adapters.statements import EVENT_LOG_LOCK
 from taskmill.task_store.domain.months import Month, month_of
 from tests.support.eventually import holds
 from tests.support.leases import LeaseOf
@@ -31,6 +34,9 @@ REMOVED = "SELECT position, recorded_before FROM removed_events"
 PARTS = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'task_events'::regclass"
 PLACES = "SELECT position, tableoid::regclass::text AS place FROM task_events"
 RECORD = "UPDATE task_events SET recorded_at = $1 WHERE position = ANY($2)"
+WAITING_FOR_LOCKS = """
+SELECT count(*) FROM pg_locks JOIN pg_database ON oid = database AND datname = current_database() WHERE NOT granted
+"""
 HELD_UP_LOG = "LOCK TABLE task_events IN ACCESS SHARE MODE"
 
 
@@ -178,6 +184,46 @@ async def test_events_of_a_month_without_a_part_are_kept_until_there_is_one(
     assert await store.event_types(task["id"]) == ["created", "queued"]
 
 
+async def test_many_events_without_a_part_are_moved_a_few_at_a_time(
+    store: StoreClient, database_url: str, partitions: LogPartitions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many there are: between two steps others write, and at every moment each event is there, once."""
+    monkeypatch.setattr(log_partitions, "MAX_COPIED_EVENTS", 2)
+    await store.create()
+    await published(database_url)
+    await partitions.drop(this_month())
+    newest = 1
+    async with asyncio.timeout(15):
+        while this_month() not in await look(partitions, datetime.now(UTC)):
+            # More come than are copied, for a while.
+            for _ in range(3 if newest < 10 else 0):
+                await store.create()
+                newest += 1
+            assert [position for position, _ in await logged(database_url)] == list(range(2, newest + 1))
+    assert newest >= 10
+    assert [position for position, _ in await logged(database_url)] == list(range(2, newest + 1))
+    assert await run_sql(database_url, STRAYS) == []
+
+
+async def test_no_part_is_made_while_events_of_another_month_have_none(
+    store: StoreClient, database_url: str, partitions: LogPartitions
+) -> None:
+    """Such as came after it was looked; with both it succeeds."""
+    await store.create(process=True)
+    await published(database_url)
+    now = datetime.now(UTC)
+    months = [this_month(), this_month().following]
+    for month in months:
+        await partitions.drop(month)
+    await store.create(process=True)
+    await have_recorded(database_url, this_month().following, 4)
+    assert await partitions.make([this_month()]) == []
+    assert [row["position"] for row in await run_sql(database_url, STRAYS)] == [3, 4]
+    assert set(months) <= set(await look(partitions, now))
+    assert await run_sql(database_url, STRAYS) == []
+    assert [position for position, _ in await logged(database_url)] == [3, 4]
+
+
 async def test_what_was_removed_is_told(store: StoreClient, database_url: str, partitions: LogPartitions) -> None:
     """In the log up to its position, in the history of a task up to its version; positions never go back."""
     old = await store.create()
@@ -273,6 +319,32 @@ async def test_dropping_waits_for_nobody_for_long(
     assert len(await logged(database_url)) == 2
     await published(database_url)
     assert await partitions.drop(this_month()) == 2
+
+
+async def test_dropping_does_not_wait_crosswise_with_who_writes(
+    store: StoreClient, database_url: str, partitions: LogPartitions
+) -> None:
+    """Also while others write one after another: it has its turn, and who comes behind it is served then."""
+    await store.create()
+    await published(database_url)
+    writer = await asyncpg.connect(database_url)
+
+    async def check_waiting(count: int) -> None:
+        (row,) = await run_sql(database_url, WAITING_FOR_LOCKS)
+        assert row["count"] == count
+
+    try:
+        async with writer.transaction():
+            await writer.execute(f"SELECT pg_advisory_xact_lock({EVENT_LOG_LOCK})")
+            dropping = asyncio.ensure_future(partitions.drop(this_month()))
+            await holds(lambda: check_waiting(1))
+            creating = asyncio.ensure_future(store.create())
+            await holds(lambda: check_waiting(2))
+        assert await dropping == 1
+        await creating
+    finally:
+        await writer.close()
+    assert [position for position, _ in await logged(database_url)] == [2]
 
 
 async def test_two_stores_make_a_month_once(database_url: str, partitions: LogPartitions) -> None:

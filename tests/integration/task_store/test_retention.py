@@ -4,9 +4,11 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from taskmill.contracts import registry, subjects
 from taskmill.task_store.actors import retention
+from taskmill.task_store.domain import removal
 from tests.support.eventually import eventually, holds
 from tests.support.task_store import (
     StoreClient,
@@ -113,24 +115,50 @@ async def create_many(store: StoreClient, count: int) -> None:
 
 
 async def test_many_are_removed_in_batches(database_url: str, nats_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each is one transaction; those in between that are younger stay, and hold nothing up."""
+    """Each is one transaction; those in between that are younger stay, and hold nothing up. Their number is logged."""
     monkeypatch.setattr(retention, "MAX_TASKS_AT_ONCE", 20)
     async with store_with_client(database_url, nats_url) as store:
         await create_many(store, 110)
     young = "UPDATE tasks SET finished_at = now() WHERE title LIKE '%5'"
     await run_sql(database_url, COMPLETED_LONG_AGO, young)
-    async with store_with_client(database_url, nats_url, **KEPT) as store:
-        for _ in range(3):
-            # Others are served meanwhile.
-            await store.create(title="new")
+    with capture_logs() as lines:
+        async with store_with_client(database_url, nats_url, **KEPT) as store:
+            for _ in range(3):
+                # Others are served meanwhile.
+                await store.create(title="new")
 
-        async def check_removed() -> None:
-            assert len(await titles(database_url)) == 11 + 3
+            async def check_removed() -> None:
+                assert len(await titles(database_url)) == 11 + 3
+                told = {"event": "retention.removed", "log_level": "info", "status": "completed", "tasks": 99}
+                assert [line for line in lines if line["event"] == told["event"]] == [told]
 
-        await holds(check_removed)
+            await holds(check_removed)
     batches = await run_sql(database_url, "SELECT count(*) FROM task_events WHERE type = 'deleted' GROUP BY xmin::text")
     assert sum(row["count"] for row in batches) == 99
     assert max(row["count"] for row in batches) <= 20
+
+
+async def test_tasks_with_many_lines_are_removed_a_few_at_a_time(
+    database_url: str, nats_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others wait for a batch, and lines take longer to remove than tasks do. One that has too many leaves alone."""
+    monkeypatch.setattr(removal, "MAX_LINES_AT_ONCE", 10)
+    async with store_with_client(database_url, nats_url) as store:
+        await create_many(store, 12)
+    # The last two have more than may be removed at once.
+    await run_sql(
+        database_url,
+        COMPLETED_LONG_AGO,
+        "UPDATE tasks SET line_count = CASE WHEN title < '010' THEN 4 ELSE 5000 END",
+    )
+    async with running_store(database_url, nats_url, **KEPT):
+
+        async def check_removed() -> None:
+            assert await titles(database_url) == []
+
+        await holds(check_removed)
+    batches = await run_sql(database_url, "SELECT count(*) FROM task_events WHERE type = 'deleted' GROUP BY xmin::text")
+    assert sorted(row["count"] for row in batches) == [1, 1, 2, 2, 2, 2, 2]
 
 
 async def test_with_two_stores_each_is_removed_once(database_url: str, nats_url: str) -> None:

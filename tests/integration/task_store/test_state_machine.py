@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from taskmill.contracts import registry
 from taskmill.contracts.errors import RequestError, TaskmillError, TaskNotFoundError
 from taskmill.contracts.limits import MAX_TASK_LINES
-from taskmill.contracts.reports import ReportBundle
+from taskmill.contracts.reports import ReportBundle, Submitted
 from taskmill.contracts.status import TaskStatus
 from taskmill.task_store.actors.commands import use_case
 from taskmill.task_store.adapters.bulk_operation_rows import BulkOperationRows
@@ -40,6 +40,7 @@ from tests.support.task_states import (
     NOW,
     RULES,
     cancelled,
+    checkpointed,
     completed,
     failed,
     given_back,
@@ -48,6 +49,7 @@ from tests.support.task_states import (
     no_jitter,
     progressed,
     started,
+    submitted,
 )
 from tests.support.task_store import Document
 
@@ -58,6 +60,8 @@ MAKERS = {
     "heartbeat": heartbeat,
     "told": progressed,
     "lines": logged,
+    "checkpoint": checkpointed,
+    "submission": submitted,
     "completed": completed,
     "failed": failed,
     "cancelled": cancelled,
@@ -247,6 +251,10 @@ HANDED_OUT = ("queued", "in progress", "in progress", "to be cancelled")
 """Where most may happen, and so most begin."""
 
 
+SAID = ("told", "lines", "checkpoint", "submission")
+"""What a handler says: one cause, whatever it is."""
+
+
 class StoreMachine(RuleBasedStateMachine):
     """Two tasks in one database, with everything that may happen to them."""
 
@@ -391,7 +399,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(
         number=TASKS,
         # Those that count only while somebody holds the attempt come more often, or they would hardly ever count.
-        by=st.sampled_from(["heartbeat", "told", "lines"] * 2 + ["completed", "failed", "cancelled", *GIVEN_BACK]),
+        by=st.sampled_from([*SAID, "heartbeat", "told", "lines", "completed", "failed", "cancelled", *GIVEN_BACK]),
         is_final=st.booleans(),
     )
     def go_on(self, number: int, by: str, *, is_final: bool) -> None:
@@ -409,13 +417,14 @@ class StoreMachine(RuleBasedStateMachine):
         options: dict[str, dict[str, Any]] = {
             **{reason: {"reason": reason} for reason in GIVEN_BACK[1:]},
             "failed": {"is_final": is_final},
+            "checkpoint": {"number": before.checkpoint_number + 2, "checkpoint": ["ä", fence[2]]},
+            "submission": {"number": before.submission_number + 1, "id": UUID(int=next(IDS)), "process": False},
             "lines": {"first_number": before.line_number + 4, "dropped": 3, "lines": 100},
         }
         made = MAKERS["given_back" if by in GIVEN_BACK else by](**numbers, **options.get(by, {}))
         report = made.model_copy(update={"task_id": self.ids[number]})
         self.tell(ReportBundle(processor_id=processor, reports=[report]))
-        # What a handler says is one cause, whatever it is.
-        cause = "told" if by == "lines" else by
+        cause = "told" if by in SAID else by
         way = way_of(before, cause)
         target = None
         if way is not None and is_admitted(before, way, numbers, processor):
@@ -425,6 +434,17 @@ class StoreMachine(RuleBasedStateMachine):
             after = self.states[number]
             self.tell(ReportBundle(processor_id=processor, reports=[report]))
             self.expect(number, after, cause, None)
+        if isinstance(report, Submitted):
+            assert self.is_there(report.task.id) == (target is not None)
+
+    def is_there(self, task_id: UUID) -> bool:
+        """Whether a task exists, which has just been created then."""
+        try:
+            state = self.bench.run(self.bench.ports.reads.task(task_id))
+        except TaskNotFoundError:
+            return False
+        assert (state.status, state.version) == ("pending", 1)
+        return True
 
     @rule(seconds=st.sampled_from([30, 5, 1]))
     def wait(self, seconds: int) -> None:

@@ -25,6 +25,11 @@ from tests.support.task_store import Document, StoreClient, new_id, report, run_
 SECRET = "whsec_" + base64.b64encode(b"s" * 32).decode()
 
 
+def new_secret() -> str:
+    """A secret that nobody has."""
+    return "whsec_" + base64.b64encode(os.urandom(32)).decode()
+
+
 async def create_webhook(store: StoreClient, **fields: Any) -> Document:
     """Create a webhook."""
     wanted = {"id": new_id(), "url": "https://example.org/hook", "secret": SECRET, **fields}
@@ -149,6 +154,22 @@ async def test_pages_of_webhooks(store: StoreClient) -> None:
     assert await store.refusal(registry.LIST_WEBHOOKS, cursor="nothing") == "invalid_request"
 
 
+async def test_nobody_has_the_events_of_deliveries_sent(store: StoreClient) -> None:
+    """Anybody may make a task that names a webhook and a position: it gets no event of a delivery, or of its queue."""
+    webhook = await create_webhook(store)
+    await store.create(queue=WEBHOOKS_QUEUE)
+    task = await store.create()
+    await have(store, webhook, f"{task['id']}.1")
+    log = (await store.ask(registry.READ_LOG, after=0))["items"]
+    prepared = {
+        it["position"]: await store.ask(registry.PREPARE_DELIVERY, webhook_id=webhook["id"], position=it["position"])
+        for it in log
+    }
+    told = [position for position, answer in prepared.items() if answer["document"] is not None]
+    assert told == [it["position"] for it in log if it["task_id"] == task["id"]]
+    assert len(log) > 2
+
+
 async def test_two_secrets_are_active_after_a_rotation(store: StoreClient) -> None:
     """A third one is not."""
     webhook = await create_webhook(store)
@@ -168,6 +189,53 @@ async def test_a_receiver_that_is_gone_switches_off_only_what_it_answered_for(st
     assert (stays["is_enabled"], stays["revision"]) == (True, 2)
     off = await store.ask(registry.SWITCH_OFF_WEBHOOK, id=webhook["id"], revision=2)
     assert (off["is_enabled"], off["switched_off_reason"]) == (False, "gone")
+
+
+async def test_under_a_key_there_is_one_webhook(store: StoreClient, database_url: str) -> None:
+    """However many ask for it at once, all get its secret; a refusal stores nothing, and another request is refused."""
+
+    def request(fingerprint: str = "a") -> Document:
+        key = {"key": "k", "fingerprint": fingerprint * 64}
+        return {"id": new_id(), "url": "https://example.org/hook", "secret": new_secret(), "idempotency": key}
+
+    answers = await asyncio.gather(*(store.ask(registry.CREATE_WEBHOOK, **request()) for _ in range(8)))
+    again = await store.ask(registry.CREATE_WEBHOOK, **request())
+    assert [answer for answer in answers if answer != again] == []
+    [(count,)] = await run_sql(database_url, "SELECT count(*) FROM webhooks")
+    assert count == 1
+    assert await store.refusal(registry.CREATE_WEBHOOK, **request("b")) == "idempotency_key_reused"
+    await store.ask(registry.DELETE_WEBHOOK, id=again["id"])
+    assert await store.ask(registry.CREATE_WEBHOOK, **request()) == again
+    assert await run_sql(database_url, "SELECT * FROM webhooks") == []
+
+
+async def test_under_a_key_there_is_one_replay(store: StoreClient, database_url: str) -> None:
+    """To a webhook, also when that is gone by now, and to a subject."""
+    webhook = await create_webhook(store)
+    key = {"idempotency": {"key": "k", "fingerprint": "a" * 64}}
+    missing = {"webhook_id": new_id(), "after": 0, **key}
+    assert await store.refusal(registry.START_REPLAY, id=new_id(), **missing) == "webhook_not_found"
+    wanted = {"webhook_id": webhook["id"], "after": 0, **key}
+    answers = await asyncio.gather(*(store.ask(registry.START_REPLAY, id=new_id(), **wanted) for _ in range(8)))
+    assert {answer["id"] for answer in answers} == {answers[0]["id"]}
+    [(count,)] = await run_sql(database_url, "SELECT count(*) FROM replays")
+    assert count == 1
+    await store.ask(registry.DELETE_WEBHOOK, id=webhook["id"])
+    assert await store.ask(registry.START_REPLAY, id=new_id(), **wanted) == answers[0]
+    other = {"name": "billing", "after": 0, "idempotency": {"key": "k", "fingerprint": "b" * 64}}
+    assert await store.refusal(registry.START_REPLAY, id=new_id(), **other) == "idempotency_key_reused"
+
+
+async def test_a_webhook_too_many_stores_no_answer(database_url: str, nats_url: str) -> None:
+    """Under its key it may be asked for again when there is room."""
+    async with store_with_client(database_url, nats_url, max_webhooks=1) as store:
+        first = await create_webhook(store)
+        key = {"idempotency": {"key": "k", "fingerprint": "a" * 64}}
+        fields = {"url": "https://example.org/hook", "secret": SECRET, **key}
+        assert await store.refusal(registry.CREATE_WEBHOOK, id=new_id(), **fields) == "too_many_webhooks"
+        assert await run_sql(database_url, "SELECT * FROM idempotency_keys") == []
+        await store.ask(registry.DELETE_WEBHOOK, id=first["id"])
+        assert (await create_webhook(store, **key))["id"] != first["id"]
 
 
 async def test_there_may_be_so_many_webhooks(database_url: str, nats_url: str) -> None:
@@ -240,9 +308,12 @@ async def test_a_replay_to_a_subject(store: StoreClient) -> None:
 
 
 async def test_a_replay_is_bounded(store: StoreClient) -> None:
-    """It spans so many events at most, and its webhook must exist."""
-    for fields in ({"after": 5, "until": 1}, {"after": 0, "until": 2_000_000}):
+    """It spans so many events at most, begins no later than where the log ends, and its webhook must exist."""
+    await store.create()
+    for fields in ({"after": 5, "until": 1}, {"after": 0, "until": 2_000_000}, {"after": 2}, {"after": 2, "until": 9}):
         assert await store.refusal(registry.START_REPLAY, id=new_id(), name="a", **fields) == "invalid_request"
+    at_the_end = await store.ask(registry.START_REPLAY, id=new_id(), name="a", after=1, until=9)
+    assert (at_the_end["after"], at_the_end["until"]) == (1, 1)
     missing = {"id": new_id(), "webhook_id": new_id(), "after": 0}
     assert await store.refusal(registry.START_REPLAY, **missing) == "webhook_not_found"
     assert await store.refusal(registry.GET_REPLAY, id=new_id()) == "replay_not_found"

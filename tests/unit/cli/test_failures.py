@@ -78,6 +78,15 @@ def test_other_errors(error: Exception, code: ExitCode) -> None:
     assert str(error) in failure.text
 
 
+@pytest.mark.parametrize("name", ["taskmill.gateway.api", "asyncpg"])
+def test_only_clients_are_installed(name: str) -> None:
+    """It is said what to install; another module that is missing is a mistake."""
+    failure = explain(ModuleNotFoundError(name=name))
+    assert failure is not None
+    assert (failure.code, "pip install 'taskmill[server]'" in failure.text) == (ExitCode.USAGE, True)
+    assert explain(ModuleNotFoundError(name="nowhere")) is None
+
+
 def test_nobody_has_foreseen_it() -> None:
     """A mistake of ours is shown as one."""
     assert explain(KeyError("x")) is None

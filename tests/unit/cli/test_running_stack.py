@@ -48,3 +48,13 @@ def test_where_nothing_runs_nothing_is_found(tmp_path: Path, content: str | None
     result = CliRunner().invoke(app, ["drill", "broker-loss", "--yes"], env={"TASKMILL_DATA": str(tmp_path)})
     assert result.exit_code == 1
     assert f"no stack of `taskmill up` runs here on {tmp_path}" in result.output
+
+
+@pytest.mark.parametrize("answer", ["", "n\n"], ids=["nobody", "no"])
+def test_a_drill_that_is_not_agreed_to_does_nothing(tmp_path: Path, answer: str) -> None:
+    """It says how to do without the question, for instance where there is no terminal."""
+    list_processes(tmp_path, nats_pid=os.getpid(), nats_runs_as=[command_line(os.getpid()) or ""])
+    result = CliRunner().invoke(app, ["drill", "broker-loss"], env={"TASKMILL_DATA": str(tmp_path)}, input=answer)
+    assert result.exit_code == 1
+    assert "Go on? [y/N]" in result.output
+    assert "nothing was done; `--yes` has it done without a question" in result.output

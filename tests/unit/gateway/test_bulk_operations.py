@@ -94,4 +94,4 @@ async def test_an_unknown_operation_is_not_found(client: httpx.AsyncClient, stor
     """One that the store does not know, and what is no id at all."""
     store.answers(registry.GET_BULK, RemoteError(BulkOperationNotFoundError().problem()))
     assert_problem(await client.get(f"/operations/{OTHER_ID}"), 404, "bulk_operation_not_found")
-    assert_problem(await client.get("/operations/7"), 404, "not_found")
+    assert_problem(await client.get("/operations/7"), 404, "bulk_operation_not_found")

@@ -76,10 +76,41 @@ async def test_an_unexpected_error_tells_nothing(client: httpx.AsyncClient, stor
     assert "secret" not in response.text
 
 
-@pytest.mark.parametrize("path", ["/nothing", "/tasks/", "/TASKS", f"{PATH}/", f"{PATH}/nothing", "/docs/assets/x"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/nothing",
+        "/tasks/",
+        "/TASKS",
+        f"{PATH}/",
+        f"{PATH}/nothing",
+        "/docs/assets/x",
+        "/tasks/abc/nothing",
+        "/tasks/..%2Fhealth",
+    ],
+)
 async def test_a_wrong_path_is_a_problem(path: str, client: httpx.AsyncClient) -> None:
     """Paths are exact."""
     assert_problem(await client.get(path), 404, "not_found")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "code"),
+    [
+        ("GET", "/tasks/abc?wait=5", "task_not_found"),
+        ("POST", "/tasks/abc/process", "task_not_found"),
+        ("GET", f"/tasks/{NEW_TASK_ID}0/events", "task_not_found"),
+        ("GET", "/operations/abc", "bulk_operation_not_found"),
+        ("GET", "/webhooks/abc/deliveries", "webhook_not_found"),
+        ("GET", "/replays/abc", "replay_not_found"),
+    ],
+)
+async def test_what_is_no_id_is_the_id_of_nothing(
+    method: str, path: str, code: str, client: httpx.AsyncClient, store: RememberingStore
+) -> None:
+    """Who mistypes one, or has a variable that is not set, is told what was not found; the store is not asked."""
+    assert_problem(await client.request(method, path), 404, code)
+    assert store.asked == []
 
 
 @pytest.mark.parametrize(

@@ -111,6 +111,31 @@ async def test_a_bad_parameter_is_refused(
     assert store.asked == []
 
 
+@pytest.mark.parametrize(
+    ("path", "detail"),
+    [
+        ("/tasks?limit=0", "Input should be greater than or equal to 1"),
+        ("/tasks?limit=-1", "Input should be greater than or equal to 1"),
+        ("/tasks?limit=201", "Input should be less than or equal to 200"),
+        ("/tasks?limit=many", "Input should be a whole number such as 50"),
+        ("/tasks?label=te%20am:web", "Input should be `key` or `key:value`; a key is 1 to 64 letters"),
+        ("/tasks?created_after=yesterday", "Input should be an instant "),
+        ("/tasks?kind=a.b", "Input should be 1 to 64 of a-z, 0-9, `_` and `-`, "),
+        (f"/tasks/{NEW_TASK_ID}?wait=-1", "Input should be greater than or equal to 0"),
+        (f"/tasks/{NEW_TASK_ID}?wait=61", "Input should be less than or equal to 60"),
+        (f"/tasks/{NEW_TASK_ID}?wait=soon", "Input should be a whole number such as 50"),
+        ("/events?after=-1", "Input should be greater than or equal to 0"),
+        (f"/events?after={2**63}", f"Input should be less than or equal to {2**63 - 1}"),
+        ("/events?task=zz", "Input should be a valid UUID"),
+    ],
+)
+async def test_a_bad_parameter_is_told_what_it_should_be(path: str, detail: str, client: httpx.AsyncClient) -> None:
+    """In one sentence for a person: neither that it may be left out, nor a regular expression."""
+    problem = assert_problem(await client.get(path), 422, "invalid_request")
+    [error] = problem["errors"]
+    assert error["detail"].startswith(detail)
+
+
 @pytest.mark.parametrize("query", ["title=%ff", "title=%ed%a0%80", "&".join(["status=pending"] * 65)])
 async def test_a_bad_query_is_refused(query: str, client: httpx.AsyncClient, store: RememberingStore) -> None:
     """A query that is no UTF-8, or has too many parts, is not guessed at."""

@@ -132,7 +132,7 @@ def test_what_clients_send_is_bounded(document: dict[str, Any]) -> None:
     fields = document["components"]["schemas"]["NewTask"]["properties"]
     assert (fields["title"]["minLength"], fields["title"]["maxLength"]) == (1, 200)
     assert fields["description"]["anyOf"][0]["maxLength"] == 10_000
-    assert fields["kind"]["pattern"] == fields["queue"]["pattern"]
+    assert fields["kind"]["pattern"] == fields["queue"]["anyOf"][0]["pattern"]
     assert fields["labels"]["maxProperties"] == 32
     assert document["components"]["schemas"]["NewTasks"]["properties"]["tasks"]["maxItems"] == 1_000
 

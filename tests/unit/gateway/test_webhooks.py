@@ -29,7 +29,7 @@ async def test_a_webhook_is_made_with_a_secret_of_its_own(client: httpx.AsyncCli
     store.answers(registry.CREATE_WEBHOOK, WITH_SECRET)
     made = await client.post("/webhooks", json=examples.NEW_WEBHOOK)
     assert (made.status_code, made.json()) == (201, WITH_SECRET)
-    assert (made.headers["location"], made.headers["etag"]) == (f"/webhooks/{NEW_TASK_ID}", '"7"')
+    assert (made.headers["location"], made.headers["etag"]) == (PATH, '"7"')
     await client.post("/webhooks", json=examples.NEW_WEBHOOK)
     await client.post("/webhooks", json={**examples.NEW_WEBHOOK, "secret": SECRET})
     asked = [request for _, request in store.asked]
@@ -125,19 +125,48 @@ async def test_replays_are_begun_and_followed(client: httpx.AsyncClient, store: 
     store.answers(registry.GET_REPLAY, examples.REPLAY)
     begun = await client.post(f"{PATH}/replay", json=examples.NEW_REPLAY)
     assert (begun.status_code, begun.json()) == (202, examples.REPLAY)
-    assert begun.headers["location"] == f"/replays/{NEW_TASK_ID}"
+    assert begun.headers["location"] == f"/replays/{examples.REPLAY['id']}"
     assert (await client.get(begun.headers["location"])).json() == examples.REPLAY
     assert (await client.post("/events/replay", json=examples.NEW_SUBJECT_REPLAY)).status_code == 202
     assert [asked for _, asked in store.asked] == [
         {"id": str(NEW_TASK_ID), "webhook_id": WEBHOOK["id"], **examples.NEW_REPLAY},
-        {"id": str(NEW_TASK_ID)},
+        {"id": examples.REPLAY["id"]},
         {"id": str(NEW_TASK_ID), **examples.NEW_SUBJECT_REPLAY},
     ]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "command", "answer"),
+    [
+        ("/webhooks", examples.NEW_WEBHOOK, registry.CREATE_WEBHOOK, WITH_SECRET),
+        (f"{PATH}/replay", examples.NEW_REPLAY, registry.START_REPLAY, examples.REPLAY),
+        ("/events/replay", examples.NEW_SUBJECT_REPLAY, registry.START_REPLAY, examples.REPLAY),
+    ],
+    ids=["webhook", "replay to a webhook", "replay to a subject"],
+)
+async def test_a_key_makes_it_safe_to_ask_again(
+    client: httpx.AsyncClient, store: RememberingStore, path: str, body: Any, command: registry.Command, answer: Any
+) -> None:
+    """The store is told the key, and the client where that is which was made the first time."""
+    store.answers(command, answer, is_replayed=True)
+    first, second = [await client.post(path, json=body, headers={"Idempotency-Key": "k-1"}) for _ in range(2)]
+    assert (first.headers["idempotent-replayed"], first.json()) == ("true", answer)
+    assert first.headers["location"].endswith(f"/{answer['id']}")
+    keys = [asked["idempotency"] for _, asked in store.asked]
+    assert keys[0] == keys[1]
+    assert keys[0]["key"] == "k-1"
+    assert second.json() == answer
+    other = await client.post(path, json={**body, "kind": "other"}, headers={"Idempotency-Key": "k-1"})
+    assert other.status_code == first.status_code
+    assert store.asked[-1][1]["idempotency"]["fingerprint"] != keys[0]["fingerprint"]
+    assert_problem(await client.post(path, json=body, headers={"Idempotency-Key": "a b"}), 422, "invalid_request")
 
 
 BAD: list[tuple[str, str, Any, str]] = [
     ("POST", "/webhooks", {}, "/url"),
     ("POST", "/webhooks", {"url": "ftp://example.org"}, "/url"),
+    ("POST", "/webhooks", {"url": "https://user:password@example.org"}, "/url"),
+    ("PATCH", PATH, {"url": "https://user@example.org"}, "/url"),
     ("POST", "/webhooks", {**examples.NEW_WEBHOOK, "secret": "x"}, "/secret"),
     ("POST", "/webhooks", {**examples.NEW_WEBHOOK, "types": ["paid"]}, "/types/0"),
     ("POST", "/webhooks", {**examples.NEW_WEBHOOK, "id": str(NEW_TASK_ID)}, "/id"),
@@ -158,7 +187,9 @@ async def test_what_does_not_fit_is_refused(
     client: httpx.AsyncClient, store: RememberingStore, method: str, path: str, body: Any, pointer: str
 ) -> None:
     """Before the store is asked, with a pointer to what is wrong."""
-    problem = assert_problem(await client.request(method, path, json=body), 422, "invalid_request")
+    answer = await client.request(method, path, json=body)
+    problem = assert_problem(answer, 422, "invalid_request")
+    assert "user" not in answer.text.replace("user and password", "")
     assert [error["pointer"] for error in problem["errors"]] == [pointer]
     assert store.asked == []
 

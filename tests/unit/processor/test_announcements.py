@@ -1,8 +1,10 @@
 """Starts, and what handlers say, are told neither too early nor too often."""
 
 from collections.abc import Sequence
+from uuid import UUID
 
-from taskmill.contracts.reports import HandlerReport, Logged, Progressed
+from taskmill.contracts.reports import Checkpointed, HandlerReport, Logged, Progressed, Submitted
+from taskmill.contracts.requests import IdentifiedTask
 from taskmill.contracts.tasks import Progress
 from taskmill.processor.domain.announcements import ANNOUNCE_AFTER_SECONDS, LINES_EVERY_SECONDS, Announcements
 from taskmill.processor.domain.held_attempt import HeldAttempt
@@ -100,6 +102,35 @@ def test_an_end_leaves_only_what_outlasts_it() -> None:
     announcements.hear(attempt, noted(attempt, "a"))
     assert announcements.end(attempt) == [noted(attempt, "a")]
     assert not announcements
+
+
+def test_the_last_checkpoint_is_told_before_the_end() -> None:
+    """Once a second the newest, each with its number among all; and the last one, unlike progress, in any case."""
+    announcements, attempt = Announcements(), new_attempt()
+    for page in range(5):
+        announcements.hear(attempt, attempt.report(Checkpointed, checkpoint=page))
+    assert announcements.due_reports(10.0) == [(attempt, attempt.report(Checkpointed, number=5, checkpoint=4))]
+    announcements.hear(attempt, attempt.report(Checkpointed, checkpoint=5))
+    assert announcements.due_reports(10.5) == []
+    assert announcements.end(attempt) == [attempt.report(Checkpointed, number=6, checkpoint=5)]
+
+
+def test_submitted_tasks_are_numbered_and_each_is_told() -> None:
+    """At once and in order, and what follows says how many there were; what comes behind the end is void."""
+    announcements, attempt = Announcements(), new_attempt()
+    tasks = [IdentifiedTask(id=UUID(int=number), title="A task") for number in (7, 8, 9)]
+    announcements.hear(attempt, attempt.report(Submitted, task=tasks[0]))
+    announcements.hear(attempt, attempt.report(Checkpointed, checkpoint=1))
+    announcements.hear(attempt, attempt.report(Submitted, task=tasks[1]))
+    first, checkpoint, second = (report for _, report in announcements.due_reports(10.0))
+    assert first == attempt.report(Submitted, number=1, task=tasks[0])
+    assert checkpoint == attempt.report(Checkpointed, checkpoint=1, submitted=1)
+    assert second == attempt.report(Submitted, number=2, task=tasks[1])
+    announcements.hear(attempt, attempt.report(Submitted, task=tasks[2]))
+    attempt.is_ended = True
+    assert announcements.end(attempt) == [attempt.report(Submitted, number=3, task=tasks[2])]
+    announcements.hear(attempt, attempt.report(Submitted, task=tasks[2]))
+    assert (attempt.submitted, bool(announcements)) == (3, False)
 
 
 def test_lines_gather_and_are_due_once_a_second() -> None:

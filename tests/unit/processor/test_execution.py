@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 import pytest
+from pydantic import JsonValue
 
 from taskmill.contracts.reports import (
     AttemptReport,
@@ -15,10 +16,12 @@ from taskmill.contracts.reports import (
     Report,
     ReportBundle,
     Started,
+    Submitted,
 )
 from taskmill.contracts.work import WorkItem
 from taskmill.processor.actors.execution import Execution
 from taskmill.processor.actors.reports import Reports
+from taskmill.processor.domain.held_attempt import HeldAttempt
 from taskmill.processor.domain.held_work import HeldWork
 from taskmill.processor.domain.messages import bundle_text
 from taskmill.processor.errors import UndecodableWorkError
@@ -41,19 +44,26 @@ def tell_in_parting(context: Context) -> None:
 class Stage:
     """An execution whose handler of `k` waits, and whose reports are looked at instead of sent."""
 
-    def __init__(self, *, slots: int = 1, probation_seconds: float = 3_600) -> None:
+    def __init__(self, *, slots: int = 1, probation_seconds: float = 3_600, concurrency: int | None = None) -> None:
         app = TaskApp("staged")
         self.calls = 0
+        self.checkpoints: list[JsonValue] = []
         self.may_end = asyncio.Event()
 
-        @app.task("k")
-        async def wait(_payload: Any, _context: Context) -> None:
+        @app.task("k", concurrency=concurrency)
+        async def wait(_payload: Any, context: Context) -> None:
             self.calls += 1
+            self.checkpoints.append(context.checkpoint)
             await self.may_end.wait()
 
         @app.task("note")
         async def note(_payload: Any, context: Context) -> None:
             tell_in_parting(context)
+
+        @app.task("submit")
+        async def submit(_payload: Any, context: Context) -> None:
+            for number in (1, 2):
+                context.submit("echo", number)
 
         @app.task("note-in-thread")
         def note_in_thread(_payload: Any, context: Context) -> None:
@@ -77,7 +87,12 @@ class Stage:
             slots=slots,
             grace_seconds=0,
             probation_seconds=probation_seconds,
+            renew_checkpoint=self.renew_checkpoint,
         )
+
+    async def renew_checkpoint(self, attempt: HeldAttempt) -> None:
+        """The store knows a newer one than the work item."""
+        attempt.work_item = attempt.work_item.model_copy(update={"checkpoint": "renewed"})
 
     def deliver(self, item: WorkItem, *, delivery: int, possible_crashes: int = 0) -> bool:
         """Let a delivery arrive; return whether it was accepted."""
@@ -164,6 +179,20 @@ async def test_what_is_said_in_parting_is_told_before_the_end(kind: str) -> None
     assert [report["text"] for report in reports[1:3]] == ["first", "last"]
 
 
+async def test_the_end_says_how_many_tasks_were_submitted() -> None:
+    """They are told before it, and it must not overtake them."""
+    stage = Stage()
+    stage.reports._is_tick_due = True
+    stage.deliver(new_attempt().work_item.model_copy(update={"kind": "submit"}), delivery=1)
+    await eventually(lambda: stage.execution.free_slots == 1)
+    _, first, second, end = stage.reported()
+    assert isinstance(first, Submitted)
+    assert isinstance(second, Submitted)
+    assert isinstance(end, Completed)
+    assert [(report.number, report.task.payload) for report in (first, second)] == [(1, 1), (2, 2)]
+    assert end.submitted == 2
+
+
 async def test_what_is_cancelled_before_its_first_step_is_reported() -> None:
     """Its handler is not called, and it leaves its slot."""
     stage = Stage()
@@ -225,6 +254,19 @@ async def test_a_crash_that_the_store_knows_of_counts_at_a_first_delivery() -> N
     await stage.drain()
 
 
+@pytest.mark.parametrize(("possible_crashes", "checkpoint"), [(0, "old"), (1, "renewed")])
+async def test_who_follows_a_crash_goes_on_from_the_newest_checkpoint(possible_crashes: int, checkpoint: str) -> None:
+    """The work item is the one from before the crash; anybody else need not ask for another."""
+    stage = Stage()
+    item = new_attempt().work_item.model_copy(update={"checkpoint": "old"})
+    stage.deliver(item, delivery=2, possible_crashes=possible_crashes)
+    await steps()
+    stage.store_starts()
+    await steps()
+    assert stage.checkpoints == [checkpoint]
+    await stage.drain()
+
+
 async def test_suspects_that_wait_are_bounded() -> None:
     """As many as there are slots wait without taking one; any more take one each, so that the next is declined."""
     stage = Stage(slots=2)
@@ -275,3 +317,18 @@ async def test_a_suspect_that_times_out_lets_the_next_begin() -> None:
         ("started", second.task_id),
     ]
     await stage.drain()
+
+
+async def test_what_waits_for_its_kind_takes_no_slot_and_is_given_back_in_the_drain() -> None:
+    """It never began; but no more wait than there are slots."""
+    stage = Stage(slots=2, concurrency=1)
+    items = [new_attempt(number).work_item for number in range(1, 6)]
+    assert [stage.deliver(item, delivery=1) for item in items] == [True, True, True, True, False]
+    assert stage.execution.free_slots == 0
+    await asyncio.sleep(0)
+    stage.execution.stop()
+    draining = asyncio.create_task(stage.execution.run(lambda: None))
+    await asyncio.wait_for(draining, 5)
+    assert stage.calls == 1
+    reports = stage.reported()
+    assert {report.task_id for report in reports if isinstance(report, GivenBack)} == {it.task_id for it in items[:4]}

@@ -5,16 +5,16 @@ import re
 import pytest
 from pydantic import ValidationError
 
-from taskmill.contracts.tasks import NAME_PATTERN
+from taskmill.contracts.patterns import NAME_PATTERN
 from taskmill.processor.settings import ProcessorSettings, new_processor_id
 from taskmill.runtime.errors import SettingsError
 from taskmill.runtime.settings import load
 
 
-def test_the_defaults_serve_two_queues() -> None:
-    """Without any setting: `default` and `webhooks` with 100 slots, and nothing is sent to private addresses."""
+def test_the_defaults_name_no_queue() -> None:
+    """Without any setting: what the apps say, with 100 slots, and nothing is sent to private addresses."""
     settings = ProcessorSettings()
-    assert (settings.queues, settings.slots, settings.apps) == (["default", "webhooks"], 100, [])
+    assert (settings.queues, settings.slots, settings.apps) == ([], 100, [])
     assert settings.http_allow_private is False
 
 
@@ -30,7 +30,6 @@ def test_lists_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("TASKMILL_QUEUES", ","),
         ("TASKMILL_QUEUES", "No Queue"),
         ("TASKMILL_SLOTS", "0"),
         ("TASKMILL_PROCESSOR_ID", "a.b"),

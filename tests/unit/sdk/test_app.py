@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from taskmill.contracts.tasks import KindDefaults
-from taskmill.sdk import Context, RetryBackoff, TaskApp
+from taskmill.contracts.tasks import KindDefaults, RetryBackoff
+from taskmill.sdk import Context, Retry, TaskApp
 from taskmill.sdk.app import merge_handlers
 from taskmill.sdk.errors import DuplicateKindError, InvalidDefaultsError, InvalidHandlerError, InvalidKindError
+from taskmill.sdk.handler import CallMode
 
 
 async def handle(payload: Any, _context: Context) -> Any:
@@ -34,25 +35,25 @@ def test_the_decorator_registers_and_returns_the_function() -> None:
     app = TaskApp("mine")
     assert app.task("make-report")(handle) is handle
     handler = app.handlers["make-report"]
-    assert (handler.kind, handler.function, handler.app_name) == ("make-report", handle, "mine")
+    assert (handler.kind, handler.function, handler.shared.app_name) == ("make-report", handle, "mine")
 
 
 @pytest.mark.parametrize(
-    ("function", "is_async"),
+    ("function", "mode"),
     [
-        (handle, True),
-        (handle_in_thread, False),
-        (functools.partial(handle), True),
-        (CallableHandler(), True),
-        (lambda payload, context: (payload, context), False),
-        (lambda *arguments: arguments, False),
+        (handle, CallMode.ASYNC),
+        (handle_in_thread, CallMode.THREAD),
+        (functools.partial(handle), CallMode.ASYNC),
+        (CallableHandler(), CallMode.ASYNC),
+        (lambda payload, context: (payload, context), CallMode.THREAD),
+        (lambda *arguments: arguments, CallMode.THREAD),
     ],
 )
-def test_async_functions_are_told_from_others(function: Any, is_async: bool) -> None:
+def test_async_functions_are_told_from_others(function: Any, mode: CallMode) -> None:
     """Whatever is called like an async function is awaited."""
     app = TaskApp("mine")
     app.task("k")(function)
-    assert app.handlers["k"].is_async is is_async
+    assert app.handlers["k"].mode is mode
 
 
 @pytest.mark.parametrize("kind", ["", "Upper", "a.b", "a b", "-a", "_a", "a" * 65, "ä", "a\n"])
@@ -88,10 +89,11 @@ def test_a_kind_is_registered_once() -> None:
 
 def test_defaults_are_declared_beside_the_kind() -> None:
     """What is not declared is left to the store."""
-    app, backoff = TaskApp("mine"), RetryBackoff(base_seconds=1, factor=3)
-    app.task("declared", max_attempts=5, backoff=backoff, timeout_seconds=1.5)(handle)
+    app = TaskApp("mine")
+    app.task("declared", queue="q", timeout=1.5, retry=Retry(attempts=5, base=1, factor=3))(handle)
     app.task("silent")(handle)
-    declared = KindDefaults(max_attempts=5, backoff=backoff, timeout_seconds=1.5)
+    backoff = RetryBackoff(base_seconds=1, factor=3)
+    declared = KindDefaults(queue="q", max_attempts=5, backoff=backoff, timeout_seconds=1.5)
     assert app.handlers["declared"].defaults == declared
     assert app.handlers["silent"].defaults == KindDefaults()
 
@@ -99,10 +101,13 @@ def test_defaults_are_declared_beside_the_kind() -> None:
 @pytest.mark.parametrize(
     ("defaults", "named"),
     [
-        ({"max_attempts": 0}, "max_attempts"),
-        ({"max_attempts": 101}, "max_attempts"),
-        ({"timeout_seconds": 0}, "timeout_seconds"),
-        ({"timeout_seconds": float("inf")}, "timeout_seconds"),
+        ({"retry": Retry(attempts=0)}, "max_attempts"),
+        ({"retry": Retry(attempts=101)}, "max_attempts"),
+        ({"retry": Retry(base=-1)}, "base_seconds"),
+        ({"timeout": 0}, "timeout_seconds"),
+        ({"timeout": float("inf")}, "timeout_seconds"),
+        ({"queue": "No Queue"}, "queue"),
+        ({"concurrency": 0}, "concurrency"),
     ],
 )
 def test_defaults_out_of_bounds_are_refused(defaults: dict[str, Any], named: str) -> None:

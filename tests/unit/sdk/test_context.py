@@ -6,12 +6,13 @@ from uuid import UUID
 
 import pytest
 
-from taskmill.contracts.reports import HandlerReport, Progressed
+from taskmill.contracts.reports import Checkpointed, HandlerReport, Progressed
 from taskmill.contracts.status import Priority
 from taskmill.contracts.tasks import Progress
 from taskmill.contracts.text import storable_text
 from taskmill.contracts.work import WorkItem
 from taskmill.sdk import Context, GiveUp, InvalidPayloadError, RetryLater, TaskFailedError
+from taskmill.sdk.context import Unstopped
 
 TASK_ID = UUID("01890a5d-ac96-774b-bcce-b302099a8057")
 DEADLINE = datetime(2026, 1, 2, tzinfo=UTC)
@@ -40,7 +41,7 @@ def new_context(told: list[Progress]) -> Context:
         assert report_type is Progressed
         told.append(content["progress"])
 
-    return Context(work_item(), tell, deadline=DEADLINE)
+    return Context(work_item(), tell, control=Unstopped(DEADLINE))
 
 
 def test_a_context_knows_its_task() -> None:
@@ -72,6 +73,65 @@ def test_progress_out_of_bounds_is_refused(fraction: float) -> None:
     with pytest.raises(ValueError, match="between 0 and 1"):
         new_context(told).progress(fraction)
     assert told == []
+
+
+def checkpoints_of(*values: Any) -> list[Any]:
+    """What is told of these checkpoints, one after another."""
+    told: list[Any] = []
+
+    def tell(report_type: type[HandlerReport], /, **content: Any) -> None:
+        if report_type is Checkpointed:
+            told.append(content["checkpoint"])
+
+    context = Context(work_item(), tell)
+    for value in values:
+        context.progress(0.5, checkpoint=value)
+    return told
+
+
+def test_a_checkpoint_is_handed_on_as_it_was() -> None:
+    """As plain JSON, whatever becomes of the value; None says nothing."""
+    seen = ["a"]
+
+    def tell(_: type[HandlerReport], /, **content: Any) -> None:
+        told.append(content)
+
+    told: list[Any] = []
+    Context(work_item(), tell).progress(0.5, checkpoint={"seen": seen, "at": DEADLINE})
+    seen.append("b")
+    assert told[0]["checkpoint"] == {"seen": ["a"], "at": "2026-01-02T00:00:00Z"}
+    assert checkpoints_of(None, 0, False, "") == [0, False, ""]
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "reason"),
+    [
+        ("x" * 65_535, "larger than 65536 bytes"),
+        ({"a\x00": 1}, "kept exactly"),
+        (float("nan"), "kept exactly"),
+        (2**64, "kept exactly"),
+        ("\ud800", "cannot be written"),
+        (object(), "cannot be written"),
+    ],
+)
+def test_a_checkpoint_that_cannot_be_kept_is_refused(checkpoint: Any, reason: str) -> None:
+    """In the handler, where it can be mended; nothing is told."""
+    told: list[Progress] = []
+    with pytest.raises(ValueError, match=reason):
+        new_context(told).progress(0.5, checkpoint=checkpoint)
+    assert told == []
+
+
+def test_the_largest_checkpoint_is_taken() -> None:
+    """64 KiB, quotes included."""
+    assert checkpoints_of("x" * 65_534) == ["x" * 65_534]
+
+
+def test_a_context_knows_where_an_earlier_execution_was() -> None:
+    """None when there was none, or it left nothing."""
+    assert new_context([]).checkpoint is None
+    item = work_item().model_copy(update={"checkpoint": {"page": 3}})
+    assert Context(item, lambda *_, **__: None).checkpoint == {"page": 3}
 
 
 def test_the_log_names_the_task() -> None:

@@ -111,8 +111,8 @@ def test_operations_see_those_before_them() -> None:
     of.decide(bundle(started(), completed(result=1)))
     of.decide(ProcessTask(id=TASK_ID))
     assert versions(of) == [(TASK_ID, version) for version in (2, 3, 4, 5, 6)]
-    ((read_version, state),) = of.changed
-    assert (read_version, state.version, state.title, state.attempt) == (1, 6, "new", 2)
+    ((before, state),) = of.changed
+    assert (before.version, state.version, state.title, state.attempt) == (1, 6, "new", 2)
     assert [(attempt.attempt, attempt.outcome) for attempt in of.attempts] == [(1, "completed"), (2, None)]
 
 
@@ -214,6 +214,36 @@ def test_due_tasks_are_looked_at_again() -> None:
     of = batch(queued_task())
     assert of.decide(MakeDue((TASK_ID, OTHER_ID))) == Answer()
     assert of.events == []
+
+
+def test_a_task_waits_in_the_queue_of_its_kind() -> None:
+    """Unless it says in which; a kind that declares none has the default one."""
+    of = batch(kinds={"media": KindDefaults(queue="slow")}, queues=["default", "slow"])
+    hello = Hello(
+        queues=["default"],
+        kinds=["echo"],
+        kind_defaults={"echo": KindDefaults(queue="fast")},
+        slots=1,
+        software_version="1",
+    )
+    of.decide(create_request(kind="media"))
+    of.decide(other_task(kind="sleep", queue=None))
+    of.decide(bundle(hello))
+    of.decide(other_task(kind="echo", id=THIRD_ID))
+    assert [state.queue for state in of.created] == ["slow", "default", "fast"]
+    # The kind's queue is there with the first task that waits in it.
+    assert of.queues.added == ["fast"]
+    said = batch(kinds={"media": KindDefaults(queue="slow")}, queues=["default"])
+    said.decide(create_request(kind="media", queue="default"))
+    assert [state.queue for state in said.created] == ["default"]
+
+
+def test_a_queue_of_a_kind_counts_against_the_limit() -> None:
+    """Whoever it comes from, a queue too many is refused."""
+    of = batch(kinds={"media": KindDefaults(queue="slow")}, queues=["default"], limit=1)
+    with pytest.raises(TooManyQueuesError):
+        of.decide(create_request(kind="media"))
+    assert of.created == []
 
 
 def test_every_queue_that_may_come_into_being_is_named() -> None:
@@ -334,6 +364,21 @@ def test_a_new_queue_is_added_with_what_waits_in_it() -> None:
         ["web"],
         [QueueChange("web", delta=1, most_waiting=9, queued_medium=1)],
     )
+
+
+def test_what_stands_where_is_counted() -> None:
+    """Queued tasks by priority, those that are executed, and runs that have ended; not what is kept by hand."""
+    of = batch(queued_task())
+    of.decide(bundle(started()))
+    [change] = of.queues.changes
+    assert (change.queued_medium, change.in_progress, change.finished) == (-1, 1, 0)
+    of.decide(bundle(completed()))
+    [change] = of.queues.changes
+    assert (change.queued_medium, change.in_progress, change.finished) == (-1, 0, 1)
+    by_hand = batch(pending_task()._replace(status=TaskStatus.IN_PROGRESS))
+    by_hand.decide(ProcessTask(id=TASK_ID))
+    [change] = by_hand.queues.changes
+    assert (change.queued_medium, change.in_progress) == (1, 0)
 
 
 def test_a_hello_declares_what_holds_for_its_kinds() -> None:

@@ -151,7 +151,7 @@ def test_a_summary_is_the_task_without_payload_and_result(state: TaskState) -> N
 def test_all_that_a_client_says_is_told() -> None:
     """No field gets lost on the way from the request to the task and to the event of its creation."""
     said = {"title": "Fetch the front page", **RICH}
-    assert said.keys() == ClientFields.model_fields.keys()
+    assert said.keys() == {*ClientFields.model_fields, "queue"}
     (event,) = decide_create(create_request(**RICH), NO_DEFAULTS, NOW).events
     for document in (orjson.loads(task_document(pending_task(**RICH))), orjson.loads(event.document)["data"]):
         assert {name: document[name] for name in said} == said

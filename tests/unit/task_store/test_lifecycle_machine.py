@@ -28,6 +28,7 @@ from tests.support.task_states import (
     RULES,
     TASK_ID,
     cancelled,
+    checkpointed,
     completed,
     create_request,
     failed,
@@ -36,6 +37,7 @@ from tests.support.task_states import (
     no_jitter,
     progressed,
     started,
+    submitted,
 )
 
 RUN_STATUSES = {TaskStatus.QUEUED, TaskStatus.SCHEDULED, TaskStatus.IN_PROGRESS}
@@ -44,7 +46,7 @@ ENDINGS = {TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED}
 # Mostly the number itself: three numbers must be right for a report to count.
 NEAR = st.sampled_from([0, 0, 0, 0, 0, -1, 1])
 
-MAKERS = (started, heartbeat, progressed, completed, failed, cancelled, given_back)
+MAKERS = (started, heartbeat, progressed, checkpointed, submitted, completed, failed, cancelled, given_back)
 
 
 class Lifecycle(RuleBasedStateMachine):
@@ -160,7 +162,7 @@ class Lifecycle(RuleBasedStateMachine):
             assert report.delivery >= before.delivery
             if self.state.status in ENDINGS and make in {completed, failed, cancelled}:
                 assert self.state.delivery == report.delivery
-            if before.cancel_requested_at is not None and make not in {started, progressed}:
+            if before.cancel_requested_at is not None and make not in {started, progressed, checkpointed, submitted}:
                 assert self.state.status in ENDINGS, "what is to be cancelled goes on"
         # A replay of whatever was applied is a no-op; a heartbeat only says the same again.
         assert decide_report(self.state, report, hearing).events == () or make is progressed
@@ -241,6 +243,12 @@ class Lifecycle(RuleBasedStateMachine):
         assert not self.state.is_run_active or self.state.attempt <= self.state.attempt_limit
         is_started = self.state.is_run_active and self.state.status is TaskStatus.IN_PROGRESS
         assert not is_started or self.state.crashes < MAX_CRASHES
+
+    @invariant()
+    def a_checkpoint_is_of_a_run_that_was_not_completed(self) -> None:
+        """Nobody but a run that goes on, or has failed, has where to go on."""
+        if self.state.run == 0 or self.state.status in {TaskStatus.PENDING, TaskStatus.COMPLETED}:
+            assert self.state.checkpoint == "null"
 
     @invariant()
     def each_run_has_its_attempt(self) -> None:

@@ -200,9 +200,10 @@ def test_failed_keeps_the_error_on_task_and_attempt() -> None:
 
 
 @pytest.mark.parametrize("before", [queued_task(), after(queued_task(), started())], ids=["queued", "in progress"])
-def test_given_back_is_queued_again_and_not_charged(before: TaskState) -> None:
-    """A draining processor's work goes out under a new dispatch of the same attempt."""
-    decision = decide_report(before, given_back(), HEARING)
+@pytest.mark.parametrize("reason", ["draining", "paused"])
+def test_given_back_is_queued_again_and_not_charged(before: TaskState, reason: str) -> None:
+    """Work of a processor that drains, or of a queue that is paused, goes out under a new dispatch of its attempt."""
+    decision = decide_report(before, given_back(reason=reason), HEARING)
     state = decision.state
     assert (state.status, state.attempt, state.dispatch, state.delivery) == (TaskStatus.QUEUED, 1, 2, 0)
     assert types(decision) == [EventType.QUEUED]

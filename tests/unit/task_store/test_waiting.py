@@ -29,6 +29,15 @@ def test_a_queued_task_waits_for_whoever_could_do_it(
     assert waiting_for(state, services) == WaitingFor(reason=reason)
 
 
+def test_a_task_of_a_paused_queue_waits_for_it_to_be_resumed() -> None:
+    """Whoever could do it; but a task that is not due waits for its time first."""
+    state = pending_task()._replace(status=TaskStatus.QUEUED, is_run_active=True)
+    assert waiting_for(state, [HERE], {"default"}) == WaitingFor(reason=WaitReason.RESUME)
+    assert waiting_for(state, [HERE], {"other"}) == WaitingFor(reason=WaitReason.SLOT)
+    scheduled = state._replace(status=TaskStatus.SCHEDULED, run_at=DUE)
+    assert waiting_for(scheduled, [HERE], {"default"}) == WaitingFor(reason=WaitReason.DUE_TIME, until=DUE)
+
+
 def test_a_scheduled_task_waits_for_its_time() -> None:
     """Whoever could do it, nobody may before."""
     state = pending_task()._replace(status=TaskStatus.SCHEDULED, is_run_active=True, run_at=DUE)

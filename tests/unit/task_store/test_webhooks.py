@@ -173,6 +173,12 @@ def test_a_rotation_keeps_the_newest_secret_but_one() -> None:
     [
         {"url": "ftp://example.org/"},
         {"url": "https://"},
+        {"url": "https:///example.org"},
+        {"url": "https:example.org"},
+        {"url": "https://example.org:0/"},
+        {"url": "https://user:password@example.org/"},
+        {"url": "https://example.org\\@10.0.0.1/"},
+        {"url": "https://example.org/a\\b"},
         {"url": "/hook"},
         {"url": "https://example.org/ü"},
         {"url": "https://example.org/a b"},

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from taskmill.cli.connecting import GatewayUnreachableError
 from taskmill.cli.contexts import ContextError, NoSuchContextError
 from taskmill.cli.database_errors import DatabaseAwayError, DatabaseUnknownError, NoSuchRevisionError
-from taskmill.cli.errors import StackError
+from taskmill.cli.errors import ServerMissingError, StackError
 from taskmill.cli.exit_codes import ExitCode
 from taskmill.runtime.errors import SettingsError
 from taskmill.sdk.client import (
@@ -45,6 +45,7 @@ _CODES: dict[type[Exception], ExitCode] = {
     PreconditionFailedError: ExitCode.CONFLICT,
     InvalidRequestError: ExitCode.USAGE,
     SettingsError: ExitCode.USAGE,
+    ServerMissingError: ExitCode.USAGE,
     DatabaseUnknownError: ExitCode.USAGE,
     NoSuchRevisionError: ExitCode.USAGE,
     DatabaseAwayError: ExitCode.UNREACHABLE,
@@ -66,8 +67,15 @@ _HINTS: dict[type[Exception], str] = {
 }
 
 
+_SERVER_PARTS = ("taskmill.gateway", "taskmill.task_store", "taskmill.processor", "alembic", "asyncpg")
+"""What the extra `server` brings."""
+
+
 def explain(error: Exception) -> Failure | None:
     """How a command ends with an error; None: nobody has foreseen it."""
+    if isinstance(error, ModuleNotFoundError):
+        is_ours = error.name is not None and error.name.startswith(_SERVER_PARTS)
+        return explain(ServerMissingError()) if is_ours else None
     classes = type(error).__mro__
     code = next((_CODES[one] for one in classes if one in _CODES), None)
     if code is None:

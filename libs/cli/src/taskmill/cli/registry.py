@@ -13,9 +13,10 @@ class Entry(NamedTuple):
     """A command, or a group of commands."""
 
     module: str
-    """Has the `typer.Typer` that it belongs to, as `app`: a group, if that has the name of the entry."""
+    """Has the `typer.Typer` that it belongs to, or that it is, as `app`."""
     summary: str
-    """The first sentence of its help, without the full stop."""
+    """How its help begins."""
+    is_group: bool = False
 
 
 _COMMANDS = "taskmill.cli.commands"
@@ -35,23 +36,24 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "events": Entry(f"{_COMMANDS}.watching", "Show what happened"),
     },
     "Fleet": {
-        "queue": Entry(f"{_COMMANDS}.queues", "See what waits, and pause it"),
-        "processor": Entry(f"{_COMMANDS}.processors", "See who works"),
+        "queue": Entry(f"{_COMMANDS}.queues", "See what waits, and pause it", is_group=True),
+        "processor": Entry(f"{_COMMANDS}.processors", "Run a processor, and see which there are", is_group=True),
         "top": Entry(f"{_COMMANDS}.top", "Show queues, processors and rates, live"),
         "check": Entry(f"{_COMMANDS}.check", "Say in one line whether all is well, for a monitor"),
     },
     "Operation": {
         "up": Entry(f"{_COMMANDS}.up", "Run NATS, PostgreSQL and the three services here, until Ctrl-C"),
         "doctor": Entry(f"{_COMMANDS}.doctor", "Look for what is wrong, and say what to do"),
-        "migrate": Entry(f"{_COMMANDS}.migrate", "Change the schema of the task store's database"),
+        "migrate": Entry(f"{_COMMANDS}.migrate", "Change the schema of the task store's database", is_group=True),
         "drill": Entry(
             "taskmill.cli.drill.commands",
             "Break a part of the running stack on purpose, and see that nothing is lost",
+            is_group=True,
         ),
     },
     "Set-up": {
-        "context": Entry(f"{_COMMANDS}.contexts", "Name gateways, and choose the one to talk to"),
-        "spec": Entry(f"{_COMMANDS}.spec", "Print the description of an interface"),
+        "context": Entry(f"{_COMMANDS}.contexts", "Name gateways, and choose the one to talk to", is_group=True),
+        "spec": Entry(f"{_COMMANDS}.spec", "Print the description of an interface", is_group=True),
     },
 }
 """All commands, by name, as the help shows them."""
@@ -66,18 +68,18 @@ def load(name: str) -> TyperCommand | TyperGroup | None:
         return None
     app: typer.Typer = importlib.import_module(entry.module).app
     group = typer.main.get_group(app)
-    if app.info.name == name:
+    if entry.is_group:
+        group.name = name
         return group
     command = group.commands[name]
     assert isinstance(command, TyperCommand)  # noqa: S101 -- for the type checker
     return command
 
 
-def new_app(name: str | None = None, summary: str | None = None) -> typer.Typer:
+def new_app(summary: str | None = None) -> typer.Typer:
     """What a module's commands are registered with.
 
     Args:
-        name: Of the group that they make; None: they stand for themselves.
-        summary: The help of the group.
+        summary: The help of the group that they make; None: they stand for themselves.
     """
-    return typer.Typer(name=name, help=summary, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+    return typer.Typer(help=summary, no_args_is_help=True, add_completion=False, rich_markup_mode=None)

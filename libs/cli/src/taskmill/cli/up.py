@@ -27,9 +27,11 @@ Post a task, and it is done in the background:
   curl -s {url}/tasks -H 'Content-Type: application/json' \
 -d '{{"title": "Say hello", "kind": "echo", "payload": {{"hello": "world"}}, "process": true}}'
 Every operation: {url}/docs
-Events for subscribers: {nats_url}, subjects tasks.v1.event.>
+Events for subscribers: {nats_url}, subjects tasks.v1.event.>{nats_user}
 The data and the logs are in {data_dir}. Ctrl-C stops everything.
 """
+
+_AS_READER = ",\n  as the user `reader` with the password TASKMILL_NATS_READER_PASSWORD"
 
 
 async def up(settings: StackSettings) -> None:
@@ -47,11 +49,14 @@ async def up(settings: StackSettings) -> None:
 
 
 async def _run_alone(stack: Stack, settings: StackSettings, data_dir: Path) -> None:
+    nats_user = "" if settings.nats_password is None else _AS_READER
     with directory_lock(data_dir):
         await _end_orphans(data_dir / "run")
         await _check_address(settings.host, settings.port)
         await stack.run(
-            lambda nats_url: typer.echo(_READY.format(url=settings.url, nats_url=nats_url, data_dir=data_dir), nl=False)
+            lambda nats_url: typer.echo(
+                _READY.format(url=settings.url, nats_url=nats_url, nats_user=nats_user, data_dir=data_dir), nl=False
+            )
         )
 
 

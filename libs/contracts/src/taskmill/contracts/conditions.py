@@ -8,14 +8,13 @@ from pydantic_core import PydanticCustomError
 
 from taskmill.contracts.events import EventType
 from taskmill.contracts.limits import MAX_LABEL_CONDITIONS
+from taskmill.contracts.patterns import LABEL_CONDITION_PATTERN
 from taskmill.contracts.requests import Request
 from taskmill.contracts.tasks import Kind, Queue
 
 LabelCondition = Annotated[
     str,
-    StringConstraints(
-        pattern=r"^[a-zA-Z0-9]([a-zA-Z0-9._/-]{0,62}[a-zA-Z0-9])?(:[^\x00]{0,200})?$",
-    ),
+    StringConstraints(pattern=LABEL_CONDITION_PATTERN),
 ]
 
 

@@ -265,7 +265,7 @@ class BusUnavailableError(UnavailableError):
 
 
 class OverloadedError(UnavailableError):
-    """A bounded queue inside a service is full."""
+    """More is under way than a bound inside a service allows; for one, TASKMILL_MAX_FOLLOWERS at a gateway."""
 
     code = "overloaded"
     detail = "More requests are waiting than can be served."

@@ -24,6 +24,7 @@ from taskmill.contracts.limits import (
     MAX_PAYLOAD_BYTES,
     MIN_INTEGER,
 )
+from taskmill.contracts.patterns import IN_WORDS
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -122,7 +123,7 @@ def read_json(adapter: TypeAdapter[_Model], data: bytes) -> _Model:
 
 def as_request_error(error: ValidationError) -> RequestError:
     """Translate pydantic's complaint into ours, without the values that it repeats."""
-    details = error.errors(include_url=False, include_context=False, include_input=False)
+    details = error.errors(include_url=False, include_input=False)
     types = {detail["type"] for detail in details}
     if "json_invalid" in types:
         return InvalidJsonError()
@@ -133,7 +134,7 @@ def as_request_error(error: ValidationError) -> RequestError:
 
 
 def field_problem(detail: ErrorDetails) -> FieldProblem:
-    """One complaint of pydantic as a `FieldProblem` with a JSON Pointer (RFC 6901).
+    """One complaint of pydantic, with its context, as a `FieldProblem` with a JSON Pointer (RFC 6901).
 
     A name that is itself what offends, or too long to be a field's name, is left out: the pointer ends before it.
     """
@@ -145,7 +146,12 @@ def field_problem(detail: ErrorDetails) -> FieldProblem:
     if steps and steps[-1] == "[key]":
         del steps[-2:]
     pointer = "".join(f"/{step}" for step in steps)
-    return FieldProblem(pointer=pointer, detail=_DETAILS.get(detail["type"], detail["msg"]), code=detail["type"])
+    return FieldProblem(pointer=pointer, detail=_in_words(detail), code=detail["type"])
+
+
+def _in_words(detail: ErrorDetails) -> str:
+    pattern = detail.get("ctx", {}).get("pattern", "")
+    return IN_WORDS.get(pattern) or _DETAILS.get(detail["type"]) or detail["msg"]
 
 
 def is_nested_within(value: JsonValue, levels: int) -> bool:

@@ -15,6 +15,9 @@ MAX_PAYLOAD_BYTES = 256 * 1024
 MAX_RESULT_BYTES = 256 * 1024
 """A task's result, as compact UTF-8 JSON."""
 
+MAX_CHECKPOINT_BYTES = 64 * 1024
+"""A checkpoint, as compact UTF-8 JSON: it travels with the payload in a work item."""
+
 MAX_JSON_DEPTH = 32
 """How deeply arrays and objects of a payload or a result may be nested."""
 
@@ -39,6 +42,13 @@ MAX_LINES_IN_A_REPORT = 100
 MAX_TASK_LINES = 1_000
 """Of a task the newest lines are kept."""
 
+MAX_SUBMITTED_TASKS = 1_000
+"""Tasks that one execution of a handler may submit."""
+
+MAX_SUBMITTED_BYTES = 8 * 1024 * 1024
+"""What all of them may have as JSON: so much may wait in a processor while NATS is away."""
+
+MAX_SUBMISSION_KEY_CHARS = 200
 MAX_ATTEMPTS = 100
 MAX_TIMEOUT_SECONDS = 7 * 24 * 3600
 MAX_BACKOFF_SECONDS = 7 * 24 * 3600
@@ -78,6 +88,12 @@ MAX_LISTED_PROCESSORS = 100
 
 MAX_LISTED_QUEUES = 50
 """Queues that the health names of those that nobody serves."""
+
+MAX_PAYLOAD_SCHEMA_BYTES = 16 * 1024
+"""The JSON Schema of a kind's payloads, as compact UTF-8 JSON."""
+
+MAX_PAYLOAD_SCHEMAS_BYTES = 128 * 1024
+"""All that one processor tells."""
 
 MAX_INTEGER = 2**63 - 1
 MIN_INTEGER = -(2**63)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
-from taskmill.contracts import bulk_operations, fleet, log, requests, subjects, webhooks
+from taskmill.contracts import bulk_operations, fleet, kinds, log, requests, subjects, webhooks
 from taskmill.contracts.control import CancelAttempt, QueuesPaused
 from taskmill.contracts.errors import Problem
 from taskmill.contracts.events import EVENT_DATA, EventPage, TaskEvent
@@ -30,6 +30,7 @@ class Command:
 CREATE = Command("create", requests.CreateTask, Task)
 CREATE_MANY = Command("create_many", requests.CreateTasks, requests.CreateTasksReply)
 GET = Command("get", requests.GetTask, Task)
+GET_CHECKPOINT = Command("get_checkpoint", requests.GetCheckpoint, requests.StoredCheckpoint)
 LIST = Command("list", requests.ListTasks, requests.TaskPage)
 UPDATE = Command("update", requests.UpdateTask, Task)
 DELETE = Command("delete", requests.DeleteTask, requests.DeleteTaskReply)
@@ -55,11 +56,12 @@ LIST_PROCESSORS = Command("list_processors", fleet.ListProcessors, fleet.Process
 LIST_QUEUES = Command("list_queues", fleet.ListQueues, fleet.QueuePage)
 PAUSE_QUEUE = Command("pause_queue", fleet.PauseQueue, fleet.QueueInfo)
 RESUME_QUEUE = Command("resume_queue", fleet.ResumeQueue, fleet.QueueInfo)
+LIST_KINDS = Command("list_kinds", kinds.ListKinds, kinds.KindPage)
 HEALTH = Command("health", requests.CheckHealth, requests.StoreHealth)
 
 COMMANDS = (
     *(CREATE, CREATE_MANY, GET, LIST, UPDATE, DELETE, PROCESS, CANCEL),
-    *(START_BULK, GET_BULK, ATTEMPTS, LINES, EVENTS, READ_LOG, HEALTH),
+    *(START_BULK, GET_BULK, ATTEMPTS, LINES, EVENTS, READ_LOG, HEALTH, GET_CHECKPOINT, LIST_KINDS),
     *(CREATE_WEBHOOK, GET_WEBHOOK, LIST_WEBHOOKS, UPDATE_WEBHOOK, DELETE_WEBHOOK, ROTATE_WEBHOOK),
     *(SWITCH_OFF_WEBHOOK, PREPARE_DELIVERY, START_REPLAY, GET_REPLAY),
     *(LIST_PROCESSORS, LIST_QUEUES, PAUSE_QUEUE, RESUME_QUEUE),

@@ -7,7 +7,7 @@ which the store tells a report of the current execution from one of an execution
 from typing import Annotated, ClassVar, Literal
 from uuid import UUID
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, JsonValue, StringConstraints
 
 from taskmill.contracts.instants import BoundedInstant
 from taskmill.contracts.limits import (
@@ -17,7 +17,9 @@ from taskmill.contracts.limits import (
     MAX_QUEUES_PER_PROCESSOR,
     MAX_TRACEBACK_CHARS,
 )
+from taskmill.contracts.requests import IdentifiedTask
 from taskmill.contracts.tasks import (
+    Checkpoint,
     Kind,
     KindDefaults,
     Line,
@@ -37,6 +39,18 @@ class AttemptReport(WireModel):
     attempt: Annotated[int, Field(ge=1)]
     dispatch: Annotated[int, Field(ge=1)]
     delivery: Annotated[int, Field(ge=1, description="JetStream's delivery count of the work item.")]
+
+
+class OrderedReport(AttemptReport):
+    """Base of what must not overtake the tasks that its execution submitted before it."""
+
+    submitted: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="How many tasks its execution had submitted before: this counts only once those are taken in.",
+        ),
+    ] = 0
 
 
 class Started(AttemptReport):
@@ -74,6 +88,38 @@ class Progressed(HandlerReport):
     progress: Progress
 
 
+class Checkpointed(HandlerReport, OrderedReport):
+    """Where the next attempt of the run may go on, as the handler says. It makes no event."""
+
+    newest_every_seconds = 1.0
+
+    type: Literal["checkpointed"] = "checkpointed"
+    number: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="Which checkpoint of its execution this is: 1, 2, 3, …; not all are told. A report that comes "
+            "again is recognised by it.",
+        ),
+    ] = 1
+    checkpoint: Checkpoint
+
+
+class Submitted(HandlerReport):
+    """The handler wants a further task to exist. One whose id is in use exists already, and stays as it is."""
+
+    type: Literal["submitted"] = "submitted"
+    number: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="Which task of its execution this is: 1, 2, 3, …; each is told, in this order. A report that "
+            "comes again is recognised by it.",
+        ),
+    ] = 1
+    task: IdentifiedTask
+
+
 class Logged(HandlerReport):
     """The lines that the handler wrote since the last such report. They gather for about a second."""
 
@@ -92,7 +138,7 @@ class Logged(HandlerReport):
     lines: Annotated[list[Line], Field(min_length=1, max_length=MAX_LINES_IN_A_REPORT)]
 
 
-class Completed(AttemptReport):
+class Completed(OrderedReport):
     """The handler returned. It stands for `started` too: a quick task is told in one report."""
 
     type: Literal["completed"] = "completed"
@@ -101,7 +147,7 @@ class Completed(AttemptReport):
     result: Result = None
 
 
-class Failed(AttemptReport):
+class Failed(OrderedReport):
     """The handler raised, or its result cannot be kept. Stands for `started` too."""
 
     type: Literal["failed"] = "failed"
@@ -116,7 +162,7 @@ class Failed(AttemptReport):
     ] = None
 
 
-class Cancelled(AttemptReport):
+class Cancelled(OrderedReport):
     """The handler was stopped because a client had asked for it."""
 
     type: Literal["cancelled"] = "cancelled"
@@ -124,7 +170,7 @@ class Cancelled(AttemptReport):
     finished_at: BoundedInstant
 
 
-class GivenBack(AttemptReport):
+class GivenBack(OrderedReport):
     """The processor will not execute the work item; it is queued again under a new dispatch, not charged."""
 
     type: Literal["given_back"] = "given_back"
@@ -153,6 +199,19 @@ class Hello(WireModel):
         dict[Kind, KindDefaults],
         Field(max_length=MAX_KINDS_PER_PROCESSOR, description="What the handlers of those kinds declare."),
     ] = {}
+    payload_schemas: Annotated[
+        dict[Kind, dict[str, JsonValue]] | None,
+        Field(
+            max_length=MAX_KINDS_PER_PROCESSOR,
+            description="The JSON Schemas of the payloads that those of its handlers take that have one; null: as it "
+            "told them last under the same digest.",
+        ),
+    ] = None
+    payload_schemas_digest: Annotated[
+        str | None,
+        StringConstraints(pattern=r"^[0-9a-f]{64}$"),
+        Field(description="SHA-256 of these schemas; null: no handler has one."),
+    ] = None
     slots: Annotated[int, Field(ge=1, description="Handlers that it executes at once.")]
     running: Annotated[int, Field(ge=0, description="Handlers that run now.")] = 0
     started_at: Annotated[BoundedInstant | None, Field(description="Since when it runs; null: it does not say.")] = None
@@ -160,7 +219,9 @@ class Hello(WireModel):
     software_version: str
 
 
-RunReport = Started | Heartbeat | Progressed | Logged | Completed | Failed | Cancelled | GivenBack
+RunReport = (
+    Started | Heartbeat | Progressed | Checkpointed | Submitted | Logged | Completed | Failed | Cancelled | GivenBack
+)
 """A report of an attempt, of any type."""
 
 Report = Annotated[RunReport | Hello, Field(discriminator="type")]

@@ -21,6 +21,7 @@ from taskmill.contracts.limits import (
     MAX_PAGE_ITEMS,
     MAX_TITLE_CHARS,
 )
+from taskmill.contracts.patterns import CURSOR_PATTERN, VISIBLE_ASCII_PATTERN
 from taskmill.contracts.status import Priority, TaskStatus
 from taskmill.contracts.tasks import (
     DEFAULT_KIND,
@@ -28,6 +29,7 @@ from taskmill.contracts.tasks import (
     WITHOUT_NUL,
     Attempt,
     Backoff,
+    Checkpoint,
     Kind,
     LabelKey,
     Labels,
@@ -50,7 +52,7 @@ REPLAYED_HEADER = "Taskmill-Replayed"
 
 Cursor = Annotated[
     str,
-    StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,200}$"),
+    StringConstraints(pattern=CURSOR_PATTERN),
     Field(description="Where the next page starts, as the last page told it. Opaque."),
 ]
 ExpectedRevision = Annotated[
@@ -73,7 +75,7 @@ class IdempotencyKey(Request):
 
     key: Annotated[
         str,
-        StringConstraints(pattern=r"^[\x21-\x7e]+$", max_length=MAX_IDEMPOTENCY_KEY_CHARS),
+        StringConstraints(pattern=VISIBLE_ASCII_PATTERN, max_length=MAX_IDEMPOTENCY_KEY_CHARS),
         Field(description="What the client chose: 1 to 255 visible ASCII characters."),
     ]
     fingerprint: Annotated[
@@ -109,7 +111,6 @@ class ClientFields(Request, TaskFields):
     )
     kind: Kind = DEFAULT_KIND
     payload: Payload = None
-    queue: Queue = DEFAULT_QUEUE
     labels: Annotated[Labels, Field(json_schema_extra={"additionalProperties": False, "default": {}})] = Field(
         # A default that is there already is copied deeply for each task, which takes longer.
         default_factory=dict
@@ -120,6 +121,14 @@ class ClientFields(Request, TaskFields):
 class NewTask(ClientFields):
     """A task that a client wants to exist."""
 
+    queue: Annotated[
+        Queue | None,
+        Field(
+            description="The pool that the task waits in and processors serve; null: what the kind says, or else "
+            "`default`.",
+            examples=["default"],
+        ),
+    ] = None
     process: Annotated[bool, Field(description="Whether to start processing at once.")] = False
     run_at: Annotated[
         GivenInstant | None, Field(description="When to start processing; one that has passed means at once.")
@@ -152,6 +161,19 @@ class GetTask(Request):
     """Read one task. Replied to with `Task`."""
 
     id: UUID
+
+
+class GetCheckpoint(Request):
+    """Read the newest checkpoint of a task's run. Replied to with `StoredCheckpoint`."""
+
+    id: UUID
+    run: Annotated[int, Field(ge=1, description="The run: one that is no longer the task's newest is not found.")]
+
+
+class StoredCheckpoint(WireModel):
+    """Where a run may go on."""
+
+    checkpoint: Checkpoint = None
 
 
 class TaskSort(StrEnum):
@@ -201,8 +223,12 @@ class TaskPage(WireModel):
 
 
 class EditableTask(ClientFields):
-    """The part of a task that clients may edit. A field that is left out, or cleared, has the default of creation."""
+    """The part of a task that clients may edit. A field that is left out, or cleared, has the default of creation.
 
+    But the queue is `default` then, whatever the kind says.
+    """
+
+    queue: Queue = DEFAULT_QUEUE
     status: TaskStatus
 
 

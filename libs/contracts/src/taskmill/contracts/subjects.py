@@ -88,8 +88,8 @@ def event_filters(
     return [f"{PREFIX}.event.{one}.{kind or '*'}.{task_id or '*'}" for one in wanted]
 
 
-def parse_event(subject: str) -> tuple[EventType, str, UUID]:
-    """Type, kind and task that a subject of `event` names.
+def parse_event(subject: str) -> tuple[str, str, UUID]:
+    """Type (an `EventType`, or one that only a newer version knows), kind and task that a subject of `event` names.
 
     Raises:
         ValueError: It is no such subject.
@@ -97,7 +97,7 @@ def parse_event(subject: str) -> tuple[EventType, str, UUID]:
     prefix, *tokens = subject.rsplit(".", 3)
     if prefix != f"{PREFIX}.event" or len(tokens) != 3:
         raise ValueError("not the subject of an event")
-    return EventType(tokens[0]), tokens[1], UUID(tokens[2])
+    return tokens[0], tokens[1], UUID(tokens[2])
 
 
 def replay(name: str) -> str:

@@ -14,6 +14,7 @@ from taskmill.contracts.limits import (
     MAX_ATTEMPTS,
     MAX_BACKOFF_FACTOR,
     MAX_BACKOFF_SECONDS,
+    MAX_CHECKPOINT_BYTES,
     MAX_DESCRIPTION_CHARS,
     MAX_ERROR_MESSAGE_CHARS,
     MAX_JSON_DEPTH,
@@ -27,12 +28,8 @@ from taskmill.contracts.limits import (
     MAX_TIMEOUT_SECONDS,
     MAX_TITLE_CHARS,
 )
+from taskmill.contracts.patterns import LABEL_KEY_PATTERN, NAME_PATTERN
 from taskmill.contracts.status import Priority, TaskStatus
-
-NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"
-"""What a kind or a queue looks like: one token of a NATS subject."""
-
-LABEL_KEY_PATTERN = r"^[a-zA-Z0-9]([a-zA-Z0-9._/-]{0,62}[a-zA-Z0-9])?$"
 
 DEFAULT_KIND = "echo"
 DEFAULT_QUEUE = "default"
@@ -53,6 +50,12 @@ def _payload_fits(value: JsonValue) -> JsonValue:
 def _result_fits(value: JsonValue) -> JsonValue:
     if len(text := to_json(value)) > MAX_RESULT_BYTES:
         raise PydanticCustomError("result_too_large", "The result is larger than 262144 bytes as compact JSON")
+    return _nesting_fits(value, text)
+
+
+def _checkpoint_fits(value: JsonValue) -> JsonValue:
+    if len(text := to_json(value)) > MAX_CHECKPOINT_BYTES:
+        raise PydanticCustomError("checkpoint_too_large", "The checkpoint is larger than 65536 bytes as compact JSON")
     return _nesting_fits(value, text)
 
 
@@ -120,6 +123,11 @@ Result = Annotated[
     AfterValidator(_result_fits),
     Field(description="What the handler returned: any JSON value of up to 256 KiB."),
 ]
+Checkpoint = Annotated[
+    JsonValue,
+    AfterValidator(_checkpoint_fits),
+    Field(description="Where a handler may go on: any JSON value of up to 64 KiB; null: at the beginning."),
+]
 ProcessorId = Annotated[
     str,
     StringConstraints(pattern=NAME_PATTERN, max_length=MAX_PROCESSOR_ID_CHARS),
@@ -174,6 +182,7 @@ TimeoutSeconds = Annotated[
 class KindDefaults(WireModel):
     """What holds for tasks of a kind that do not say otherwise. Its handler declares it."""
 
+    queue: Annotated[Queue | None, Field(description="The queue that its tasks wait in; null: `default`.")] = None
     max_attempts: MaxAttempts = None
     backoff: Backoff = None
     timeout_seconds: TimeoutSeconds = None

@@ -5,6 +5,7 @@ https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-w
 
 import base64
 import binascii
+import re
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Self
@@ -22,8 +23,9 @@ from taskmill.contracts.limits import (
     MAX_WEBHOOK_URL_CHARS,
 )
 from taskmill.contracts.log import Position
-from taskmill.contracts.requests import Cursor, ExpectedRevision, PageLimit, Request
-from taskmill.contracts.tasks import NAME_PATTERN, WITHOUT_NUL, Instant, NextCursor, WireModel
+from taskmill.contracts.patterns import NAME_PATTERN, VISIBLE_ASCII_PATTERN
+from taskmill.contracts.requests import Cursor, ExpectedRevision, KeyedRequest, PageLimit, Request
+from taskmill.contracts.tasks import WITHOUT_NUL, Instant, NextCursor, WireModel
 
 WEBHOOKS_QUEUE = "webhooks"
 """The queue of deliveries. Events of its tasks are never delivered, or each delivery would ask for another."""
@@ -47,13 +49,21 @@ REPLAY_HEADER = "Taskmill-Replay"
 _SECRET_PREFIX = "whsec_"  # noqa: S105 -- what secrets begin with
 
 
+# Some readers of URLs mend what is none: `http:a`, `http:///a`, and `\` for `/`. Others then see another host.
+_AUTHORITY = re.compile(r"https?://([^/?#\\]+)([/?#][^\\]*)?", re.IGNORECASE)
+
+
 def _is_http_url(url: str) -> str:
+    authority = _AUTHORITY.fullmatch(url)
     try:
         parsed = Url(url)
     except (ValueError, CoreValidationError):
         parsed = None
-    if parsed is None or parsed.scheme not in {"http", "https"} or not parsed.host:
+    if authority is None or parsed is None or not parsed.host or parsed.port == 0:
         raise PydanticCustomError("url", "Input should be an absolute http or https URL")
+    if "@" in authority[1]:
+        detail = "Input should be a URL without user and password: whoever may read webhooks would see them"
+        raise PydanticCustomError("url_credentials", detail)
     return url
 
 
@@ -76,10 +86,11 @@ Secret = Annotated[
 ]
 WebhookUrl = Annotated[
     str,
-    StringConstraints(pattern=r"^[\x21-\x7e]+$", max_length=MAX_WEBHOOK_URL_CHARS),
+    StringConstraints(pattern=VISIBLE_ASCII_PATTERN, max_length=MAX_WEBHOOK_URL_CHARS),
     AfterValidator(_is_http_url),
     Field(
-        description="Where events are sent: an absolute http or https URL of ASCII characters. Up to 2,048.",
+        description="Where events are sent: an absolute http or https URL of ASCII characters, without user and "
+        "password. Up to 2,048.",
         examples=["https://example.org/hooks/taskmill"],
     ),
 ]
@@ -102,7 +113,7 @@ class WebhookFields(EventConditions):
     ] = True
 
 
-class CreateWebhook(WebhookFields):
+class CreateWebhook(KeyedRequest, WebhookFields):
     """Create a webhook, which is told what happens from now on. Replied to with `WebhookWithSecret`."""
 
     id: Annotated[UUID, Field(description="The new webhook's id: a UUID, version 7, made by the caller.")]
@@ -244,7 +255,7 @@ ReplayName = Annotated[
 ]
 
 
-class StartReplay(NewReplay):
+class StartReplay(KeyedRequest, NewReplay):
     """Begin a replay, to a webhook or to a subject. Replied to with `Replay`."""
 
     id: Annotated[UUID, Field(description="The new replay's id: a UUID, version 7, made by the caller.")]

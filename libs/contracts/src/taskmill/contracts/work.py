@@ -32,3 +32,6 @@ class WorkItem(WireModel):
     labels: Labels = {}
     # The store checked it when the task was created; to check it again for every delivery would double the reading.
     payload: Annotated[JsonValue, Field(description="The input of the handler.")] = None
+    checkpoint: Annotated[
+        JsonValue, Field(description="The newest that an earlier execution of the run left; null: none did.")
+    ] = None

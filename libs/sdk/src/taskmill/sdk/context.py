@@ -2,19 +2,23 @@
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, Protocol
 from uuid import UUID
 
+from pydantic import JsonValue
 from structlog.typing import FilteringBoundLogger
 
-from taskmill.contracts.limits import MAX_PROGRESS_MESSAGE_CHARS
-from taskmill.contracts.reports import HandlerReport, Logged, Progressed
+from taskmill.contracts.limits import MAX_CHECKPOINT_BYTES, MAX_PROGRESS_MESSAGE_CHARS, MAX_TIMEOUT_SECONDS
+from taskmill.contracts.reports import Checkpointed, HandlerReport, Logged, Progressed, Submitted
 from taskmill.contracts.status import Priority
 from taskmill.contracts.tasks import Line, LineLevel, Progress
 from taskmill.contracts.text import storable_text
 from taskmill.contracts.work import WorkItem
+from taskmill.sdk.plain_json import plain_json
+from taskmill.sdk.submissions import Submissions
 from taskmill.sdk.task_logger import task_logger
 
 
@@ -25,13 +29,45 @@ class Tell(Protocol):
         """Have a report made of `content`, which is all that it holds beside the fence. From any thread."""
 
 
+class Control(Protocol):
+    """How an attempt stands with whoever calls its handler."""
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When its time is over, in UTC; None: never."""
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether its result is not wanted any more."""
+
+    @property
+    def is_shutting_down(self) -> bool:
+        """Whether the processor ends."""
+
+    def extend(self, seconds: float) -> None:
+        """Move the deadline, if there is one, to some seconds from now. From any thread."""
+
+
+@dataclass
+class Unstopped:
+    """The control of an attempt that nobody stops."""
+
+    deadline: datetime | None = None
+    is_cancelled: bool = False
+    is_shutting_down: bool = False
+
+    def extend(self, seconds: float) -> None:
+        """Nobody looks at the clock."""
+
+
 class Context:
     """What a handler may know of its task, and how it says how far it is.
 
     Args:
         work_item: The message that asked for this attempt.
         tell: Takes what the handler says.
-        deadline: When the attempt's time is over, in UTC; None: never.
+        control: How the attempt stands; None: nobody stops it.
+        state: What the lifespan of the handler's app yielded.
         now: Dates the lines of the task, in UTC.
     """
 
@@ -40,13 +76,17 @@ class Context:
         work_item: WorkItem,
         tell: Tell,
         *,
-        deadline: datetime | None = None,
+        control: Control | None = None,
+        state: Any = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._work_item = work_item
         self._tell = tell
-        self._deadline = deadline
+        self._control = control or Unstopped()
+        self._state = state
         self._now = now
+        is_resumed = work_item.checkpoint is not None
+        self._submissions = Submissions(work_item.task_id, work_item.run, is_resumed=is_resumed)
 
     @property
     def task_id(self) -> UUID:
@@ -71,7 +111,25 @@ class Context:
     @property
     def deadline(self) -> datetime | None:
         """When the handler will be stopped and the attempt fail with `timeout`, in UTC; None: never."""
-        return self._deadline
+        return self._control.deadline
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether a client cancelled the task, or its time is over: what the handler does from here on is dropped.
+
+        An async handler is stopped where it awaits. A sync one may look here, and end soon.
+        """
+        return self._control.is_cancelled
+
+    @property
+    def shutting_down(self) -> bool:
+        """Whether the processor ends: a handler that saves how far it is and raises `NotNow(0)` goes on elsewhere."""
+        return self._control.is_shutting_down
+
+    @property
+    def state(self) -> Any:
+        """What the lifespan of the handler's app yielded; None without one, and in a process of the handler's own."""
+        return self._state
 
     @property
     def kind(self) -> str:
@@ -114,23 +172,102 @@ class Context:
         """
         return task_logger(self._write_line, {"task_id": str(self.task_id), "kind": self.kind, "attempt": self.attempt})
 
-    def progress(self, fraction: float, message: str | None = None) -> None:
-        """Say how far the work is.
+    def progress(self, fraction: float, message: str | None = None, checkpoint: Any = None) -> None:
+        """Say how far the work is, and where another attempt may go on.
 
         It only notes the newest value, so it is cheap, never waits, and may be called from any thread. At most one
-        value a second is told to the world; the last one before the handler returns may not be.
+        value a second is told to the world; the last one before the handler returns may not be. Of checkpoints, too,
+        the newest is kept, at most one a second, and the last one in any case, however the attempt ends; when the
+        processor dies, it is one that was told before. It is there for the later executions of the same run, until the
+        task is completed.
 
         Args:
             fraction: Share of the work that is done, 0 to 1.
             message: What is being done, for people. Cut at 200 characters.
+            checkpoint: What a later execution needs to go on from here: any JSON value of up to 64 KiB, as it is now.
+                None: the one before stays.
 
         Raises:
-            ValueError: `fraction` is not between 0 and 1.
+            ValueError: `fraction` is not between 0 and 1; or `checkpoint` cannot be kept exactly as JSON, or is too
+                large; or a task was submitted without a key before: then nothing was told.
         """
         if not (math.isfinite(fraction) and 0 <= fraction <= 1):
             raise ValueError("the fraction of the work that is done is a number between 0 and 1")
+        if checkpoint is not None:
+            kept = plain_json("the checkpoint", checkpoint, MAX_CHECKPOINT_BYTES)
+            self._submissions.note_checkpoint()
+            self._tell(Checkpointed, checkpoint=kept)
         text = None if message is None else storable_text(message, MAX_PROGRESS_MESSAGE_CHARS)
         self._tell(Progressed, progress=Progress(fraction=fraction, message=text))
 
+    @property
+    def checkpoint(self) -> JsonValue:
+        """The newest checkpoint that an earlier execution of this run left with `progress`; None: none did."""
+        return self._work_item.checkpoint
+
+    def extend(self, seconds: float) -> None:
+        """Ask for more time: the deadline moves to `seconds` from now, whatever it was. From any thread.
+
+        Nothing happens when the handler has no deadline, or its time is over already.
+
+        Args:
+            seconds: More than 0 and up to 7 days.
+
+        Raises:
+            ValueError: `seconds` is out of bounds.
+        """
+        if not 0 < seconds <= MAX_TIMEOUT_SECONDS:
+            raise ValueError(f"the time that a handler asks for is more than 0 and up to {MAX_TIMEOUT_SECONDS} seconds")
+        self._control.extend(seconds)
+
     def _write_line(self, level: LineLevel, text: str) -> None:
         self._tell(Logged, lines=[Line(at=self._now(), level=level, text=text)])
+
+    def submit(
+        self,
+        kind: str,
+        payload: Any = None,
+        *,
+        title: str | None = None,
+        queue: str | None = None,
+        priority: Priority | None = None,
+        labels: Mapping[str, str] | None = None,
+        run_at: datetime | None = None,
+        key: str | None = None,
+        process: bool = True,
+    ) -> UUID:
+        """Have a further task made, once for this run of the task, however often its handler is executed.
+
+        It is told at once, and in any case before the end of the attempt, however that ends; so it never waits for the
+        store, and may be called from any thread. The task exists a moment later, and stays when this one is deleted. A
+        task that was submitted before stays as it is. What is submitted when the attempt has ended (a thread may go on
+        after its time is over) is void.
+
+        Args:
+            kind: The kind of the task.
+            payload: Its payload, any JSON value of up to 256 KiB, as it is now.
+            title: What it is, for people; None: its kind.
+            queue: The queue that it waits in; None: as for a task that a client makes. One that would exceed the number
+                of queues that the operator allows is not made: the task waits in the queue of this one then.
+            priority: When it is served; None: medium.
+            labels: To find it by.
+            run_at: When to process it, with a time zone; None, or a time that has passed: at once.
+            key: Names it within the run: of several calls with the same key the first counts. None: it is the first,
+                second, … call without a key, which must then be the same in each execution.
+            process: Whether to process it; if not, it stays `pending` unless `run_at` is given.
+
+        Returns:
+            The id of the task. It is the same in each execution of the run.
+
+        Raises:
+            ValueError: One of these is not what it must be; or there is no key, and the handler leaves checkpoints, or
+                goes on from one.
+            TooManySubmissionsError: This execution has submitted 1,000 tasks, or 8 MiB of them.
+        """
+        optional = {"queue": queue, "priority": priority, "labels": labels, "run_at": run_at}
+        fields = {name: value for name, value in optional.items() if value is not None}
+        named = {"kind": kind, "payload": payload, "title": kind if title is None else title, "process": process}
+        task_id, task = self._submissions.add({**named, **fields}, key)
+        if task is not None:
+            self._tell(Submitted, task=task)
+        return task_id

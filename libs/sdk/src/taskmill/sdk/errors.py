@@ -12,6 +12,8 @@ SdkError
 │   ├── EventsGoneError      the log begins behind the follower's position
 │   ├── TaskEventsGoneError  events of one task are neither on NATS nor in the log
 │   └── LogSetBackError      the log ends before the follower's position
+├── TooManySubmissionsError  an execution submits more tasks than it may
+├── BadResultError           what a handler returned cannot be kept
 ├── NotNow                   raised by a handler: it wants to be called later, and that is no attempt
 └── TaskFailedError          raised by a handler: the attempt failed, with a code of the handler's own
     ├── InvalidPayloadError  code invalid_payload; final
@@ -22,7 +24,7 @@ SdkError
 import re
 from uuid import UUID
 
-from taskmill.contracts.limits import MAX_BACKOFF_SECONDS
+from taskmill.contracts.limits import MAX_BACKOFF_SECONDS, MAX_SUBMITTED_BYTES, MAX_SUBMITTED_TASKS
 
 _CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
@@ -46,10 +48,10 @@ class InvalidKindError(RegistrationError):
 
 
 class InvalidHandlerError(RegistrationError):
-    """What is to be registered cannot be called with a payload and a context."""
+    """What is to be registered cannot be called as a handler."""
 
-    def __init__(self, kind: str) -> None:
-        super().__init__(f"The handler of {kind!r} must be a function that takes two arguments: payload and context.")
+    def __init__(self, kind: str, reason: str) -> None:
+        super().__init__(f"The handler of {kind!r} cannot be. {reason}.")
         self.kind = kind
 
 
@@ -77,6 +79,13 @@ class AppNotFoundError(SdkError):
     def __init__(self, location: str, reason: str) -> None:
         super().__init__(f"No app at {location!r}: {reason}.")
         self.location = location
+
+
+class BadResultError(SdkError):
+    """What a handler returned cannot be kept as the task's result."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"The handler's result cannot be kept. {reason}")
 
 
 class NotNow(SdkError):  # noqa: N818 -- it reads as what the handler says
@@ -161,6 +170,15 @@ class RetryLater(TaskFailedError):  # noqa: N818 -- it reads as what the handler
             raise ValueError(f"the wait before the next attempt is 0 to {MAX_BACKOFF_SECONDS} seconds")
         super().__init__("retry_later", reason)
         self.retry_after_seconds = after_seconds
+
+
+class TooManySubmissionsError(SdkError):
+    """An execution has submitted as many tasks as it may, or as much."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"One execution submits at most {MAX_SUBMITTED_TASKS} tasks, of {MAX_SUBMITTED_BYTES} bytes in all as JSON."
+        )
 
 
 class GapError(SdkError):

@@ -8,6 +8,8 @@ from pydantic_core import from_json
 
 from taskmill.contracts.events import EventType
 
+_TYPES = {event_type.value: event_type for event_type in EventType}
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -15,16 +17,16 @@ class Event:
 
     Attributes:
         position: Where in the log it stands, over all tasks: rises from event to event, with gaps in between.
-        type: What happened.
+        type: What happened: an `EventType`, or the name of one that only a newer version knows.
         kind: The kind of its task.
         task_id: Its task.
         version: Its number among the events of its task: 1, 2, 3, … without a gap.
-        document: The CloudEvents document, byte for byte as it was published.
+        document: The CloudEvents document, byte for byte as it was published; of `Client.events`, written anew.
         fields: The same, parsed; see `taskmill.contracts.events.TaskEvent`.
     """
 
     position: int
-    type: EventType
+    type: EventType | str
     kind: str
     task_id: UUID
     version: int
@@ -38,7 +40,7 @@ class Event:
         return data
 
     @classmethod
-    def of(cls, position: int, event_type: EventType, kind: str, task_id: UUID, document: bytes) -> "Event":
+    def of(cls, position: int, event_type: str, kind: str, task_id: UUID, document: bytes) -> "Event":
         """Make one from where it stands, what its subject or its line in the log names, and its document."""
         fields = from_json(document)
-        return cls(position, event_type, kind, task_id, fields["sequence"], document, fields)
+        return cls(position, _TYPES.get(event_type, event_type), kind, task_id, fields["sequence"], document, fields)

@@ -6,7 +6,9 @@ import uuid
 from taskmill.contracts import registry, subjects
 from taskmill.gateway.actors.event_feed import EventFeed
 from taskmill.gateway.actors.http_server import HttpServer
+from taskmill.gateway.actors.kind_watch import KindWatch
 from taskmill.gateway.adapters.log import Log
+from taskmill.gateway.adapters.payload_schemas import PayloadSchemas
 from taskmill.gateway.adapters.store import Store
 from taskmill.gateway.api.app import create_app
 from taskmill.gateway.settings import GatewaySettings
@@ -28,10 +30,11 @@ async def build(settings: GatewaySettings) -> Supervisor:
     store = Store(RequestClient(session, timeout_seconds=settings.request_timeout_seconds, bundled=bundled))
     log = Log(store)
     feed = EventFeed(session, log, max_followers=settings.max_followers)
-    app = create_app(store, log, feed, is_bus_connected=lambda: session.is_connected)
+    schemas = PayloadSchemas(store)
+    app = create_app(store, log, feed, schemas, is_bus_connected=lambda: session.is_connected)
     server = HttpServer(app, _bind(settings.host, settings.port), on_stop=feed.cut_off_all)
     discovery = Discovery(session, "taskmill-gateway", "Speaks HTTP.", instance_id=uuid.uuid4().hex)
-    return Supervisor([session, discovery, feed, server])
+    return Supervisor([session, discovery, feed, KindWatch(schemas), server])
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -7,6 +7,9 @@ from typing import Protocol
 
 from taskmill.gateway.domain.following import EventFilter, FollowedEvent
 
+TOO_MANY_FOLLOWERS = "As many streams are open, and requests wait, as may at this gateway (TASKMILL_MAX_FOLLOWERS)."
+"""What is said to somebody for whom there is no room."""
+
 MAX_TAKEN_BYTES = 1024 * 1024
 """So much a follower takes at once, and a slow client's connection holds beside what waits."""
 
@@ -84,6 +87,9 @@ class Feed(Protocol):
 
     def place(self) -> AbstractContextManager[None]:
         """Count among those who follow, also while what happened before is still being read."""
+
+    async def closed(self) -> None:
+        """Return when nobody may follow any more, for the gateway ends."""
 
     def follow(self, wanted: EventFilter) -> AbstractAsyncContextManager[Follower]:
         """Get, from now on, every event that is wanted: all behind `position`, and perhaps some before it.

@@ -15,5 +15,10 @@ class GatewaySettings(NatsSettings, LogSettings):
     )
     port: Annotated[int, Field(ge=1, le=65_535, description="The TCP port to listen on.")] = 8_000
     max_followers: Annotated[
-        int, Field(ge=1, description="How many event streams, and requests that wait for a task, may be open at once.")
+        int,
+        Field(
+            ge=1,
+            description="How many event streams, and requests that wait for a task, may be open at once. Beyond it "
+            "they are refused: 503 `overloaded`.",
+        ),
     ] = 2_000

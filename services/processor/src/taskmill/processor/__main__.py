@@ -36,7 +36,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--app", action="append", metavar="MODULE:ATTRIBUTE", help="handlers; may be repeated (TASKMILL_APPS)"
     )
-    parser.add_argument("--queues", metavar="A,B", help="the queues to serve (TASKMILL_QUEUES; default,webhooks)")
+    parser.add_argument(
+        "--queues",
+        metavar="A,B",
+        help="the queues to serve (TASKMILL_QUEUES; default, webhooks, and what the apps declare)",
+    )
     parser.add_argument("--slots", metavar="N", help="how many handlers run at once (TASKMILL_SLOTS; 100)")
     return parser
 

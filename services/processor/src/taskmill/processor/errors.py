@@ -5,11 +5,8 @@ class ProcessorError(Exception):
     """Root of the processor's own errors."""
 
 
-class BadResultError(ProcessorError):
-    """What a handler returned cannot be kept as the task's result."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(f"The handler's result cannot be kept. {reason}")
+class AddressRefusedError(ProcessorError):
+    """All that a name stands for is refused; nothing was connected to."""
 
 
 class UndecodableWorkError(ProcessorError):

@@ -11,8 +11,7 @@ from pydantic_settings import NoDecode
 
 from taskmill.contracts.limits import MAX_QUEUES_PER_PROCESSOR
 from taskmill.contracts.streams import WORK_ACK_WAIT_SECONDS, WorkAckWaitSeconds
-from taskmill.contracts.tasks import DEFAULT_QUEUE, ProcessorId, Queue
-from taskmill.contracts.webhooks import WEBHOOKS_QUEUE
+from taskmill.contracts.tasks import ProcessorId, Queue
 from taskmill.runtime.settings import HealthSettings, LogSettings, NatsSettings
 
 
@@ -48,11 +47,11 @@ class ProcessorSettings(NatsSettings, LogSettings, HealthSettings):
         BeforeValidator(_without_repetition),
         BeforeValidator(_split),
         Field(
-            min_length=1,
             max_length=MAX_QUEUES_PER_PROCESSOR,
-            description="The queues that are served, separated by commas.",
+            description="The queues that are served, separated by commas; unset: `default`, `webhooks`, and those that "
+            "the handlers of its apps declare.",
         ),
-    ] = [DEFAULT_QUEUE, WEBHOOKS_QUEUE]
+    ] = []
     slots: Annotated[int, Field(ge=1, le=10_000, description="How many handlers run at once.")] = 100
     apps: Annotated[
         list[str],

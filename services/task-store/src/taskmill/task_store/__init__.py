@@ -8,6 +8,7 @@ Consumes:
 
 Publishes, by the relay of the one store that leads:
     Work items to `TASK_WORK`, one for each dispatch of a task.
+    Which queues are paused, to processors, on `tasks.v1.ctl.paused`.
     Events to `TASK_EVENTS`: every change of a task, in the order of the log, with the task's next version.
 
 Everything that changes a task goes through one mailbox, and each of its batches is read, decided and written as one:

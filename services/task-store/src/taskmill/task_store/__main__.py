@@ -9,9 +9,17 @@ import asyncpg
 from taskmill.runtime.errors import SettingsError
 from taskmill.runtime.service import EXIT_BAD_SETTINGS, EXIT_DRAINED, EXIT_START_FAILED, run_service
 from taskmill.runtime.settings import load
+from taskmill.task_store.adapters.database_url import database_place
 from taskmill.task_store.bootstrap import build
 from taskmill.task_store.migrations import upgrade
 from taskmill.task_store.settings import DatabaseSettings, TaskStoreSettings
+
+_NOT_LET_IN = (
+    asyncpg.CannotConnectNowError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+)
+"""PostgreSQL answers, but is starting or stopping, or does not know the user, the password or the database."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,10 +50,12 @@ def _migrate() -> int:
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_BAD_SETTINGS
+    url = settings.database_url.get_secret_value()
     try:
-        upgrade(settings.database_url.get_secret_value())
-    except (OSError, asyncpg.CannotConnectNowError) as error:
-        sys.stderr.write(f"PostgreSQL cannot be reached: {type(error).__name__}\n")
+        upgrade(url)
+    except (OSError, *_NOT_LET_IN) as error:
+        place = f"PostgreSQL at {database_place(url)} (TASKMILL_DATABASE_URL)"
+        sys.stderr.write(f"{place} cannot be reached: {type(error).__name__}\n")
         return EXIT_START_FAILED
     return EXIT_DRAINED
 

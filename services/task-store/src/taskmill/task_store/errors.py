@@ -15,3 +15,7 @@ class SchemaTooOldError(StartError):
 
 class StaleStateError(Exception):
     """Something was no longer as it was read; nothing was written."""
+
+
+class KeyTakenError(Exception):
+    """An answer is stored under an idempotency key by now; nothing was written."""

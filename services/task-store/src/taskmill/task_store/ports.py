@@ -6,11 +6,13 @@ from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from taskmill.contracts.errors import TaskmillError
+from taskmill.contracts.kinds import KnownKind
 from taskmill.contracts.log import ReadLog
 from taskmill.contracts.requests import ListTasks
 from taskmill.task_store.domain.bulk_operations import BulkOperationState
 from taskmill.task_store.domain.cursors import ListPosition
 from taskmill.task_store.domain.fleet import ProcessorState, QueueState, Servers
+from taskmill.task_store.domain.idempotency import KeyedAnswer, KeyName
 from taskmill.task_store.domain.operations import Answer, Operation
 from taskmill.task_store.domain.state import AttemptState, LineState, TaskState
 from taskmill.task_store.domain.waiting import ServedWork
@@ -96,6 +98,13 @@ class Reads(Protocol):
             TaskNotFoundError: There is none with this id.
         """
 
+    async def checkpoint(self, task_id: UUID, run: int) -> str:
+        """The newest checkpoint of a task's newest run, as JSON text.
+
+        Raises:
+            TaskNotFoundError: There is no task with this id, or that is not its newest run.
+        """
+
     async def events(self, task_id: UUID, *, after_version: int, limit: int) -> EventSlice:
         """A task's events behind a version: at most `limit`, and no more than fit a message. Also of a deleted task.
 
@@ -148,6 +157,9 @@ class Processors(Protocol):
 
     async def services(self, now: datetime) -> list[ServedWork]:
         """What the living processors do."""
+
+    async def kinds(self, now: datetime) -> list[KnownKind]:
+        """All kinds that are known, by name."""
 
 
 class Queues(Protocol):
@@ -209,11 +221,15 @@ class Rates(Protocol):
 class Webhooks(Protocol):
     """Knows the webhooks and the replays. Raises `DatabaseUnavailableError` when PostgreSQL is away."""
 
-    async def add(self, webhook: WebhookState) -> WebhookState:
-        """Add a webhook that is told what happens from now on, and return it.
+    async def answer(self, name: KeyName) -> KeyedAnswer | None:
+        """What is stored under an idempotency key."""
+
+    async def add(self, webhook: WebhookState, answer: KeyedAnswer | None = None) -> None:
+        """Add a webhook that is told what happens from now on, and store the answer, if there is one, with it.
 
         Raises:
             TooManyWebhooksError: There are as many as may be.
+            KeyTakenError: Another answer is stored under the key of this one; nothing was added.
         """
 
     async def webhook(self, webhook_id: UUID) -> WebhookState:
@@ -236,13 +252,15 @@ class Webhooks(Protocol):
         """Delete a webhook; False: it is no longer at the revision that it has."""
 
     async def document(self, position: int) -> str | None:
-        """The document of the event at a position; None: there is none."""
+        """The document of the event at a position; None: there is none, or it tells of a delivery."""
 
-    async def add_replay(self, replay: ReplayState) -> ReplayState:
-        """Add a replay, and return it.
+    async def add_replay(self, replay: ReplayState, answer: KeyedAnswer | None = None) -> None:
+        """Add a replay, and store the answer, if there is one, with it.
 
         Raises:
             TooManyReplaysError: As many run as may.
+            WebhookNotFoundError: Its webhook is gone.
+            KeyTakenError: Another answer is stored under the key of this one; nothing was added.
         """
 
     async def replay(self, replay_id: UUID) -> ReplayState:

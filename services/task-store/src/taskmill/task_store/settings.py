@@ -65,22 +65,22 @@ class TaskStoreSettings(DatabaseSettings, NatsSettings, LogSettings, HealthSetti
     ] = 7 * 24 * 3600
     retention_completed_seconds: Annotated[
         int | None,
-        Field(ge=60, description="How long a task is kept after it was completed. Unset: for ever."),
+        Field(ge=60, description="How long a task is kept after it was completed. At least 60; unset: for ever."),
     ] = None
     retention_failed_seconds: Annotated[
         int | None,
-        Field(ge=60, description="How long a task is kept after it failed for good. Unset: for ever."),
+        Field(ge=60, description="How long a task is kept after it failed for good. At least 60; unset: for ever."),
     ] = None
     retention_cancelled_seconds: Annotated[
         int | None,
-        Field(ge=60, description="How long a task is kept after it was cancelled. Unset: for ever."),
+        Field(ge=60, description="How long a task is kept after it was cancelled. At least 60; unset: for ever."),
     ] = None
     retention_events_seconds: Annotated[
         int | None,
         Field(
             ge=DAY_SECONDS,
             description="How long PostgreSQL keeps events at least: a month's are removed together, when the last of "
-            "them is so old. Not less than TASKMILL_EVENTS_MAX_AGE_SECONDS. Unset: for ever.",
+            "them is so old. At least 86400, and not less than TASKMILL_EVENTS_MAX_AGE_SECONDS; unset: for ever.",
         ),
     ] = None
     reports_max_bytes: Annotated[

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from taskmill.contracts.bulk_operations import GetBulkOperation
 from taskmill.contracts.errors import DatabaseUnavailableError, TaskmillError
 from taskmill.contracts.json_text import read_json
+from taskmill.contracts.kinds import ListKinds
 from taskmill.contracts.limits import MAX_LISTED_QUEUES
 from taskmill.contracts.log import ReadLog
 from taskmill.contracts.requests import (
@@ -21,6 +22,7 @@ from taskmill.contracts.requests import (
     CreateTask,
     CreateTasks,
     FleetSummary,
+    GetCheckpoint,
     GetTask,
     ListAttempts,
     ListEvents,
@@ -33,8 +35,10 @@ from taskmill.runtime.reply import Reply
 from taskmill.task_store.domain.cursors import (
     ListPosition,
     list_cursor,
+    name_cursor,
     number_cursor,
     parse_list_cursor,
+    parse_name_cursor,
     parse_number_cursor,
 )
 from taskmill.task_store.domain.documents import (
@@ -125,6 +129,11 @@ async def get_task(ports: Ports, request: GetTask) -> bytes:
     return task_document(task, waiting_for(task, *await _waited_for(ports, [task])))
 
 
+async def get_checkpoint(ports: Ports, request: GetCheckpoint) -> bytes:
+    """`GetCheckpoint` → `StoredCheckpoint`. Raises `TaskNotFoundError`."""
+    return b'{"checkpoint":%b}' % (await ports.reads.checkpoint(request.id, request.run)).encode()
+
+
 async def list_tasks(ports: Ports, request: ListTasks) -> bytes:
     """`ListTasks` → `TaskPage`."""
     after = None if request.cursor is None else parse_list_cursor(request.cursor)
@@ -174,6 +183,15 @@ async def list_events(ports: Ports, request: ListEvents) -> bytes:
 async def read_log(ports: Ports, request: ReadLog) -> bytes:
     """`ReadLog` → `LogPage`."""
     return log_document(*await ports.log.read(request))
+
+
+async def list_kinds(ports: Ports, request: ListKinds) -> bytes:
+    """`ListKinds` → `KindPage`."""
+    behind = parse_name_cursor(request.cursor)
+    found = [kind for kind in await ports.processors.kinds(ports.now()) if kind.kind > behind]
+    items = fitting(kind.model_dump_json().encode() for kind in found[: request.limit])
+    is_last = len(items) == len(found)
+    return page_document(items, None if is_last else name_cursor(found[len(items) - 1].kind))
 
 
 async def check_health(ports: Ports, _request: CheckHealth) -> bytes:

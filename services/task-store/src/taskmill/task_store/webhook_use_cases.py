@@ -5,12 +5,20 @@ any of them.
 """
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TypeVar
 from uuid import UUID
 
-from taskmill.contracts.errors import DatabaseUnavailableError, FieldProblem, InvalidRequestError, RevisionMismatchError
+from taskmill.contracts.errors import (
+    DatabaseUnavailableError,
+    FieldProblem,
+    IdempotencyKeyReusedError,
+    InvalidRequestError,
+    RevisionMismatchError,
+)
 from taskmill.contracts.limits import MAX_REPLAY_EVENTS
 from taskmill.contracts.log import ReadLog
+from taskmill.contracts.requests import REPLAYED_HEADER, KeyedRequest
 from taskmill.contracts.webhooks import (
     CreateWebhook,
     DeleteWebhook,
@@ -25,7 +33,9 @@ from taskmill.contracts.webhooks import (
     SwitchOffWebhook,
     UpdateWebhook,
 )
+from taskmill.runtime.reply import Reply
 from taskmill.task_store.domain.documents import fitting, page_document
+from taskmill.task_store.domain.idempotency import KeyedAnswer, key_name
 from taskmill.task_store.domain.webhooks import (
     WebhookState,
     changed_webhook,
@@ -37,6 +47,7 @@ from taskmill.task_store.domain.webhooks import (
     webhook_document,
     webhook_with_secret_document,
 )
+from taskmill.task_store.errors import KeyTakenError
 from taskmill.task_store.use_cases import Ports
 
 MAX_TRIES = 5
@@ -44,14 +55,21 @@ MAX_TRIES = 5
 
 _FIRST_ID = UUID(int=0)
 
+_Add = Callable[[KeyedAnswer | None], Awaitable[None]]
+
 _Outcome = TypeVar("_Outcome")
 
 
-async def create_webhook(ports: Ports, request: CreateWebhook) -> bytes:
-    """`CreateWebhook` → `WebhookWithSecret`. Raises `TooManyWebhooksError`."""
-    webhook = await ports.webhooks.add(new_webhook(request, ports.now()))
+async def create_webhook(ports: Ports, request: CreateWebhook) -> bytes | Reply:
+    """`CreateWebhook` → `WebhookWithSecret`. Raises `TooManyWebhooksError`, `IdempotencyKeyReusedError`."""
+
+    async def create() -> tuple[bytes, _Add]:
+        webhook = new_webhook(request, ports.now())
+        return webhook_with_secret_document(webhook), partial(ports.webhooks.add, webhook)
+
+    answer = await _once(ports, request, create)
     ports.on_webhook()
-    return webhook_with_secret_document(webhook)
+    return answer
 
 
 async def get_webhook(ports: Ports, request: GetWebhook) -> bytes:
@@ -118,23 +136,66 @@ async def prepare_delivery(ports: Ports, request: PrepareDelivery) -> bytes:
     return prepared.model_dump_json().encode()
 
 
-async def start_replay(ports: Ports, request: StartReplay) -> bytes:
-    """`StartReplay` → `Replay`. Raises `WebhookNotFoundError`, `TooManyReplaysError`, `InvalidRequestError`."""
-    if request.webhook_id is not None:
-        await ports.webhooks.webhook(request.webhook_id)
-    newest = (await ports.log.read(ReadLog())).newest
-    until = newest if request.until is None else min(request.until, newest)
-    if until - request.after > MAX_REPLAY_EVENTS:
-        detail = f"The newest event is more than {MAX_REPLAY_EVENTS} behind it: say `until`."
-        raise InvalidRequestError(errors=[FieldProblem(pointer="/after", detail=detail, code="replay_span")])
-    replay = await ports.webhooks.add_replay(new_replay(request, max(until, request.after), ports.now()))
+async def start_replay(ports: Ports, request: StartReplay) -> bytes | Reply:
+    """`StartReplay` → `Replay`.
+
+    Raises `WebhookNotFoundError`, `TooManyReplaysError`, `InvalidRequestError`, `IdempotencyKeyReusedError`.
+    """
+
+    async def start() -> tuple[bytes, _Add]:
+        if request.webhook_id is not None:
+            await ports.webhooks.webhook(request.webhook_id)
+        newest = (await ports.log.read(ReadLog())).newest
+        if request.after > newest:
+            detail = f"The log ends before it, at {newest}."
+            raise InvalidRequestError(errors=[FieldProblem(pointer="/after", detail=detail, code="replay_span")])
+        until = newest if request.until is None else min(request.until, newest)
+        if until - request.after > MAX_REPLAY_EVENTS:
+            detail = f"The newest event is more than {MAX_REPLAY_EVENTS} behind it: say `until`."
+            raise InvalidRequestError(errors=[FieldProblem(pointer="/after", detail=detail, code="replay_span")])
+        replay = new_replay(request, until, ports.now())
+        return replay_document(replay), partial(ports.webhooks.add_replay, replay)
+
+    answer = await _once(ports, request, start)
     ports.on_replay()
-    return replay_document(replay)
+    return answer
 
 
 async def get_replay(ports: Ports, request: GetReplay) -> bytes:
     """`GetReplay` → `Replay`. Raises `ReplayNotFoundError`."""
     return replay_document(await ports.webhooks.replay(request.id))
+
+
+async def _once(
+    ports: Ports, request: KeyedRequest, make: Callable[[], Awaitable[tuple[bytes, _Add]]]
+) -> bytes | Reply:
+    """Add what a request wants; under a key that was used, answer as then, however many come at the same moment.
+
+    Args:
+        ports: Knows the keys.
+        request: It may have a key.
+        make: Returns what to answer, and what adds it together with the answer under the key.
+    """
+    key = request.idempotency
+    if key is None:
+        document, add = await make()
+        await add(None)
+        return document
+    name = key_name(request, key)
+    stored = await ports.webhooks.answer(name)
+    if stored is None:
+        document, add = await make()
+        try:
+            await add(KeyedAnswer(*name, key.fingerprint, document.decode(), ports.now()))
+        except KeyTakenError:
+            stored = await ports.webhooks.answer(name)
+        else:
+            return document
+    if stored is None:
+        raise DatabaseUnavailableError("The idempotency key was forgotten at the same moment.")
+    if stored.fingerprint != key.fingerprint:
+        raise IdempotencyKeyReusedError
+    return Reply(stored.answer.encode(), {REPLAYED_HEADER: "true"})
 
 
 async def _change(

@@ -13,7 +13,7 @@ from taskmill.cli.contexts import Context, contexts_file, is_name, read_contexts
 from taskmill.cli.output import Column, OutputFormat, print_list, print_one, say
 from taskmill.cli.registry import new_app
 
-app = new_app("context", "Name gateways, and choose the one to talk to.")
+app = new_app("Name gateways, and choose the one to talk to.")
 
 _NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The context's name.")]
 

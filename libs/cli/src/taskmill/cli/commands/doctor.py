@@ -8,12 +8,11 @@ import typer
 
 from taskmill.cli import options
 from taskmill.cli.connecting import find_target
-from taskmill.cli.diagnosis.addresses import find_addresses
+from taskmill.cli.diagnosis.addresses import Addresses, find_addresses
 from taskmill.cli.diagnosis.bus import look_at_nats
-from taskmill.cli.diagnosis.database import look_at_postgresql
 from taskmill.cli.diagnosis.gateway import look_at_gateway
 from taskmill.cli.diagnosis.machine import look_at_machine
-from taskmill.cli.diagnosis.remark import Level, Remark, ok
+from taskmill.cli.diagnosis.remark import Level, Remark, ok, skip
 from taskmill.cli.exit_codes import ExitCode
 from taskmill.cli.output import Column, OutputFormat, print_list
 from taskmill.cli.registry import new_app
@@ -53,5 +52,15 @@ def _look(context: str | None) -> Iterator[Remark]:
     yield from look_at_gateway(context, queues)
     addresses = find_addresses()
     yield from look_at_nats(addresses.nats_url, queues)
-    yield from look_at_postgresql(addresses.database_url)
+    yield from _database(addresses)
     yield from look_at_machine(addresses)
+
+
+def _database(addresses: Addresses) -> Iterator[Remark]:
+    try:
+        # Here, because clients are installed without what it needs.
+        from taskmill.cli.diagnosis.database import look_at_postgresql  # noqa: PLC0415
+    except ModuleNotFoundError:
+        yield skip("database", "what looks at it is not installed", "pip install 'taskmill[server]'")
+        return
+    yield from look_at_postgresql(addresses.database_url)

@@ -17,7 +17,7 @@ from taskmill.runtime.settings import load
 from taskmill.task_store.migrations import downgrade, newest_revision, upgrade
 from taskmill.task_store.settings import DatabaseSettings
 
-app = new_app("migrate", "Change the schema of the task store's database, which TASKMILL_DATABASE_URL names.")
+app = new_app("Change the schema of the task store's database, which TASKMILL_DATABASE_URL names.")
 
 
 class _Status(NamedTuple):

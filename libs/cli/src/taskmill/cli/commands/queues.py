@@ -9,7 +9,7 @@ from taskmill.cli.fleet_columns import QUEUE, QUEUES
 from taskmill.cli.output import OutputFormat, print_list, print_one, say
 from taskmill.cli.registry import NAME, new_app
 
-app = new_app("queue", "See what waits, and pause it.")
+app = new_app("See what waits, and pause it.")
 
 
 @app.command("ls")

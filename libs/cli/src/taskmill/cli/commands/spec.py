@@ -6,7 +6,7 @@ from typing import Any
 
 from taskmill.cli.registry import new_app
 
-app = new_app("spec", "Print the description of an interface.")
+app = new_app("Print the description of an interface.")
 
 
 @app.command()

@@ -7,7 +7,6 @@ from taskmill.cli.settings import StackSettings
 from taskmill.cli.stack import STACK_FILE
 from taskmill.cli.stack_file import ListedProcess, read_stack_file
 from taskmill.runtime.settings import NatsSettings, load
-from taskmill.task_store.settings import DatabaseSettings
 
 
 class Addresses(NamedTuple):
@@ -28,18 +27,26 @@ def find_addresses() -> Addresses:
     Raises:
         SettingsError: A setting is wrong.
     """
-    settings, nats, database = load(StackSettings), load(NatsSettings), load(DatabaseSettings)
+    settings, nats = load(StackSettings), load(NatsSettings)
     stack = read_stack_file(settings.data / STACK_FILE)
     return Addresses(
         nats_url=nats.nats_url if "nats_url" in nats.model_fields_set else _listed(stack, "nats-server"),
-        database_url=database.database_url.get_secret_value()
-        if "database_url" in database.model_fields_set
-        else _listed(stack, "postgres"),
+        database_url=_database_url() or _listed(stack, "postgres"),
         data_dir=settings.data,
         port=settings.port,
         host=settings.host,
         stack=stack,
     )
+
+
+def _database_url() -> str | None:
+    try:
+        # Here, because clients are installed without it.
+        from taskmill.task_store.settings import DatabaseSettings  # noqa: PLC0415
+    except ModuleNotFoundError:
+        return None
+    settings = load(DatabaseSettings)
+    return settings.database_url.get_secret_value() if "database_url" in settings.model_fields_set else None
 
 
 def _listed(stack: dict[str, ListedProcess], name: str) -> str | None:

@@ -10,11 +10,13 @@ from taskmill.cli.drill.broker import Broker
 from taskmill.cli.drill.broker_loss import BrokerLoss
 from taskmill.cli.drill.drill_tasks import DrillTasks
 from taskmill.cli.drill.running_stack import find_stack
-from taskmill.cli.registry import new_app
+from taskmill.cli.exit_codes import ExitCode
+from taskmill.cli.output import say
+from taskmill.cli.registry import NAME, new_app
 from taskmill.cli.settings import StackSettings
 from taskmill.runtime.settings import load
 
-app = new_app("drill", "Break a part of the running stack on purpose, and see that nothing is lost.")
+app = new_app("Break a part of the running stack on purpose, and see that nothing is lost.")
 
 _LAST_LOOK_SECONDS = 10.0
 """What a drill has for its last counts, when its time is over."""
@@ -52,11 +54,20 @@ def broker_loss(
         nats_pid=stack.nats_pid,
         nats_dir=stack.nats_dir,
     )
-    if not yes:
-        typer.confirm(warning, abort=True)
+    if not yes and not _is_agreed(warning):
+        say(f"{NAME}: nothing was done; `--yes` has it done without a question")
+        raise typer.Exit(ExitCode.FAILED)
     deadline = time.monotonic() + timeout
     drill_tasks = DrillTasks(stack.gateway_url, drill_id, deadline=deadline + _LAST_LOOK_SECONDS)
     broker = Broker(stack.nats_url, stack.nats_pid, stack.nats_dir)
     is_passed = BrokerLoss(broker, drill_tasks, deadline=deadline, say=typer.echo).run(tasks)
     if not is_passed:
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def _is_agreed(warning: str) -> bool:
+    try:
+        return typer.confirm(warning)
+    except typer.Abort:  # nobody is there to answer, or Ctrl-C
+        typer.echo()
+        return False

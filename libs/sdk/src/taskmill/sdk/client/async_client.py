@@ -118,7 +118,14 @@ class AsyncClient:
         """Have a task processed, and wait until it is completed; see `Client.run`."""
         body = new_task(kind, payload, options, process=True)
         headers, key = trace_headers(traceparent), idempotency_key or new_key()
-        return await self._perform(flows.run(body, key, headers=headers, within_seconds=within_seconds))
+        flow = flows.run(
+            body,
+            key,
+            headers=headers,
+            within_seconds=within_seconds,
+            create_within_seconds=self._connection.retry_within_seconds,
+        )
+        return await self._perform(flow)
 
     @overload
     async def get(self, task_id: TaskId, *, wait: int = 0) -> Task: ...

@@ -90,8 +90,8 @@ class TaskConditions(TypedDict, total=False):
 class EventConditions(TypedDict, total=False):
     """Which events. An event meets every condition that is given."""
 
-    types: Collection[EventType | str]
-    """Of any of these, such as `completed`; empty: of any."""
+    types: EventType | str | Collection[EventType | str]
+    """Of this, or any of these, such as `completed`; empty: of any."""
     kind: str
     """Of tasks of this kind."""
     queue: str

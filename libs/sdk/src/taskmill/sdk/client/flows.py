@@ -88,17 +88,31 @@ def run(
     *,
     headers: Mapping[str, str],
     within_seconds: float,
+    create_within_seconds: float,
     now: Callable[[], float] = time.monotonic,
 ) -> Flow[Task]:
-    """Create a task, and wait for its end."""
+    """Create a task, and wait for its end.
+
+    One after the other: where nobody is there at all, that is told soon; once the task exists, an outage is waited out.
+
+    Args:
+        body: The task.
+        key: Its idempotency key.
+        headers: Of the trace.
+        within_seconds: How long to wait.
+        create_within_seconds: How long nobody may answer to the creation.
+        now: A clock in seconds.
+    """
     ends_at = now() + within_seconds
-    task: Task = yield operations.create(body, key, wait=_wait(within_seconds), headers=headers, within=within_seconds)
+    creation_within = min(within_seconds, create_within_seconds)
+    task: Task = yield operations.create(body, key, wait=0, headers=headers, within=creation_within)
     while task.status not in ENDED:
         remaining = ends_at - now()
         if remaining <= 0:
             raise WaitTimeoutError(within_seconds, task)
+        wait = min(math.ceil(remaining), operations.MAX_WAIT_SECONDS)
         try:
-            task = yield operations.get(task.id, wait=_wait(remaining), within=remaining)
+            task = yield operations.get(task.id, wait=wait, within=remaining)
         except ClientError as error:
             error.add_note(f"Task {task.id} is stored; it was {task.status} when it was read last.")
             raise
@@ -107,7 +121,3 @@ def run(
     if task.status is TaskStatus.CANCELLED:
         raise RunCancelledError(task)
     return task
-
-
-def _wait(remaining_seconds: float) -> int:
-    return max(min(math.ceil(remaining_seconds), operations.MAX_WAIT_SECONDS), 0)

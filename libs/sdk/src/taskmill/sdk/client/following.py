@@ -61,7 +61,7 @@ class Following:
         self._task_id = task_id
         self._position = after
         # Of a task all events come, or its end would not be seen.
-        self._types = frozenset(map(str, conditions.get("types", ()))) if task_id is not None else frozenset()
+        self._types = frozenset(operations.several(conditions.get("types", ()))) if task_id is not None else frozenset()
         if task_id is not None and conditions.keys() - {"types"}:
             raise ValueError("the events of one task can be chosen by type only")
         self._query = operations.event_query(task_id, {} if task_id is not None else conditions)

@@ -251,13 +251,14 @@ def _query(given: Mapping[str, Any], repeatable: str) -> list[tuple[str, str]]:
         if name == "labels":
             query += [("label", key if wanted is None else f"{key}:{wanted}") for key, wanted in value.items()]
         elif name == repeatable:
-            query += [(name, str(one)) for one in _several(value)]
+            query += [(name, str(one)) for one in several(value)]
         else:
             query.append((name, value.isoformat() if isinstance(value, datetime) else str(value)))
     return query
 
 
-def _several(value: str | Collection[str]) -> Collection[str]:
+def several(value: str | Collection[str]) -> Collection[str]:
+    """What may be one or several, as several."""
     return [value] if isinstance(value, str) else value
 
 

@@ -51,7 +51,7 @@ class Client:
         base_url: Where the gateway is; None: what `TASKMILL_URL` says, or else `http://127.0.0.1:8000`.
         api_key: Sent as `Authorization: Bearer`; None: what `TASKMILL_API_KEY` says, or else nothing is sent.
         request_timeout_seconds: How long an answer may take, beside what it was asked to wait.
-        attempts: How often a request is made at most. `run` and `watch` have their own bounds instead.
+        attempts: How often a request is made at most. In `run` and `watch` only time bounds it.
         retry_within_seconds: How long after its start a request may be made again, beside what it was asked to wait.
         transport: Carries the requests, for proxies and certificates of one's own; None: httpx' own.
 
@@ -164,7 +164,7 @@ class Client:
         traceparent: str | None = None,
         **options: Unpack[TaskOptions],
     ) -> Task:
-        """Have a task processed, and wait until it is completed, whatever happens to the gateway meanwhile.
+        """Have a task processed, and wait until it is completed, whatever happens to the gateway once it is created.
 
         Args:
             kind: Names the handler.
@@ -185,7 +185,14 @@ class Client:
         """
         body = new_task(kind, payload, options, process=True)
         headers, key = trace_headers(traceparent), idempotency_key or new_key()
-        return self._perform(flows.run(body, key, headers=headers, within_seconds=within_seconds))
+        flow = flows.run(
+            body,
+            key,
+            headers=headers,
+            within_seconds=within_seconds,
+            create_within_seconds=self._connection.retry_within_seconds,
+        )
+        return self._perform(flow)
 
     @overload
     def get(self, task_id: TaskId, *, wait: int = 0) -> Task: ...

@@ -30,13 +30,16 @@ class Arrivals:
 
     Args:
         capacity: How many messages may wait.
+        capacity_bytes: How large their bodies may be together.
 
     Attributes:
         is_doubtful: Whether something was heard that is not here, or may not have been heard.
     """
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, capacity_bytes: int) -> None:
         self._capacity = capacity
+        self._capacity_bytes = capacity_bytes
+        self._waiting_bytes = 0
         self._waiting: deque[Arrival] = deque()
         self._changed = asyncio.Event()
         self.is_doubtful = False
@@ -47,16 +50,19 @@ class Arrivals:
         if position is None or not position.isdigit():
             # Somebody else's: Taskmill publishes none without.
             return
-        if len(self._waiting) >= self._capacity:
+        body_bytes = len(message.body)
+        if len(self._waiting) >= self._capacity or self._waiting_bytes + body_bytes > self._capacity_bytes:
             self.doubt()
             return
         previous = header_value(message.headers, PREVIOUS_POSITION_HEADER)
         self._waiting.append(Arrival(int(position), int(previous) if previous and previous.isdigit() else -1, message))
+        self._waiting_bytes += body_bytes
         self._changed.set()
 
     def doubt(self) -> None:
         """Say that something may be missing: what waits is of no use any more, the log is read instead."""
         self._waiting.clear()
+        self._waiting_bytes = 0
         self.is_doubtful = True
         self._changed.set()
 
@@ -69,4 +75,6 @@ class Arrivals:
 
     def take(self, count: int) -> list[Arrival]:
         """The next ones, so many at most."""
-        return [self._waiting.popleft() for _ in range(min(count, len(self._waiting)))]
+        taken = [self._waiting.popleft() for _ in range(min(count, len(self._waiting)))]
+        self._waiting_bytes -= sum(len(arrival.message.body) for arrival in taken)
+        return taken

@@ -7,7 +7,6 @@ from pydantic_core import from_json
 
 from taskmill.contracts import registry
 from taskmill.contracts.errors import RemoteError, StoreUnavailableError
-from taskmill.contracts.events import EventType
 from taskmill.contracts.log import ReadLog
 from taskmill.runtime.errors import NoRespondersError
 from taskmill.runtime.requests import RequestClient
@@ -86,7 +85,7 @@ class Log:
         events = [
             Event.of(
                 item["position"],
-                EventType(item["type"]),
+                item["type"],
                 item["kind"],
                 UUID(item["task_id"]),
                 item["document"].encode(),

@@ -22,3 +22,11 @@ class SubscriberSettings(NatsSettings):
             "is read from the log later.",
         ),
     ] = 10_000
+    subscriber_waiting_bytes: Annotated[
+        int,
+        Field(
+            ge=1024 * 1024,
+            description="How large the events that wait in a subscriber may be together. What comes beyond is read "
+            "from the log later.",
+        ),
+    ] = 64 * 1024 * 1024

@@ -12,8 +12,9 @@ import structlog
 from taskmill.contracts.errors import UnavailableError
 from taskmill.contracts.events import EventType
 from taskmill.contracts.log import ReadLog
+from taskmill.contracts.patterns import NAME_PATTERN
 from taskmill.contracts.streams import EVENTS_STREAM
-from taskmill.contracts.tasks import NAME_PATTERN
+from taskmill.runtime.actor import is_set_within
 from taskmill.runtime.backoff import Backoff
 from taskmill.runtime.errors import JetStreamError
 from taskmill.runtime.nats_session import NatsSession
@@ -38,6 +39,8 @@ TAKEN_AT_ONCE = 500
 LOOK_INTERVAL_SECONDS = 1.0
 """How often it is looked whether the consumer is still heard of."""
 CLOSE_WITHIN_SECONDS = 5.0
+ENDED_WITHIN_SECONDS = 1.0
+"""An `async for` that was left by an error ends a moment later, when Python finds that nobody has its iterator."""
 
 
 class Subscriber:
@@ -87,7 +90,7 @@ class Subscriber:
         self._start_within_seconds = start_within_seconds
         self._session = NatsSession(settings, client_name=f"{READER}.{name}", is_awaited=False)
         self._log = Log(RequestClient(self._session, timeout_seconds=settings.request_timeout_seconds))
-        self._arrivals = Arrivals(settings.subscriber_waiting_events)
+        self._arrivals = Arrivals(settings.subscriber_waiting_events, settings.subscriber_waiting_bytes)
         self._consumer = OrderedConsumer(
             self._session,
             stream=EVENTS_STREAM,
@@ -97,7 +100,8 @@ class Subscriber:
         )
         self._session.on_reconnect(self._consumer.break_off)
         self._connecting: asyncio.Task[None] | None = None
-        self._is_following = False
+        self._is_free = asyncio.Event()
+        self._is_free.set()
         self._versions = TaskVersions()
         self._found = 0
         self._gap: GapError | None = None
@@ -134,9 +138,12 @@ class Subscriber:
             RemoteError: The task store refuses to read the log.
             RuntimeError: The subscriber was not entered, or is followed already.
         """
-        if self._connecting is None or self._is_following:
+        # An `async for` that was left by an error ends in the next turn of the event loop. Whoever waits with us for
+        # that may be the first to go on.
+        is_free = await is_set_within(self._is_free, ENDED_WITHIN_SECONDS) and self._is_free.is_set()
+        if self._connecting is None or not is_free:
             raise RuntimeError("a subscriber is entered with `async with`, and followed by one at a time")
-        self._is_following = True
+        self._is_free.clear()
         try:
             self._gap, self._versions = None, TaskVersions()
             self._found = self.position = await self._start(after)
@@ -148,9 +155,9 @@ class Subscriber:
                     raise self._gap
                 self.position = self._found
         finally:
-            self._is_following = False
             self._consumer.close()
             self._arrivals.doubt()
+            self._is_free.set()
 
     async def _start(self, after: int | None) -> int:
         """Where to begin; afterwards everything that is stored behind it is heard, or in doubt."""

@@ -74,7 +74,7 @@ class EventFeed(Actor):
         self._is_live = asyncio.Event()
         self._is_doubtful = False
         self._woken = asyncio.Event()
-        self._is_closed = False
+        self._closed = asyncio.Event()
         session.on_reconnect(self._doubt)
 
     @property
@@ -96,6 +96,10 @@ class EventFeed(Actor):
         finally:
             self._places -= 1
 
+    async def closed(self) -> None:
+        """Return when nobody may follow any more, for the gateway ends."""
+        await self._closed.wait()
+
     @asynccontextmanager
     async def follow(self, wanted: EventFilter) -> AsyncIterator[Follower]:
         """Get, from now on, every event that is wanted: all behind `position`.
@@ -107,7 +111,7 @@ class EventFeed(Actor):
         self._followers.add(follower)
         self._woken.set()
         try:
-            if self._is_closed or not await is_set_within(self._is_live, LIVE_WITHIN_SECONDS):
+            if self._closed.is_set() or not await is_set_within(self._is_live, LIVE_WITHIN_SECONDS):
                 raise StoreUnavailableError
             yield follower
         finally:
@@ -115,7 +119,7 @@ class EventFeed(Actor):
 
     def cut_off_all(self) -> None:
         """End all following, for good, so that nobody holds up the end of the gateway."""
-        self._is_closed = True
+        self._closed.set()
         self._followers.cut_off_all()
 
     def stop(self) -> None:

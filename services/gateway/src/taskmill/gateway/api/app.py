@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 from uuid_utils.compat import uuid7
 
 from taskmill.gateway.adapters.log import Log
+from taskmill.gateway.adapters.payload_schemas import PayloadSchemas
 from taskmill.gateway.adapters.store import Store
 from taskmill.gateway.api.bulk_endpoints import BulkEndpoints
 from taskmill.gateway.api.dispatcher import Dispatcher
@@ -18,6 +19,7 @@ from taskmill.gateway.api.event_endpoints import EventEndpoints
 from taskmill.gateway.api.fleet_endpoints import FleetEndpoints
 from taskmill.gateway.api.health_endpoints import HealthEndpoints
 from taskmill.gateway.api.list_endpoints import ListEndpoints
+from taskmill.gateway.api.payload_check import PayloadCheck
 from taskmill.gateway.api.problems import ProblemDocument
 from taskmill.gateway.api.routes import declared_routes
 from taskmill.gateway.api.task_endpoints import TaskEndpoints
@@ -49,7 +51,13 @@ class Gateway(FastAPI):
 
 
 def create_app(
-    store: Store, log: Log, feed: Feed, *, is_bus_connected: Callable[[], bool], new_id: Callable[[], UUID] = uuid7
+    store: Store,
+    log: Log,
+    feed: Feed,
+    schemas: PayloadSchemas,
+    *,
+    is_bus_connected: Callable[[], bool],
+    new_id: Callable[[], UUID] = uuid7,
 ) -> FastAPI:
     """Build the application.
 
@@ -57,6 +65,7 @@ def create_app(
         store: The task store.
         log: What happened.
         feed: What happens.
+        schemas: What payloads must fit.
         is_bus_connected: Whether NATS answers.
         new_id: Makes the id of a new task, bulk operation, webhook or replay, a UUID of version 7.
     """
@@ -71,6 +80,7 @@ def create_app(
                 "name": "bulk operations",
                 "description": "Process, cancel and delete many tasks, and follow how far it is.",
             },
+            {"name": "kinds", "description": "What can be done, and what it takes."},
             {"name": "history", "description": "What was done for a task, what happened, and what happens."},
             {"name": "webhooks", "description": "Have events sent by HTTP, and see what became of it."},
             {"name": "fleet", "description": "See the processors and the queues, and pause a queue."},
@@ -83,7 +93,7 @@ def create_app(
         # Nothing here sets OpenTelemetry up, and asking it costs each request a tenth of its CPU.
         telemetry={"tracing": False, "metrics": False, "logs": False},
         routes=[
-            *declared_routes(TaskEndpoints(store, feed, new_id)),
+            *declared_routes(TaskEndpoints(store, feed, PayloadCheck(schemas), new_id)),
             *declared_routes(ListEndpoints(store)),
             *declared_routes(EventEndpoints(store, log, feed)),
             *declared_routes(BulkEndpoints(store, new_id)),

@@ -1,16 +1,34 @@
 """Finds the route of a request and has it answered; whatever goes wrong becomes a problem."""
 
+import re
 from collections.abc import Sequence
+from uuid import UUID
 
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
-from taskmill.contracts.errors import InternalError, TaskmillError
+from taskmill.contracts.errors import (
+    BulkOperationNotFoundError,
+    InternalError,
+    ReplayNotFoundError,
+    TaskmillError,
+    TaskNotFoundError,
+    WebhookNotFoundError,
+)
 from taskmill.gateway.api.problems import problem_response
 from taskmill.gateway.api.strict_route import StrictRoute
 from taskmill.gateway.errors import MethodNotAllowedError, PathNotFoundError
+
+_NOT_FOUND: dict[str, type[TaskmillError]] = {
+    "tasks": TaskNotFoundError,
+    "operations": BulkOperationNotFoundError,
+    "webhooks": WebhookNotFoundError,
+    "replays": ReplayNotFoundError,
+}
+_WITH_ID = re.compile(rf"/(?P<collection>{'|'.join(_NOT_FOUND)})/[^/\n]+(?P<rest>(/[^\n]+)?)")
+_ANY_ID = UUID(int=0)
 
 
 class Dispatcher:
@@ -54,6 +72,7 @@ class Dispatcher:
 
         Raises:
             PathNotFoundError: No route has the path.
+            RequestError: It would have one if the id in it were a UUID: there is nothing with that id.
             MethodNotAllowedError: Some have, but for other methods.
         """
         methods: set[str] = set()
@@ -64,6 +83,15 @@ class Dispatcher:
                 return route
             if match is Match.PARTIAL:
                 methods |= set(getattr(route, "methods", ()))
-        if not methods:
-            raise PathNotFoundError
-        raise MethodNotAllowedError(methods)
+        if methods:
+            raise MethodNotAllowedError(methods)
+        raise self._what_is_missing(scope)
+
+    def _what_is_missing(self, scope: Scope) -> TaskmillError:
+        """What to say where no route has the path."""
+        given = _WITH_ID.fullmatch(scope["path"])
+        if given is None:
+            return PathNotFoundError()
+        with_an_id = {**scope, "path": f"/{given['collection']}/{_ANY_ID}{given['rest']}"}
+        is_route = any(route.matches(with_an_id)[0] is not Match.NONE for route in self._routes)
+        return _NOT_FOUND[given["collection"]]() if is_route else PathNotFoundError()

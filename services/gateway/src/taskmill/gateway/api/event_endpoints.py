@@ -19,18 +19,23 @@ from taskmill.gateway.adapters.shared_log import SharedLog
 from taskmill.gateway.adapters.store import Store
 from taskmill.gateway.api import examples
 from taskmill.gateway.api.event_stream import EVENT_STREAM, EventStreamResponse
+from taskmill.gateway.api.media_ranges import is_preferred
 from taskmill.gateway.api.pages import NEXT, page_response
+from taskmill.gateway.api.parameters import JSON
 from taskmill.gateway.api.queries import EventQuery, TaskEventsQuery
 from taskmill.gateway.api.routes import ON_A_TASK, TASK, UNAVAILABLE, TaskId, route
 from taskmill.gateway.domain.following import EventFilter, FollowedEvent
-from taskmill.gateway.followers import Feed
+from taskmill.gateway.followers import TOO_MANY_FOLLOWERS, Feed
 
 MAX_LOG_READS = 10
 """A page of the log is looked for with so many requests to the store at most."""
 
 Accept = Annotated[
     str | SkipJsonSchema[None],
-    Header(description=f"`{EVENT_STREAM}`: a stream, which goes on with what happens; anything else: a page."),
+    Header(
+        description=f"`{EVENT_STREAM}`: a stream, which goes on with what happens; anything else, or if `{JSON}` is "
+        "wanted more: a page."
+    ),
 ]
 LastEventId = Annotated[
     str | SkipJsonSchema[None],
@@ -41,6 +46,8 @@ LastEventId = Annotated[
 ]
 
 
+_VARY = {"Vary": "Accept"}
+_VARIES = {"Vary": {"description": "`Accept`: a page or a stream.", "schema": {"type": "string"}}}
 _STREAM: dict[str, Any] = {EVENT_STREAM: {"schema": {"type": "string"}}}
 
 
@@ -89,7 +96,9 @@ class EventEndpoints:
         tags=["history"],
         response_model=EventLogPage,
         response_description="A page of events, or a stream of them.",
-        responses={200: {"content": {**examples.answer(examples.EVENT_LOG_PAGE)["content"], **_STREAM}}},
+        responses={
+            200: {"headers": _VARIES, "content": {**examples.answer(examples.EVENT_LOG_PAGE)["content"], **_STREAM}}
+        },
         errors=UNAVAILABLE,
     )
     async def events(
@@ -108,12 +117,15 @@ class EventEndpoints:
         of an event is its position in the log. Whenever the stream ends, come again with the last one. An event `reset`
         says that the log does not reach back to `after`; the stream goes on with what happens. An event `removed` says,
         to who wanted all from the beginning, up to which position events were removed; the stream goes on with those
-        that are kept.
+        that are kept. A stream has no `limit`.
         """
         wanted = query.filter()
-        if not self._is_stream_wanted(accept):
+        if not _is_stream_wanted(accept):
             return await self._page(query.after or 0, wanted, query.limit)
-        return EventStreamResponse(self._feed, self._shared_log, wanted, _last_position(last_event_id, query.after))
+        _refuse(query, {"limit"}, "A stream has no pages.")
+        after = _last_position(last_event_id, query.after)
+        self._check_room()
+        return EventStreamResponse(self._feed, self._shared_log, wanted, after, headers=_VARY)
 
     @route(
         "GET",
@@ -123,7 +135,12 @@ class EventEndpoints:
         tags=["history"],
         response_model=EventPage,
         response_description="A page of events, or a stream of them.",
-        responses={200: {"headers": NEXT, "content": {**examples.answer(examples.EVENT_PAGE)["content"], **_STREAM}}},
+        responses={
+            200: {
+                "headers": {**NEXT, **_VARIES},
+                "content": {**examples.answer(examples.EVENT_PAGE)["content"], **_STREAM},
+            }
+        },
         errors=ON_A_TASK,
     )
     async def task_events(
@@ -138,26 +155,31 @@ class EventEndpoints:
 
         The history outlives its task, for as long as events are kept: `removed` says which are no longer there. With
         `Accept: text/event-stream` the answer is a stream as that of `/events`, with the task's whole history first, or
-        what lies behind `after`; an event `removed` says up to which `sequence` it is no longer whole.
+        what lies behind `after`; an event `removed` says up to which `sequence` it is no longer whole. A stream has no
+        `cursor` and no `limit`, a page no `after`.
         """
-        if not self._is_stream_wanted(accept):
+        if not _is_stream_wanted(accept):
+            _refuse(query, {"after"}, "It says where a stream begins; a page begins at its `cursor`.")
             listing = ListEvents(task_id=task_id, limit=query.limit, cursor=query.cursor)
-            return page_response(request, await self._store.ask(registry.EVENTS, listing))
+            page = page_response(request, await self._store.ask(registry.EVENTS, listing))
+            page.headers.update(_VARY)
+            return page
+        _refuse(query, {"limit", "cursor"}, "A stream has no pages.")
         after = _last_position(last_event_id, query.after) or 0
+        self._check_room()
         removed = 0
         # Who cannot be told now whether there is such a task is told when coming again.
         with suppress(UnavailableError):
             first = await self._store.ask(registry.EVENTS, ListEvents(task_id=task_id, limit=1))
             removed = from_json(first.body).get("removed", 0)
         wanted = EventFilter(task_id=str(task_id))
-        return EventStreamResponse(self._feed, self._shared_log, wanted, after, removed=removed)
+        self._check_room()
+        return EventStreamResponse(self._feed, self._shared_log, wanted, after, headers=_VARY, removed=removed)
 
-    def _is_stream_wanted(self, accept: str | None) -> bool:
-        if accept is None or EVENT_STREAM not in accept.lower():
-            return False
+    def _check_room(self) -> None:
+        # To be asked last, too: then the place is taken before anybody else can ask.
         if self._feed.is_full:
-            raise OverloadedError
-        return True
+            raise OverloadedError(TOO_MANY_FOLLOWERS)
 
     async def _page(self, after: int, wanted: EventFilter, limit: int) -> Response:
         events: list[FollowedEvent] = []
@@ -170,7 +192,19 @@ class EventEndpoints:
         items = b",".join(b'{"position":%d,"event":%b}' % (event.position, event.document) for event in events)
         ends = b'"oldest":%d,"newest":%d,"removed":%d' % (found.oldest, found.newest, found.removed)
         body = b'{"items":[%b],"next_after":%d,%b}' % (items, after, ends)
-        return Response(body, media_type="application/json")
+        return Response(body, media_type=JSON, headers=_VARY)
+
+
+def _is_stream_wanted(accept: str | None) -> bool:
+    return is_preferred(accept, EVENT_STREAM, default=JSON)
+
+
+def _refuse(query: BaseModel, names: set[str], why: str) -> None:
+    """Refuse parameters that mean nothing here: who gives them expects something else than the answer."""
+    if given := sorted(query.model_fields_set & names):
+        raise InvalidRequestError(
+            errors=[FieldProblem(pointer=name, detail=why, code="not_applicable") for name in given]
+        )
 
 
 def _last_position(last_event_id: str | None, after: int | None) -> int | None:

@@ -4,7 +4,7 @@ https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, suppress
 
 from starlette.responses import Response
@@ -24,6 +24,9 @@ PING_SECONDS = 15.0
 SEND_WITHIN_SECONDS = 30.0
 """A client that takes nothing for so long is cut off."""
 
+LAST_WORDS_SECONDS = 1.0
+"""How long clients may take for what they were being sent when the gateway ends; they come again anyway."""
+
 RETRY_MILLISECONDS = 1_000
 """How long a client should wait before it comes again."""
 
@@ -42,15 +45,23 @@ class EventStreamResponse(Response):
         log: What happened.
         wanted: Which events.
         after: The position that the client has; None: it wants what happens from now on.
+        headers: Headers beside those of a stream.
         removed: For the events of one task: up to this `sequence` they were removed from the log.
     """
 
     media_type = EVENT_STREAM
 
     def __init__(
-        self, feed: Feed, log: SharedLog, wanted: EventFilter, after: int | None, *, removed: int | None = None
+        self,
+        feed: Feed,
+        log: SharedLog,
+        wanted: EventFilter,
+        after: int | None,
+        *,
+        headers: Mapping[str, str],
+        removed: int | None = None,
     ) -> None:
-        super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+        super().__init__(headers={**headers, "Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         del self.headers["Content-Length"]
         self._feed = feed
         self._log = log
@@ -65,31 +76,40 @@ class EventStreamResponse(Response):
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-        if scope["method"] != "HEAD":
-            sending = asyncio.ensure_future(self._send(send))
-            leaving = asyncio.ensure_future(left(receive))
-            try:
-                await asyncio.wait([sending, leaving], return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                leaving.cancel()
-                sending.cancel()
-            with suppress(asyncio.CancelledError):
-                if not await sending:
-                    return
-        await send({"type": "http.response.body", "body": b""})
+        if scope["method"] == "HEAD":
+            await send({"type": "http.response.body", "body": b""})
+            return
+        sending = asyncio.ensure_future(self._send(send))
+        # Whose client takes nothing cannot be ended properly: the server closes its connection.
+        others = [asyncio.ensure_future(left(receive)), asyncio.ensure_future(self._last_words_said())]
+        try:
+            await asyncio.wait([sending, *others], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for other in others:
+                other.cancel()
+            sending.cancel()
+        with suppress(asyncio.CancelledError, TimeoutError):
+            await sending
 
-    async def _send(self, send: Send) -> bool:
-        """Send until the stream ends; False: the client takes nothing."""
+    async def _last_words_said(self) -> None:
+        """Return when no client may take anything any more."""
+        await self._feed.closed()
+        await asyncio.sleep(LAST_WORDS_SECONDS)
+
+    async def _send(self, send: Send) -> None:
+        """Send until the stream ends.
+
+        Raises:
+            TimeoutError: The client takes nothing.
+        """
         # What is missing when the log cannot be read is sent when the client comes again.
         with suppress(UnavailableError):
             async with aclosing(self._chunks()) as chunks:
                 async for chunk in chunks:
-                    try:
-                        async with asyncio.timeout(SEND_WITHIN_SECONDS):
-                            await send({"type": "http.response.body", "body": chunk, "more_body": True})
-                    except TimeoutError:
-                        return False
-        return True
+                    async with asyncio.timeout(SEND_WITHIN_SECONDS):
+                        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        async with asyncio.timeout(SEND_WITHIN_SECONDS):
+            await send({"type": "http.response.body", "body": b""})
 
     async def _chunks(self) -> AsyncGenerator[bytes]:
         yield b"retry: %d\n\n" % RETRY_MILLISECONDS

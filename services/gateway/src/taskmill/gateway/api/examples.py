@@ -236,6 +236,23 @@ PAUSED_QUEUE = {**QUEUE, "is_paused": True, "paused_at": "2026-11-24T12:00:00.00
 QUEUE_PAGE = {"items": [QUEUE], "next_cursor": None}
 
 
+KIND_PAGE = {
+    "items": [
+        {
+            "kind": "thumbnail",
+            "is_served": True,
+            "defaults": {"max_attempts": 3, "backoff": None, "timeout_seconds": 60.0, "queue": "media"},
+            "payload_schema": {
+                "type": "object",
+                "properties": {"width": {"type": "integer", "minimum": 1}},
+                "required": ["width"],
+            },
+        }
+    ],
+    "next_cursor": None,
+}
+
+
 def body(value: Any) -> dict[str, Any]:
     """The only example of a request's body, as OpenAPI wants it."""
     return {"example": {"value": value}}

@@ -16,7 +16,7 @@ from taskmill.contracts.fleet import (
     QueuePage,
     ResumeQueue,
 )
-from taskmill.contracts.tasks import NAME_PATTERN
+from taskmill.contracts.patterns import NAME_PATTERN
 from taskmill.gateway.adapters.store import Store
 from taskmill.gateway.api import examples
 from taskmill.gateway.api.bodies import NO_OPTIONS, NoOptions

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import Query, Request, Response
 
 from taskmill.contracts import registry
+from taskmill.contracts.kinds import KindPage, ListKinds
 from taskmill.contracts.requests import AttemptPage, LinePage, ListAttempts, ListLines, TaskPage
 from taskmill.gateway.adapters.store import Store
 from taskmill.gateway.api import examples
@@ -14,7 +15,7 @@ from taskmill.gateway.api.routes import ON_A_TASK, TASK, UNAVAILABLE, TaskId, ro
 
 
 class ListEndpoints:
-    """Lists of tasks, and the attempts at one, and its lines."""
+    """Lists of tasks, and the attempts at one, and its lines; and the kinds."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -73,3 +74,23 @@ class ListEndpoints:
         """
         wanted = ListLines(task_id=task_id, limit=query.limit, cursor=query.cursor)
         return page_response(request, await self._store.ask(registry.LINES, wanted))
+
+    @route(
+        "GET",
+        "/kinds",
+        operation_id="listKinds",
+        summary="List the kinds",
+        tags=["kinds"],
+        response_model=KindPage,
+        response_description="A page of kinds.",
+        responses={200: {"headers": NEXT, **examples.answer(examples.KIND_PAGE)}},
+        errors=UNAVAILABLE,
+    )
+    async def kinds(self, request: Request, query: Annotated[PageQuery, Query()]) -> Response:
+        """Read a page of the kinds that processors have handlers for, by name, with what those declare.
+
+        A kind that declared something stays in the list when nobody serves it any more. A task may be of any other
+        kind, too: it waits until a processor knows it.
+        """
+        wanted = ListKinds(limit=query.limit, cursor=query.cursor)
+        return page_response(request, await self._store.ask(registry.LIST_KINDS, wanted))

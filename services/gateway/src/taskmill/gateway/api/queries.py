@@ -25,11 +25,11 @@ from taskmill.contracts.status import Priority, TaskStatus
 from taskmill.contracts.tasks import WITHOUT_NUL, Kind, Queue
 from taskmill.gateway.domain.following import EventFilter
 
-_DECIMAL = re.compile(r"[1-9][0-9]{0,18}|0", re.ASCII)
+_DECIMAL = re.compile(r"-?[1-9][0-9]{0,99}|0", re.ASCII)
 
 
 def is_decimal(text: object) -> object:
-    """Refuse text that is no whole number as it is usually written."""
+    """Refuse text that is no whole number as it is usually written; bounds are told by others."""
     # Left alone, pydantic would also take `1_0`, `+5` and ` 5`.
     if isinstance(text, str) and not _DECIMAL.fullmatch(text):
         raise PydanticCustomError("int_parsing", "Input should be a whole number such as 50")

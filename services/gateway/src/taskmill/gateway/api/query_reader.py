@@ -58,8 +58,10 @@ class QueryReader:
         try:
             return self._model.model_validate(arguments)
         except ValidationError as error:
-            details = error.errors(include_url=False, include_context=False, include_input=False)
-            raise InvalidRequestError(errors=[_parameter_problem(detail) for detail in details]) from error
+            details = error.errors(include_url=False, include_input=False)
+            # That a parameter might have been left out is no help to who gave it.
+            wrong = [detail for detail in details if detail["type"] != "none_required"]
+            raise InvalidRequestError(errors=[_parameter_problem(detail) for detail in wrong]) from error
 
 
 def _parameter_problem(detail: ErrorDetails) -> FieldProblem:

@@ -37,6 +37,7 @@ from taskmill.gateway.api import examples
 from taskmill.gateway.api.bodies import NO_OPTIONS, NewTasks, NoOptions, TaskDocument, TaskPatch
 from taskmill.gateway.api.conditional import etag, expected_revision, is_unmodified
 from taskmill.gateway.api.idempotency import IdempotencyKeyHeader, idempotency, is_replayed, json_response
+from taskmill.gateway.api.payload_check import PayloadCheck
 from taskmill.gateway.api.queries import DeleteQuery
 from taskmill.gateway.api.routes import ON_A_TASK, REPLAYED, TASK, UNAVAILABLE, TaskId, location, route
 from taskmill.gateway.api.task_head import TaskHead, task_head
@@ -74,12 +75,14 @@ class TaskEndpoints:
 
     Args:
         feed: What happens, for those who wait.
+        payloads: Refuses payloads that cannot fit.
         new_task_id: Makes the id of a new task, a UUID of version 7.
     """
 
-    def __init__(self, store: Store, feed: Feed, new_task_id: Callable[[], UUID]) -> None:
+    def __init__(self, store: Store, feed: Feed, payloads: PayloadCheck, new_task_id: Callable[[], UUID]) -> None:
         self._store = store
         self._waiting = Waiting(store, feed)
+        self._payloads = payloads
         self._new_task_id = new_task_id
 
     @route(
@@ -104,8 +107,10 @@ class TaskEndpoints:
     ) -> Response:
         """Create a task, and start processing it: at once if `process` is true, at `run_at` if that is given.
 
-        The answer means that it is stored; with `wait`, it tells how the task has ended, if it has by then.
+        The answer means that it is stored; with `wait`, it tells how the task has ended, if it has by then. A payload
+        that does not fit the `payload_schema` of its kind (see `GET /kinds`) is refused.
         """
+        await self._payloads.check(body)
         task_id = self._new_task_id()
         key = idempotency(idempotency_key, "POST /tasks", body)
         reply = await self._store.ask(registry.CREATE, _with_key(_creation(task_id, body), key))
@@ -116,7 +121,7 @@ class TaskEndpoints:
         if not wait.seconds:
             # Whatever creation does, for clients it is one change: the first revision.
             return json_response(reply, 201, {"Location": _path(task_id), "ETag": etag(1), **wait.headers()})
-        reply = await self._waiting.end(reply, task_id, wait.seconds, http.receive)
+        reply = await self._waiting.end(reply, task_id, wait, http.receive)
         headers = {"Location": _path(task_id), "ETag": etag(task_head(reply).revision), **wait.headers()}
         return json_response(reply, 201, headers)
 
@@ -150,12 +155,13 @@ class TaskEndpoints:
             return head.is_ended if if_none_match is None else not is_unmodified(if_none_match, head.revision)
 
         try:
-            reply = await self._waiting.task(task_id, wait.seconds, is_awaited, http.receive)
+            reply = await self._waiting.task(task_id, wait, is_awaited, http.receive)
         except UnavailableError:
             if not wait.is_preferred:
                 raise
             # Only a preference: then it is told as it is.
-            reply = await self._waiting.task(task_id, 0, is_awaited, http.receive)
+            wait.give_up()
+            reply = await self._waiting.task(task_id, wait, is_awaited, http.receive)
         revision = task_head(reply).revision
         headers = {"ETag": etag(revision), **wait.headers()}
         if is_unmodified(if_none_match, revision):
@@ -195,7 +201,7 @@ class TaskEndpoints:
         )
         wait = Wait(query, prefer)
         reply = await self._store.ask(registry.PROCESS, request)
-        reply = await self._waiting.end(reply, task_id, wait.seconds, http.receive)
+        reply = await self._waiting.end(reply, task_id, wait, http.receive)
         headers = {"Location": _path(task_id), "ETag": etag(task_head(reply).revision), **wait.headers()}
         return json_response(reply, 202, headers)
 
@@ -254,6 +260,7 @@ class TaskEndpoints:
         idempotency_key: IdempotencyKeyHeader = None,
     ) -> Response:
         """Create many tasks, all or none. The answer has them in the order of the request."""
+        await self._payloads.check_each(body.tasks)
         tasks = b",".join(_creation(self._new_task_id(), task) for task in body.tasks)
         key = idempotency(idempotency_key, "POST /tasks/batch", body)
         reply = await self._store.ask(registry.CREATE_MANY, _with_key(b'{"tasks":[%b]}' % tasks, key))

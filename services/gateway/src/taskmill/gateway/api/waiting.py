@@ -20,18 +20,22 @@ from taskmill.gateway.api.event_stream import left
 from taskmill.gateway.api.queries import is_decimal
 from taskmill.gateway.api.task_head import TaskHead, task_head
 from taskmill.gateway.domain.following import EventFilter
-from taskmill.gateway.followers import Feed
+from taskmill.gateway.followers import TOO_MANY_FOLLOWERS, Feed
 from taskmill.runtime.reply import Reply
 
 MAX_WAIT_SECONDS = 60
 
 _ENDS = {EventType.COMPLETED, EventType.FAILED, EventType.CANCELLED}
 
-_PREFERENCE = re.compile(r"(?:^|,)\s*wait\s*=\s*([0-9]{1,6})\s*(?=[,;]|$)", re.ASCII | re.IGNORECASE)
+_PREFERENCE = re.compile(r"(?:^|,)\s*+wait\s*+=\s*+([0-9]++)\s*+(?=[,;]|$)", re.ASCII | re.IGNORECASE)
 
 PreferHeader = Annotated[
     str | SkipJsonSchema[None],
-    Header(alias="Prefer", description="`wait=N` (RFC 7240): as the parameter `wait`, at most 60; that beats it."),
+    Header(
+        alias="Prefer",
+        description="`wait=N` (RFC 7240): as the parameter `wait`, at most 60; that beats it. If the answer did wait, "
+        "it has `Preference-Applied`.",
+    ),
 ]
 
 
@@ -56,11 +60,24 @@ class Wait:
     def __init__(self, query: WaitQuery, prefer: str | None) -> None:
         preference = _PREFERENCE.search(prefer) if prefer and query.wait is None else None
         self.is_preferred = preference is not None
-        self.seconds = min(int(preference[1]), MAX_WAIT_SECONDS) if preference else query.wait or 0
+        self.seconds = _at_most(preference[1]) if preference else query.wait or 0
+        self._is_heeded = True
+
+    def give_up(self) -> None:
+        """Wait no longer, and do not say that it was waited."""
+        self.seconds = 0
+        self._is_heeded = False
 
     def headers(self) -> dict[str, str]:
         """What the answer says of it (RFC 7240 §3)."""
-        return {"Preference-Applied": f"wait={self.seconds}"} if self.is_preferred else {}
+        return {"Preference-Applied": f"wait={self.seconds}"} if self.is_preferred and self._is_heeded else {}
+
+
+def _at_most(seconds: str) -> int:
+    # Python reads no number of any length.
+    seconds = seconds.lstrip("0") or "0"
+    is_short = len(seconds) <= len(str(MAX_WAIT_SECONDS))
+    return min(int(seconds), MAX_WAIT_SECONDS) if is_short else MAX_WAIT_SECONDS
 
 
 class Waiting:
@@ -70,14 +87,12 @@ class Waiting:
         self._store = store
         self._feed = feed
 
-    async def task(
-        self, task_id: UUID, seconds: int, is_awaited: Callable[[TaskHead], bool], receive: Receive
-    ) -> Reply:
+    async def task(self, task_id: UUID, wait: Wait, is_awaited: Callable[[TaskHead], bool], receive: Receive) -> Reply:
         """A task, as soon as it is what is awaited; or else as it is when the time is over, or the gateway ends.
 
         Args:
             task_id: The task.
-            seconds: How long to wait at most.
+            wait: How long to wait at most; given up when the gateway ends before.
             is_awaited: Whether it is what is awaited.
             receive: Where the client says that it goes away, after which nobody waits; its body must have been read.
 
@@ -85,53 +100,58 @@ class Waiting:
             RemoteError: There is no such task, or no longer.
             UnavailableError: It cannot be read, or followed, now.
         """
-        ends_at = asyncio.get_running_loop().time() + seconds
+        ends_at = asyncio.get_running_loop().time() + wait.seconds
         reply = await self._read(task_id)
-        if not seconds or is_awaited(task_head(reply)):
+        if not wait.seconds or is_awaited(task_head(reply)):
             return reply
         if self._feed.is_full:
-            raise OverloadedError
-        waiting = asyncio.ensure_future(self._changed_task(task_id, ends_at, is_awaited))
-        leaving = asyncio.ensure_future(left(receive))
-        try:
-            await asyncio.wait([waiting, leaving], return_when=asyncio.FIRST_COMPLETED)
-            return waiting.result() if waiting.done() else reply
-        finally:
-            leaving.cancel()
-            waiting.cancel()
+            raise OverloadedError(TOO_MANY_FOLLOWERS)
+        # Taken before anybody else can ask whether there is one.
+        with self._feed.place():
+            waiting = asyncio.ensure_future(self._changed_task(task_id, wait, ends_at, is_awaited))
+            leaving = asyncio.ensure_future(left(receive))
+            try:
+                await asyncio.wait([waiting, leaving], return_when=asyncio.FIRST_COMPLETED)
+                return waiting.result() if waiting.done() else reply
+            finally:
+                leaving.cancel()
+                waiting.cancel()
 
-    async def _changed_task(self, task_id: UUID, ends_at: float, is_awaited: Callable[[TaskHead], bool]) -> Reply:
+    async def _changed_task(
+        self, task_id: UUID, wait: Wait, ends_at: float, is_awaited: Callable[[TaskHead], bool]
+    ) -> Reply:
         loop = asyncio.get_running_loop()
         has_ended = False
-        with self._feed.place():
-            async with self._feed.follow(EventFilter(task_id=str(task_id))) as follower:
-                # Followed first and read then, so that no change slips through between the two.
-                while True:
-                    reply = await self._read(task_id)
-                    remaining = ends_at - loop.time()
-                    # One that was processed again at once has ended all the same.
-                    if remaining <= 0 or has_ended or is_awaited(task_head(reply)):
-                        return reply
-                    events = await follower.take(remaining)
-                    if not events and follower.is_cut_off:
-                        return reply
-                    has_ended = any(event.type in _ENDS for event in events)
+        async with self._feed.follow(EventFilter(task_id=str(task_id))) as follower:
+            # Followed first and read then, so that no change slips through between the two.
+            while True:
+                reply = await self._read(task_id)
+                remaining = ends_at - loop.time()
+                # One that was processed again at once has ended all the same.
+                if remaining <= 0 or has_ended or is_awaited(task_head(reply)):
+                    return reply
+                events = await follower.take(remaining)
+                if not events and follower.is_cut_off:
+                    wait.give_up()
+                    return reply
+                has_ended = any(event.type in _ENDS for event in events)
 
-    async def end(self, reply: Reply, task_id: UUID, seconds: int, receive: Receive) -> Reply:
+    async def end(self, reply: Reply, task_id: UUID, wait: Wait, receive: Receive) -> Reply:
         """A task that a request has changed, as soon as it has ended; see `task`.
 
         Args:
             reply: What the request was replied to with: the answer if nobody can wait now, or the task is gone
                 meanwhile, for it was carried out.
             task_id: The task.
-            seconds: How long to wait at most.
+            wait: How long to wait at most; given up when nobody can wait.
             receive: Where the client says that it goes away.
         """
-        if not seconds or task_head(reply).is_ended:
+        if not wait.seconds or task_head(reply).is_ended:
             return reply
         try:
-            ended = await self.task(task_id, seconds, lambda head: head.is_ended, receive)
+            ended = await self.task(task_id, wait, lambda head: head.is_ended, receive)
         except (UnavailableError, RemoteError):
+            wait.give_up()
             return reply
         # What is known of the request itself stays known.
         return ended._replace(headers={**ended.headers, **reply.headers})

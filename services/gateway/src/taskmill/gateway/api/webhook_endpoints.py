@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from taskmill.contracts import registry
 from taskmill.contracts.errors import (
+    IdempotencyKeyReusedError,
     QueueFullError,
     ReplayNotFoundError,
     RevisionMismatchError,
@@ -20,7 +21,15 @@ from taskmill.contracts.errors import (
     TooManyWebhooksError,
     WebhookNotFoundError,
 )
-from taskmill.contracts.requests import CancelTask, GetTask, ListTasks, ProcessTask, TaskFilter, TaskPage
+from taskmill.contracts.requests import (
+    CancelTask,
+    GetTask,
+    IdempotencyKey,
+    ListTasks,
+    ProcessTask,
+    TaskFilter,
+    TaskPage,
+)
 from taskmill.contracts.status import TaskStatus
 from taskmill.contracts.tasks import Task
 from taskmill.contracts.webhooks import (
@@ -44,10 +53,10 @@ from taskmill.gateway.adapters.store import Store
 from taskmill.gateway.api import examples
 from taskmill.gateway.api.bodies import NO_OPTIONS, NoOptions
 from taskmill.gateway.api.conditional import etag, expected_revision, is_unmodified
-from taskmill.gateway.api.idempotency import json_response
+from taskmill.gateway.api.idempotency import IdempotencyKeyHeader, idempotency, json_response
 from taskmill.gateway.api.pages import NEXT, page_response
 from taskmill.gateway.api.queries import PageQuery
-from taskmill.gateway.api.routes import UNAVAILABLE, TaskId, location, route
+from taskmill.gateway.api.routes import REPLAYED, UNAVAILABLE, TaskId, location, route
 from taskmill.gateway.api.task_endpoints import MERGE_PATCH, IfMatch, IfNoneMatch
 from taskmill.gateway.api.webhook_bodies import (
     ROTATION,
@@ -75,7 +84,7 @@ _ON_A_CHANGE = [*_ON_A_WEBHOOK, RevisionMismatchError]
 _ETAG = {"ETag": {"description": "The webhook's revision.", "schema": {"type": "string", "pattern": '^"[0-9]+"$'}}}
 _ANSWER: dict[str, Any] = {"headers": _ETAG, **examples.answer(examples.WEBHOOK)}
 _SECRET_ANSWER: dict[str, Any] = {"headers": _ETAG, **examples.answer(examples.WEBHOOK_WITH_SECRET)}
-_REPLAY_ANSWER = {"headers": location("The replay's path."), **examples.answer(examples.REPLAY)}
+_REPLAY_ANSWER = {"headers": {**location("The replay's path."), **REPLAYED}, **examples.answer(examples.REPLAY)}
 
 
 class _Head(BaseModel):
@@ -105,20 +114,24 @@ class WebhookEndpoints:
         status_code=201,
         response_model=WebhookWithSecret,
         response_description="The webhook is told what happens from now on.",
-        responses={201: {**_SECRET_ANSWER, "headers": {**_ETAG, **location("The webhook's path.")}}},
-        errors=[*UNAVAILABLE, TooManyWebhooksError],
+        responses={201: {**_SECRET_ANSWER, "headers": {**_ETAG, **location("The webhook's path."), **REPLAYED}}},
+        errors=[*UNAVAILABLE, TooManyWebhooksError, IdempotencyKeyReusedError],
     )
     async def create(
-        self, body: Annotated[NewWebhook, Body(openapi_examples=examples.body(examples.NEW_WEBHOOK))]
+        self,
+        body: Annotated[NewWebhook, Body(openapi_examples=examples.body(examples.NEW_WEBHOOK))],
+        idempotency_key: IdempotencyKeyHeader = None,
     ) -> Response:
         """Have events sent to a URL: those that meet every condition that is given, signed as Standard Webhooks has it.
 
-        The secret is shown in this answer only. The guide is docs/webhooks.md.
+        The secret is shown in this answer only, and when the request is repeated under its `Idempotency-Key`. The guide
+        is docs/webhooks.md.
         """
         given = body.model_dump(exclude_unset=True, exclude={"secret"})
+        given |= _keyed(idempotency(idempotency_key, "POST /webhooks", body))
         request = CreateWebhook(id=self._new_id(), secret=body.secret or _new_secret(), **given)
         reply = await self._store.ask(registry.CREATE_WEBHOOK, request)
-        return json_response(reply, 201, {"Location": f"/webhooks/{request.id}", **_etag(reply)})
+        return json_response(reply, 201, {"Location": f"/webhooks/{_head(reply).id}", **_etag(reply)})
 
     @route(
         "GET",
@@ -292,18 +305,20 @@ class WebhookEndpoints:
         response_model=Replay,
         response_description="The replay is stored, and will be carried out.",
         responses={202: _REPLAY_ANSWER},
-        errors=[*_ON_A_WEBHOOK, TooManyReplaysError],
+        errors=[*_ON_A_WEBHOOK, TooManyReplaysError, IdempotencyKeyReusedError],
     )
     async def replay(
         self,
         webhook_id: WebhookId,
         body: Annotated[NewReplay, Body(openapi_examples=examples.body(examples.NEW_REPLAY))],
+        idempotency_key: IdempotencyKeyHeader = None,
     ) -> Response:
         """Deliver what happened behind a position of the log, whether it was delivered before or not.
 
         The conditions are those of the replay, not the webhook's. Each delivery has the header `Taskmill-Replay`.
         """
-        return await self._replay(body, webhook_id=webhook_id)
+        key = idempotency(idempotency_key, f"POST /webhooks/{webhook_id}/replay", body)
+        return await self._replay(body, key, webhook_id=webhook_id)
 
     @route(
         "POST",
@@ -315,17 +330,18 @@ class WebhookEndpoints:
         response_model=Replay,
         response_description="The replay is stored, and will be carried out.",
         responses={202: _REPLAY_ANSWER},
-        errors=[*UNAVAILABLE, TooManyReplaysError],
+        errors=[*UNAVAILABLE, TooManyReplaysError, IdempotencyKeyReusedError],
     )
     async def replay_to_subject(
         self,
         body: Annotated[NewSubjectReplay, Body(openapi_examples=examples.body(examples.NEW_SUBJECT_REPLAY))],
+        idempotency_key: IdempotencyKeyHeader = None,
     ) -> Response:
         """Publish what happened behind a position of the log to the NATS subject `tasks.v1.replay.<name>`, in order.
 
         With core NATS: whoever wants it subscribes before. Each message has the header `Taskmill-Replay`.
         """
-        return await self._replay(body)
+        return await self._replay(body, idempotency(idempotency_key, "POST /events/replay", body))
 
     @route(
         "GET",
@@ -342,11 +358,11 @@ class WebhookEndpoints:
         """Read how far a replay is. One that was completed is kept for 7 days, and goes with its webhook."""
         return json_response(await self._store.ask(registry.GET_REPLAY, GetReplay(id=replay_id)), 200)
 
-    async def _replay(self, body: NewReplay, **target: UUID) -> Response:
-        given = body.model_dump(exclude_unset=True)
+    async def _replay(self, body: NewReplay, key: IdempotencyKey | None, **target: UUID) -> Response:
+        given = {**body.model_dump(exclude_unset=True), **_keyed(key)}
         request = StartReplay(id=self._new_id(), **target, **given)
         reply = await self._store.ask(registry.START_REPLAY, request)
-        return json_response(reply, 202, {"Location": f"/replays/{request.id}"})
+        return json_response(reply, 202, {"Location": f"/replays/{_head(reply).id}"})
 
     async def _task(self, task_id: UUID) -> Task:
         return Task.model_validate_json((await self._store.ask(registry.GET, GetTask(id=task_id))).body)
@@ -360,6 +376,11 @@ class WebhookEndpoints:
 
 def _new_secret() -> str:
     return "whsec_" + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
+
+
+def _keyed(key: IdempotencyKey | None) -> dict[str, IdempotencyKey]:
+    """A request's field; left out without a key, for a store of the release before does not know it."""
+    return {} if key is None else {"idempotency": key}
 
 
 def _head(reply: Reply) -> _Head:

@@ -1,31 +1,30 @@
 """Calls the handlers."""
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 from uuid import UUID
 
 import structlog
 
 from taskmill.contracts.reports import Cancelled, GivenBack
 from taskmill.processor.actors.reports import Reports
-from taskmill.processor.adapters.handler_calls import HandlerCalls
-from taskmill.processor.domain.held_attempt import HeldAttempt, StopReason
+from taskmill.processor.domain.held_attempt import HeldAttempt
 from taskmill.processor.domain.held_work import HeldWork
-from taskmill.processor.domain.messages import completed_text, read_work_item, report_text
-from taskmill.processor.domain.outcome import attempt_failure, result_json
+from taskmill.processor.domain.kind_limits import KindLimits
+from taskmill.processor.domain.messages import completed_text, failed_text, read_work_item, report_text
 from taskmill.processor.domain.suspects import MAKES_WAY_AFTER_SECONDS, Suspects
 from taskmill.runtime.actor import Actor
 from taskmill.runtime.clock import Clock, utc_now
 from taskmill.runtime.failpoint import failpoint
 from taskmill.runtime.pull import DeliveredMessage
-from taskmill.sdk import Handler, NotNow
+from taskmill.sdk import Handler
+from taskmill.sdk.calling import ending
+from taskmill.sdk.calling.attempt import CANCEL_SECONDS, StopReason
+from taskmill.sdk.calling.handler_calls import HandlerCalls
 
 _log = structlog.get_logger(__name__)
-
-CANCEL_SECONDS = 2
-"""How long a handler may take to end once its time is over, or the processor drains; then it is left behind."""
 
 
 class Execution(Actor):
@@ -40,6 +39,7 @@ class Execution(Actor):
             is given back.
         probation_seconds: How long a suspected attempt is at work before one on its last chance is begun beside it, and
             one on its last chance before any other is.
+        renew_checkpoint: Called with an attempt whose processor may have died, before its handler is.
         now: Dates starts and ends.
     """
 
@@ -54,6 +54,7 @@ class Execution(Actor):
         slots: int,
         grace_seconds: float,
         probation_seconds: float,
+        renew_checkpoint: Callable[[HeldAttempt], Awaitable[None]],
         now: Clock = utc_now,
     ) -> None:
         self._handlers = handlers
@@ -62,9 +63,11 @@ class Execution(Actor):
         self._slots = slots
         self._grace_seconds = grace_seconds
         self._probation_seconds = probation_seconds
+        self._renew_checkpoint = renew_checkpoint
         self._now = now
         self._calls = HandlerCalls(now, reports.tell, self._time_out, self._on_slot_freed)
         self._suspects = Suspects()
+        self._limits = KindLimits({it.kind: it.concurrency for it in handlers.values() if it.concurrency is not None})
         self._running: dict[HeldAttempt, asyncio.Task[None]] = {}
         self._listeners: list[Callable[[], None]] = []
 
@@ -72,9 +75,10 @@ class Execution(Actor):
     def free_slots(self) -> int:
         """How many more work items may be accepted now; negative when more wait here than should.
 
-        Suspects that wait take no slot, so that fresh work goes on; but no more of them than there are slots.
+        What waits for others takes no slot, so that fresh work goes on; but no more than there are slots.
         """
-        return self._slots - self._used_slots - max(0, self._suspects.waiting_count - self._slots)
+        waiting_count = self._suspects.waiting_count + self._limits.waiting_count
+        return self._slots - self._used_slots - max(0, waiting_count - self._slots)
 
     def on_slot_freed(self, listener: Callable[[], None]) -> None:
         """Have a function called whenever a handler has ended."""
@@ -126,13 +130,15 @@ class Execution(Actor):
                 continue
             if held in self._running:
                 self._stop_handler(held, StopReason.CANCELLED)
-            elif held in self._suspects:
+            elif self._limits.give_up(held) or held in self._suspects:
                 self._suspects.leave(held)
                 self._reports.end(held, self._cancelled_text(held))
+                self._begin_suspect()
 
     def give_back_waiting(self, queues: Collection[str]) -> None:
         """Give back what waits for its turn in queues that are paused: it must not begin while they are."""
-        for attempt in self._suspects.take_waiting(queues):
+        for attempt in [*self._suspects.take_waiting(queues), *self._limits.take_waiting(queues)]:
+            self._suspects.leave(attempt)
             self._give_back(attempt, "paused")
         self._begin_suspect()
 
@@ -140,7 +146,8 @@ class Execution(Actor):
         """Serve until stopped; then give the handlers their time, and return when none runs that could be stopped."""
         started()
         await self._stop_requested.wait()
-        for attempt in self._suspects.take_waiting():
+        self._calls.shut_down()
+        for attempt in [*self._suspects.take_waiting(), *self._limits.take_waiting()]:
             self._give_back(attempt, "draining")
         if self._running:
             await asyncio.wait(self._running.values(), timeout=self._grace_seconds)
@@ -151,6 +158,7 @@ class Execution(Actor):
         for attempt in self._running:
             _log.error("attempt.left_behind", task_id=str(attempt.work_item.task_id), kind=attempt.work_item.kind)
             self._give_back(attempt, "draining")
+        await self._calls.close()
 
     @property
     def _used_slots(self) -> int:
@@ -182,6 +190,10 @@ class Execution(Actor):
         self._begin_suspect()
 
     def _start(self, attempt: HeldAttempt) -> None:
+        if self._limits.enter(attempt):
+            self._run(attempt)
+
+    def _run(self, attempt: HeldAttempt) -> None:
         self._running[attempt] = asyncio.create_task(self._execute(attempt))
 
     async def _execute(self, attempt: HeldAttempt) -> None:
@@ -191,6 +203,9 @@ class Execution(Actor):
         finally:
             del self._running[attempt]
             self._suspects.leave(attempt)
+            next_of_kind = self._limits.leave(attempt)
+            if next_of_kind is not None:
+                self._run(next_of_kind)
             self._on_slot_freed()
 
     def _on_slot_freed(self) -> None:
@@ -200,28 +215,25 @@ class Execution(Actor):
 
     async def _outcome(self, attempt: HeldAttempt) -> bytes:
         """Call the handler and return the report of its end."""
-        try:
-            result = result_json(await self._call(attempt))
-        except BaseException as error:
-            # What a handler raises when it is stopped comes of that, whatever it is. One that was not stopped and
-            # raises CancelledError has cancelled itself, or awaited what was cancelled: a failure like any other.
-            if attempt.stop_reason is StopReason.DRAINING:
-                return _given_back_text(attempt, "draining")
-            if attempt.stop_reason is StopReason.CANCELLED:
-                _log.info("attempt.cancelled", task_id=str(attempt.work_item.task_id), kind=attempt.work_item.kind)
-                return self._cancelled_text(attempt)
-            if isinstance(error, NotNow) and attempt.stop_reason is None:
-                return _given_back_text(attempt, "not_now", error.after_seconds)
-            return self._failure_text(attempt, error)
-        if attempt.stop_reason is StopReason.TIMED_OUT:
-            return self._failure_text(attempt, None)
-        return completed_text(attempt.fence, *self._times(attempt), result)
+        give_up = self._handlers[attempt.work_item.kind].give_up
+        match await ending.ending_of(self._call(attempt), attempt, give_up=give_up):
+            case ending.Returned(result_json):
+                return completed_text(attempt.fence, *self._times(attempt), result_json)
+            case ending.Failed() as failed:
+                return self._failed_text(attempt, failed)
+            case ending.PutOff(after_seconds):
+                return _given_back_text(attempt, "not_now", after_seconds)
+            case ending.Stopped():
+                return self._stopped_text(attempt)
+            case _ as never:
+                assert_never(never)
 
     async def _call(self, attempt: HeldAttempt) -> Any:
         if attempt.stop_reason is not None:
             raise asyncio.CancelledError
         if attempt.possible_crashes:
             await self._announce_and_store(attempt)
+            await self._renew_checkpoint(attempt)
             loop = asyncio.get_running_loop()
             loop.call_later(MAKES_WAY_AFTER_SECONDS, self._let_next_begin, attempt)
             loop.call_later(self._probation_seconds, self._acquit, attempt)
@@ -255,7 +267,7 @@ class Execution(Actor):
     def _give_up(self, attempt: HeldAttempt) -> None:
         """End an attempt whose handler ignores its cancellation. The handler keeps its slot."""
         if not attempt.is_ended:
-            self._reports.end(attempt, self._failure_text(attempt, None))
+            self._reports.end(attempt, self._failed_text(attempt, ending.timed_out(attempt)))
             self._suspects.leave(attempt)
             self._begin_suspect()
 
@@ -266,16 +278,22 @@ class Execution(Actor):
         started_at, finished_at = self._times(attempt)
         return report_text(attempt.report(Cancelled, started_at=started_at, finished_at=finished_at))
 
-    def _failure_text(self, attempt: HeldAttempt, error: BaseException | None) -> bytes:
-        failed = attempt_failure(attempt, error, *self._times(attempt))
+    def _stopped_text(self, attempt: HeldAttempt) -> bytes:
+        if attempt.stop_reason is StopReason.DRAINING:
+            return _given_back_text(attempt, "draining")
+        _log.info("attempt.cancelled", task_id=str(attempt.work_item.task_id), kind=attempt.work_item.kind)
+        return self._cancelled_text(attempt)
+
+    def _failed_text(self, attempt: HeldAttempt, failed: ending.Failed) -> bytes:
+        failure = failed.failure
         _log.warning(
             "attempt.failed",
             task_id=str(attempt.work_item.task_id),
             kind=attempt.work_item.kind,
-            code=failed.error.code,
-            exc_info=error if failed.traceback else None,
+            code=failure.error.code,
+            exc_info=failed.cause if failure.traceback else None,
         )
-        return report_text(failed)
+        return failed_text(attempt, failure, *self._times(attempt))
 
     def _times(self, attempt: HeldAttempt) -> tuple[datetime, datetime]:
         """When it began and ended; what never began did both just now."""

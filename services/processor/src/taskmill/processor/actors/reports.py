@@ -14,7 +14,7 @@ from taskmill.contracts.streams import MESSAGE_ID_HEADER
 from taskmill.processor.domain.announcements import Announcements, replacement_key
 from taskmill.processor.domain.held_attempt import HeldAttempt
 from taskmill.processor.domain.held_work import HeldWork
-from taskmill.processor.domain.messages import bundle_text, report_text, started_text
+from taskmill.processor.domain.messages import bundle_text, report_text, started_text, with_submissions
 from taskmill.processor.domain.report_queue import QueuedReport, ReportQueue
 from taskmill.processor.errors import UnstorableError
 from taskmill.runtime.actor import Actor
@@ -30,6 +30,9 @@ TICK_SECONDS = 0.02
 
 HELLO_INTERVAL_SECONDS = 10
 """The store takes a processor for gone when it has not heard of it for three times as long."""
+
+HELLOS_PER_SCHEMAS = 6
+"""One in so many hellos repeats the schemas of payloads, in case that they got lost; the others refer to them."""
 
 FIRST_HELLO_RETRY_SECONDS = 0.1
 """How soon the first hello is tried again: a store that starts at the same time has made the streams in a moment."""
@@ -74,7 +77,9 @@ class Reports(Actor):
         self._session = session
         self._publisher = publisher
         self._held = held
-        self._hello = hello
+        self._whole_hello = hello
+        self._brief_hello = hello.model_copy(update={"payload_schemas": None})
+        self._hellos_until_schemas = 0
         self._processor_id = processor_id
         self._boot_id = boot_id
         self._hello_interval_seconds = hello_interval_seconds
@@ -152,6 +157,7 @@ class Reports(Actor):
         elif not attempt.told_at:
             # The end stands for the start too.
             self._queue.discard((attempt, "started"))
+        text = with_submissions(text, attempt.submitted)
         self._put((attempt, "ended"), QueuedReport(text, ended_attempt=attempt))
 
     def stop(self) -> None:
@@ -182,10 +188,18 @@ class Reports(Actor):
             self._cancel_next_hello()
 
     def _greet(self) -> None:
+        """Say everything, as at the start and after a reconnect: whoever is there may be new."""
+        self._hellos_until_schemas = 0
+        self._greet_again()
+
+    def _greet_again(self) -> None:
+        is_whole = self._hellos_until_schemas == 0
+        self._hellos_until_schemas = (self._hellos_until_schemas or HELLOS_PER_SCHEMAS) - 1
+        hello = self._whole_hello if is_whole else self._brief_hello
         stands = {"running": self._held.running_count, "is_draining": self._is_draining}
-        self._put("hello", QueuedReport(report_text(self._hello.model_copy(update=stands))))
+        self._put("hello", QueuedReport(report_text(hello.model_copy(update=stands))))
         self._cancel_next_hello()
-        self._next_hello = asyncio.get_running_loop().call_later(self._hello_interval_seconds, self._greet)
+        self._next_hello = asyncio.get_running_loop().call_later(self._hello_interval_seconds, self._greet_again)
 
     def _cancel_next_hello(self) -> None:
         if self._next_hello is not None:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from threading import Lock
 
-from taskmill.contracts.reports import HandlerReport, Logged
+from taskmill.contracts.reports import Checkpointed, HandlerReport, Logged, Submitted
 from taskmill.processor.domain.held_attempt import HeldAttempt
 from taskmill.processor.domain.untold_lines import UntoldLines
 
@@ -18,6 +18,17 @@ LINES_EVERY_SECONDS = 1.0
 def replacement_key(report: HandlerReport) -> object:
     """What a report has in common with those of its attempt that it takes the place of."""
     return object() if report.newest_every_seconds is None else type(report)
+
+
+def _numbered(attempt: HeldAttempt, report: HandlerReport) -> HandlerReport:
+    """A report with the numbers by which the store knows it when it comes again, or out of turn, if it needs any."""
+    if isinstance(report, Submitted):
+        attempt.submitted += 1
+        return report.model_copy(update={"number": attempt.submitted})
+    if isinstance(report, Checkpointed):
+        attempt.checkpoints += 1
+        return report.model_copy(update={"number": attempt.checkpoints, "submitted": attempt.submitted})
+    return report
 
 
 class Announcements:
@@ -45,6 +56,10 @@ class Announcements:
             return self._gather(attempt, report)
         key = replacement_key(report)
         with self._lock:
+            if attempt.is_ended:
+                # Behind `end` nothing is numbered any more.
+                return False
+            report = _numbered(attempt, report)
             said = self._said.setdefault(attempt, {})
             is_first = not said
             # Taken out before, so that it comes behind what was said meanwhile.
@@ -64,8 +79,7 @@ class Announcements:
     def end(self, attempt: HeldAttempt) -> Sequence[HandlerReport]:
         """An attempt has ended; return what is still to be told of it, before its end."""
         self._begun_at.pop(attempt, None)
-        if attempt not in self._said and attempt not in self._writing:
-            return ()
+        # Also if nothing waits: a thread may be about to say something.
         with self._lock:
             last_words = [report for report in self._said.pop(attempt, {}).values() if not report.is_void_at_end]
             lines = self._writing.pop(attempt, None)

@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import Enum, auto
 from typing import Any, NamedTuple, Self, TypeVar
 from uuid import UUID
 
 from taskmill.contracts.reports import AttemptReport, HandlerReport
 from taskmill.contracts.work import WorkItem
 from taskmill.processor.domain.untold_lines import UntoldLines
+from taskmill.sdk.calling.attempt import StopReason
 
 _Report = TypeVar("_Report", bound=AttemptReport)
 
@@ -31,19 +31,6 @@ class ReportKey(NamedTuple):
     delivery: int
 
 
-class StopReason(Enum):
-    """Why a handler is stopped."""
-
-    CANCELLED = auto()
-    """A client wants it."""
-
-    TIMED_OUT = auto()
-    """The attempt's time is over."""
-
-    DRAINING = auto()
-    """The processor ends."""
-
-
 @dataclass(slots=True, eq=False)
 class HeldAttempt:
     """An attempt that this processor holds: what a work item asks for, on its way from the fetch to the ack.
@@ -59,9 +46,12 @@ class HeldAttempt:
         started_at: When the handler was about to be called; None: it has not been.
         on_start_stored: Called once the report of its start is stored.
         lines: The lines that its handler wrote and that were not told; None: it has not written any.
+        checkpoints: How many checkpoints its handler told.
+        submitted: How many tasks its handler submitted.
         has_unstored_lines: Whether a report of lines is on its way: until it is stored, further ones gather.
         told_at: When what its handler said was last reported, by type, in seconds of the event loop's clock; empty:
             nothing was.
+        allowed_seconds: How long its handler may take, with what it asked for meanwhile; None: for ever.
         times_out_at: When its handler's time is over, in seconds of `time.monotonic`; None: never, or not called yet.
         stop_reason: Why its handler is being stopped; None: it is not.
         is_ended: Whether its end was reported; whatever comes after it is void.
@@ -76,8 +66,11 @@ class HeldAttempt:
     started_at: datetime | None = None
     on_start_stored: Callable[[], None] | None = None
     lines: UntoldLines | None = None
+    checkpoints: int = 0
+    submitted: int = 0
     has_unstored_lines: bool = False
     told_at: dict[type[HandlerReport], float] = field(default_factory=dict)
+    allowed_seconds: float | None = None
     times_out_at: float | None = None
     stop_reason: StopReason | None = None
     is_ended: bool = False
@@ -99,6 +92,7 @@ class HeldAttempt:
             delivery,
             reply,
             possible_crashes=work_item.crashes + possible_crashes,
+            allowed_seconds=work_item.timeout_seconds,
         )
 
     def note_lines_stored(self) -> None:

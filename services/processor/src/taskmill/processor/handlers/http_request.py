@@ -5,16 +5,14 @@ from functools import partial
 from typing import Annotated, Literal
 
 import httpx
-from httpx_secure import SSRFProtectionError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from taskmill.processor.adapters.guarded_http import MAX_REDIRECTS, GuardedHttp
 from taskmill.processor.adapters.http_body import body_text, read_body
 from taskmill.processor.adapters.outside import Outside
-from taskmill.processor.domain.payloads import read_payload
-from taskmill.processor.errors import UnreadableBodyError
-from taskmill.sdk import Context, TaskApp, TaskFailedError
+from taskmill.processor.errors import AddressRefusedError, UnreadableBodyError
+from taskmill.sdk import Context, Retry, TaskApp, TaskFailedError
 
 MAX_RESPONSE_BYTES = 64 * 1024
 """Of a response's body, this much is kept."""
@@ -22,7 +20,7 @@ MAX_RESPONSE_BYTES = 64 * 1024
 
 def register(app: TaskApp, outside: Outside) -> None:
     """Add the kind. A request that gets no response is made again; with any, whatever its status, it is completed."""
-    app.task("http-request", max_attempts=3)(partial(http_request, outside.http))
+    app.task("http-request", retry=Retry(attempts=3))(partial(http_request, outside.http))
 
 
 def _is_http_url(url: str) -> str:
@@ -62,22 +60,20 @@ class HttpRequestPayload(BaseModel):
     ] = 30
 
 
-async def http_request(http: GuardedHttp, payload: JsonValue, _context: Context) -> JsonValue:
+async def http_request(http: GuardedHttp, request: HttpRequestPayload, _context: Context) -> JsonValue:
     """Send a request and return status, headers and body of the response, whatever the status.
 
     Up to five redirects are followed. Of the body, the first 64 KiB are returned, as text.
 
     Raises:
-        InvalidPayloadError: The payload is no `HttpRequestPayload`.
         TaskFailedError: There is no response: `timeout`, `address_refused`, `too_many_redirects`, `request_failed`.
     """
-    request = read_payload(HttpRequestPayload, payload)
     try:
         async with asyncio.timeout(request.timeout):
             return await _send(http, request)
     except (TimeoutError, httpx.TimeoutException) as error:
         raise TaskFailedError("timeout", f"There was no whole response within {request.timeout:g} s.") from error
-    except SSRFProtectionError as error:
+    except AddressRefusedError as error:
         raise TaskFailedError(
             "address_refused",
             "The address is not public; where that is wanted, TASKMILL_HTTP_ALLOW_PRIVATE=true allows it.",

@@ -6,7 +6,6 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from taskmill.processor.adapters.outside import Outside
-from taskmill.processor.domain.payloads import read_payload
 from taskmill.sdk import Context, TaskApp
 
 
@@ -24,16 +23,12 @@ class SleepPayload(BaseModel):
     steps: Annotated[int, Field(ge=1, le=1_000, description="In how many equal steps; each ends with progress.")] = 10
 
 
-async def sleep(payload: JsonValue, context: Context) -> JsonValue:
+async def sleep(request: SleepPayload, context: Context) -> JsonValue:
     """Sleep, and tell the progress after each step.
 
     Returns:
         The seconds and the steps.
-
-    Raises:
-        InvalidPayloadError: The payload is no `SleepPayload`.
     """
-    request = read_payload(SleepPayload, payload)
     loop = asyncio.get_running_loop()
     began_at = loop.time()
     for step in range(1, request.steps + 1):

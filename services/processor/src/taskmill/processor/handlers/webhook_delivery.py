@@ -8,7 +8,6 @@ from email.utils import parsedate_to_datetime
 from uuid import UUID
 
 import httpx
-from httpx_secure import SSRFProtectionError
 from pydantic import BaseModel, ConfigDict, JsonValue
 from pydantic_core import from_json
 from standardwebhooks import Webhook as Signer
@@ -29,9 +28,9 @@ from taskmill.contracts.webhooks import (
 )
 from taskmill.processor.adapters.outside import Outside
 from taskmill.processor.domain.delivery_lanes import DeliveryLanes
-from taskmill.processor.domain.payloads import read_payload
+from taskmill.processor.errors import AddressRefusedError
 from taskmill.runtime.clock import utc_now
-from taskmill.sdk import Context, NotNow, TaskApp, TaskFailedError
+from taskmill.sdk import Context, NotNow, Retry, TaskApp, TaskFailedError
 
 TIMEOUT_SECONDS = 20.0
 """For everything: connecting, sending, and the head of the answer."""
@@ -46,7 +45,7 @@ MAX_RETRY_AFTER_SECONDS = 24 * 3600
 def register(app: TaskApp, outside: Outside) -> None:
     """Add the kind."""
     lanes = DeliveryLanes(outside.slots, time.monotonic)
-    app.task(DELIVERY_KIND, max_attempts=DELIVERY_ATTEMPTS)(Deliverer(outside, lanes).deliver)
+    app.task(DELIVERY_KIND, retry=Retry(attempts=DELIVERY_ATTEMPTS))(Deliverer(outside, lanes).deliver)
 
 
 class DeliveryPayload(BaseModel):
@@ -84,7 +83,7 @@ class Deliverer:
         self._now = now
         self._timeout_seconds = timeout_seconds
 
-    async def deliver(self, payload: JsonValue, context: Context) -> JsonValue:
+    async def deliver(self, request: DeliveryPayload, context: Context) -> JsonValue:
         """Send an event to a webhook, once.
 
         Returns:
@@ -92,12 +91,10 @@ class Deliverer:
 
         Raises:
             NotNow: As many deliveries to the webhook as may are in flight here, or the store is away.
-            InvalidPayloadError: The payload is no `DeliveryPayload`.
             TaskFailedError: It was not accepted. With another attempt, as the ladder says: `bad_status`, `timeout`,
                 `redirected`, `address_refused`, `request_failed`, `store_error`. Without: `gone` (the webhook is off
                 now), `webhook_deleted`, `webhook_off`, `event_forgotten`.
         """
-        request = read_payload(DeliveryPayload, payload)
         with self._lanes.pass_through(request.webhook_id) as passage:
             prepared = await self._prepare(request, context)
             document = _document(prepared)
@@ -140,7 +137,7 @@ class Deliverer:
         except (TimeoutError, httpx.TimeoutException) as error:
             message = f"There was no answer within {self._timeout_seconds:g} s."
             raise TaskFailedError("timeout", message) from error
-        except SSRFProtectionError as error:
+        except AddressRefusedError as error:
             raise TaskFailedError(
                 "address_refused",
                 "The address is not public; where that is wanted, TASKMILL_HTTP_ALLOW_PRIVATE=true allows it.",

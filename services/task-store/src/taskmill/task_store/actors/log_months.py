@@ -13,6 +13,8 @@ from taskmill.task_store.domain.months import Month, month_of
 _log = structlog.get_logger(__name__)
 
 LOOK_INTERVAL_SECONDS = 60
+NEXT_STRAYS_SECONDS = 0.1
+"""The pause while there are more strays to copy, so that it does not get in the way of anything."""
 
 MONTHS_AHEAD = 2
 """So many months beyond this one have a part of the log: a store that leads may fail at it for long."""
@@ -41,14 +43,17 @@ class LogMonths(LeaderDuty):
         self._kept_for = kept_for
         self._now = now
 
-    async def work(self) -> None:
-        """Make what is missing, then drop what is due."""
+    async def work(self) -> float | None:
+        """Make what is missing, once its strays are copied, then drop what is due."""
+        if await self._partitions.copy_strays():
+            return NEXT_STRAYS_SECONDS
         there = await self._partitions.months()
         if missing := await self._missing(there):
             for month in await self._partitions.make(missing):
                 _log.info("log.month_made", month=month.start.date().isoformat())
         if self._kept_for is not None:
             await self._drop([month for month in there if month.end <= self._now() - self._kept_for])
+        return None
 
     async def _missing(self, there: list[Month]) -> list[Month]:
         months = [month_of(self._now())]

@@ -15,6 +15,7 @@ from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.pull import DeliveredMessage, PullConsumer
 from taskmill.task_store.adapters.report_bundles import read_bundle
 from taskmill.task_store.domain.operations import Answer, Operation
+from taskmill.task_store.domain.patience import Patience
 
 _log = structlog.get_logger(__name__)
 
@@ -29,10 +30,11 @@ _NEVER = b"+TERM"
 class _Held:
     """A bundle in hand: it is settled when each of the parts that it was offered in has been answered."""
 
-    __slots__ = ("must_repeat", "open_parts", "reply")
+    __slots__ = ("must_repeat", "open_parts", "reply", "sequence")
 
-    def __init__(self, reply: str) -> None:
+    def __init__(self, reply: str, sequence: int) -> None:
         self.reply = reply
+        self.sequence = sequence
         self.open_parts = 0
         self.must_repeat = False
 
@@ -64,6 +66,7 @@ class ReportIntake(Actor):
         self._pull = PullConsumer(
             session, stream=REPORTS_STREAM, consumer=REPORTS_CONSUMER, deliver=self._take_in, on_change=self._ask
         )
+        self._patience = Patience()
         self._in_hand = 0
         self._settled: list[tuple[str, bytes]] = []
         self._all_settled = asyncio.Event()
@@ -96,7 +99,7 @@ class ReportIntake(Actor):
             _log.error("reports.undecodable", subject=delivery.subject, bundle_bytes=len(delivery.body))
             self._settle(delivery.reply, _NEVER)
         else:
-            self._offer(bundle, _Held(delivery.reply))
+            self._offer(bundle, _Held(delivery.reply, delivery.stream_sequence))
 
     def _offer(self, bundle: ReportBundle, held: _Held) -> None:
         held.open_parts += 1
@@ -110,9 +113,17 @@ class ReportIntake(Actor):
             self._on_refusal(bundle, held)
         else:
             self._greet_processors(bundle)
+            if answer.must_repeat:
+                self._repeat(bundle, held)
         held.open_parts -= 1
         if held.open_parts == 0:
             self._settle(held.reply, _LATER if held.must_repeat else _ACK)
+
+    def _repeat(self, bundle: ReportBundle, held: _Held) -> None:
+        if self._patience.is_over(held.sequence, asyncio.get_running_loop().time()):
+            _log.error("reports.out_of_turn", processor_id=bundle.processor_id)
+        else:
+            held.must_repeat = True
 
     def _on_refusal(self, bundle: ReportBundle, held: _Held) -> None:
         if len(bundle.reports) == 1:

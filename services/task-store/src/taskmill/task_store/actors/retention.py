@@ -29,7 +29,7 @@ class Retention(LeaderDuty):
 
     A task is removed as one is that a client deletes, through the mailbox of all writes: its event is committed with
     its removal, and whether it is still as it was found is decided there. Nothing needs to be remembered: who leads
-    next begins from the start.
+    next begins from the start. How many were found is logged, once for each status.
 
     Args:
         rows: Finds the tasks.
@@ -51,6 +51,7 @@ class Retention(LeaderDuty):
         self._now = now
         self._statuses = list(kept_for)
         self._after = START
+        self._removed = 0
 
     async def work(self) -> float | None:
         """Look at the next tasks, and remove those of them that are due; go on until all were looked at."""
@@ -62,8 +63,11 @@ class Retention(LeaderDuty):
         found = await self._rows.look(status, self._now() - self._kept_for[status], self._after, MAX_TASKS_AT_ONCE)
         if found.expired:
             await self._writes.ask(RemoveExpired(tuple(found.expired), self._kept_for))
-            _log.debug("retention.removed", status=status, tasks=len(found.expired))
+            self._removed += len(found.expired)
         if found.behind is None:
             self._statuses.pop(0)
+            if self._removed:
+                _log.info("retention.removed", status=status, tasks=self._removed)
+                self._removed = 0
         self._after = found.behind or START
         return PAUSES * (time.monotonic() - began_at)

@@ -8,6 +8,7 @@ from asyncpg import Connection, Record
 
 from taskmill.contracts.bulk_operations import BulkAction, BulkStatus, BulkWait
 from taskmill.contracts.errors import BulkOperationNotFoundError
+from taskmill.contracts.limits import MAX_TASK_LINES
 from taskmill.task_store.adapters.database import SharedConnections
 from taskmill.task_store.adapters.models import BulkOperationRow, columns
 from taskmill.task_store.domain.bulk_operations import BulkBook, BulkOperationState
@@ -32,6 +33,8 @@ SELECT {_NAMES} FROM bulk_operations WHERE status = 'running'
 ORDER BY waiting_for IS NOT NULL, id <= $2, id LIMIT $1
 """  # noqa: S608
 
+_LINES = f"SELECT id, least(line_count, {MAX_TASK_LINES}) FROM tasks WHERE id = ANY($1) AND line_count > 0"  # noqa: S608
+
 
 class BulkOperationRows:
     """The `BulkOperationReads` of PostgreSQL, and the look for what runs, which raises the same when it is away."""
@@ -52,6 +55,10 @@ class BulkOperationRows:
         Either are in the order of their ids, from the first behind `behind` round to that one itself.
         """
         return await self._fetch(_RUNNING, limit, behind)
+
+    async def lines(self, task_ids: Sequence[UUID]) -> dict[UUID, int]:
+        """How many lines these tasks have, at most; those that have none are left out."""
+        return dict(await self._connections.fetch(_LINES, task_ids))  # type: ignore[arg-type]  # rows of two
 
     async def _fetch(self, statement: str, *arguments: object) -> list[BulkOperationState]:
         return [_bulk_operation(row) for row in await self._connections.fetch(statement, *arguments)]

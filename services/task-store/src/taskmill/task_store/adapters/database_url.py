@@ -18,3 +18,8 @@ def plain_database_url(url: str) -> str:
     if parts.scheme not in _SCHEMES:
         raise ValueError("must start with postgresql://, postgres:// or postgresql+asyncpg://")
     return urlunsplit(parts._replace(scheme="postgresql"))
+
+
+def database_place(url: str) -> str:
+    """The part of an address that may be shown: `host:port`, without user and password."""
+    return urlsplit(url).netloc.rpartition("@")[2] or "the server of its parameters"

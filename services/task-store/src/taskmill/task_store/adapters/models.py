@@ -52,6 +52,8 @@ class TaskRow(Base):
     crashes: Mapped[int] = mapped_column(server_default="0")
     line_count: Mapped[int] = mapped_column(BigInteger, server_default="0")
     line_number: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    checkpoint_number: Mapped[int] = mapped_column(server_default="0")
+    submission_number: Mapped[int] = mapped_column(server_default="0")
     max_attempts: Mapped[int | None]
     backoff: Mapped[Any | None] = mapped_column(JSON)
     timeout_seconds: Mapped[float | None]
@@ -69,6 +71,7 @@ class TaskRow(Base):
     # `json` keeps the text as it came; `jsonb` would rewrite it.
     payload: Mapped[Any] = mapped_column(JSON)
     result: Mapped[Any] = mapped_column(JSON)
+    checkpoint: Mapped[Any] = mapped_column(JSON, server_default=text("'null'::json"))
 
     __table_args__ = (
         Index(None, "created_at", "id"),
@@ -198,6 +201,7 @@ class KindRow(Base):
     max_attempts: Mapped[int | None]
     backoff: Mapped[Any | None] = mapped_column(JSON)
     timeout_seconds: Mapped[float | None]
+    queue: Mapped[str | None]
 
 
 class ProcessorRow(Base):
@@ -214,6 +218,9 @@ class ProcessorRow(Base):
     running: Mapped[int] = mapped_column(server_default="0")
     started_at: Mapped[datetime | None]
     is_draining: Mapped[bool] = mapped_column(server_default=text("false"))
+    # An object of schemas by kind. NULL: none were told, or not under this digest.
+    payload_schemas: Mapped[Any | None] = mapped_column(JSON)
+    payload_schemas_digest: Mapped[str | None]
 
 
 class IdempotencyKeyRow(Base):

@@ -4,18 +4,33 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import asyncpg
+import orjson
 
+from taskmill.contracts.kinds import KnownKind
 from taskmill.contracts.reports import Hello
+from taskmill.task_store.adapters import statements
 from taskmill.task_store.adapters.database import SharedConnections
+from taskmill.task_store.adapters.rows import kind_defaults
 from taskmill.task_store.domain.fleet import ProcessorState, Servers
+from taskmill.task_store.domain.kinds import ServedKinds, known_kinds
 from taskmill.task_store.domain.waiting import PROCESSOR_LIFE, ServedWork
 
+# Not every hello has the schemas: those that it refers to stay, and large values are not written again.
 _NOTE = """
-INSERT INTO processors (id, queues, kinds, slots, running, software_version, started_at, seen_at, is_draining)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+INSERT INTO processors (
+    id, queues, kinds, slots, running, software_version, started_at, seen_at, is_draining, payload_schemas,
+    payload_schemas_digest
+)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::json, $11)
 ON CONFLICT (id) DO UPDATE SET queues = excluded.queues, kinds = excluded.kinds, slots = excluded.slots,
     running = excluded.running, software_version = excluded.software_version, started_at = excluded.started_at,
-    seen_at = excluded.seen_at, is_draining = excluded.is_draining
+    seen_at = excluded.seen_at, is_draining = excluded.is_draining,
+    payload_schemas_digest = excluded.payload_schemas_digest,
+    payload_schemas = CASE
+        WHEN processors.payload_schemas_digest = excluded.payload_schemas_digest
+            THEN coalesce(processors.payload_schemas, excluded.payload_schemas)
+        ELSE excluded.payload_schemas
+    END
 """
 
 _SEEN_SINCE = "SELECT queues, kinds FROM processors WHERE seen_at >= $1 AND NOT is_draining"
@@ -32,6 +47,8 @@ WHERE seen_at >= $1 AND NOT is_draining AND queue = ANY($2::text[]) GROUP BY que
 
 _COUNT = "SELECT count(*) FROM processors WHERE seen_at >= $1 AND NOT is_draining"
 
+_SCHEMAS_SINCE = "SELECT kinds, payload_schemas FROM processors WHERE seen_at >= $1 AND NOT is_draining"
+
 
 class ProcessorRows:
     """The table `processors`. Every method raises `DatabaseUnavailableError` when PostgreSQL is away."""
@@ -43,7 +60,9 @@ class ProcessorRows:
         """Write down what a processor says of itself, instead of what it said before."""
         can_do = (hello.queues, hello.kinds, hello.slots)
         stands = (hello.running, hello.software_version, hello.started_at, seen_at, hello.is_draining)
-        await self._connections.fetch(_NOTE, processor_id, *can_do, *stands)
+        schemas = None if hello.payload_schemas is None else orjson.dumps(hello.payload_schemas).decode()
+        told = (schemas, hello.payload_schemas_digest)
+        await self._connections.fetch(_NOTE, processor_id, *can_do, *stands, *told)
 
     async def page(self, seen_since: datetime, *, behind: str, limit: int) -> list[ProcessorState]:
         """See `Processors`."""
@@ -62,6 +81,15 @@ class ProcessorRows:
     async def services(self, now: datetime) -> list[ServedWork]:
         """What the living processors do."""
         return await living_services(self._connections, now)
+
+    async def kinds(self, now: datetime) -> list[KnownKind]:
+        """See `Processors`."""
+        declared = await self._connections.fetch(statements.KINDS)
+        living = await self._connections.fetch(_SCHEMAS_SINCE, now - PROCESSOR_LIFE)
+        return known_kinds(
+            {name: kind_defaults(*defaults) for name, *defaults in declared},
+            [ServedKinds(row["kinds"], orjson.loads(row["payload_schemas"] or "{}")) for row in living],
+        )
 
 
 async def living_services(

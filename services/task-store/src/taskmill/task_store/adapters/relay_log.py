@@ -11,6 +11,9 @@ from taskmill.task_store.adapters.database import DedicatedConnection
 from taskmill.task_store.adapters.rows import PRIORITIES
 from taskmill.task_store.domain.publication import LogSlice, UnpublishedEvent, WaitingWork
 
+# The last columns of an unpublished event are its work, as `WaitingWork` has it.
+_PAYLOAD = WaitingWork._fields.index("payload")
+
 _EVENT_TYPES = {event_type.value: event_type for event_type in EventType}
 
 
@@ -77,7 +80,7 @@ class RelayLog:
         return int(first)
 
     async def unpublished(self, position: int, *, limit: int, max_bytes: int) -> LogSlice:
-        """The events behind a position, in order: at most `limit`, and `max_bytes` of documents and payloads."""
+        """The events behind a position, in order: at most `limit`, and `max_bytes` with what their work carries."""
         async with self._connection.use() as connection:
             rows = await connection.fetch(relay_statements.UNPUBLISHED, position, limit, max_bytes)
         candidates = rows[0]["candidates"] if rows else 0
@@ -86,13 +89,10 @@ class RelayLog:
 
 def _event(row: Record) -> UnpublishedEvent:
     _, position, task_id, version, event_type, kind, document, must_stop, *rest = row
-    run, attempt, dispatch, attempt_limit, crashes, timeout_seconds, title, queue, priority, labels, payload = rest
     work = None
-    if payload is not None:
-        priority = PRIORITIES[priority]
-        work = WaitingWork(
-            run, attempt, dispatch, attempt_limit, crashes, timeout_seconds, title, queue, priority, labels, payload
-        )
+    if rest[_PAYLOAD] is not None:
+        work = WaitingWork._make(rest)
+        work = work._replace(priority=PRIORITIES[work.priority])
     # One that only a newer store knows, which writes beside this one, is published all the same.
     known_type = _EVENT_TYPES.get(event_type, event_type)
     return UnpublishedEvent(position, task_id, version, known_type, kind, document, must_stop, work)

@@ -6,10 +6,12 @@
 # or the planner would take the index of queued tasks for it, and go through all of them for each event.
 UNPUBLISHED = """
 SELECT candidates, position, task_id, version, type, event_kind, document, must_stop,
-    run, attempt, dispatch, attempt_limit, crashes, timeout_seconds, title, queue, priority, labels, payload
+    run, attempt, dispatch, attempt_limit, crashes, timeout_seconds, title, queue, priority, labels, payload, checkpoint
 FROM (
     SELECT *,
-        sum(octet_length(document) + coalesce(octet_length(payload::text), 0)) OVER (ORDER BY position) AS batch_bytes,
+        sum(
+            octet_length(document) + coalesce(octet_length(payload::text) + octet_length(checkpoint::text), 0)
+        ) OVER (ORDER BY position) AS batch_bytes,
         count(*) OVER () AS candidates
     FROM (
         SELECT logged.position, logged.task_id, logged.version, logged.type, logged.kind AS event_kind, logged.document,
@@ -21,7 +23,8 @@ FROM (
             tasks.run, tasks.attempt, tasks.dispatch, greatest(tasks.attempt_limit, tasks.attempt) AS attempt_limit,
             tasks.crashes, coalesce(tasks.timeout_seconds, kinds.timeout_seconds) AS timeout_seconds,
             tasks.title, tasks.queue, tasks.priority, tasks.labels,
-            CASE WHEN tasks.status = 'queued' AND tasks.dispatch = logged.dispatch THEN tasks.payload END AS payload
+            CASE WHEN tasks.status = 'queued' AND tasks.dispatch = logged.dispatch THEN tasks.payload END AS payload,
+            tasks.checkpoint
         FROM (SELECT * FROM task_events WHERE position > $1 ORDER BY position LIMIT $2) AS logged
         LEFT JOIN tasks ON tasks.id = CASE
             WHEN logged.type IN ('queued', 'cancel_requested', 'cancelled', 'deleted', 'failed') THEN logged.task_id END

@@ -24,12 +24,15 @@ def task_state(row: Iterable[Any]) -> TaskState:
     return TaskState._make(values)
 
 
-def kind_defaults(max_attempts: int | None, backoff: str | None, timeout_seconds: float | None) -> KindDefaults:
+def kind_defaults(
+    max_attempts: int | None, backoff: str | None, timeout_seconds: float | None, queue: str | None
+) -> KindDefaults:
     """What a row of `kinds` says of its kind."""
     return KindDefaults(
         max_attempts=max_attempts,
         backoff=None if backoff is None else RetryBackoff.model_validate_json(backoff),
         timeout_seconds=timeout_seconds,
+        queue=queue,
     )
 
 
@@ -40,6 +43,7 @@ def kind_row(name: str, defaults: KindDefaults) -> dict[str, Any]:
         "max_attempts": defaults.max_attempts,
         "backoff": None if defaults.backoff is None else defaults.backoff.model_dump_json(),
         "timeout_seconds": defaults.timeout_seconds,
+        "queue": defaults.queue,
     }
 
 

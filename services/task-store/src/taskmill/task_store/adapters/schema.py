@@ -8,6 +8,7 @@ from taskmill.contracts.errors import DatabaseUnavailableError
 from taskmill.runtime.backoff import Backoff
 from taskmill.runtime.errors import StartError
 from taskmill.task_store.adapters.database import DedicatedConnection
+from taskmill.task_store.adapters.database_url import database_place
 from taskmill.task_store.errors import SchemaTooOldError
 
 DATABASE_WAIT_SECONDS = 60
@@ -28,7 +29,9 @@ async def wait_for_schema(database_url: str, needed: str) -> None:
         async with asyncio.timeout(DATABASE_WAIT_SECONDS):
             found = await _revision_when_reachable(connection)
     except TimeoutError:
-        raise StartError(f"PostgreSQL did not answer within {DATABASE_WAIT_SECONDS} s") from None
+        place = database_place(database_url)
+        reason = f"PostgreSQL at {place} (TASKMILL_DATABASE_URL) did not answer within {DATABASE_WAIT_SECONDS} s"
+        raise StartError(reason) from None
     finally:
         await connection.close()
     if found is None or found < needed:

@@ -20,6 +20,7 @@ from taskmill.task_store.adapters.models import (
     columns,
 )
 from taskmill.task_store.domain.queues import COUNTERS
+from taskmill.task_store.domain.state import DOCUMENTS, TaskState
 
 EVENT_LOG_LOCK = 0x7461_736B_7631
 """Key of the one lock that every writer of events takes before any row lock: commit order is position order."""
@@ -77,11 +78,20 @@ def _arrays(first: int, columns: Mapping[str, str]) -> str:
 
 _READ_VERSION = {"read_version": "integer"}
 
-# Payload and result are left as they are unless they were read.
+# What tells that a row is still as it was read. Not all that processors report makes an event, and so a version.
+_MARKS = ("version", "checkpoint_number", "submission_number")
+_READ_MARKS = {f"read_{name}": TASK_COLUMNS[name] for name in _MARKS}
+_IS_AS_READ = " AND ".join(f"tasks.{name} = new.read_{name}" for name in _MARKS)
+
+
+def read_marks(state: TaskState) -> dict[str, int]:
+    """What the statement that writes compares a row with, beside what it changes of it."""
+    return {f"read_{name}": getattr(state, name) for name in _MARKS}
+
+
+# Documents are left as they are unless they were read.
 _TASK_ASSIGNMENTS = ", ".join(
-    f"{name} = coalesce(new.{name}::{kind}, tasks.{name})"
-    if name in {"payload", "result"}
-    else f"{name} = new.{name}::{kind}"
+    f"{name} = coalesce(new.{name}::{kind}, tasks.{name})" if name in DOCUMENTS else f"{name} = new.{name}::{kind}"
     for name, kind in TASK_COLUMNS.items()
     if name not in {"id", "created_at"}
 )
@@ -131,8 +141,8 @@ WITH event_log AS MATERIALIZED (
     INSERT INTO tasks ({_names(TASK_COLUMNS)})
     SELECT {_values(TASK_COLUMNS)} FROM event_log, {_rows(_parameter("created"), TASK_COLUMNS)}
 ), changed AS (
-    UPDATE tasks SET {_TASK_ASSIGNMENTS} FROM event_log, {_rows(_parameter("changed"), TASK_COLUMNS | _READ_VERSION)}
-    WHERE tasks.id = new.id AND tasks.version = new.read_version
+    UPDATE tasks SET {_TASK_ASSIGNMENTS} FROM event_log, {_rows(_parameter("changed"), TASK_COLUMNS | _READ_MARKS)}
+    WHERE tasks.id = new.id AND {_IS_AS_READ}
     RETURNING tasks.id
 ), deleted AS (
     DELETE FROM tasks USING event_log, {_rows(_parameter("deleted"), {"id": "uuid"} | _READ_VERSION)}
@@ -175,14 +185,19 @@ BEGIN_UNDER_LOCK = f"BEGIN; SELECT pg_advisory_xact_lock({EVENT_LOG_LOCK})"
 
 # Reading a row with its large documents costs as much as all its other columns: only where they are asked for.
 LOAD = f"""
-SELECT {_names(name for name in TASK_COLUMNS if name not in {"payload", "result"})},
-    CASE WHEN id = ANY($2::uuid[]) THEN payload END AS payload,
-    CASE WHEN id = ANY($2::uuid[]) THEN result END AS result
+SELECT {
+    _names(
+        f"CASE WHEN id = ANY($2::uuid[]) THEN {name} END AS {name}" if name in DOCUMENTS else name
+        for name in TASK_COLUMNS
+    )
+}
 FROM tasks WHERE id = ANY($1::uuid[])
 """  # noqa: S608
 
-# Of a deleted task only the end may be left.
-USED_IDS = "SELECT DISTINCT task_id FROM task_events WHERE task_id = ANY($1::uuid[])"
+# Of a deleted task only the end of its events may be left, and of one that is there not even that.
+USED_IDS = """
+SELECT task_id FROM task_events WHERE task_id = ANY($1::uuid[]) UNION SELECT id FROM tasks WHERE id = ANY($1::uuid[])
+"""
 
 QUEUES = "SELECT name, waiting FROM queues"
 
@@ -192,6 +207,8 @@ STORED_ANSWERS = f"""
 SELECT {_names(KEY_COLUMNS)} FROM idempotency_keys
 WHERE (scope, key) IN (SELECT * FROM unnest($1::text[], $2::text[]))
 """  # noqa: S608
+
+GET_CHECKPOINT = "SELECT checkpoint FROM tasks WHERE id = $1 AND run = $2"
 
 GET_TASK = f"SELECT {_names(TASK_COLUMNS)} FROM tasks WHERE id = $1"  # noqa: S608
 

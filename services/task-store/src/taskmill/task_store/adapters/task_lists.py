@@ -22,7 +22,7 @@ from taskmill.task_store.adapters.models import AttemptRow, TaskRow
 from taskmill.task_store.adapters.rows import task_state
 from taskmill.task_store.domain.bulk_operations import BulkChunk, BulkOperationState, Candidate
 from taskmill.task_store.domain.cursors import ListPosition, list_cursor, parse_list_cursor
-from taskmill.task_store.domain.state import AttemptState, TaskState
+from taskmill.task_store.domain.state import DOCUMENTS, AttemptState, TaskState
 
 LIST_TIMEOUT_SECONDS = 2
 """A filter that finds next to nothing in millions of tasks must not keep a connection busy for long."""
@@ -109,7 +109,7 @@ class TaskLists:
 
 def task_query(request: ListTasks, after: ListPosition | None) -> Select[Any]:
     """The query for a page: the columns of a `TaskState`, in order, and one row more than the page may hold."""
-    query = select(*_columns(TaskRow, empty={"payload", "result"})).where(*_conditions(request.filter))
+    query = select(*_columns(TaskRow, empty=DOCUMENTS)).where(*_conditions(request.filter))
     position = tuple_(TaskRow.created_at, TaskRow.id)
     is_oldest_first = request.sort is TaskSort.OLDEST_FIRST
     if after is not None:

@@ -28,6 +28,13 @@ class TaskReader:
             raise TaskNotFoundError
         return task_state(rows[0])
 
+    async def checkpoint(self, task_id: UUID, run: int) -> str:
+        """See `Reads`."""
+        rows = await self._connections.fetch(statements.GET_CHECKPOINT, task_id, run)
+        if not rows:
+            raise TaskNotFoundError
+        return str(rows[0]["checkpoint"])
+
     async def events(self, task_id: UUID, *, after_version: int, limit: int) -> EventSlice:
         """See `Reads`."""
         rows = await self._connections.fetch(statements.EVENT_PAGE, task_id, after_version, limit + 1, MAX_BODY_BYTES)

@@ -14,7 +14,7 @@ import orjson
 import structlog
 from asyncpg import Connection, DivisionByZeroError, IntegrityConstraintViolationError, Record
 
-from taskmill.contracts.errors import DatabaseUnavailableError, QueueFullError, RequestError
+from taskmill.contracts.errors import DatabaseUnavailableError, QueueFullError, RequestError, TooManyQueuesError
 from taskmill.runtime.clock import Clock
 from taskmill.runtime.errors import BatchRefusedError
 from taskmill.runtime.failpoint import failpoint
@@ -47,6 +47,7 @@ from taskmill.task_store.errors import StaleStateError
 
 _log = structlog.get_logger(__name__)
 
+_MAYBE_STALE = (QueueFullError, TooManyQueuesError)
 _CONFLICTS = (StaleStateError, IntegrityConstraintViolationError)
 
 
@@ -123,8 +124,9 @@ class TaskWriter:
         """
         batch = await self._load(connection, operations, used_ids=())
         answers = _decide(batch, operations)
-        if batch.kinds.changed or any(isinstance(answer, QueueFullError) for answer in answers):
-            # Kinds are written under the lock only; and another store may have made room in a queue.
+        if batch.kinds.changed or batch.queues.added or any(isinstance(answer, _MAYBE_STALE) for answer in answers):
+            # Kinds and queues are written under the lock only; another store may have made room in a queue, or the
+            # queue that a kind declares.
             raise StaleStateError
         first_position = await self._write(connection, batch)
         self._committed(batch, first_position)
@@ -196,7 +198,7 @@ class TaskWriter:
         lines = batch.lines
         rows = statements.WrittenRows(
             created=json_rows(state._asdict() for state in batch.created),
-            changed=json_rows({**state._asdict(), "read_version": version} for version, state in changed),
+            changed=json_rows({**after._asdict(), **statements.read_marks(before)} for before, after in changed),
             deleted=json_rows({"id": task_id, "read_version": version} for version, task_id in deleted),
             attempts=json_rows(attempt._asdict() for attempt in batch.attempts),
             counts=json_rows(change._asdict() for change in counted),

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from uuid import UUID
 
+from asyncpg import UniqueViolationError
+
 from taskmill.contracts.errors import (
     ReplayNotFoundError,
     TooManyReplaysError,
@@ -12,28 +14,50 @@ from taskmill.contracts.errors import (
 )
 from taskmill.runtime.errors import BatchRefusedError
 from taskmill.task_store.adapters.database import DedicatedConnection, SharedConnections
-from taskmill.task_store.adapters.models import ReplayRow, WebhookRow, columns
-from taskmill.task_store.domain.webhooks import ReplayState, WebhookState
+from taskmill.task_store.adapters.models import IdempotencyKeyRow, ReplayRow, WebhookRow, columns
+from taskmill.task_store.adapters.rows import arrays
+from taskmill.task_store.adapters.statements import STORED_ANSWERS
+from taskmill.task_store.domain.idempotency import KeyedAnswer, KeyName
+from taskmill.task_store.domain.webhooks import ReplayState, TellableEvent, WebhookState
+from taskmill.task_store.errors import KeyTakenError
 
 _NAMES = ", ".join(columns(WebhookRow))
 _REPLAY_NAMES = ", ".join(columns(ReplayRow))
 
 
-def _parameters(types: dict[str, str]) -> dict[str, str]:
-    return {name: f"${number}::{kind}" for number, (name, kind) in enumerate(types.items(), start=1)}
+def _parameters(types: dict[str, str], *, start: int = 1) -> dict[str, str]:
+    return {name: f"${number}::{kind}" for number, (name, kind) in enumerate(types.items(), start=start)}
 
 
 _WEBHOOK = _parameters(columns(WebhookRow))
 _REPLAY = _parameters(columns(ReplayRow))
 _NEWEST = "(SELECT coalesce(max(position), 0) FROM task_events)"
 
+
+def _with_answer(insert: str, parameters: int) -> str:
+    """A statement that inserts a row, and the answer with it: the five parameters behind its own, null for none."""
+    answer = _parameters(columns(IdempotencyKeyRow), start=parameters + 1)
+    return f"""
+WITH added AS ({insert}), kept AS (
+    INSERT INTO idempotency_keys ({", ".join(answer)})
+    SELECT {", ".join(answer.values())} FROM added WHERE {answer["key"]} IS NOT NULL
+)
+SELECT FROM added
+"""  # noqa: S608
+
+
+_NO_ANSWER = (None,) * len(KeyedAnswer._fields)
+
 # Two that come at the very same moment may exceed the limit by one: it bounds work, and nothing breaks beyond it.
-_ADD = f"""
+_ADD = _with_answer(
+    f"""
 INSERT INTO webhooks ({_NAMES})
 SELECT {", ".join(f"{value} + {_NEWEST}" if name == "since_position" else value for name, value in _WEBHOOK.items())}
 WHERE (SELECT count(*) FROM webhooks) < ${len(_WEBHOOK) + 1}::integer
-RETURNING {_NAMES}
-"""  # noqa: S608  (names of the models, here and below)
+RETURNING id
+""",  # noqa: S608  (names of the models, here and below)
+    len(_WEBHOOK) + 1,
+)
 
 _CHANGE = f"""
 UPDATE webhooks SET {
@@ -54,7 +78,7 @@ RETURNING {_NAMES}
 _GET = f"SELECT {_NAMES} FROM webhooks WHERE id = $1"  # noqa: S608
 _PAGE = f"SELECT {_NAMES} FROM webhooks WHERE id > $1 ORDER BY id LIMIT $2"  # noqa: S608
 _DELETE = "DELETE FROM webhooks WHERE id = $1 AND revision = $2 RETURNING id"
-_DOCUMENT = "SELECT document FROM task_events WHERE position = $1"
+_EVENT = "SELECT position, type, kind, document FROM task_events WHERE position = $1"
 
 _STANDING = f"""
 SELECT (SELECT position FROM webhook_cursor) AS cursor_position, {_NAMES} FROM webhooks WHERE is_enabled ORDER BY id
@@ -70,11 +94,14 @@ WHERE position < $1 AND NOT EXISTS (
 RETURNING position
 """
 
-_ADD_REPLAY = f"""
+_ADD_REPLAY = _with_answer(
+    f"""
 INSERT INTO replays ({_REPLAY_NAMES}) SELECT {", ".join(_REPLAY.values())}
 WHERE (SELECT count(*) FROM replays WHERE status = 'running') < ${len(_REPLAY) + 1}::integer
-RETURNING {_REPLAY_NAMES}
-"""  # noqa: S608
+RETURNING id
+""",  # noqa: S608
+    len(_REPLAY) + 1,
+)
 _GET_REPLAY = f"SELECT {_REPLAY_NAMES} FROM replays WHERE id = $1"  # noqa: S608
 _RUNNING_REPLAYS = f"SELECT {_REPLAY_NAMES} FROM replays WHERE status = 'running' ORDER BY id"  # noqa: S608
 _MOVE_REPLAY = """
@@ -110,12 +137,15 @@ class WebhookRows:
         self._max_webhooks = max_webhooks
         self._max_replays = max_replays
 
-    async def add(self, webhook: WebhookState) -> WebhookState:
+    async def answer(self, name: KeyName) -> KeyedAnswer | None:
         """See `Webhooks`."""
-        added = await self._fetch(_ADD, *webhook, self._max_webhooks)
-        if not added:
+        rows = await self._connections.fetch(STORED_ANSWERS, *arrays([name], 2))
+        return KeyedAnswer(*rows[0]) if rows else None
+
+    async def add(self, webhook: WebhookState, answer: KeyedAnswer | None = None) -> None:
+        """See `Webhooks`."""
+        if not await self._add(_ADD, *webhook, self._max_webhooks, *(answer or _NO_ANSWER)):
             raise TooManyWebhooksError(self._max_webhooks)
-        return added[0]
 
     async def webhook(self, webhook_id: UUID) -> WebhookState:
         """See `Webhooks`."""
@@ -139,19 +169,19 @@ class WebhookRows:
 
     async def document(self, position: int) -> str | None:
         """See `Webhooks`."""
-        rows = await self._connections.fetch(_DOCUMENT, position)
-        return rows[0]["document"] if rows else None
+        rows = await self._connections.fetch(_EVENT, position)
+        event = TellableEvent(*rows[0]) if rows else None
+        return None if event is None or event.is_of_delivery else event.document
 
-    async def add_replay(self, replay: ReplayState) -> ReplayState:
+    async def add_replay(self, replay: ReplayState, answer: KeyedAnswer | None = None) -> None:
         """See `Webhooks`."""
         try:
-            added = await self._connections.fetch(_ADD_REPLAY, *replay, self._max_replays)
+            is_added = await self._add(_ADD_REPLAY, *replay, self._max_replays, *(answer or _NO_ANSWER))
         except BatchRefusedError:
             # Its webhook was there a moment ago.
             raise WebhookNotFoundError from None
-        if not added:
+        if not is_added:
             raise TooManyReplaysError(self._max_replays)
-        return ReplayState(*added[0])
 
     async def replay(self, replay_id: UUID) -> ReplayState:
         """See `Webhooks`."""
@@ -187,6 +217,15 @@ class WebhookRows:
     async def move_replay(self, replay: ReplayState, position: int, *, told: int) -> None:
         """Write down how far a replay is, and how many more events it has told, unless somebody else did."""
         await self._connections.fetch(_MOVE_REPLAY, replay.id, replay.position, position, told)
+
+    async def _add(self, statement: str, *arguments: object) -> bool:
+        try:
+            return bool(await self._connections.fetch(statement, *arguments))
+        except BatchRefusedError as error:
+            # The other key is the row's id, which is new.
+            if isinstance(error.__cause__, UniqueViolationError):
+                raise KeyTakenError from error
+            raise
 
     async def _fetch(self, statement: str, *arguments: object) -> list[WebhookState]:
         return [WebhookState(*row) for row in await self._connections.fetch(statement, *arguments)]

@@ -18,6 +18,9 @@ from taskmill.task_store.adapters.work_consumers import WorkConsumers
 
 _log = structlog.get_logger(__name__)
 
+MAX_TRIES = 5
+"""So often what is written down is obeyed anew while others keep changing it; then the store that leads sees to it."""
+
 
 class WorkPauses:
     """Pauses and resumes the consumers of queues.
@@ -78,6 +81,14 @@ class WorkPauses:
         # First, so that nobody makes them anew without the pause: one that exists keeps it.
         await self._consumers.ensure(queue)
         is_paused = await self._queues.is_paused(queue)
+        for _ in range(MAX_TRIES):
+            await self._set(queue, is_paused=is_paused)
+            # Somebody who wants the opposite may have come between, and been overtaken here.
+            was_set, is_paused = is_paused, await self._queues.is_paused(queue)
+            if is_paused == was_set:
+                return
+
+    async def _set(self, queue: str, *, is_paused: bool) -> None:
         change = pause_consumer if is_paused else resume_consumer
         names = [work_consumer_name(queue, priority) for priority in Priority]
         await asyncio.gather(*(change(self._session, WORK_STREAM, name) for name in names))

@@ -115,6 +115,7 @@ def _message(event: UnpublishedEvent, work: WaitingWork) -> OutboundMessage:
         "priority": work.priority,
         "labels": orjson.Fragment(work.labels),
         "payload": orjson.Fragment(work.payload),
+        "checkpoint": orjson.Fragment(work.checkpoint),
     }
     return OutboundMessage(
         subject=subjects.work(work.queue, work.priority, event.kind, task_id),

@@ -11,7 +11,7 @@ from uuid import UUID
 from taskmill.contracts.bulk_operations import StartBulkOperation
 from taskmill.contracts.errors import TaskExistsError, TaskNotFoundError, TooManyQueuesError
 from taskmill.contracts.limits import MAX_TASK_LINES
-from taskmill.contracts.reports import Hello, ReportBundle
+from taskmill.contracts.reports import Hello, ReportBundle, Submitted
 from taskmill.contracts.requests import (
     CreateTask,
     CreateTasks,
@@ -43,7 +43,7 @@ from taskmill.task_store.domain.operations import (
     named_tasks,
 )
 from taskmill.task_store.domain.queues import QueueBook
-from taskmill.task_store.domain.reports import Hearing, decide_report
+from taskmill.task_store.domain.reports import Hearing, comes_early, decide_report
 from taskmill.task_store.domain.retention import has_expired
 from taskmill.task_store.domain.runs import RunRules, decide_due, decide_lost, decide_process
 from taskmill.task_store.domain.state import AttemptState, LineState, TaskState
@@ -108,8 +108,7 @@ class Batch:
         """
         match operation:
             case ReportBundle():
-                self._hear(operation)
-                return Answer()
+                return Answer(must_repeat=self._hear(operation))
             case MakeDue() | Redispatch() | ExpireCancellations():
                 self._carry_on(operation)
                 return Answer()
@@ -135,10 +134,10 @@ class Batch:
         return [state for task_id, state in self._states.items() if task_id not in self._loaded]
 
     @property
-    def changed(self) -> list[tuple[int, TaskState]]:
-        """Tasks to update, each with the version that it was read with."""
+    def changed(self) -> list[tuple[TaskState, TaskState]]:
+        """Tasks to update, as they were read and as they are now."""
         return [
-            (before.version, after)
+            (before, after)
             for task_id, before in self._loaded.items()
             if (after := self._states.get(task_id)) is not None and after is not before
         ]
@@ -208,7 +207,7 @@ class Batch:
         for state, *_ in decisions:
             if state.is_run_active:
                 arrivals[state.queue] = arrivals.get(state.queue, 0) + 1
-        self.queues.admit([request.queue for request in requests], arrivals)
+        self.queues.admit([state.queue for state, *_ in decisions], arrivals)
         self._used_ids |= new_ids
         return tuple([self._take(decision) for decision in decisions])
 
@@ -241,15 +240,37 @@ class Batch:
             if state is not None and has_expired(state, operation.kept_for, self._now):
                 self._take_last(decide_delete(state, self._now, reason="retention"))
 
-    def _hear(self, bundle: ReportBundle) -> None:
+    def _hear(self, bundle: ReportBundle) -> bool:
+        """Decide each report; return whether some of them must come again."""
+        must_repeat = False
         for report in bundle.reports:
             if isinstance(report, Hello):
                 self._admit_served(report)
                 self.kinds.declare(report)
             elif (state := self._states.get(report.task_id)) is not None:
+                if comes_early(state, report, bundle.processor_id):
+                    must_repeat = True
+                    continue
                 defaults = self.kinds.defaults(state.kind)
                 hearing = Hearing(bundle.processor_id, self._now, self._rules, defaults, self._random)
-                self._take(decide_report(state, report, hearing))
+                decided = self._take(decide_report(state, report, hearing))
+                if isinstance(report, Submitted) and decided is not state:
+                    self._submit(report.task, state)
+        return must_repeat
+
+    def _submit(self, task: IdentifiedTask, by: TaskState) -> None:
+        """Make the task that a handler wants, unless it exists, or did."""
+        if task.id in self._used_ids or task.id in self._states:
+            return
+        defaults = self.kinds.defaults(task.kind)
+        decision = decide_create(task, defaults, self._now)
+        try:
+            # Like all that the store does without being asked by a client, it has room in a queue that is full.
+            self.queues.admit((decision.state.queue,))
+        except TooManyQueuesError:
+            decision = decide_create(task.model_copy(update={"queue": by.queue}), defaults, self._now)
+        self._used_ids.add(task.id)
+        self._take(decision)
 
     def _admit_served(self, hello: Hello) -> None:
         for queue in hello.queues:

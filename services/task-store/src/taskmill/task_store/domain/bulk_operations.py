@@ -71,6 +71,11 @@ class BulkChunk(NamedTuple):
     is_last: bool
     """Whether no task follows."""
 
+    def first(self, count: int) -> "BulkChunk":
+        """The first so many of its candidates."""
+        is_whole = count >= len(self.candidates)
+        return self if is_whole else self._replace(candidates=self.candidates[:count], is_last=False)
+
 
 def named_chunk(operation: BulkOperationState, limit: int) -> BulkChunk:
     """The next chunk of an operation that names its tasks, of at most `limit`."""

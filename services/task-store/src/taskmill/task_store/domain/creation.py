@@ -9,17 +9,21 @@ import orjson
 from taskmill.contracts.events import EventData, EventType, TaskCreatedData
 from taskmill.contracts.requests import ClientFields, IdentifiedTask
 from taskmill.contracts.status import TaskStatus
-from taskmill.contracts.tasks import KindDefaults
+from taskmill.contracts.tasks import DEFAULT_QUEUE, KindDefaults
 from taskmill.task_store.domain.decision import Decision
 from taskmill.task_store.domain.events import compose_event
 from taskmill.task_store.domain.runs import decide_process
 from taskmill.task_store.domain.state import JSON_NULL, TaskState, composer, json_fields
 
+# The queue is left to the kind, if the client does not say.
 _PLAIN = [name for name in ClientFields.model_fields if name not in json_fields(TaskState)]
 _plain_values = attrgetter(*_PLAIN)
 _details = composer(TaskState, [name for name in TaskCreatedData.model_fields if name not in EventData.model_fields])
 
-_NUMBERS = ("run", "attempt", "attempt_limit", "dispatch", "delivery", "crashes", "line_count", "line_number")
+_NUMBERS = (
+    *("run", "attempt", "attempt_limit", "dispatch", "delivery", "crashes"),
+    *("line_count", "line_number", "checkpoint_number", "submission_number"),
+)
 
 # In the order of the columns, which it keeps when fields are set.
 _BLANK: dict[str, Any] = {
@@ -30,6 +34,7 @@ _BLANK: dict[str, Any] = {
     "revision": 1,
     **dict.fromkeys(_NUMBERS, 0),
     "result": JSON_NULL,
+    "checkpoint": JSON_NULL,
 }
 
 
@@ -43,7 +48,7 @@ def decide_create(request: IdentifiedTask, defaults: KindDefaults, now: datetime
         defaults: What the task's kind declares.
         now: When it is decided.
     """
-    state = _pending(request, now)
+    state = _pending(request, request.queue or defaults.queue or DEFAULT_QUEUE, now)
     created = compose_event(EventType.CREATED, state, now, _details(state))
     if not (request.process or request.run_at):
         return Decision(state, (created,))
@@ -52,11 +57,12 @@ def decide_create(request: IdentifiedTask, defaults: KindDefaults, now: datetime
     return Decision(run.state, (created, *run.events), run.attempt)
 
 
-def _pending(request: IdentifiedTask, now: datetime) -> TaskState:
+def _pending(request: IdentifiedTask, queue: str, now: datetime) -> TaskState:
     columns = {
         **_BLANK,
         **dict(zip(_PLAIN, _plain_values(request), strict=True)),
         "id": request.id,
+        "queue": queue,
         "labels": orjson.dumps(request.labels).decode(),
         "backoff": None if request.backoff is None else request.backoff.model_dump_json(),
         "payload": JSON_NULL if request.payload is None else orjson.dumps(request.payload).decode(),

@@ -43,7 +43,7 @@ def parse_number_cursor(cursor: str | None, *, below: int = 2**31) -> int:
 
 
 def name_cursor(name: str) -> str:
-    """The cursor behind a queue or a processor."""
+    """The cursor behind what has this name."""
     return _encode([name])
 
 

@@ -12,7 +12,7 @@ from taskmill.contracts.tasks import Cancellation
 from taskmill.task_store.domain.decision import Decision
 from taskmill.task_store.domain.events import compose_event
 from taskmill.task_store.domain.lifecycle import Cause, transition
-from taskmill.task_store.domain.state import TaskState, newest_attempt, next_revision
+from taskmill.task_store.domain.state import JSON_NULL, TaskState, newest_attempt, next_revision
 
 
 def decide_cancel(state: TaskState, now: datetime) -> Decision:
@@ -61,7 +61,7 @@ def completed(state: TaskState, result: str, finished_at: datetime, now: datetim
         finished_at: When it did.
         now: When the store decides it.
     """
-    ended = _ended(state, TaskStatus.COMPLETED, finished_at, now, result=result, error=None)
+    ended = _ended(state, TaskStatus.COMPLETED, finished_at, now, result=result, error=None, checkpoint=JSON_NULL)
     details = {
         "finished_at": finished_at,
         "result": orjson.Fragment(result),

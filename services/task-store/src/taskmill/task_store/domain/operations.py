@@ -5,7 +5,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from taskmill.contracts.bulk_operations import StartBulkOperation
-from taskmill.contracts.reports import Hello, ReportBundle
+from taskmill.contracts.reports import Hello, ReportBundle, Submitted
 from taskmill.contracts.requests import (
     CreateTask,
     CreateTasks,
@@ -73,6 +73,8 @@ class Answer(NamedTuple):
     """For requests under an idempotency key."""
     bulk_operation: BulkOperationState | None = None
     """The bulk operation that was begun, or that a chunk belongs to, as it is now."""
+    must_repeat: bool = False
+    """Of reports: some came before others that they must follow; they change nothing until they come again."""
 
 
 def named_tasks(operation: Operation) -> list[UUID]:
@@ -110,20 +112,28 @@ def is_of_bulk_operation(operation: Operation) -> bool:
 
 
 def new_tasks(operation: Operation) -> Sequence[IdentifiedTask]:
-    """The tasks that an operation creates."""
+    """The tasks that an operation creates, unless they exist."""
+    if isinstance(operation, ReportBundle):
+        return [report.task for report in operation.reports if isinstance(report, Submitted)]
     if isinstance(operation, CreateTask):
         return [operation]
     return operation.tasks if isinstance(operation, CreateTasks) else []
 
 
 def named_queues(operation: Operation) -> list[str]:
-    """The queues that an operation may bring into being."""
+    """The queues that an operation may bring into being by itself."""
     if isinstance(operation, ReportBundle):
-        return [queue for report in operation.reports if isinstance(report, Hello) for queue in report.queues]
+        served = [queue for report in operation.reports if isinstance(report, Hello) for queue in report.queues]
+        return served + _wanted_queues(operation)
     if isinstance(operation, UpdateTask):
         if "queue" not in operation.changes:
             return []
         # One that is cleared becomes the default one; what is no name at all is refused later.
         queue = operation.changes["queue"] or DEFAULT_QUEUE
         return [queue] if isinstance(queue, str) else []
-    return [task.queue for task in new_tasks(operation)]
+    return _wanted_queues(operation)
+
+
+def _wanted_queues(operation: Operation) -> list[str]:
+    # Which one a kind declares is known later.
+    return [task.queue or DEFAULT_QUEUE for task in new_tasks(operation)]

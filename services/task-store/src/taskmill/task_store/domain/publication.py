@@ -33,6 +33,8 @@ class WaitingWork(NamedTuple):
     """JSON text."""
     payload: str
     """JSON text."""
+    checkpoint: str
+    """JSON text."""
 
 
 class UnpublishedEvent(NamedTuple):
@@ -60,7 +62,7 @@ class LogSlice(NamedTuple):
 
 
 class PayloadNotReadError(Exception):
-    """A task waits for a processor, and its payload was not read."""
+    """A task waits for a processor, and its payload and checkpoint were not read."""
 
 
 def unpublished_events(
@@ -95,7 +97,7 @@ def unpublished_events(
 def _waiting_work(state: TaskState | None, dispatch: int, kinds: KindBook) -> WaitingWork | None:
     if state is None or state.status is not TaskStatus.QUEUED or state.dispatch != dispatch:
         return None
-    if state.payload is None:
+    if state.payload is None or state.checkpoint is None:
         raise PayloadNotReadError
     timeout_seconds = state.timeout_seconds
     return WaitingWork(
@@ -110,6 +112,7 @@ def _waiting_work(state: TaskState | None, dispatch: int, kinds: KindBook) -> Wa
         state.priority,
         state.labels,
         state.payload,
+        state.checkpoint,
     )
 
 
@@ -144,7 +147,7 @@ class CommittedEvents:
         Args:
             position: Up to where everything is published.
             limit: How many events at most.
-            max_characters: How long their documents and payloads may be in sum; one event always fits.
+            max_characters: How long their documents, payloads and checkpoints may be in sum; one event always fits.
         """
         events = self._events
         while events and events[0].position <= position:
@@ -160,4 +163,5 @@ class CommittedEvents:
 
 
 def _characters(event: UnpublishedEvent) -> int:
-    return len(event.document) + (0 if event.work is None else len(event.work.payload))
+    work = event.work
+    return len(event.document) + (0 if work is None else len(work.payload) + len(work.checkpoint))

@@ -10,16 +10,20 @@ from taskmill.contracts.events import EventType
 from taskmill.contracts.reports import (
     AttemptReport,
     Cancelled,
+    Checkpointed,
     Completed,
     Failed,
     GivenBack,
     HandlerReport,
     Heartbeat,
     Logged,
+    OrderedReport,
     Progressed,
     RunReport,
     Started,
+    Submitted,
 )
+from taskmill.contracts.retries import is_last_failure
 from taskmill.contracts.status import TaskStatus
 from taskmill.contracts.tasks import AttemptOutcome, Cancellation, KindDefaults, TaskError
 from taskmill.task_store.domain import endings
@@ -67,6 +71,27 @@ def decide_report(state: TaskState, report: RunReport, hearing: Hearing) -> Deci
     return _apply(state, report, hearing)
 
 
+def comes_early(state: TaskState, report: RunReport, processor_id: str) -> bool:
+    """Whether a report has overtaken others of its execution, by which that submitted tasks: it must come again.
+
+    Bundles come out of turn when a store dies that had one in hand. Were the end of the run applied first, the tasks
+    would be lost: nothing counts behind an end. What a report of an execution that was given up says, or one that was
+    applied before, changes nothing, whenever it comes.
+    """
+    if isinstance(report, Submitted):
+        before = report.number - 1
+    elif isinstance(report, OrderedReport) and report.submitted:
+        before = report.submitted
+    else:
+        return False
+    if not state.is_run_active or (report.attempt, report.dispatch) != (state.attempt, state.dispatch):
+        return False
+    if is_holder(state, report, processor_id):
+        return state.submission_number < before
+    # That it started is among what it has overtaken.
+    return state.status is not TaskStatus.SCHEDULED and report.delivery >= state.delivery
+
+
 def _apply(state: TaskState, report: RunReport, hearing: Hearing) -> Decision:
     match report:
         case Completed():
@@ -75,10 +100,8 @@ def _apply(state: TaskState, report: RunReport, hearing: Hearing) -> Decision:
             decision = _take_over(state, report, hearing)
         case Heartbeat():
             decision = _renew_lease(state, hearing)
-        case Progressed():
-            decision = _progress(state, report, hearing)
-        case Logged():
-            decision = _log(state, report, hearing)
+        case Progressed() | Checkpointed() | Submitted() | Logged():
+            decision = _note_said(state, report, hearing)
         case Failed():
             decision = _fail(state, report, hearing)
         case Cancelled():
@@ -130,6 +153,8 @@ def _start(
         delivery=report.delivery,
         crashes=state.crashes + _is_crash(state, report),
         line_number=0,
+        checkpoint_number=0,
+        submission_number=0,
         lease_until=lease_until,
         processor_id=hearing.processor_id,
         progress=None,
@@ -151,11 +176,38 @@ def _renew_lease(state: TaskState, hearing: Hearing) -> Decision:
     return Decision(state._replace(lease_until=hearing.now + hearing.rules.lease))
 
 
+def _note_said(state: TaskState, report: Progressed | Checkpointed | Submitted | Logged, hearing: Hearing) -> Decision:
+    match report:
+        case Progressed():
+            return _progress(state, report, hearing)
+        case Checkpointed():
+            return _keep_checkpoint(state, report)
+        case Submitted():
+            return _note_submission(state, report)
+        case Logged():
+            return _log(state, report, hearing)
+
+
 def _progress(state: TaskState, report: Progressed, hearing: Hearing) -> Decision:
     progress = report.progress.model_dump_json()
     progressed = state._replace(version=state.version + 1, progress=progress, updated_at=hearing.now)
     event = compose_event(EventType.PROGRESSED, progressed, hearing.now, {"progress": orjson.Fragment(progress)})
     return Decision(progressed, (event,))
+
+
+def _keep_checkpoint(state: TaskState, report: Checkpointed) -> Decision:
+    if report.number <= state.checkpoint_number:
+        # A report that comes again, when a newer one was taken in.
+        return Decision(state)
+    checkpoint = orjson.dumps(report.checkpoint).decode()
+    return Decision(state._replace(checkpoint=checkpoint, checkpoint_number=report.number))
+
+
+def _note_submission(state: TaskState, report: Submitted) -> Decision:
+    """That it is taken in; the task that it wants is the caller's to make."""
+    if report.number <= state.submission_number:
+        return Decision(state)
+    return Decision(state._replace(submission_number=report.number))
 
 
 def _log(state: TaskState, report: Logged, hearing: Hearing) -> Decision:
@@ -186,8 +238,12 @@ def _complete(state: TaskState, report: Completed, hearing: Hearing) -> Decision
 def _fail(state: TaskState, report: Failed, hearing: Hearing) -> Decision:
     error = report.error.model_dump_json()
     state, earlier_events = _started_first(state, report, hearing)
-    is_last = report.is_final or state.attempt >= state.attempt_limit or state.cancel_requested_at is not None
-    if is_last:
+    if is_last_failure(
+        state.attempt,
+        state.attempt_limit,
+        is_final=report.is_final,
+        is_to_be_cancelled=state.cancel_requested_at is not None,
+    ):
         decision = endings.failed(state, error, report.finished_at, hearing.now)
     else:
         decision = _retry(state, error, report, hearing)

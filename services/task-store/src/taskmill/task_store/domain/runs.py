@@ -55,6 +55,7 @@ def decide_process(
         "error": None,
         "finished_at": None,
         "result": JSON_NULL,
+        "checkpoint": JSON_NULL,
     }
     if run_at is None or run_at <= now:
         return to_queued(state, "process", now, new_run)

@@ -50,6 +50,10 @@ class TaskState(NamedTuple):
     """Position of the task's newest line, over all attempts: how many there were, dropped or not."""
     line_number: int
     """Number of the newest line of the execution that holds the attempt: those up to it were taken in."""
+    checkpoint_number: int
+    """Number of the newest checkpoint of the execution that holds the attempt: those up to it are of the past."""
+    submission_number: int
+    """Number of the newest task that the execution that holds the attempt submitted: those up to it were taken in."""
     max_attempts: int | None
     backoff: JsonText | None
     timeout_seconds: float | None
@@ -69,6 +73,12 @@ class TaskState(NamedTuple):
     """None: it was not read, and is left as it is."""
     result: JsonText | None
     """None: it was not read, and is left as it is."""
+    checkpoint: JsonText | None
+    """The newest that an execution of the run left; JSON's null: there is none. None: it was not read, and stays."""
+
+
+DOCUMENTS = frozenset({"payload", "result", "checkpoint"})
+"""The fields that may be large: they are read where they are asked for, and else left as they are."""
 
 
 class AttemptState(NamedTuple):

@@ -23,10 +23,13 @@ def _migrate(connection: Connection) -> None:
 
 
 async def _run() -> None:
-    url = plain_database_url(context.config.attributes["database_url"])
-    engine = create_async_engine(
-        "postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(url), poolclass=NullPool
-    )
+    # Made here: SQLAlchemy would make another error of it when nobody is let in.
+    made = await asyncpg.connect(plain_database_url(context.config.attributes["database_url"]))
+
+    async def connect() -> "asyncpg.Connection[asyncpg.Record]":
+        return made
+
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=connect, poolclass=NullPool)
     async with engine.connect() as connection:
         await connection.run_sync(_migrate)
     await engine.dispose()

@@ -2,9 +2,7 @@
 
 import traceback
 from contextlib import suppress
-from datetime import datetime
-from functools import partial
-from typing import Any
+from dataclasses import dataclass
 
 from pydantic import ValidationError
 from pydantic_core import to_json
@@ -17,17 +15,43 @@ from taskmill.contracts.limits import (
     MAX_RESULT_BYTES,
     MAX_TRACEBACK_CHARS,
 )
-from taskmill.contracts.reports import Failed
 from taskmill.contracts.tasks import TaskError
 from taskmill.contracts.text import storable_text
-from taskmill.processor.domain.held_attempt import HeldAttempt, StopReason
-from taskmill.processor.errors import BadResultError
-from taskmill.sdk.errors import TaskFailedError
+from taskmill.sdk.errors import BadResultError, TaskFailedError
 
 _MAX_TYPE_CHARS = 200
 
 
-def result_json(result: Any) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """How an attempt failed.
+
+    Attributes:
+        error: What everybody may see.
+        traceback: For the handler's developer; None: it is no defect.
+        is_final: Whether another attempt would be of no use.
+        retry_after_seconds: The wait that the handler asks for; None: as the backoff says.
+    """
+
+    error: TaskError
+    traceback: str | None = None
+    is_final: bool = False
+    retry_after_seconds: float | None = None
+
+
+class FailedElsewhere(Exception):  # noqa: N818 -- it carries a failure, whatever raised it
+    """A handler failed in a process of its own.
+
+    Args:
+        failure: How.
+    """
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.error.message)
+        self.failure = failure
+
+
+def result_json(result: object) -> bytes:
     """Write down what a handler returned.
 
     Beside plain JSON values, what pydantic knows how to write is taken: datetimes, UUIDs, dataclasses, models.
@@ -50,35 +74,38 @@ def result_json(result: Any) -> bytes:
     return text
 
 
-def attempt_failure(
-    attempt: HeldAttempt, error: BaseException | None, started_at: datetime, finished_at: datetime
-) -> Failed:
-    """Describe how an attempt failed. The traceback is for the handler's developer: without one it is no defect.
+def failure_of(error: BaseException, *, give_up: tuple[type[Exception], ...] = ()) -> Failure:
+    """Describe what a handler raised, or what is wrong with its result.
 
     Args:
-        attempt: What failed. Once its time is over it has timed out, whatever its handler returns or raises then.
-        error: What the handler raised, or what is wrong with its result; None: neither, it has timed out.
-        started_at: When its handler was about to be called.
-        finished_at: When it had ended.
+        error: What was raised.
+        give_up: Exceptions after which another attempt is of no use.
     """
-    failed = partial(attempt.report, Failed, started_at=started_at, finished_at=finished_at)
-    if attempt.stop_reason is StopReason.TIMED_OUT or error is None:
-        message = f"The handler did not end within {attempt.work_item.timeout_seconds:g} s."
-        # What it raised when it was stopped shows where it was.
-        place = None if error is None else _traceback_text(error)
-        return failed(error=TaskError(code="timeout", message=message), traceback=place)
+    if isinstance(error, FailedElsewhere):
+        return error.failure
     if isinstance(error, BadResultError):
         # The work is done; to do it again would most likely come to the same result.
-        return failed(error=TaskError(code="bad_result", message=str(error)), is_final=True)
+        return Failure(TaskError(code="bad_result", message=str(error)), is_final=True)
     message = storable_text(_message(error), MAX_ERROR_MESSAGE_CHARS)
+    is_final = isinstance(error, give_up)
     if isinstance(error, TaskFailedError):
         # A subclass may have broken what its base class promises: then it is an error like any other.
         with suppress(AttributeError, ValidationError):
             # A failure that the handler told on purpose is no defect, so its traceback would only be noise.
             told = TaskError(code=error.code, message=message)
-            return failed(error=told, is_final=error.is_final, retry_after_seconds=error.retry_after_seconds)
+            return Failure(told, is_final=error.is_final or is_final, retry_after_seconds=error.retry_after_seconds)
     told = TaskError(code="handler_error", type=_type_name(type(error)), message=message)
-    return failed(error=told, traceback=_traceback_text(error))
+    return Failure(told, traceback_text(error), is_final)
+
+
+def traceback_text(error: BaseException) -> str | None:
+    """The end of an exception's traceback; None: it cannot be written."""
+    try:
+        text = "".join(traceback.format_exception(error))
+    except Exception:  # notes and causes are the user's objects
+        return None
+    # The end says what was raised and where; what led there is cut.
+    return storable_text(text[-MAX_TRACEBACK_CHARS:], MAX_TRACEBACK_CHARS)
 
 
 def _message(error: BaseException) -> str:
@@ -86,15 +113,6 @@ def _message(error: BaseException) -> str:
         return str(error)
     except BaseException:
         return "The exception has no readable message."
-
-
-def _traceback_text(error: BaseException) -> str | None:
-    try:
-        text = "".join(traceback.format_exception(error))
-    except Exception:  # notes and causes are the user's objects
-        return None
-    # The end says what was raised and where; what led there is cut.
-    return storable_text(text[-MAX_TRACEBACK_CHARS:], MAX_TRACEBACK_CHARS)
 
 
 def _type_name(error_type: type[BaseException]) -> str:

@@ -1,0 +1,122 @@
+"""The JSON Schemas that payloads must fit, as the task store knows them from processors."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from itertools import islice
+
+import jsonschema_rs
+import structlog
+from jsonschema_rs import ValidationError, Validator
+from pydantic import JsonValue
+from pydantic_core import ErrorDetails
+
+from taskmill.contracts import registry
+from taskmill.contracts.errors import FieldProblem
+from taskmill.contracts.json_text import field_problem
+from taskmill.contracts.kinds import KindPage, ListKinds
+from taskmill.contracts.limits import MAX_PAGE_ITEMS
+from taskmill.gateway.adapters.store import Store
+
+_log = structlog.get_logger(__name__)
+
+MAX_PROBLEMS = 20
+MAX_KINDS = 2_000
+"""Of more kinds the first by name are read: payloads of the others are judged by their handlers alone."""
+
+READ_SECONDS = 1.0
+"""For each page. Nobody waits for it but who would be refused otherwise."""
+
+_MASK = "The value"
+
+# Their messages repeat names that the client chose.
+_DETAILS = {
+    "additionalProperties": "Additional properties are not allowed",
+    "unevaluatedProperties": "Unevaluated properties are not allowed",
+    "propertyNames": "A property has a name that is not allowed",
+}
+
+
+class PayloadSchemas:
+    """Compares payloads with the schemas of their kinds. What is asked for most costs one look-up: a kind without one.
+
+    Args:
+        store: Knows the schemas.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.used = asyncio.Event()
+        """Set whenever somebody has asked; whoever keeps the schemas fresh clears it."""
+        self._store = store
+        self._schemas: Mapping[str, dict[str, JsonValue]] = {}
+        self._validators: dict[str, Validator] = {}
+        self._read_at = -float("inf")
+        self._reading = asyncio.Lock()
+
+    def fits(self, kind: str, payload: JsonValue) -> bool:
+        """Whether a payload fits the schema of its kind, as far as is known; true if it has none."""
+        self.used.set()
+        validator = self._validators.get(kind)
+        return validator is None or validator.is_valid(payload)
+
+    def problems(self, kind: str, payload: JsonValue, pointer: str) -> list[FieldProblem]:
+        """What does not fit the schema of its kind: 20 parts at most, without their values.
+
+        Args:
+            kind: The kind.
+            payload: The payload.
+            pointer: Where it stands in the request, as a JSON Pointer.
+        """
+        validator = self._validators.get(kind)
+        if validator is None:
+            return []
+        return [_problem(error, pointer) for error in islice(validator.iter_errors(payload), MAX_PROBLEMS)]
+
+    async def refresh(self, *, after_seconds: float = 0) -> None:
+        """Read the schemas anew, unless that was done in the last `after_seconds`.
+
+        Raises:
+            UnavailableError: The store did not answer in time; what was known stays.
+            RemoteError: It answered with an error.
+        """
+        async with self._reading:
+            if time.monotonic() - self._read_at < after_seconds:
+                return
+            schemas = await self._read()
+            self._validators = {
+                kind: validator
+                for kind, schema in schemas.items()
+                if (validator := self._validator(kind, schema)) is not None
+            }
+            self._schemas = schemas
+            self._read_at = time.monotonic()
+
+    async def _read(self) -> dict[str, dict[str, JsonValue]]:
+        schemas: dict[str, dict[str, JsonValue]] = {}
+        cursor = None
+        for _ in range(MAX_KINDS // MAX_PAGE_ITEMS):
+            request = ListKinds(limit=MAX_PAGE_ITEMS, cursor=cursor)
+            reply = await self._store.ask(registry.LIST_KINDS, request, timeout_seconds=READ_SECONDS)
+            page = KindPage.model_validate_json(reply.body)
+            schemas |= {one.kind: one.payload_schema for one in page.items if one.payload_schema is not None}
+            cursor = page.next_cursor
+            if cursor is None:
+                break
+        return schemas
+
+    def _validator(self, kind: str, schema: dict[str, JsonValue]) -> Validator | None:
+        if self._schemas.get(kind) == schema:
+            return self._validators.get(kind)
+        try:
+            # Nothing is fetched that a schema refers to elsewhere.
+            return jsonschema_rs.validator_for(schema, mask=_MASK, offline=True)
+        except ValueError as error:
+            _log.warning("kinds.schema_unusable", kind=kind, error=type(error).__name__)
+            return None
+
+
+def _problem(error: ValidationError, pointer: str) -> FieldProblem:
+    keyword = str(error.schema_path[-1]) if error.schema_path else "false"
+    path = [*pointer[1:].split("/"), *error.instance_path]
+    detail = _DETAILS.get(keyword, error.message)
+    return field_problem(ErrorDetails(type=keyword, loc=tuple(path), msg=detail, input=None))

@@ -1,0 +1,66 @@
+"""How many tasks of a kind are executed here at once, where their handler wants a limit."""
+
+from collections import Counter, deque
+from collections.abc import Collection, Mapping
+
+from taskmill.processor.domain.held_attempt import HeldAttempt
+
+
+class KindLimits:
+    """The lines in which attempts wait until fewer of their kind are at work, each in the order of their arrival.
+
+    Args:
+        limits: How many at once, of the kinds that have a limit.
+    """
+
+    def __init__(self, limits: Mapping[str, int]) -> None:
+        self._limits = limits
+        self._at_work: Counter[str] = Counter()
+        self._waiting: dict[str, deque[HeldAttempt]] = {kind: deque() for kind in limits}
+
+    @property
+    def waiting_count(self) -> int:
+        """How many wait."""
+        return sum(map(len, self._waiting.values()))
+
+    def enter(self, attempt: HeldAttempt) -> bool:
+        """Let an attempt go to work, or wait; return whether it is at work."""
+        kind = attempt.work_item.kind
+        limit = self._limits.get(kind)
+        if limit is None:
+            return True
+        if self._at_work[kind] >= limit:
+            self._waiting[kind].append(attempt)
+            return False
+        self._at_work[kind] += 1
+        return True
+
+    def leave(self, attempt: HeldAttempt) -> HeldAttempt | None:
+        """An attempt that was at work is done; return the one whose turn it is, which is at work then."""
+        kind = attempt.work_item.kind
+        if kind not in self._limits:
+            return None
+        if self._waiting[kind]:
+            return self._waiting[kind].popleft()
+        self._at_work[kind] -= 1
+        return None
+
+    def give_up(self, attempt: HeldAttempt) -> bool:
+        """Take out an attempt that waits; return whether it did."""
+        waiting = self._waiting.get(attempt.work_item.kind, ())
+        if attempt not in waiting:
+            return False
+        self._waiting[attempt.work_item.kind].remove(attempt)
+        return True
+
+    def take_waiting(self, queues: Collection[str] | None = None) -> list[HeldAttempt]:
+        """Take out all that wait, of some queues; None: of any."""
+        taken = [
+            attempt
+            for line in self._waiting.values()
+            for attempt in line
+            if queues is None or attempt.work_item.queue in queues
+        ]
+        for attempt in taken:
+            self._waiting[attempt.work_item.kind].remove(attempt)
+        return taken

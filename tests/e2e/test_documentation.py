@@ -1,0 +1,162 @@
+"""The commands of the documentation, pasted page by page, from top to bottom.
+
+Of the blocks those marked `sh` are pasted. Those marked `console` are not: they start the stack, or need Docker, or
+programs that users install.
+"""
+
+import asyncio
+import os
+import re
+import shutil
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from benchmarks.machine import server_directory
+from taskmill.cli.embedded.ports import free_port
+from tests.support.eventually import eventually
+from tests.support.paths import ROOT
+from tests.support.stack import TaskmillUp
+
+# One stack for the module.
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+_CURL = """\
+#!/bin/bash
+# curl, but a stream ends after a second; it writes down how each request was answered.
+[[ " $* " == *" -sN "* ]] && limit="--max-time 1"
+exec {curl} $limit -w '%{{stderr}}%{{http_code}} %{{url_effective}}\\n' "$@" 2>>{answers}
+"""
+
+
+def blocks(page: str, language: str) -> list[str]:
+    """The blocks of a page in a language, in order."""
+    return [text for name, text in _BLOCK.findall((ROOT / page).read_text()) if name == language]
+
+
+def write_module(page: str, name: str, folder: Path) -> None:
+    """Save the block of Python that begins with the name of its file, as its reader does."""
+    [text] = [text for text in blocks(page, "python") if text.startswith(f"# {name}")]
+    (folder / name).write_text(text)
+
+
+class Shell:
+    """A terminal.
+
+    Attributes:
+        output: All that was printed.
+    """
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self.output = ""
+
+    async def paste(self, commands: str, *, within_seconds: float = 60) -> None:
+        """Run commands, to the end of the last one; a variable that is not set ends the shell."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{commands}\necho '(done)'\n".encode())
+        async with asyncio.timeout(within_seconds):
+            try:
+                self.output += (await self._process.stdout.readuntil(b"(done)\n")).decode()
+            except asyncio.IncompleteReadError as error:
+                raise AssertionError(f"{commands}\nended with: {error.partial.decode()}") from None
+
+
+@asynccontextmanager
+async def shell(folder: Path) -> AsyncIterator[Shell]:
+    """Open a terminal, whose `curl` writes down what was answered, into `answers`."""
+    programs = folder / "bin"
+    programs.mkdir()
+    curl = shutil.which("curl")
+    assert curl is not None, "curl is not installed"
+    (programs / "curl").write_text(_CURL.format(curl=curl, answers=folder / "answers"))
+    (programs / "curl").chmod(0o755)
+    process = await asyncio.create_subprocess_exec(
+        *("bash", "-u"),
+        cwd=folder,
+        env={**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"},
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        limit=2**22,
+        start_new_session=True,
+    )
+    try:
+        yield Shell(process)
+    finally:
+        # With what it left in the background.
+        os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stack() -> AsyncIterator[TaskmillUp]:
+    """A stack as the pages want it, ready."""
+    with server_directory() as path:
+        write_module("README.md", "media.py", path)
+        environment = {"TASKMILL_APPS": "media:app", "TASKMILL_HTTP_ALLOW_PRIVATE": "true"}
+        stack = TaskmillUp(path / "data", environment=environment)
+        try:
+            await stack.start()
+            yield stack
+        finally:
+            await stack.end()
+
+
+async def paste_page(page: str, stack: TaskmillUp, folder: Path) -> str:
+    """Paste all commands of a page; return what they printed. Each request has to be answered without an error."""
+    (folder / ".venv").symlink_to(sys.prefix)
+    receiver_port = str(free_port())
+    async with shell(folder) as terminal, httpx.AsyncClient(base_url=stack.url, trust_env=False) as client:
+        pasted = blocks(page, "sh")
+        for block in pasted:
+            await wait_as_a_reader(block, client)
+            commands = block.replace("http://127.0.0.1:8000", stack.url)
+            await terminal.paste(re.sub(r"\b9000\b", receiver_port, commands))
+        answers = (folder / "answers").read_text().splitlines()
+        assert len(answers) >= len(pasted)
+        assert [answer for answer in answers if not re.match("[23]", answer)] == []
+        return terminal.output
+
+
+async def wait_as_a_reader(block: str, client: httpx.AsyncClient) -> None:
+    """Wait for what a reader waits for before pasting a block: deliveries, the first one and that of the replay."""
+    wanted = 1 if "/deliveries" in block else 2 if "DELETE" in block and "$ID" in block else 0
+
+    async def are_delivered() -> bool:
+        answer = await client.get("/tasks", params={"kind": "webhook-delivery", "status": "completed"})
+        return len(answer.json()["items"]) >= wanted
+
+    await eventually(are_delivered, within_seconds=30)
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/guarantees.md"])
+async def test_the_commands_of_a_page_work(page: str, stack: TaskmillUp, tmp_path: Path) -> None:
+    """Every variable is set before it is used, and means what the text says."""
+    await paste_page(page, stack, tmp_path)
+
+
+async def test_streams_show_something(stack: TaskmillUp, tmp_path: Path) -> None:
+    """Both streams of the page have the task that was made for them, to its end; so have its pages."""
+    output = await paste_page("docs/watching.md", stack, tmp_path)
+    assert output.count("event: completed\n") >= 2
+    assert '"items":[{"position":1,' in output
+
+
+async def test_the_receiver_of_webhooks_gets_what_is_sent(stack: TaskmillUp, tmp_path: Path) -> None:
+    """It takes the event, once though it was delivered twice, and then the replay."""
+    write_module("docs/webhooks.md", "receive.py", tmp_path)
+    output = await paste_page("docs/webhooks.md", stack, tmp_path)
+    # It may print in the middle of a line of the commands.
+    assert len(re.findall(r"taskmill\.task\.completed\.v1 \S+ new\n", output)) == 1
+    assert re.search(r"taskmill\.task\.completed\.v1 \S+ replayed\n", output)
+    assert "refused:" not in output

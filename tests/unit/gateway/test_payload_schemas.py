@@ -1,0 +1,155 @@
+"""Payloads that cannot fit are refused, if all processors of their kind agree on what fits."""
+
+from contextlib import suppress
+from typing import Any
+
+import httpx
+import pytest
+
+from taskmill.contracts import registry
+from taskmill.contracts.errors import InvalidRequestError, StoreUnavailableError
+from taskmill.contracts.requests import NewTask
+from taskmill.gateway.actors.kind_watch import KindWatch
+from taskmill.gateway.adapters.payload_schemas import PayloadSchemas
+from taskmill.gateway.adapters.store import Store
+from taskmill.gateway.api import examples
+from taskmill.gateway.api.payload_check import PayloadCheck
+from tests.support.actors import running
+from tests.support.eventually import eventually
+from tests.support.gateway import RememberingStore
+
+SECRET = "hunter2"
+SCHEMA: dict[str, Any] = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "type": "object",
+    "properties": {
+        "width": {"type": "integer", "minimum": 1},
+        "names": {"type": "array", "items": {"type": "string", "maxLength": 3}},
+        "mode": {"enum": ["fast", "good"]},
+        "either": {"anyOf": [{"type": "integer"}, {"type": "null"}]},
+    },
+    "required": ["width"],
+    "additionalProperties": False,
+}
+
+
+def page(*schemas: tuple[str, dict[str, Any] | None], next_cursor: str | None = None) -> dict[str, Any]:
+    """What the store answers."""
+    items = [{"kind": kind, "is_served": True, "defaults": {}, "payload_schema": schema} for kind, schema in schemas]
+    return {"items": items, "next_cursor": next_cursor}
+
+
+class Stage:
+    """What is known of schemas, and the store that knows it."""
+
+    def __init__(self) -> None:
+        self.store = RememberingStore()
+        self.schemas = PayloadSchemas(Store(self.store))
+        self.check = PayloadCheck(self.schemas)
+
+    async def learn(self, *schemas: tuple[str, dict[str, Any] | None]) -> None:
+        """Have the store tell these, and read them."""
+        self.store.answers(registry.LIST_KINDS, page(*schemas))
+        await self.schemas.refresh()
+
+    @property
+    def readings(self) -> int:
+        """How often the store was asked."""
+        return len(self.store.asked)
+
+    async def refused(self, payload: Any, kind: str = "media") -> list[tuple[str, str]]:
+        """Pointers and rules that a payload is refused for."""
+        with suppress(InvalidRequestError):
+            await self.check.check(NewTask(title="t", kind=kind, payload=payload))
+            return []
+        problems = self.schemas.problems(kind, payload, "/payload")
+        assert not any(SECRET in problem.model_dump_json() for problem in problems)
+        return [(problem.pointer, problem.code) for problem in problems]
+
+
+@pytest.fixture
+def stage() -> Stage:
+    """A gateway that knows of no schema yet."""
+    return Stage()
+
+
+@pytest.mark.parametrize(
+    ("payload", "problems"),
+    [
+        ({"width": 1, "names": ["abc"], "mode": "fast", "either": None}, []),
+        ({}, [("/payload", "required")]),
+        (None, [("/payload", "type")]),
+        ({"width": SECRET}, [("/payload/width", "type")]),
+        ({"width": 0, "mode": SECRET}, [("/payload/mode", "enum"), ("/payload/width", "minimum")]),
+        ({"width": 1, "names": ["ok", SECRET]}, [("/payload/names/1", "maxLength")]),
+        ({"width": 1, SECRET: 1}, [("/payload", "additionalProperties")]),
+        ({"width": 1, "either": SECRET}, [("/payload/either", "anyOf")]),
+    ],
+)
+async def test_a_payload_that_does_not_fit_is_refused(
+    stage: Stage, payload: Any, problems: list[tuple[str, str]]
+) -> None:
+    """Each offending part is named, and never its value."""
+    await stage.learn(("media", SCHEMA))
+    assert sorted(await stage.refused(payload)) == problems
+
+
+async def test_no_more_than_twenty_parts_are_named(stage: Stage) -> None:
+    """However much is wrong."""
+    await stage.learn(("media", SCHEMA))
+    assert len(await stage.refused({"width": 1, "names": [1] * 100})) == 20
+
+
+async def test_a_kind_without_a_schema_takes_anything(stage: Stage) -> None:
+    """Whether nobody knows it, or its processors do not agree; the store is not asked for it."""
+    await stage.learn(("media", SCHEMA), ("echo", None))
+    assert await stage.refused({}, "echo") == await stage.refused({}, "unknown") == []
+    assert stage.readings == 1
+
+
+async def test_nobody_is_refused_for_what_is_no_longer_so(stage: Stage) -> None:
+    """Before a refusal the store is asked, if that was long ago; if it cannot tell, the task is made."""
+    await stage.learn(("media", SCHEMA))
+    await stage.refused({})
+    assert stage.readings == 1
+    stage.check = PayloadCheck(stage.schemas, fresh_seconds=0)
+    stage.store.answers(registry.LIST_KINDS, StoreUnavailableError())
+    assert await stage.refused({}) == []
+    stage.store.answers(registry.LIST_KINDS, page(("media", {"type": "object"})))
+    assert await stage.refused({}) == []
+    assert await stage.refused(5) == [("/payload", "type")]
+
+
+@pytest.mark.parametrize(
+    "schema", [{"type": "nonsense"}, {"pattern": "("}, {"$ref": "https://example.org/schema.json"}]
+)
+async def test_a_schema_that_is_none_is_left_out(stage: Stage, schema: dict[str, Any]) -> None:
+    """Nothing is fetched from elsewhere either; the other kinds are not concerned."""
+    await stage.learn(("broken", schema), ("media", SCHEMA))
+    assert await stage.refused(5, "broken") == []
+    assert await stage.refused(5) == [("/payload", "type")]
+
+
+async def test_all_pages_are_read(stage: Stage) -> None:
+    """Until one says that it is the last; but never without end."""
+    stage.store.answers(registry.LIST_KINDS, page(("media", SCHEMA), next_cursor="WyJhIl0"))
+    await stage.schemas.refresh()
+    assert [asked.get("cursor") for _, asked in stage.store.asked] == [None] + ["WyJhIl0"] * 9
+
+
+async def test_schemas_are_kept_fresh_while_they_are_used(stage: Stage) -> None:
+    """At the start, and then only if somebody asked; also after the store was away."""
+    stage.store.answers(registry.LIST_KINDS, StoreUnavailableError())
+    async with running(KindWatch(stage.schemas, refresh_seconds=0.01)):
+        await eventually(lambda: stage.readings == 1)
+        stage.store.answers(registry.LIST_KINDS, page(("media", SCHEMA)))
+        assert await stage.refused(5) == []
+        await eventually(lambda: not stage.schemas.fits("media", 5))
+
+
+async def test_kinds_are_listed(client: httpx.AsyncClient, store: RememberingStore) -> None:
+    """As the store tells them."""
+    store.answers(registry.LIST_KINDS, examples.KIND_PAGE)
+    response = await client.get("/kinds?limit=7&cursor=WyJhIl0")
+    assert response.json() == examples.KIND_PAGE
+    assert store.asked == [(registry.LIST_KINDS.subject, {"limit": 7, "cursor": "WyJhIl0"})]
