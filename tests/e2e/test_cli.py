@@ -274,6 +274,26 @@ async def test_processors(taskmill: Command) -> None:
     assert processor["id"] in (await taskmill("processor", "ls")).out
 
 
+async def test_a_processor_is_drained(taskmill: Command) -> None:
+    """It ends when it has nothing left; the stack starts it again, and it works as before."""
+
+    async def processor() -> tuple[str, str]:
+        [found] = (await taskmill("processor", "ls", "-o", "json")).json
+        return found["id"], found["started_at"]
+
+    processor_id, started_at = await processor()
+    ran = await taskmill("processor", "drain", processor_id, "--wait")
+    assert (ran.status, ran.out, ran.err) == (0, "", f"{processor_id} drains.\n"), ran
+
+    async def is_replaced() -> None:
+        assert (await processor())[1] > started_at
+
+    await holds(is_replaced, within_seconds=30)
+    assert (await taskmill("submit", "echo", "--wait")).status == 0
+    nobody = await taskmill("processor", "drain", "nobody")
+    assert (nobody.status, "processor_not_found" in nobody.err) == (ExitCode.NOT_FOUND, True), nobody
+
+
 async def test_a_look_at_everything(taskmill: Command) -> None:
     """Once, when it goes to a pipe, whether that is said or not; also as JSON."""
     for arguments in (["--once"], []):

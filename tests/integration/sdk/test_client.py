@@ -446,6 +446,14 @@ async def test_the_fleet(client: Any) -> None:
     assert (await client.get(waiting.id, wait=20)).status == "completed"
     with pytest.raises(NotFoundError):
         await client.resume_queue("no/where")
+    with pytest.raises(NotFoundError):
+        await client.drain_processor("nobody")
+    await client.drain_processor(processor.id)
+
+    async def is_draining() -> bool:
+        return all([one.is_draining async for one in client.processors()])
+
+    await eventually(is_draining)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -221,6 +221,10 @@ class AsyncClient:
         """Iterate over the processors that live; see `Client.processors`."""
         return self._items(operations.processors())
 
+    async def drain_processor(self, processor_id: str) -> None:
+        """Have a processor drain, and end; see `Client.drain_processor`."""
+        await self._send(operations.drain_processor(processor_id))
+
     def queues(self) -> AsyncIterator[QueueInfo]:
         """Iterate over the queues; see `Client.queues`."""
         return self._items(operations.queues())

@@ -87,6 +87,13 @@ def processors() -> Call[Page[ProcessorInfo]]:
     return _page("/processors", _FULL_PAGE, _model(ProcessorPage))
 
 
+def drain_processor(processor_id: str) -> Call[None]:
+    """Have a processor drain, and end."""
+    path = f"/processors/{quote(processor_id, safe='')}/drain"
+    # A second time it might be another process that has the id by now.
+    return Call(method="POST", path=path, read=lambda _: None, is_repeatable=False)
+
+
 def queues() -> Call[Page[QueueInfo]]:
     """Read the first page of the queues."""
     return _page("/queues", _FULL_PAGE, _model(QueuePage))

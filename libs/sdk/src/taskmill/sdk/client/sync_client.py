@@ -384,6 +384,16 @@ class Client:
         """Iterate over the processors that were heard of within the last 30 s, by id."""
         return self._items(operations.processors())
 
+    def drain_processor(self, processor_id: str) -> None:
+        """Have a processor take no more work, finish or give back what it has, and end, as at SIGTERM.
+
+        When this returns it has begun to. Whoever started it may start it again.
+
+        Raises:
+            NotFoundError: No processor of this id listens.
+        """
+        self._send(operations.drain_processor(processor_id))
+
     def queues(self) -> Iterator[QueueInfo]:
         """Iterate over the queues, by name, each with what waits in it and who serves it."""
         return self._items(operations.queues())
