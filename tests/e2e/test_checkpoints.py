@@ -15,12 +15,12 @@ import os
 import signal
 import time
 
-from taskmill.sdk import RetryLater, TaskApp
+from taskmill.sdk import Retry, RetryLater, TaskApp
 
 app = TaskApp("pages")
 
 
-@app.task("pages", max_attempts=2)
+@app.task("pages", retry=Retry(attempts=2))
 def pages(payload, ctx):
     begun_at = ctx.checkpoint or 0
     with open(os.environ["EXECUTIONS"], "a") as file:

@@ -17,12 +17,12 @@ from tests.support.stack import TaskmillUp
 HANDLERS = """
 import asyncio
 
-from taskmill.sdk import TaskApp
+from taskmill.sdk import Retry, TaskApp
 
 app = TaskApp("splitting")
 
 
-@app.task("split", max_attempts=3)
+@app.task("split", retry=Retry(attempts=3))
 async def split(payload, ctx):
     for part in range(3):
         ctx.submit("echo", part, title=f"{payload}.{part}", labels={"made": "yes"})
