@@ -1,4 +1,4 @@
-"""The fixtures of pytest that come with Taskmill. pytest finds them by itself where `taskmill-cli` is installed.
+"""The fixtures of pytest that come with Taskmill. pytest finds them by itself where `taskmill[server]` is installed.
 
 Every pytest there imports this module, so what it needs is light.
 """
