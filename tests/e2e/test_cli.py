@@ -399,6 +399,8 @@ async def test_contexts(taskmill: Command, stack: TaskmillUp) -> None:
     assert (await mine("context", "rm", "away")).status == 0
     assert (await mine("context", "rm", "away")).status == ExitCode.NOT_FOUND
     assert (await mine("context", "show")).out.split()[-1] == "default"
+    completed = await mine(_TASKMILL_COMPLETE="complete_bash", COMP_WORDS="taskmill list --context h", COMP_CWORD="3")
+    assert completed.out.split() == ["here"]
     for ran in (added, listed, await mine("context", "ls"), shown):
         assert "secret" not in ran.out + ran.err
 
@@ -443,5 +445,17 @@ async def test_a_terminal(taskmill: Command, arguments: list[str], shown: str) -
         assert "Traceback" not in terminal.shown
 
 
-def _check_shows(terminal: Terminal, text: str) -> None:
-    assert text in terminal.shown, terminal.shown
+async def test_nobody_answers_for_a_while(taskmill: Command, stack: TaskmillUp) -> None:
+    """Who looks on is told so, and sees everything again when somebody does."""
+    async with taskmill.on_a_terminal("top", "--interval", "0.2") as terminal:
+        await holds(lambda: _check_shows(terminal, "PROCESSORS"), within_seconds=30)
+        await stack.kill("gateway")
+        await holds(lambda: _check_shows(terminal, "Looking again"), within_seconds=30)
+        told = len(terminal.shown)
+        await holds(lambda: _check_shows(terminal, "PROCESSORS", behind=told), within_seconds=30)
+        terminal.press_interrupt()
+        assert await terminal.wait() == ExitCode.INTERRUPTED, terminal.shown
+
+
+def _check_shows(terminal: Terminal, text: str, *, behind: int = 0) -> None:
+    assert text in terminal.shown[behind:], terminal.shown

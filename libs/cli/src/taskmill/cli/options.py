@@ -5,6 +5,7 @@ from uuid import UUID
 
 import typer
 
+from taskmill.cli.contexts import contexts_file, read_contexts
 from taskmill.cli.output import OutputFormat
 from taskmill.contracts.events import EventType
 from taskmill.contracts.status import Priority
@@ -19,7 +20,12 @@ Output = Annotated[
 ]
 InContext = Annotated[
     str | None,
-    typer.Option("--context", metavar="NAME", help="The context whose gateway is asked; beats TASKMILL_URL."),
+    typer.Option(
+        "--context",
+        metavar="NAME",
+        help="The context whose gateway is asked; beats TASKMILL_URL.",
+        autocompletion=lambda: sorted(read_contexts(contexts_file()).contexts),
+    ),
 ]
 InQueue = Annotated[str | None, typer.Option("--queue", "-q", metavar="QUEUE", help="Of this queue.")]
 OfKind = Annotated[str | None, typer.Option("--kind", "-k", metavar="KIND", help="Of this kind.")]

@@ -11,7 +11,7 @@ from taskmill.cli.output import OutputFormat, print_line, print_one
 from taskmill.cli.registry import new_app
 from taskmill.sdk.client import ApiError, Client, UnreadableAnswerError
 
-_RETRY_WITHIN_SECONDS = 2.0
+_RETRY_WITHIN_SECONDS = 1.0
 
 app = new_app()
 

@@ -11,11 +11,14 @@ from taskmill.cli.fleet_columns import PROCESSORS, QUEUES, depth
 from taskmill.cli.output import OutputFormat, console, new_table, print_json_line, print_line, print_list, print_one
 from taskmill.cli.registry import new_app
 from taskmill.contracts.fleet import ProcessorInfo, QueueInfo
-from taskmill.contracts.health import Health
-from taskmill.sdk.client import Client
+from taskmill.contracts.health import Health, HealthStatus
+from taskmill.sdk.client import Client, NoAnswerError, UnavailableError
 
 if TYPE_CHECKING:
     from rich.console import Group
+    from rich.text import Text
+
+_RETRY_WITHIN_SECONDS = 1.0
 
 app = new_app()
 
@@ -39,21 +42,36 @@ def top(
 ) -> None:
     """Show queues, processors and rates, live until Ctrl-C; without a terminal, or for JSON, once."""
     picture_of = console()
-    with client_of(context) as client:
+    with client_of(context, retry_within_seconds=_RETRY_WITHIN_SECONDS) as client:
         if once or output is not OutputFormat.TABLE or not picture_of.is_terminal:
             _print(_look(client), output)
             return
         from rich.live import Live  # noqa: PLC0415 -- only here
 
-        where = find_target(context).url
-        with Live(console=picture_of, screen=True, auto_refresh=False) as live:
+        title = f"taskmill {find_target(context).url}"
+        picture = _drawn(_look(client), title)
+        with Live(picture, console=picture_of, screen=True, auto_refresh=False) as live:
             while True:
-                live.update(_drawn(_look(client), where), refresh=True)
+                live.refresh()
                 time.sleep(interval)
+                live.update(_look_again(client, title))
 
 
 def _look(client: Client) -> _Picture:
-    return _Picture(client.health(), list(client.queues()), list(client.processors()))
+    health = client.health()
+    if health.status is not HealthStatus.OK:
+        return _Picture(health, [], [])
+    return _Picture(health, list(client.queues()), list(client.processors()))
+
+
+def _look_again(client: Client, title: str) -> "Group | Text":
+    """What there is now; while nobody answers, that."""
+    from rich.text import Text  # noqa: PLC0415 -- only here
+
+    try:
+        return _drawn(_look(client), title)
+    except (NoAnswerError, UnavailableError) as error:
+        return Text(f"{title}\n{error}\nLooking again; Ctrl-C ends it.")
 
 
 def _summary(picture: _Picture) -> str:
@@ -66,11 +84,11 @@ def _summary(picture: _Picture) -> str:
     )
 
 
-def _drawn(picture: _Picture, where: str) -> "Group":
+def _drawn(picture: _Picture, title: str) -> "Group":
     from rich.console import Group  # noqa: PLC0415 -- only here
 
     return Group(
-        f"taskmill {where}",
+        title,
         _summary(picture),
         "",
         new_table(QUEUES, picture.queues),
