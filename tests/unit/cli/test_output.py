@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import pytest
 import typer
 
-from taskmill.cli.output import Column, OutputFormat, print_array, print_list, print_one, refuse_array, visible
+from taskmill.cli.output import Column, OutputFormat, print_array, print_list, print_one, refuse_array, say, visible
 
 
 class Thing(NamedTuple):
@@ -76,6 +76,12 @@ def test_what_has_no_end_is_no_array() -> None:
     refuse_array(OutputFormat.JSONL)
     with pytest.raises(typer.BadParameter, match="jsonl"):
         refuse_array(OutputFormat.JSON)
+
+
+def test_what_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    """It goes to stderr, in its lines, and commands no terminal."""
+    say("a\nb\x1b[2J")
+    assert capsys.readouterr() == ("", "a\nb\\x1b[2J\n")
 
 
 def test_what_cannot_be_seen_is_shown() -> None:

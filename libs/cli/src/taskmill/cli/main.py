@@ -57,11 +57,12 @@ class _Commands(TyperGroup):
         except Exception as error:
             # Here, because most calls do without: the errors of the client bring its libraries.
             from taskmill.cli.failures import explain  # noqa: PLC0415
+            from taskmill.cli.output import say  # noqa: PLC0415
 
             failure = explain(error)
             if failure is None:
                 raise
-            typer.echo(f"{registry.NAME}: {failure.text}", err=True)
+            say(f"{registry.NAME}: {failure.text}")
             raise typer.Exit(failure.code) from None
         return result
 

@@ -111,8 +111,8 @@ def print_line(text: str) -> None:
 
 
 def say(text: str) -> None:
-    """Tell the person at the terminal something that is no data."""
-    typer.echo(text, err=True)
+    """Tell the person at the terminal something that is no data, without what could command the terminal."""
+    typer.echo("\n".join(map(visible, text.splitlines())), err=True)
 
 
 def visible(text: str) -> str:

@@ -10,7 +10,14 @@ from typing import TypeAlias
 from taskmill.cli.output import console, visible
 from taskmill.contracts.status import TaskStatus
 from taskmill.contracts.tasks import Task
-from taskmill.sdk.client import Client, RunCancelledError, RunFailedError, WaitTimeoutError
+from taskmill.sdk.client import (
+    Client,
+    NoAnswerError,
+    RunCancelledError,
+    RunFailedError,
+    UnavailableError,
+    WaitTimeoutError,
+)
 
 _LONGEST_WAIT_SECONDS = 60
 _LOOK_SECONDS = 1
@@ -49,10 +56,11 @@ def progress_bar(text: str) -> Iterator[ShowProgress]:
 
 
 def wait_for_end(client: Client, task: Task, within_seconds: float) -> Task:
-    """Wait until a task has ended.
+    """Wait until a task has ended, also while nobody answers.
 
     Raises:
         WaitTimeoutError: It has not in time; the error has the task.
+        NoAnswerError, UnavailableError: Nobody answers when time is over.
     """
     ends_at = time.monotonic() + within_seconds
     look = _LOOK_SECONDS if sys.stderr.isatty() else _LONGEST_WAIT_SECONDS
@@ -61,7 +69,12 @@ def wait_for_end(client: Client, task: Task, within_seconds: float) -> Task:
             remaining = ends_at - time.monotonic()
             if remaining <= 0:
                 raise WaitTimeoutError(within_seconds, task)
-            task = client.get(task.id, wait=min(math.ceil(remaining), look))
+            try:
+                task = client.get(task.id, wait=min(math.ceil(remaining), look))
+            except (NoAnswerError, UnavailableError):
+                # The client has tried for seconds; the task does not mind.
+                if time.monotonic() >= ends_at:
+                    raise
             show(task.progress.fraction if task.progress else None, progress_text(task.status, task))
     return task
 
