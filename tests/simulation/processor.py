@@ -13,7 +13,7 @@ from taskmill.contracts.errors import UnavailableError
 from taskmill.contracts.reports import Cancelled, Checkpointed, Failed, GivenBack, Hello, Logged, Progressed, Submitted
 from taskmill.contracts.requests import IdentifiedTask
 from taskmill.contracts.tasks import Line, LineLevel, Progress
-from taskmill.processor.domain.held_attempt import HeldAttempt, StopReason
+from taskmill.processor.domain.held_attempt import HeldAttempt
 from taskmill.processor.domain.held_work import HeldWork
 from taskmill.processor.domain.messages import (
     bundle_text,
@@ -28,6 +28,7 @@ from taskmill.processor.domain.report_queue import QueuedReport, ReportQueue
 from taskmill.processor.domain.suspects import MAKES_WAY_AFTER_SECONDS, DeclinedWork, Suspects
 from taskmill.processor.domain.untold_lines import UntoldLines
 from taskmill.runtime.pull import DeliveredMessage
+from taskmill.sdk.calling.attempt import StopReason
 from taskmill.sdk.submissions import submission_id
 from tests.chaos.checker.history import Effect
 from tests.simulation.broker import Broker

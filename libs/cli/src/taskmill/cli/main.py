@@ -6,6 +6,7 @@ import typer
 
 from taskmill.cli.drill.commands import app as drill_app
 from taskmill.cli.errors import StackError
+from taskmill.cli.processor_commands import app as processor_app
 from taskmill.cli.settings import StackSettings
 from taskmill.cli.up import up as run_stack
 from taskmill.runtime.errors import SettingsError
@@ -15,6 +16,7 @@ app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Taskmill on one machine."
 )
 app.add_typer(drill_app, name="drill")
+app.add_typer(processor_app, name="processor")
 
 
 @app.command()

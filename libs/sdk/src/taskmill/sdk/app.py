@@ -4,6 +4,7 @@ import inspect
 import re
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -35,8 +36,7 @@ class TaskApp:
     """
 
     def __init__(self, name: str, *, lifespan: Lifespan | None = None) -> None:
-        self._shared = Shared(name)
-        self._lifespan = lifespan
+        self._shared = Shared(name, None if lifespan is None else partial(lifespan, self))
         self._handlers: dict[str, Handler] = {}
 
     @property
@@ -146,10 +146,10 @@ class TaskApp:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Enter the lifespan, and leave it in the end. For those who call handlers."""
-        if self._lifespan is None:
+        if self._shared.lifespan is None:
             yield
             return
-        async with self._lifespan(self) as state:
+        async with self._shared.lifespan() as state:
             self._shared.state = state
             try:
                 yield

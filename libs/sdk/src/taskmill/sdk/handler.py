@@ -1,6 +1,7 @@
 """A function that does the work of a kind, with all that was declared beside it."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any
@@ -42,11 +43,13 @@ class Shared:
 
     Attributes:
         app_name: The name of the app.
+        lifespan: Enters the lifespan of the app; None: it has none.
         state: What its lifespan yielded; None before that, or without one.
         middleware: What stands around each handler, the outermost first.
     """
 
     app_name: str
+    lifespan: Callable[[], AbstractAsyncContextManager[Any]] | None = None
     state: Any = None
     middleware: list[Middleware] = field(default_factory=list)
 

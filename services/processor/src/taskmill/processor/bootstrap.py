@@ -13,7 +13,7 @@ from taskmill.contracts.streams import HEARTBEATS_PER_ACK_WAIT
 from taskmill.contracts.tasks import DEFAULT_QUEUE
 from taskmill.contracts.webhooks import WEBHOOKS_QUEUE
 from taskmill.processor.actors.cancellations import Cancellations
-from taskmill.processor.actors.execution import CANCEL_SECONDS, Execution
+from taskmill.processor.actors.execution import Execution
 from taskmill.processor.actors.heartbeats import Heartbeats
 from taskmill.processor.actors.lifespans import Lifespans
 from taskmill.processor.actors.queue_pauses import QueuePauses
@@ -37,6 +37,7 @@ from taskmill.runtime.requests import RequestClient
 from taskmill.runtime.supervisor import Supervisor
 from taskmill.sdk import Handler, TaskApp
 from taskmill.sdk.app import merge_handlers
+from taskmill.sdk.calling.attempt import CANCEL_SECONDS
 from taskmill.sdk.errors import SdkError
 from taskmill.sdk.loading import load_app
 

@@ -3,31 +3,28 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 from uuid import UUID
 
 import structlog
 
 from taskmill.contracts.reports import Cancelled, GivenBack
 from taskmill.processor.actors.reports import Reports
-from taskmill.processor.adapters.handler_calls import HandlerCalls
-from taskmill.processor.domain.held_attempt import HeldAttempt, StopReason
+from taskmill.processor.domain.held_attempt import HeldAttempt
 from taskmill.processor.domain.held_work import HeldWork
 from taskmill.processor.domain.kind_limits import KindLimits
-from taskmill.processor.domain.messages import completed_text, read_work_item, report_text
-from taskmill.processor.domain.outcome import attempt_failure
+from taskmill.processor.domain.messages import completed_text, failed_text, read_work_item, report_text
 from taskmill.processor.domain.suspects import MAKES_WAY_AFTER_SECONDS, Suspects
 from taskmill.runtime.actor import Actor
 from taskmill.runtime.clock import Clock, utc_now
 from taskmill.runtime.failpoint import failpoint
 from taskmill.runtime.pull import DeliveredMessage
-from taskmill.sdk import Handler, NotNow
-from taskmill.sdk.outcome import result_json
+from taskmill.sdk import Handler
+from taskmill.sdk.calling import ending
+from taskmill.sdk.calling.attempt import CANCEL_SECONDS, StopReason
+from taskmill.sdk.calling.handler_calls import HandlerCalls
 
 _log = structlog.get_logger(__name__)
-
-CANCEL_SECONDS = 2
-"""How long a handler may take to end once its time is over, or the processor drains; then it is left behind."""
 
 
 class Execution(Actor):
@@ -218,22 +215,18 @@ class Execution(Actor):
 
     async def _outcome(self, attempt: HeldAttempt) -> bytes:
         """Call the handler and return the report of its end."""
-        try:
-            result = result_json(await self._call(attempt))
-        except BaseException as error:
-            # What a handler raises when it is stopped comes of that, whatever it is. One that was not stopped and
-            # raises CancelledError has cancelled itself, or awaited what was cancelled: a failure like any other.
-            if attempt.stop_reason is StopReason.DRAINING:
-                return _given_back_text(attempt, "draining")
-            if attempt.stop_reason is StopReason.CANCELLED:
-                _log.info("attempt.cancelled", task_id=str(attempt.work_item.task_id), kind=attempt.work_item.kind)
-                return self._cancelled_text(attempt)
-            if isinstance(error, NotNow) and attempt.stop_reason is None:
-                return _given_back_text(attempt, "not_now", error.after_seconds)
-            return self._failure_text(attempt, error)
-        if attempt.stop_reason is StopReason.TIMED_OUT:
-            return self._failure_text(attempt, None)
-        return completed_text(attempt.fence, *self._times(attempt), result)
+        give_up = self._handlers[attempt.work_item.kind].give_up
+        match await ending.ending_of(self._call(attempt), attempt, give_up=give_up):
+            case ending.Returned(result_json):
+                return completed_text(attempt.fence, *self._times(attempt), result_json)
+            case ending.Failed() as failed:
+                return self._failed_text(attempt, failed)
+            case ending.PutOff(after_seconds):
+                return _given_back_text(attempt, "not_now", after_seconds)
+            case ending.Stopped():
+                return self._stopped_text(attempt)
+            case _ as never:
+                assert_never(never)
 
     async def _call(self, attempt: HeldAttempt) -> Any:
         if attempt.stop_reason is not None:
@@ -274,7 +267,7 @@ class Execution(Actor):
     def _give_up(self, attempt: HeldAttempt) -> None:
         """End an attempt whose handler ignores its cancellation. The handler keeps its slot."""
         if not attempt.is_ended:
-            self._reports.end(attempt, self._failure_text(attempt, None))
+            self._reports.end(attempt, self._failed_text(attempt, ending.timed_out(attempt)))
             self._suspects.leave(attempt)
             self._begin_suspect()
 
@@ -285,17 +278,22 @@ class Execution(Actor):
         started_at, finished_at = self._times(attempt)
         return report_text(attempt.report(Cancelled, started_at=started_at, finished_at=finished_at))
 
-    def _failure_text(self, attempt: HeldAttempt, error: BaseException | None) -> bytes:
-        give_up = self._handlers[attempt.work_item.kind].give_up
-        failed = attempt_failure(attempt, error, *self._times(attempt), give_up=give_up)
+    def _stopped_text(self, attempt: HeldAttempt) -> bytes:
+        if attempt.stop_reason is StopReason.DRAINING:
+            return _given_back_text(attempt, "draining")
+        _log.info("attempt.cancelled", task_id=str(attempt.work_item.task_id), kind=attempt.work_item.kind)
+        return self._cancelled_text(attempt)
+
+    def _failed_text(self, attempt: HeldAttempt, failed: ending.Failed) -> bytes:
+        failure = failed.failure
         _log.warning(
             "attempt.failed",
             task_id=str(attempt.work_item.task_id),
             kind=attempt.work_item.kind,
-            code=failed.error.code,
-            exc_info=error if failed.traceback else None,
+            code=failure.error.code,
+            exc_info=failed.cause if failure.traceback else None,
         )
-        return report_text(failed)
+        return failed_text(attempt, failure, *self._times(attempt))
 
     def _times(self, attempt: HeldAttempt) -> tuple[datetime, datetime]:
         """When it began and ended; what never began did both just now."""

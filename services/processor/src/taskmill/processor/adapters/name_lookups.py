@@ -5,7 +5,7 @@ import socket
 from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from taskmill.processor.adapters.daemon_threads import DaemonThreads
+from taskmill.sdk.calling.daemon_threads import DaemonThreads
 
 IpAddress = IPv4Address | IPv6Address
 

@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import Enum, auto
 from typing import Any, NamedTuple, Self, TypeVar
 from uuid import UUID
 
 from taskmill.contracts.reports import AttemptReport, HandlerReport
 from taskmill.contracts.work import WorkItem
 from taskmill.processor.domain.untold_lines import UntoldLines
+from taskmill.sdk.calling.attempt import StopReason
 
 _Report = TypeVar("_Report", bound=AttemptReport)
 
@@ -29,19 +29,6 @@ class ReportKey(NamedTuple):
     attempt: int
     dispatch: int
     delivery: int
-
-
-class StopReason(Enum):
-    """Why a handler is stopped."""
-
-    CANCELLED = auto()
-    """A client wants it."""
-
-    TIMED_OUT = auto()
-    """The attempt's time is over."""
-
-    DRAINING = auto()
-    """The processor ends."""
 
 
 @dataclass(slots=True, eq=False)

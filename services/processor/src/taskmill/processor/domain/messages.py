@@ -12,10 +12,11 @@ import orjson
 from pydantic import TypeAdapter, ValidationError
 
 from taskmill.contracts.limits import MAX_BODY_BYTES
-from taskmill.contracts.reports import AttemptReport, Hello
+from taskmill.contracts.reports import AttemptReport, Failed, Hello
 from taskmill.contracts.work import WorkItem
-from taskmill.processor.domain.held_attempt import ReportKey
+from taskmill.processor.domain.held_attempt import HeldAttempt, ReportKey
 from taskmill.processor.errors import UndecodableWorkError
+from taskmill.sdk.outcome import Failure
 
 _WORK_ITEM = TypeAdapter(WorkItem)
 
@@ -54,6 +55,21 @@ def completed_text(fence: ReportKey, started_at: datetime, finished_at: datetime
     """The handler returned `result_json`, which is put in as it is."""
     result = orjson.Fragment(result_json)
     return _composed("completed", fence, started_at=started_at, finished_at=finished_at, result=result)
+
+
+def failed_text(attempt: HeldAttempt, failure: Failure, started_at: datetime, finished_at: datetime) -> bytes:
+    """The attempt failed."""
+    return report_text(
+        attempt.report(
+            Failed,
+            started_at=started_at,
+            finished_at=finished_at,
+            error=failure.error,
+            traceback=failure.traceback,
+            is_final=failure.is_final,
+            retry_after_seconds=failure.retry_after_seconds,
+        )
+    )
 
 
 def with_submissions(report: bytes, submitted: int) -> bytes:

@@ -23,6 +23,7 @@ from taskmill.contracts.reports import (
     Started,
     Submitted,
 )
+from taskmill.contracts.retries import is_last_failure
 from taskmill.contracts.status import TaskStatus
 from taskmill.contracts.tasks import AttemptOutcome, Cancellation, KindDefaults, TaskError
 from taskmill.task_store.domain import endings
@@ -237,8 +238,12 @@ def _complete(state: TaskState, report: Completed, hearing: Hearing) -> Decision
 def _fail(state: TaskState, report: Failed, hearing: Hearing) -> Decision:
     error = report.error.model_dump_json()
     state, earlier_events = _started_first(state, report, hearing)
-    is_last = report.is_final or state.attempt >= state.attempt_limit or state.cancel_requested_at is not None
-    if is_last:
+    if is_last_failure(
+        state.attempt,
+        state.attempt_limit,
+        is_final=report.is_final,
+        is_to_be_cancelled=state.cancel_requested_at is not None,
+    ):
         decision = endings.failed(state, error, report.finished_at, hearing.now)
     else:
         decision = _retry(state, error, report, hearing)

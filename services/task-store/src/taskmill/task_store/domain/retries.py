@@ -3,18 +3,17 @@
 from collections.abc import Callable
 from datetime import timedelta
 
+from taskmill.contracts.retries import DEFAULT_ATTEMPTS, DEFAULT_BACKOFF, retry_wait_seconds
 from taskmill.contracts.tasks import KindDefaults, RetryBackoff
 from taskmill.task_store.domain.state import TaskState
 
 NO_DEFAULTS = KindDefaults()
 """What holds for a kind that declares nothing."""
 
-_BACKOFF = RetryBackoff()
-
 
 def max_attempts(state: TaskState, defaults: KindDefaults) -> int:
     """How many attempts a run of a task has at most."""
-    return state.max_attempts or defaults.max_attempts or 1
+    return state.max_attempts or defaults.max_attempts or DEFAULT_ATTEMPTS
 
 
 def retry_wait(state: TaskState, defaults: KindDefaults, random: Callable[[], float]) -> timedelta:
@@ -25,8 +24,10 @@ def retry_wait(state: TaskState, defaults: KindDefaults, random: Callable[[], fl
         defaults: What its kind declares.
         random: Returns a number from 0 to 1; it takes up to the share `jitter` off the wait.
     """
-    backoff = defaults.backoff or _BACKOFF if state.backoff is None else RetryBackoff.model_validate_json(state.backoff)
+    if state.backoff is None:
+        backoff = defaults.backoff or DEFAULT_BACKOFF
+    else:
+        backoff = RetryBackoff.model_validate_json(state.backoff)
     # The kind may declare something else by now than when the run began.
     retries_before = max(0, max_attempts(state, defaults) - 1 - (state.attempt_limit - state.attempt))
-    seconds = min(backoff.cap_seconds, backoff.base_seconds * backoff.factor**retries_before)
-    return timedelta(seconds=seconds * (1 - backoff.jitter * random()))
+    return timedelta(seconds=retry_wait_seconds(backoff, retries_before, random))

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
-from taskmill.processor.adapters.handler_calls import HandlerCalls
+from taskmill.processor.domain.held_attempt import HeldAttempt
 from taskmill.runtime.clock import utc_now
 from taskmill.sdk import Context, TaskApp
+from taskmill.sdk.calling.handler_calls import HandlerCalls
 from tests.unit.processor.builders import new_attempt
 
 
-def new_calls(*, on_thread_ended: Callable[[], None] = lambda: None) -> HandlerCalls:
+def new_calls(*, on_thread_ended: Callable[[], None] = lambda: None) -> HandlerCalls[HeldAttempt]:
     """Calls without time limits."""
     return HandlerCalls(utc_now, lambda *_: None, lambda _attempt: None, on_thread_ended)
 

@@ -9,7 +9,7 @@ from typing import Any, ParamSpec, TypeVar
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
-_Call = tuple[Future[Any], Callable[[], Any]]
+_Call = tuple[Future[Any], Callable[[], Any]] | None
 
 
 class DaemonThreads(Executor):
@@ -36,9 +36,14 @@ class DaemonThreads(Executor):
             threading.Thread(target=self._serve, name=f"{self._name}-{self._count}", daemon=True).start()
         return future
 
+    def shutdown(self, wait: bool = False, *, cancel_futures: bool = False) -> None:  # noqa: ARG002 -- as the base has it
+        """Let idle threads end, and the others after their call. Nobody waits for them; nothing is submitted later."""
+        for _ in range(self._count):
+            self._calls.put(None)
+
     def _serve(self) -> None:
-        while True:
-            self._make(*self._calls.get())
+        while (call := self._calls.get()) is not None:
+            self._make(*call)
 
     def _make(self, future: Future[Any], call: Callable[[], Any]) -> None:
         if not future.set_running_or_notify_cancel():

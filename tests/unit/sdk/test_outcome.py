@@ -7,12 +7,8 @@ from typing import Any
 import pytest
 
 from taskmill.contracts.limits import MAX_JSON_DEPTH, MAX_RESULT_BYTES
-from taskmill.contracts.reports import Failed
-from taskmill.processor.domain.outcome import attempt_failure
-from taskmill.runtime.clock import utc_now
 from taskmill.sdk.errors import BadResultError
-from taskmill.sdk.outcome import result_json
-from tests.unit.processor.builders import new_attempt
+from taskmill.sdk.outcome import failure_of, result_json
 
 
 @dataclass
@@ -20,11 +16,6 @@ class Point:
     """A dataclass that a handler may return."""
 
     x: int
-
-
-def failure_of(error: BaseException) -> Failed:
-    """How an attempt failed whose handler raised this."""
-    return attempt_failure(new_attempt(), error, utc_now(), utc_now())
 
 
 def nested(depth: int) -> Any:

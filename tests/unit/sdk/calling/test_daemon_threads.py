@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from taskmill.processor.adapters.daemon_threads import DaemonThreads
+from taskmill.sdk.calling.daemon_threads import DaemonThreads
 
 
 def test_calls_run_side_by_side_in_daemon_threads() -> None:

@@ -7,20 +7,22 @@ from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from pydantic_core import from_json
 
-from taskmill.processor.adapters.child_processes import ChildProcesses
-from taskmill.processor.adapters.daemon_threads import DaemonThreads
-from taskmill.processor.domain.held_attempt import HeldAttempt, StopReason
 from taskmill.runtime.clock import Clock
-from taskmill.sdk import Context, Handler
+from taskmill.sdk.calling.attempt import CalledAttempt, StopReason
+from taskmill.sdk.calling.child_processes import ChildProcesses
+from taskmill.sdk.calling.daemon_threads import DaemonThreads
 from taskmill.sdk.child import Call
-from taskmill.sdk.handler import CallMode
+from taskmill.sdk.context import Context
+from taskmill.sdk.handler import CallMode, Handler
+
+_Attempt = TypeVar("_Attempt", bound=CalledAttempt)
 
 
-class HandlerCalls:
+class HandlerCalls(Generic[_Attempt]):
     """Calls handlers where they want to run, with the middleware of their app, and tells when their time is over.
 
     Cancelling a call stops an async handler where it waits, and kills a process. A thread cannot be stopped: the call
@@ -37,7 +39,7 @@ class HandlerCalls:
         self,
         now: Clock,
         tell: Callable[..., None],
-        on_timeout: Callable[[HeldAttempt], None],
+        on_timeout: Callable[[_Attempt], None],
         on_thread_ended: Callable[[], None],
     ) -> None:
         self.given_up_count = 0
@@ -51,7 +53,7 @@ class HandlerCalls:
         self._threads = DaemonThreads("handler")
         self._processes = ChildProcesses()
 
-    async def call(self, handler: Handler, attempt: HeldAttempt) -> Any:
+    async def call(self, handler: Handler, attempt: _Attempt) -> Any:
         """Call a handler for an attempt and return its result, or raise what it raises.
 
         Raises:
@@ -76,10 +78,11 @@ class HandlerCalls:
         self._processes.shut_down()
 
     async def close(self) -> None:
-        """End the processes of handlers."""
+        """End the processes of handlers, and the threads that are idle."""
+        self._threads.shutdown()
         await self._processes.close()
 
-    async def _call_in_thread(self, handler: Handler, attempt: HeldAttempt, context: Context) -> Any:
+    async def _call_in_thread(self, handler: Handler, attempt: _Attempt, context: Context) -> Any:
         call = self._threads.submit(handler.function, handler.read(attempt.work_item.payload), context)
         try:
             return await asyncio.wrap_future(call)
@@ -89,7 +92,7 @@ class HandlerCalls:
             raise
 
     async def _call_in_process(
-        self, handler: Handler, attempt: HeldAttempt, tell: Callable[..., None], control: "AttemptControl"
+        self, handler: Handler, attempt: _Attempt, tell: Callable[..., None], control: "AttemptControl"
     ) -> Any:
         process = self._processes.take()
         call = Call.of(handler, attempt.work_item, control.deadline)
@@ -104,8 +107,8 @@ class HandlerCalls:
             self._processes.give_back(process)
 
     @contextmanager
-    def _timed(self, attempt: HeldAttempt) -> Iterator["AttemptControl"]:
-        control = AttemptControl(self, attempt, self._now, partial(self._on_timeout, attempt))
+    def _timed(self, attempt: _Attempt) -> Iterator["AttemptControl"]:
+        control = AttemptControl(lambda: self.is_shutting_down, attempt, self._now, partial(self._on_timeout, attempt))
         try:
             yield control
         finally:
@@ -131,15 +134,21 @@ class AttemptControl:
     """How an attempt stands, for its handler, and the clock of its time. To be made on the event loop.
 
     Args:
-        calls: Knows whether the processor ends.
+        is_shutting_down: Tells whether the processor ends.
         attempt: Whose time it is.
         now: Dates the deadline.
         on_timeout: Called on the event loop when the time is over.
     """
 
-    def __init__(self, calls: HandlerCalls, attempt: HeldAttempt, now: Clock, on_timeout: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        is_shutting_down: Callable[[], bool],
+        attempt: CalledAttempt,
+        now: Clock,
+        on_timeout: Callable[[], None],
+    ) -> None:
         self.deadline: datetime | None = None
-        self._calls = calls
+        self._is_shutting_down = is_shutting_down
         self._attempt = attempt
         self._now = now
         self._on_timeout = on_timeout
@@ -156,7 +165,7 @@ class AttemptControl:
     @property
     def is_shutting_down(self) -> bool:
         """Whether the processor ends."""
-        return self._calls.is_shutting_down
+        return self._is_shutting_down()
 
     def extend(self, seconds: float) -> None:
         """Move the deadline, if there is one, to some seconds from now. Thread-safe."""
@@ -185,5 +194,5 @@ class AttemptControl:
         self._timer = self._loop.call_later(seconds, self._on_timeout)
 
 
-async def _call_async(handler: Handler, attempt: HeldAttempt, context: Context) -> Any:
+async def _call_async(handler: Handler, attempt: CalledAttempt, context: Context) -> Any:
     return await handler.function(handler.read(attempt.work_item.payload), context)

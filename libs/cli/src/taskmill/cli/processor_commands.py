@@ -1,0 +1,86 @@
+"""`taskmill processor ...`."""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="Run a processor of its own, beside those of `taskmill up`.")
+
+_Concurrency = Annotated[
+    int | None,
+    typer.Option("--concurrency", "--slots", min=1, help="How many handlers run at once (TASKMILL_SLOTS; 100)."),
+]
+
+
+@app.callback()
+def processor() -> None:
+    """Processors find NATS by NATS_URL (nats://127.0.0.1:4222), and obey the same settings as any other."""
+
+
+@app.command("run")
+def run(
+    apps: Annotated[list[str], typer.Argument(metavar="MODULE:APP...", help="Where the handlers are.")],
+    queues: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B", help="The queues to serve (TASKMILL_QUEUES; default, webhooks, and the apps' own)."
+        ),
+    ] = None,
+    concurrency: _Concurrency = None,
+) -> None:
+    """Run handlers until SIGTERM or Ctrl-C, as `python -m taskmill.processor` does."""
+    options = [part for location in apps for part in ("--app", location)]
+    if queues is not None:
+        options += ["--queues", queues]
+    if concurrency is not None:
+        options += ["--slots", str(concurrency)]
+    # In place of this process, so that nothing of the command line stays in its memory.
+    os.execv(sys.executable, [sys.executable, "-m", "taskmill.processor", *options])  # noqa: S606 (our own module)
+
+
+@app.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+def execute(
+    command: Annotated[list[str], typer.Argument(metavar="PROGRAM", help="What does the work, with its arguments.")],
+    kind: Annotated[str, typer.Option(help="The kind of the tasks that it does.")],
+    queue: Annotated[str, typer.Option(help="Where they wait: the queue to serve.")] = "default",
+    timeout: Annotated[float | None, typer.Option(help="Seconds for an attempt; without it: for ever.")] = None,
+    concurrency: Annotated[int, typer.Option(min=1, max=10_000, help="How many programs run at once.")] = 1,
+    attempts: Annotated[int, typer.Option(help="Attempts at most, 1 to 100.")] = 1,
+) -> None:
+    """Run a program for each task of a kind, until SIGTERM or Ctrl-C.
+
+    It gets the payload as JSON on stdin. What it prints is the result; lines on stderr are lines of the task, and
+    `taskmill: progress 0.5 half way` tells how far it is. Exit status 0: done; 65: give up; 75: retry later; any other:
+    the attempt failed. docs/handlers.md has the rest.
+    """
+    # Here, because `taskmill up` starts sooner without them.
+    from taskmill.processor.bootstrap import build_processor  # noqa: PLC0415
+    from taskmill.processor.settings import ProcessorSettings  # noqa: PLC0415
+    from taskmill.runtime.errors import StartError  # noqa: PLC0415
+    from taskmill.runtime.service import run_service  # noqa: PLC0415
+    from taskmill.runtime.supervisor import Supervisor  # noqa: PLC0415
+    from taskmill.sdk import Retry, TaskApp  # noqa: PLC0415
+    from taskmill.sdk.errors import RegistrationError, SdkError  # noqa: PLC0415
+    from taskmill.sdk.program import Program  # noqa: PLC0415
+
+    if shutil.which(command[0]) is None:
+        raise typer.BadParameter(f"{command[0]!r} is no program here", param_hint="PROGRAM")
+    programs = TaskApp(Path(command[0]).name)
+    try:
+        programs.task(kind, queue=queue, timeout=timeout, retry=Retry(attempts=attempts))(Program(command))
+    except RegistrationError as error:
+        raise typer.BadParameter(str(error)) from None
+
+    async def build(settings: ProcessorSettings) -> Supervisor:
+        try:
+            return build_processor(settings, [programs])
+        except SdkError as error:
+            raise StartError(str(error)) from error
+
+    # As its own process, it takes its settings from the environment.
+    os.environ.update({"TASKMILL_QUEUES": queue, "TASKMILL_SLOTS": str(concurrency)})
+    raise typer.Exit(run_service("processor", ProcessorSettings, build))
