@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 MEMBERS := libs/contracts libs/runtime libs/sdk libs/cli services/gateway services/task-store services/processor
-SOURCES := libs services tests benchmarks examples
+SOURCES := libs services tests benchmarks examples tools
 # What of the tests runs in Node: folders with a package.json.
 NODE_FOLDERS := tests/node examples/node-subscriber
 NODE_INSTALLED := $(addsuffix /node_modules/.installed,$(NODE_FOLDERS))
@@ -74,20 +74,22 @@ lint: $(VENV)/.installed-dev ## Check format and style
 
 .PHONY: types
 types: $(VENV)/.installed-dev ## Check the types, strictly
-	$(BIN)/mypy $(addsuffix /src,$(MEMBERS)) tests benchmarks examples
+	$(BIN)/mypy $(addsuffix /src,$(MEMBERS)) tests benchmarks examples tools
 
 .PHONY: imports
 imports: $(VENV)/.installed-dev ## Check that imports go one way only
 	$(BIN)/lint-imports --no-cache
 
 .PHONY: generate
-generate: $(VENV)/.installed-dev ## Write what is generated: what stands in docs/ for messages, and settings in .env.example and for Docker
+generate: $(VENV)/.installed-dev ## Write what is generated: docs/ of messages and of the SDK, and settings in .env.example and for Docker
 	$(BIN)/python -m taskmill.contracts.generate
+	$(BIN)/python -m tools.api_reference
 	$(BIN)/python -m taskmill.cli.settings_files
 
 .PHONY: drift
 drift: $(VENV)/.installed-dev ## Check that what is generated is up to date
 	$(BIN)/python -m taskmill.contracts.generate --check
+	$(BIN)/python -m tools.api_reference --check
 	$(BIN)/python -m taskmill.cli.settings_files --check
 
 .PHONY: lock
