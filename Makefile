@@ -36,6 +36,10 @@ test-docker: $(VENV)/.installed-dev $(NODE_INSTALLED) ## Run the tests that need
 	$(BIN)/python -m pytest -m docker
 	$(if $(filter 0,$(DOCKER_OK)),,TASKMILL_TEST_SERVERS=docker $(BIN)/python -m pytest $(IN_PARALLEL) -m "not docker" tests/integration)
 
+.PHONY: tutorial
+tutorial: $(VENV)/.installed-dev ## Follow docs/tutorial.md in a fresh clone of what is committed, and tell the time (3 minutes)
+	$(BIN)/python -m tests.tutorial
+
 .PHONY: chaos
 chaos: $(VENV)/.installed-dev ## Inject every fault into the real system, and check what it promises (6 minutes)
 	$(BIN)/python -m tests.chaos $(CHAOS_OPTIONS)
