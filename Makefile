@@ -107,6 +107,13 @@ lock: ## Resolve every version anew (needs uv)
 LOCK_OPTIONS := --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate -p 3.11 \
 	$(foreach member,$(MEMBERS),--no-emit-package taskmill-$(notdir $(member)))
 
+DIST := dist
+
+.PHONY: dist
+dist: $(VENV)/.installed ## Build what users install: wheels in dist/, for pip install --find-links dist 'taskmill[server]'
+	rm -rf $(DIST)
+	$(PIP_WHEEL) --wheel-dir $(DIST) $(addprefix ./,$(MEMBERS) libs/taskmill)
+
 .PHONY: clean
 clean: ## Remove the virtual environment, caches and data
 	rm -rf $(VENV) $(addsuffix /node_modules,$(NODE_FOLDERS)) .data .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
@@ -115,6 +122,7 @@ $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Taskmill needs Python 3.11 or newer.")'
 	$(PYTHON) -m venv $(VENV)
 
+PIP_WHEEL = $(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 MANIFESTS := pyproject.toml $(addsuffix /pyproject.toml,$(MEMBERS))
 

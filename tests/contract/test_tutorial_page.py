@@ -42,7 +42,9 @@ def test_files_and_terminals() -> None:
     ]
 
 
-@pytest.mark.parametrize("block", ["```python\nx = 1\n```", "```console\nmake run\n```", "```sh\nls\n```", "```\nx\n```"])
+@pytest.mark.parametrize(
+    "block", ["```python\nx = 1\n```", "```console\nmake run\n```", "```sh\nls\n```", "```\nx\n```"]
+)
 def test_a_block_that_belongs_nowhere_is_refused(block: str) -> None:
     """Nobody would know what to do with it."""
     with pytest.raises(ValueError, match="says not where it belongs"):

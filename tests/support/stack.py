@@ -18,7 +18,7 @@ from tests.support.eventually import eventually, holds
 SHOWN_LINES = 40
 """So much of a launcher's output is told of when it does not do what it should."""
 
-_MAIN = "from taskmill.cli.main import app; app()"
+_TASKMILL = (sys.executable, "-c", "from taskmill.cli.main import app; app()")
 
 
 class Entry(TypedDict):
@@ -31,12 +31,17 @@ class Entry(TypedDict):
 
 @dataclass
 class TaskmillUp:
-    """One `taskmill up` on one data directory; it may be started, stopped or killed again and again."""
+    """One `taskmill up` on one data directory; it may be started, stopped or killed again and again.
+
+    Attributes:
+        command: The `taskmill` that is run; by default the one of this environment.
+    """
 
     data_dir: Path
     processors: int = 1
     port: int = field(default_factory=free_port)
     environment: dict[str, str] = field(default_factory=dict)
+    command: tuple[str, ...] = _TASKMILL
     output: list[str] = field(default_factory=list)
     _process: asyncio.subprocess.Process | None = None
     _reader: asyncio.Task[None] | None = None
@@ -67,7 +72,8 @@ class TaskmillUp:
         }
         self.output.clear()
         self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", _MAIN, "up"),
+            *self.command,
+            "up",
             cwd=self._directory,
             env=environment,
             stdout=asyncio.subprocess.PIPE,
@@ -97,7 +103,8 @@ class TaskmillUp:
     async def run_beside(self, *arguments: str, within_seconds: float = 100) -> tuple[int, str]:
         """Run another `taskmill` command on the same data; return its exit status and what it printed."""
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", _MAIN, *arguments),
+            *self.command,
+            *arguments,
             cwd=self._directory,
             env={**os.environ, "TASKMILL_DATA": str(self.data_dir)},
             stdout=asyncio.subprocess.PIPE,

@@ -49,7 +49,7 @@ async def test_postgresql_away_and_back(nats_url: str) -> None:
         await store.published(2)
         await postgres.stop()
 
-        assert await store.ask(registry.HEALTH) == {"postgresql": "down"}
+        assert await store.ask(registry.HEALTH) == {"postgresql": "down", "fleet": None}
         for command, fields in (
             (registry.GET, {"id": task["id"]}),
             (registry.LIST, {}),

@@ -1,5 +1,6 @@
 """`taskmill processor ...`."""
 
+import importlib.util
 import os
 import shutil
 import sys
@@ -33,6 +34,7 @@ def run(
     concurrency: _Concurrency = None,
 ) -> None:
     """Run handlers until SIGTERM or Ctrl-C, as `python -m taskmill.processor` does."""
+    _require_processor()
     options = [part for location in apps for part in ("--app", location)]
     if queues is not None:
         options += ["--queues", queues]
@@ -57,6 +59,7 @@ def execute(
     `taskmill: progress 0.5 half way` tells how far it is. Exit status 0: done; 65: give up; 75: retry later; any other:
     the attempt failed. docs/handlers.md has the rest.
     """
+    _require_processor()
     # Here, because `taskmill up` starts sooner without them.
     from taskmill.processor.bootstrap import build_processor  # noqa: PLC0415
     from taskmill.processor.settings import ProcessorSettings  # noqa: PLC0415
@@ -84,3 +87,10 @@ def execute(
     # As its own process, it takes its settings from the environment.
     os.environ.update({"TASKMILL_QUEUES": queue, "TASKMILL_SLOTS": str(concurrency)})
     raise typer.Exit(run_service("processor", ProcessorSettings, build))
+
+
+def _require_processor() -> None:
+    """Say what to install where there is only the client's side of Taskmill."""
+    if importlib.util.find_spec("taskmill.processor") is None:
+        typer.echo("taskmill: there is no processor here: pip install 'taskmill[server]'", err=True)
+        raise typer.Exit(2)

@@ -1,12 +1,13 @@
-"""The fixtures of pytest that come with Taskmill. pytest finds them by itself where `taskmill-cli` is installed."""
+"""The fixtures of pytest that come with Taskmill. pytest finds them by itself where `taskmill[server]` is installed.
+
+Every pytest there imports this module, so what it needs is light.
+"""
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
 
 import pytest
 
-if TYPE_CHECKING:
-    from taskmill.cli.testing.running_stack import RunningStack
+from taskmill.cli.testing.stack import TaskmillStack, running_stack
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -35,14 +36,11 @@ def taskmill_environment() -> Mapping[str, str]:
 @pytest.fixture(scope="session")
 def taskmill_stack(
     taskmill_apps: list[str], taskmill_environment: Mapping[str, str], pytestconfig: pytest.Config
-) -> "Iterator[RunningStack]":
+) -> Iterator[TaskmillStack]:
     """NATS, PostgreSQL and the three services, for the tests of this session: what `taskmill up` runs.
 
     They start with the first test that wants them, on free ports, with data of their own, and are gone in the end.
     Handlers are imported as tests import them, in pytest's root directory. Tests share it: clear up, or use labels.
     """
-    # Here, because this module is imported by every pytest where Taskmill is installed.
-    from taskmill.cli.testing.running_stack import running_stack  # noqa: PLC0415
-
     with running_stack(taskmill_apps, directory=pytestconfig.rootpath, environment=taskmill_environment) as stack:
         yield stack

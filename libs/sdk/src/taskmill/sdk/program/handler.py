@@ -26,7 +26,7 @@ LEFT_BEHIND_SECONDS = 1.0
 
 _STDOUT_BYTES = 64 * 1024
 # A flood of short lines must leave the event loop to others now and then.
-_STDERR_BYTES = 4 * 1024
+_STDERR_BYTES = 1024
 
 
 class Program:

@@ -8,7 +8,7 @@
 
 What calls the handler, and what becomes of its attempts, is the same code as in a processor and in the store. In a
 test that is no coroutine: `asyncio.run(run_task(…))`. With the real servers: the pytest fixture `taskmill_stack`, which
-comes with `taskmill-cli`.
+comes with `taskmill[server]`.
 """
 
 from taskmill.sdk.testing.outcome import MadeAttempt, NotCompletedError, TaskOutcome

@@ -27,7 +27,7 @@ _SHOWN_CHARS = 8_000
 
 
 @dataclass(frozen=True, slots=True)
-class RunningStack:
+class TaskmillStack:
     """A stack that runs.
 
     Attributes:
@@ -44,7 +44,7 @@ class RunningStack:
 @contextmanager
 def running_stack(
     apps: Sequence[str], *, directory: Path, environment: Mapping[str, str] | None = None
-) -> Iterator[RunningStack]:
+) -> Iterator[TaskmillStack]:
     """Run `taskmill up` with a processor for `apps`, on free ports and with data of its own, which is removed.
 
     On Linux it also ends when this process is killed; to be called in the main thread there.
@@ -81,7 +81,7 @@ def running_stack(
         try:
             _wait_until_ready(process, log)
             nats = read_stack_file(data_dir / "stack.json")["nats-server"]
-            yield RunningStack(f"http://{LOOPBACK}:{port}", str(nats.url), data_dir / "logs")
+            yield TaskmillStack(f"http://{LOOPBACK}:{port}", str(nats.url), data_dir / "logs")
         finally:
             _stop(process)
 
