@@ -32,7 +32,7 @@ def test_the_page_is_short_and_made_of_steps() -> None:
 
 
 def test_files_and_terminals() -> None:
-    """A file is saved; a command goes on when it has printed what stands below it; one may wait for another's output."""
+    """A file is saved; a command has what it prints below it; and there may be a wait for what another one prints."""
     assert steps(PAGE) == [
         Save("thumbs.py", "# thumbs.py\napp = 1\n"),
         Type(1, "cd thumbs"),
