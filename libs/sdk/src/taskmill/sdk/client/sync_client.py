@@ -397,6 +397,9 @@ class Client:
 
         When this returns it has begun to. Whoever started it may start it again.
 
+        Args:
+            processor_id: Its id, as `processors` tells it.
+
         Raises:
             NotFoundError: No processor of this id listens.
         """
@@ -412,6 +415,9 @@ class Client:
         What runs goes on to its end; tasks may still be submitted. A queue that does not exist yet comes to
         exist, paused.
 
+        Args:
+            name: The queue, 1 to 64 of `a-z`, `0-9`, `-` and `_`.
+
         Returns:
             The queue.
 
@@ -424,6 +430,9 @@ class Client:
 
     def resume_queue(self, name: str) -> QueueInfo:
         """Begin tasks of a queue again; one that is not paused stays as it is.
+
+        Args:
+            name: The queue.
 
         Returns:
             The queue.
