@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 MEMBERS := libs/contracts libs/runtime libs/sdk libs/cli services/gateway services/task-store services/processor
-SOURCES := libs services tests benchmarks examples
+SOURCES := libs services tests benchmarks examples tools
 # What of the tests runs in Node: folders with a package.json.
 NODE_FOLDERS := tests/node examples/node-subscriber
 NODE_INSTALLED := $(addsuffix /node_modules/.installed,$(NODE_FOLDERS))
@@ -35,6 +35,10 @@ test-fast: $(VENV)/.installed-dev $(NODE_INSTALLED) ## Run the tests that need n
 test-docker: $(VENV)/.installed-dev $(NODE_INSTALLED) ## Run the tests that need Docker, and the integration tests on servers in Docker
 	$(BIN)/python -m pytest -m docker
 	$(if $(filter 0,$(DOCKER_OK)),,TASKMILL_TEST_SERVERS=docker $(BIN)/python -m pytest $(IN_PARALLEL) -m "not docker" tests/integration)
+
+.PHONY: tutorial
+tutorial: $(VENV)/.installed-dev ## Follow docs/tutorial.md in a fresh clone of what is committed, and tell the time (3 minutes)
+	$(BIN)/python -m tests.tutorial
 
 .PHONY: chaos
 chaos: $(VENV)/.installed-dev ## Inject every fault into the real system, and check what it promises (6 minutes)
@@ -74,21 +78,23 @@ lint: $(VENV)/.installed-dev ## Check format and style
 
 .PHONY: types
 types: $(VENV)/.installed-dev ## Check the types, strictly
-	$(BIN)/mypy $(addsuffix /src,$(MEMBERS)) tests benchmarks examples
+	$(BIN)/mypy $(addsuffix /src,$(MEMBERS)) tests benchmarks examples tools
 
 .PHONY: imports
 imports: $(VENV)/.installed-dev ## Check that imports go one way only
 	$(BIN)/lint-imports --no-cache
 
 .PHONY: generate
-generate: $(VENV)/.installed-dev ## Write what is generated: what stands in docs/ for messages and commands, and settings in .env.example and for Docker
+generate: $(VENV)/.installed-dev ## Write what is generated: docs/ of messages, of the SDK and of commands, and settings in .env.example and for Docker
 	$(BIN)/python -m taskmill.contracts.generate
+	$(BIN)/python -m tools.api_reference
 	$(BIN)/python -m taskmill.cli.settings_files
 	$(BIN)/python -m taskmill.cli.reference
 
 .PHONY: drift
 drift: $(VENV)/.installed-dev ## Check that what is generated is up to date
 	$(BIN)/python -m taskmill.contracts.generate --check
+	$(BIN)/python -m tools.api_reference --check
 	$(BIN)/python -m taskmill.cli.settings_files --check
 	$(BIN)/python -m taskmill.cli.reference --check
 

@@ -1,7 +1,7 @@
 """The commands of the documentation, pasted page by page, from top to bottom.
 
-Of the blocks those marked `sh` are pasted. Those marked `console` are not: they start the stack, or need Docker, or
-programs that users install.
+Of the blocks those marked `sh` are pasted, and those of Python that begin with the name of their file are saved before.
+Those marked `console` are not pasted: they start the stack, or need Docker, or programs that users install.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import httpx
@@ -26,6 +26,9 @@ from tests.support.stack import TaskmillUp
 
 # One stack for the module.
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+OWN_TERMINAL = "# in a terminal of its own\n"
+"""Begins a block whose command goes on until Ctrl-C."""
 
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
@@ -42,10 +45,9 @@ def blocks(page: str, language: str) -> list[str]:
     return [text for name, text in _BLOCK.findall((ROOT / page).read_text()) if name == language]
 
 
-def write_module(page: str, name: str, folder: Path) -> None:
-    """Save the block of Python that begins with the name of its file, as its reader does."""
-    [text] = [text for text in blocks(page, "python") if text.startswith(f"# {name}")]
-    (folder / name).write_text(text)
+def files(page: str) -> dict[str, str]:
+    """The blocks of Python of a page that begin with the name of their file, by that name."""
+    return {name[1]: text for text in blocks(page, "python") if (name := re.match(r"# (\w+\.py)\b", text))}
 
 
 class Shell:
@@ -59,11 +61,15 @@ class Shell:
         self._process = process
         self.output = ""
 
+    def begin(self, commands: str) -> None:
+        """Run commands, without waiting for their end."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{commands}\n".encode())
+
     async def paste(self, commands: str, *, within_seconds: float = 60) -> None:
         """Run commands, to the end of the last one; a variable that is not set ends the shell."""
-        assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(f"{commands}\necho '(done)'\n".encode())
+        self.begin(f"{commands}\necho '(done)'")
         async with asyncio.timeout(within_seconds):
             try:
                 self.output += (await self._process.stdout.readuntil(b"(done)\n")).decode()
@@ -72,10 +78,10 @@ class Shell:
 
 
 @asynccontextmanager
-async def shell(folder: Path) -> AsyncIterator[Shell]:
+async def shell(folder: Path, environment: dict[str, str]) -> AsyncIterator[Shell]:
     """Open a terminal, whose `curl` writes down what was answered, into `answers`."""
     programs = folder / "bin"
-    programs.mkdir()
+    programs.mkdir(exist_ok=True)
     curl = shutil.which("curl")
     assert curl is not None, "curl is not installed"
     (programs / "curl").write_text(_CURL.format(curl=curl, answers=folder / "answers"))
@@ -83,7 +89,7 @@ async def shell(folder: Path) -> AsyncIterator[Shell]:
     process = await asyncio.create_subprocess_exec(
         *("bash", "-u"),
         cwd=folder,
-        env={**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"},
+        env={**os.environ, **environment, "PATH": f"{programs}:{os.environ['PATH']}"},
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
@@ -102,9 +108,7 @@ async def shell(folder: Path) -> AsyncIterator[Shell]:
 async def stack() -> AsyncIterator[TaskmillUp]:
     """A stack as the pages want it, ready."""
     with server_directory() as path:
-        write_module("README.md", "media.py", path)
-        environment = {"TASKMILL_APPS": "media:app", "TASKMILL_HTTP_ALLOW_PRIVATE": "true"}
-        stack = TaskmillUp(path / "data", environment=environment)
+        stack = TaskmillUp(path / "data", environment={"TASKMILL_HTTP_ALLOW_PRIVATE": "true"})
         try:
             await stack.start()
             yield stack
@@ -115,10 +119,18 @@ async def stack() -> AsyncIterator[TaskmillUp]:
 async def paste_page(page: str, stack: TaskmillUp, folder: Path) -> str:
     """Paste all commands of a page; return what they printed. Each request has to be answered without an error."""
     (folder / ".venv").symlink_to(sys.prefix)
+    for name, text in files(page).items():
+        (folder / name).write_text(text)
     receiver_port = str(free_port())
-    async with shell(folder) as terminal, httpx.AsyncClient(base_url=stack.url, trust_env=False) as client:
+    environment = {"TASKMILL_URL": stack.url, "TASKMILL_NATS_URL": str(stack.entries()["nats-server"]["url"])}
+    async with AsyncExitStack() as opened:
+        client = await opened.enter_async_context(httpx.AsyncClient(base_url=stack.url, trust_env=False))
+        terminal = await opened.enter_async_context(shell(folder, environment))
         pasted = blocks(page, "sh")
         for block in pasted:
+            if block.startswith(OWN_TERMINAL):
+                (await opened.enter_async_context(shell(folder, environment))).begin(block)
+                continue
             await wait_as_a_reader(block, client)
             commands = block.replace("http://127.0.0.1:8000", stack.url)
             await terminal.paste(re.sub(r"\b9000\b", receiver_port, commands))
@@ -139,10 +151,19 @@ async def wait_as_a_reader(block: str, client: httpx.AsyncClient) -> None:
     await eventually(are_delivered, within_seconds=30)
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/guarantees.md"])
-async def test_the_commands_of_a_page_work(page: str, stack: TaskmillUp, tmp_path: Path) -> None:
+async def test_the_commands_of_the_guarantees_work(stack: TaskmillUp, tmp_path: Path) -> None:
     """Every variable is set before it is used, and means what the text says."""
-    await paste_page(page, stack, tmp_path)
+    await paste_page("docs/guarantees.md", stack, tmp_path)
+
+
+async def test_the_readme_works(stack: TaskmillUp, tmp_path: Path) -> None:
+    """Its commands do, and its programs: each is run by a command, and answers what stands behind it."""
+    commands = "".join(blocks("README.md", "sh"))
+    assert list(files("README.md").values()) == blocks("README.md", "python")
+    assert [name for name in files("README.md") if not re.search(rf"\b{name[:-3]}(\.py|:app)", commands)] == []
+    output = await paste_page("README.md", stack, tmp_path)
+    [ask] = [block for block in blocks("README.md", "sh") if "ask.py" in block]
+    assert ask.partition("# ")[2] in output
 
 
 async def test_streams_show_something(stack: TaskmillUp, tmp_path: Path) -> None:
@@ -154,7 +175,6 @@ async def test_streams_show_something(stack: TaskmillUp, tmp_path: Path) -> None
 
 async def test_the_receiver_of_webhooks_gets_what_is_sent(stack: TaskmillUp, tmp_path: Path) -> None:
     """It takes the event, once though it was delivered twice, and then the replay."""
-    write_module("docs/webhooks.md", "receive.py", tmp_path)
     output = await paste_page("docs/webhooks.md", stack, tmp_path)
     # It may print in the middle of a line of the commands.
     assert len(re.findall(r"taskmill\.task\.completed\.v1 \S+ new\n", output)) == 1

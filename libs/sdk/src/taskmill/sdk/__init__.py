@@ -14,7 +14,7 @@
         ctx.progress(0.5, "half way")
         return {"pages": order.pages}
 
-A processor runs it with `python -m taskmill.processor --app my_module:app`.
+A processor runs it with `taskmill processor run my_module:app`.
 
     from taskmill.sdk import Client
 

@@ -132,6 +132,9 @@ class TaskApp:
         It runs on the event loop, wherever the handler does. What it returns is the result, and what it raises is how
         the attempt fails. The first one that is registered is the outermost.
 
+        Args:
+            function: Takes the context, and what goes on: it is called without arguments, once as a rule, and awaited.
+
         Returns:
             The function, unchanged.
 

@@ -34,7 +34,7 @@ class SdkError(Exception):
 
 
 class RegistrationError(SdkError):
-    """A handler cannot be registered."""
+    """A handler cannot be registered. Each error below it has the `kind` that it is about."""
 
 
 class InvalidKindError(RegistrationError):
@@ -74,7 +74,11 @@ class DuplicateKindError(RegistrationError):
 
 
 class AppNotFoundError(SdkError):
-    """`module:attribute` does not lead to a TaskApp."""
+    """`module:attribute` does not lead to a TaskApp.
+
+    Attributes:
+        location: What was looked for.
+    """
 
     def __init__(self, location: str, reason: str) -> None:
         super().__init__(f"No app at {location!r}: {reason}.")
@@ -82,7 +86,10 @@ class AppNotFoundError(SdkError):
 
 
 class BadResultError(SdkError):
-    """What a handler returned cannot be kept as the task's result."""
+    """What a handler returned cannot be kept as the task's result: it is no JSON, or larger than 256 KiB.
+
+    Taskmill raises it. The attempt fails with `bad_result`, and there is no other.
+    """
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"The handler's result cannot be kept. {reason}")
@@ -135,7 +142,11 @@ class TaskFailedError(SdkError):
 
 
 class InvalidPayloadError(TaskFailedError):
-    """Raise it in a handler when the payload is not what the handler takes. There is no other attempt."""
+    """Raise it in a handler when the payload is not what the handler takes. There is no other attempt.
+
+    Args:
+        message: What is wrong with it, for people; as the message of `TaskFailedError`.
+    """
 
     def __init__(self, message: str) -> None:
         super().__init__("invalid_payload", message, is_final=True)
@@ -173,7 +184,7 @@ class RetryLater(TaskFailedError):  # noqa: N818 -- it reads as what the handler
 
 
 class TooManySubmissionsError(SdkError):
-    """An execution has submitted as many tasks as it may, or as much."""
+    """An execution has submitted 1,000 tasks, or 8 MiB of them: that is the most."""
 
     def __init__(self) -> None:
         super().__init__(

@@ -41,6 +41,14 @@ class Event:
 
     @classmethod
     def of(cls, position: int, event_type: str, kind: str, task_id: UUID, document: bytes) -> "Event":
-        """Make one from where it stands, what its subject or its line in the log names, and its document."""
+        """Make one from where it stands, what its subject or its line in the log names, and its document.
+
+        Args:
+            position: Where in the log it stands.
+            event_type: The name of its type, such as `completed`.
+            kind: The kind of its task.
+            task_id: Its task.
+            document: The CloudEvents document.
+        """
         fields = from_json(document)
         return cls(position, _TYPES.get(event_type, event_type), kind, task_id, fields["sequence"], document, fields)

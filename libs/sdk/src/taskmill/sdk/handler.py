@@ -83,6 +83,9 @@ class Handler:
     def read(self, payload: JsonValue) -> Any:
         """The payload as the function takes it.
 
+        Args:
+            payload: Any JSON value.
+
         Raises:
             InvalidPayloadError: It does not fit; the message names every offending part, never its value.
         """
@@ -106,7 +109,12 @@ class Handler:
             return None
 
     def around(self, context: Context, call: Call) -> Call:
-        """A call, with the middleware of the app around it: the first one that was registered is the outermost."""
+        """A call, with the middleware of the app around it: the first one that was registered is the outermost.
+
+        Args:
+            context: What the middleware gets.
+            call: Calls the handler.
+        """
         for middleware in reversed(self.shared.middleware):
             call = _within(middleware, context, call)
         return call

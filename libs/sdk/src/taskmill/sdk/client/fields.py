@@ -22,19 +22,19 @@ class TaskOptions(TypedDict, total=False):
     description: str | None
     """More about it, for people, up to 10,000 characters."""
     queue: str
-    """The pool that it waits in. Left out: `default`."""
+    """The queue that it waits in. Left out: that of its kind, or else `default`."""
     priority: Priority | str
     """`critical`, `high`, `medium` (the default) or `low`."""
     labels: Mapping[str, str]
-    """To find it by, up to 32."""
+    """To find it by, up to 32; a value has up to 200 characters."""
     run_at: datetime | str | None
-    """When to start processing, with its offset; None: at once."""
+    """When to start processing, with its offset from UTC; None: at once."""
     max_attempts: int | None
-    """1 to 100; None: what the kind says, or else 1."""
+    """Attempts in a run at most, 1 to 100; None: what the kind says, or else 1."""
     backoff: RetryBackoff | Mapping[str, float] | None
     """The wait between attempts; None: what the kind says, or else 2 s, doubled."""
     timeout_seconds: float | None
-    """How long an attempt may take; None: what the kind says, or else for ever."""
+    """How long an attempt may take, in seconds, up to 7 days; None: what the kind says, or else for ever."""
 
 
 class TaskToSubmit(TaskOptions, total=False):
@@ -52,18 +52,27 @@ class TaskChanges(TypedDict, total=False):
     """What may be changed of a task (a merge patch, RFC 7396): objects merge, None clears, what is left out stays."""
 
     title: str
+    """What it is, for people, 1 to 200 characters."""
     description: str | None
+    """More about it, for people, up to 10,000 characters."""
     status: TaskStatus | str
     """`pending`, `in_progress` or `completed`, by hand."""
     kind: str | None
+    """Names the handler; None: `echo`."""
     queue: str | None
+    """The queue that it waits in; None: `default`."""
     priority: Priority | str | None
+    """`critical`, `high`, `medium` or `low`; None: `medium`."""
     labels: Mapping[str, str | None] | None
     """Labels to add or change; None removes one."""
     payload: Any
+    """Its input, up to 256 KiB; an object merges with the one that was there."""
     max_attempts: int | None
+    """Attempts in a run at most, 1 to 100; None: what the kind says, or else 1."""
     backoff: RetryBackoff | Mapping[str, float | None] | None
+    """The wait between attempts; None: what the kind says, or else 2 s, doubled."""
     timeout_seconds: float | None
+    """How long an attempt may take, in seconds; None: what the kind says, or else for ever."""
 
 
 class TaskConditions(TypedDict, total=False):
@@ -74,8 +83,11 @@ class TaskConditions(TypedDict, total=False):
     title: str
     """A part of its title, in any case."""
     kind: str
+    """Exactly this kind."""
     queue: str
+    """Exactly this queue."""
     priority: Priority | str
+    """`critical`, `high`, `medium` or `low`."""
     labels: Mapping[str, str | None]
     """Labels that it has, all of them; None: with any value."""
     created_after: datetime

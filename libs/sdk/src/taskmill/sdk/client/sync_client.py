@@ -50,9 +50,10 @@ class Client:
     Args:
         base_url: Where the gateway is; None: what `TASKMILL_URL` says, or else `http://127.0.0.1:8000`.
         api_key: Sent as `Authorization: Bearer`; None: what `TASKMILL_API_KEY` says, or else nothing is sent.
-        request_timeout_seconds: How long an answer may take, beside what it was asked to wait.
+        request_timeout_seconds: How long an answer may take, in seconds, beside what it was asked to wait.
         attempts: How often a request is made at most. In `run` and `watch` only time bounds it.
-        retry_within_seconds: How long after its start a request may be made again, beside what it was asked to wait.
+        retry_within_seconds: How long after its start a request may be made again, in seconds, beside what it was asked
+            to wait.
         transport: Carries the requests, for proxies and certificates of one's own; None: httpx' own.
 
     Raises:
@@ -119,7 +120,7 @@ class Client:
             traceparent: The trace that it belongs to (W3C Trace Context); None: the one that OpenTelemetry has now, if
                 that is installed.
             options: What else may be said of it: `title` (the kind, if left out), `queue`, `priority`, `labels`,
-                `run_at`, `max_attempts`, `backoff`, `timeout_seconds`, `description`.
+                `run_at`, `max_attempts`, `backoff`, `timeout_seconds`, `description`; see `TaskOptions`.
 
         Raises:
             IdempotencyKeyReusedError: Another request was made under the key.
@@ -143,7 +144,7 @@ class Client:
         same tasks under the same `idempotency_key` go on there.
 
         Args:
-            tasks: What `submit` takes, as dicts with a `kind` at least.
+            tasks: What `submit` takes, as dicts with a `kind` at least; see `TaskToSubmit`. Any number of them.
             process: What holds for tasks that do not say.
             idempotency_key: As `submit` takes it, up to 240 characters.
             traceparent: As `submit` takes it.
@@ -168,9 +169,9 @@ class Client:
 
         Args:
             kind: Names the handler.
-            payload: Its input.
-            within_seconds: How long to wait. When it is over the task goes on: `get` it later, or `cancel` it. The
-                last answer may come up to `request_timeout_seconds` later.
+            payload: Its input: any JSON value of up to 256 KiB.
+            within_seconds: How long to wait, more than 0. When it is over the task goes on: `get` it later, or `cancel`
+                it. The last answer may come up to `request_timeout_seconds` later.
             idempotency_key: As `submit` takes it.
             traceparent: As `submit` takes it.
             options: As `submit` takes them.
@@ -220,7 +221,7 @@ class Client:
 
         Args:
             conditions: All of them are met: `status`, `title`, `kind`, `queue`, `priority`, `labels`, `created_after`,
-                `created_before`; and `sort`, `page_size`.
+                `created_before`; and `sort`, `page_size`; see `TaskConditions`.
         """
         return self._items(operations.list_tasks(conditions))
 
@@ -232,7 +233,7 @@ class Client:
             if_match: The `revision` that the caller saw: the change is made only if it still is that. Then the request
                 is not made again when its answer is lost. None: whatever it is.
             changes: The new values: `title`, `description`, `status`, `kind`, `queue`, `priority`, `labels`, `payload`,
-                `max_attempts`, `backoff`, `timeout_seconds`.
+                `max_attempts`, `backoff`, `timeout_seconds`; see `TaskChanges`.
 
         Raises:
             PreconditionFailedError: It has another revision.
@@ -302,7 +303,7 @@ class Client:
         Args:
             task_id: Only to this task, of which there may be no events; None: to all.
             after: The `position` behind which to begin; 0: with the oldest event that is kept.
-            conditions: All of them are met: `types`, `kind`, `queue`, `labels`.
+            conditions: All of them are met: `types`, `kind`, `queue`, `labels`; see `EventConditions`.
 
         Raises:
             GapError: Events behind `after` are no longer kept, or it is no position of this log.
@@ -328,7 +329,8 @@ class Client:
             after: The `position` behind which to begin; None: of a task with its first event, of the log with what
                 happens from now on, that is, from when the first event is asked for.
             within_seconds: How long to follow at most; it may take 15 s longer. None: as long as it takes.
-            reconnect_within_seconds: How long nobody may be there to connect to, or nothing be heard from who is.
+            reconnect_within_seconds: How long, in seconds, nobody may be there to connect to, or nothing be heard from
+                who is.
             conditions: All of them are met: `types`, and of the log also `kind`, `queue`, `labels`.
 
         Raises:
@@ -367,6 +369,9 @@ class Client:
 
         The newest 1,000 lines are kept. `position` counts all: a number that is missing was dropped.
 
+        Args:
+            task_id: Its id.
+
         Raises:
             TaskNotFoundError: There is no such task.
         """
@@ -374,6 +379,9 @@ class Client:
 
     def attempts(self, task_id: TaskId) -> Iterator[Attempt]:
         """Iterate over the attempts at a task, oldest first.
+
+        Args:
+            task_id: Its id.
 
         Raises:
             TaskNotFoundError: There is no such task.
@@ -388,6 +396,9 @@ class Client:
         """Have a processor take no more work, finish or give back what it has, and end, as at SIGTERM.
 
         When this returns it has begun to. Whoever started it may start it again.
+
+        Args:
+            processor_id: Its id, as `processors` tells it.
 
         Raises:
             NotFoundError: No processor of this id listens.
@@ -404,6 +415,9 @@ class Client:
         What runs goes on to its end; tasks may still be submitted. A queue that does not exist yet comes to
         exist, paused.
 
+        Args:
+            name: The queue, 1 to 64 of `a-z`, `0-9`, `-` and `_`.
+
         Returns:
             The queue.
 
@@ -416,6 +430,9 @@ class Client:
 
     def resume_queue(self, name: str) -> QueueInfo:
         """Begin tasks of a queue again; one that is not paused stays as it is.
+
+        Args:
+            name: The queue.
 
         Returns:
             The queue.

@@ -56,7 +56,8 @@ class Subscriber:
         types: Only events of these types, such as "completed"; empty: of any.
         kind: Only events of tasks of this kind; None: of any.
         task_id: Only events of this task; None: of any.
-        start_within_seconds: How long the first look into the log may take.
+        start_within_seconds: How long the first look into the log may take, in seconds, with NATS and the task store
+            away meanwhile.
 
     Attributes:
         position: Up to where in the log everything was handed out, and the next was asked for; None: not known yet.
@@ -134,7 +135,8 @@ class Subscriber:
         Raises:
             GapError: Events are gone that were wanted; `resume_after` says where it can go on. What came before them
                 has been handed out.
-            UnavailableError: NATS or the task store could not be reached within `start_within_seconds`.
+            UnavailableError: NATS or the task store could not be reached within `start_within_seconds`. It is that of
+                `taskmill.contracts.errors`.
             RemoteError: The task store refuses to read the log.
             RuntimeError: The subscriber was not entered, or is followed already.
         """

@@ -82,11 +82,18 @@ class TaskOutcome:
         return list(tasks.values())
 
     def said(self, report_type: type[_Report]) -> list[_Report]:
-        """The reports of one type, in order."""
+        """The reports of one type, in order.
+
+        Args:
+            report_type: One of `taskmill.contracts.reports`, such as `Submitted`.
+        """
         return [report for report in self.reports if isinstance(report, report_type)]
 
     def result_as(self, result_type: type[_Result]) -> _Result:
         """The result, read from JSON as a type: a model, a dataclass, `list[int]`, whatever pydantic knows.
+
+        Args:
+            result_type: The type.
 
         Raises:
             NotCompletedError: The task is not completed; an `AssertionError` that says why.
