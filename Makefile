@@ -85,16 +85,18 @@ imports: $(VENV)/.installed-dev ## Check that imports go one way only
 	$(BIN)/lint-imports --no-cache
 
 .PHONY: generate
-generate: $(VENV)/.installed-dev ## Write what is generated: docs/ of messages and of the SDK, and settings in .env.example and for Docker
+generate: $(VENV)/.installed-dev ## Write what is generated: docs/ of messages, commands and the SDK, and settings in .env.example and for Docker
 	$(BIN)/python -m taskmill.contracts.generate
 	$(BIN)/python -m tools.api_reference
 	$(BIN)/python -m taskmill.cli.settings_files
+	$(BIN)/python -m taskmill.cli.reference
 
 .PHONY: drift
 drift: $(VENV)/.installed-dev ## Check that what is generated is up to date
 	$(BIN)/python -m taskmill.contracts.generate --check
 	$(BIN)/python -m tools.api_reference --check
 	$(BIN)/python -m taskmill.cli.settings_files --check
+	$(BIN)/python -m taskmill.cli.reference --check
 
 .PHONY: lock
 lock: ## Resolve every version anew (needs uv)

@@ -30,6 +30,7 @@ CODES = {
     "invalid_request",
     "overloaded",
     "payload_too_large",
+    "processor_not_found",
     "queue_full",
     "queue_not_found",
     "replay_not_found",

@@ -21,6 +21,7 @@ def test_the_subjects_are_these() -> None:
     assert subjects.event(EventType.COMPLETED, "echo", TASK_ID) == f"tasks.v1.event.completed.echo.{TASK_ID}"
     assert subjects.cancel(TASK_ID) == f"tasks.v1.ctl.cancel.{TASK_ID}"
     assert subjects.QUEUES_PAUSED_SUBJECT == "tasks.v1.ctl.paused"
+    assert subjects.drain("worker-1") == "tasks.v1.ctl.drain.worker-1"
     assert subjects.replay("billing") == "tasks.v1.replay.billing"
     assert subjects.RELAY_WAKE_SUBJECT == "tasks.v1.ctl.relay"
     verbs = ["create", "create_many", "get", "list", "update", "delete", "process", "cancel"]
@@ -37,7 +38,7 @@ def test_the_subjects_are_these() -> None:
     ]
     verbs += ["create_webhook", "get_webhook", "list_webhooks", "update_webhook", "delete_webhook", "rotate_webhook"]
     verbs += ["switch_off_webhook", "prepare_delivery", "start_replay", "get_replay"]
-    verbs += ["list_processors", "list_queues", "pause_queue", "resume_queue"]
+    verbs += ["list_processors", "list_queues", "pause_queue", "resume_queue", "drain_processor"]
     assert [command.subject for command in COMMANDS] == [f"tasks.v1.cmd.{verb}" for verb in verbs]
 
 

@@ -20,6 +20,7 @@ from taskmill.gateway.actors.kind_watch import KindWatch
 from taskmill.gateway.bootstrap import build as build_gateway
 from taskmill.gateway.settings import GatewaySettings
 from taskmill.processor.actors.cancellations import Cancellations
+from taskmill.processor.actors.drain_requests import DrainRequests
 from taskmill.processor.actors.execution import Execution
 from taskmill.processor.actors.heartbeats import Heartbeats
 from taskmill.processor.actors.lifespans import Lifespans
@@ -109,6 +110,7 @@ FACTORIES: dict[type[Actor], Callable[[Place], Awaitable[Sequence[Actor]]]] = {
     BulkOperations: task_store,
     Cancellations: processor,
     Connections: task_store,
+    DrainRequests: processor,
     Discovery: task_store,
     DueTasks: task_store,
     EventFeed: gateway,

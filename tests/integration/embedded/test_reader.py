@@ -37,7 +37,13 @@ FORBIDDEN_TO_PUBLISH = [
     *(f"$JS.API.STREAM.{verb}.TASK_EVENTS" for verb in ("CREATE", "UPDATE", "DELETE", "PURGE", "MSG.DELETE")),
     *(f"$JS.API.STREAM.{verb}.TASK_WORK" for verb in ("INFO", "MSG.GET", "PURGE", "DELETE")),
     *(f"$JS.API.CONSUMER.{verb}.TASK_WORK.x" for verb in ("CREATE", "INFO", "DELETE", "MSG.NEXT", "DURABLE.CREATE")),
-    *("tasks.v1.ctl.paused", "$SRV.PING", "$SRV.INFO.taskmill-gateway", "$SRV.STATS.taskmill-task-store"),
+    *(
+        "tasks.v1.ctl.drain.x",
+        "tasks.v1.ctl.paused",
+        "$SRV.PING",
+        "$SRV.INFO.taskmill-gateway",
+        "$SRV.STATS.taskmill-task-store",
+    ),
     *("$JS.API.CONSUMER.PAUSE.TASK_WORK.x", "$JS.API.CONSUMER.PAUSE.TASK_EVENTS.x"),
     *("$JS.API.DIRECT.GET.TASK_WORK", "$JS.ACK.TASK_WORK.x.1.1.1.1.1", "_INBOX.gateway.x", "anything"),
 ]

@@ -25,6 +25,7 @@ from taskmill.sdk.client import (
     InvalidRequestError,
     LogSetBackError,
     NoAnswerError,
+    NotFoundError,
     PreconditionFailedError,
     QueueFullError,
     RunActiveError,
@@ -428,6 +429,39 @@ async def test_a_store_is_waited_for(kind: str, database_url: str, nats_url: str
             assert (await submitting).status == "queued"
         assert losses.statuses[-1] == 201
         assert all(later - earlier >= 1 for earlier, later in pairwise(losses.at))
+
+
+async def test_the_fleet(client: Any) -> None:
+    """Who is there, what waits, and a pause, which a task waits for."""
+    await client.submit("echo", wait=20)
+    [processor] = await _all(client.processors())
+    assert "echo" in processor.kinds
+    assert (await client.pause_queue("default")).is_paused
+    waiting = await client.submit("echo")
+    [queue] = [queue for queue in await _all(client.queues()) if queue.name == "default"]
+    assert (queue.is_paused, queue.depth.medium, queue.processors) == (True, 1, [processor.id])
+    health = await client.health()
+    assert (health.status, health.fleet.processors, health.fleet.paused_queues) == ("ok", 1, 1)
+    assert not (await client.resume_queue("default")).is_paused
+    assert (await client.get(waiting.id, wait=20)).status == "completed"
+    with pytest.raises(NotFoundError):
+        await client.resume_queue("no/where")
+    with pytest.raises(NotFoundError):
+        await client.drain_processor("nobody")
+    await client.drain_processor(processor.id)
+
+    async def is_draining() -> bool:
+        return all([one.is_draining async for one in client.processors()])
+
+    await eventually(is_draining)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_part_is_down(kind: str, nats_url: str) -> None:
+    """Who asks for the health is told; that is no error."""
+    async with running_gateway(nats_url) as http, client_of_kind(kind, str(http.base_url), attempts=1) as client:
+        health = await client.health()
+        assert (health.status, health.components.nats, health.components.store) == ("degraded", "up", "down")
 
 
 @pytest.mark.parametrize("kind", KINDS)

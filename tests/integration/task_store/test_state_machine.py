@@ -130,6 +130,14 @@ class NoPauses:
         raise NotImplementedError(queue)
 
 
+class NoDrains:
+    """Nobody asks for one."""
+
+    async def drain(self, processor_id: str) -> None:
+        """See `Drains`."""
+        raise NotImplementedError(processor_id)
+
+
 class Bench(NamedTuple):
     """A store without a bus, and the loop that its connections belong to."""
 
@@ -176,6 +184,7 @@ def bench(database_url: str) -> Iterator[Bench]:
             processors=ProcessorRows(shared),
             queues=queues,
             pauses=NoPauses(),
+            drains=NoDrains(),
             rates=FinishedRates(),
             bulk_operations=BulkOperationRows(shared),
             webhooks=WebhookRows(shared, lanes[0], max_webhooks=1, max_replays=1),

@@ -6,7 +6,12 @@ import httpx
 import pytest
 
 from taskmill.contracts import registry
-from taskmill.contracts.errors import BusUnavailableError, QueueNotFoundError, TooManyQueuesError
+from taskmill.contracts.errors import (
+    BusUnavailableError,
+    ProcessorNotFoundError,
+    QueueNotFoundError,
+    TooManyQueuesError,
+)
 from taskmill.gateway.api import examples
 from tests.support.gateway import RememberingStore, assert_problem
 
@@ -103,3 +108,15 @@ async def test_only_post_pauses(client: httpx.AsyncClient) -> None:
     """Nothing else is there."""
     assert_problem(await client.get("/queues/web/pause"), 405, "method_not_allowed")
     assert_problem(await client.post("/queues/web/pause", json={"for": 5}), 422, "invalid_request")
+
+
+async def test_a_processor_is_drained(client: httpx.AsyncClient, store: RememberingStore) -> None:
+    """The answer says that it has begun; one that nobody hears of is no processor."""
+    store.answers(registry.DRAIN_PROCESSOR, examples.DRAINING_PROCESSOR)
+    response = await client.post("/processors/worker-1/drain")
+    assert (response.status_code, response.json()) == (202, examples.DRAINING_PROCESSOR)
+    assert store.asked == [(registry.DRAIN_PROCESSOR.subject, {"id": "worker-1"})]
+    store.answers(registry.DRAIN_PROCESSOR, ProcessorNotFoundError())
+    assert_problem(await client.post("/processors/worker-1/drain"), 404, "processor_not_found")
+    for name in ("a" * 65, "*", "a.b", "%3E"):
+        assert_problem(await client.post(f"/processors/{name}/drain"), 404, "not_found")

@@ -48,6 +48,13 @@ class CannotListenError(StackError):
         )
 
 
+class ServerMissingError(StackError):
+    """Of Taskmill only what clients need is installed."""
+
+    def __init__(self) -> None:
+        super().__init__("this needs the servers, which are not installed: pip install 'taskmill[server]'")
+
+
 class ServiceStartError(StackError):
     """A service did not come up."""
 

@@ -1,36 +1,95 @@
 """The `taskmill` command."""
 
-import asyncio
+import os
+import sys
+from difflib import get_close_matches
+from typing import Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
-from taskmill.cli.drill.commands import app as drill_app
-from taskmill.cli.errors import StackError
-from taskmill.cli.processor_commands import app as processor_app
-from taskmill.cli.settings import StackSettings
-from taskmill.cli.up import up as run_stack
-from taskmill.runtime.errors import SettingsError
-from taskmill.runtime.settings import load
+from taskmill.cli import registry
+from taskmill.cli.exit_codes import ExitCode
+
+
+class _Commands(TyperGroup):
+    """The commands of the registry, each loaded when it is called; what they raise becomes a text and an exit code.
+
+    The context that its methods are given is typer's own, which is not public.
+    """
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
+        """Every name."""
+        return list(registry.ENTRIES)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> TyperCommand | TyperGroup | None:  # noqa: ARG002
+        """Load one."""
+        if cmd_name not in self.commands and (command := registry.load(cmd_name)) is not None:
+            self.commands[cmd_name] = command
+        return self.commands.get(cmd_name)  # type: ignore[return-value]
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command that is called; of one that is none say which may be meant."""
+        similar = get_close_matches(args[0], registry.ENTRIES)
+        if args[0] not in registry.ENTRIES and similar:
+            ctx.fail(f"No such command {args[0]!r}. Did you mean {' or '.join(map(repr, similar))}?")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
+        """List them without loading any."""
+        for title, entries in registry.SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, entry.summary) for name, entry in entries.items()])
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that is called."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except (typer.Exit, typer.Abort):
+            raise
+        except BrokenPipeError:
+            # Or the interpreter would complain when it flushes what is left.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(ExitCode.BROKEN_PIPE) from None
+        except typer.TyperException:
+            raise
+        except Exception as error:
+            # Here, because most calls do without: the errors of the client bring its libraries.
+            from taskmill.cli.failures import explain  # noqa: PLC0415
+            from taskmill.cli.output import say  # noqa: PLC0415
+
+            failure = explain(error)
+            if failure is None:
+                raise
+            say(f"{registry.NAME}: {failure.text}")
+            raise typer.Exit(failure.code) from None
+        return result
+
 
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Taskmill on one machine."
+    cls=_Commands,
+    name=registry.NAME,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Taskmill: have work done in the background, and see what becomes of it.",
+    epilog="Where the gateway is: --context, else TASKMILL_URL, else TASKMILL_CONTEXT, else the context in use, else "
+    "http://127.0.0.1:8000. Exit codes are in docs/cli.md.",
 )
-app.add_typer(drill_app, name="drill")
-app.add_typer(processor_app, name="processor")
 
 
-@app.command()
-def up() -> None:
-    """Run NATS, PostgreSQL and the three services here, until Ctrl-C or SIGTERM.
+@app.callback(invoke_without_command=True)
+def root(
+    ctx: typer.Context,
+    version: bool = typer.Option(False, "--version", help="Print the version, and end.", is_eager=True),
+) -> None:
+    """Print the version, if that is wanted."""
+    if version:
+        from importlib.metadata import version as installed  # noqa: PLC0415 -- only then
 
-    Settings come from the environment or a .env file: TASKMILL_HOST (127.0.0.1), TASKMILL_PORT (8000), TASKMILL_DATA
-    (./.data, keeps everything) and TASKMILL_PROCESSORS (1).
-    """
-    try:
-        asyncio.run(run_stack(load(StackSettings)))
-    except SettingsError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from None
-    except (StackError, OSError) as error:
-        typer.echo(f"taskmill: {error}", err=True)
-        raise typer.Exit(1) from None
+        typer.echo(installed("taskmill-cli"))
+        raise typer.Exit
+    if ctx.invoked_subcommand is None:
+        typer.echo(ctx.get_help())
+        raise typer.Exit(ExitCode.USAGE)

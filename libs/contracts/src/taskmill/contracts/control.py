@@ -16,6 +16,10 @@ class CancelAttempt(WireModel):
     attempt: Annotated[int, Field(ge=1)]
 
 
+class Drain(WireModel):
+    """Drain, and end, as at SIGTERM. Answered with an empty message by the processor that the subject names."""
+
+
 class QueuesPaused(WireModel):
     """Begin nothing of these queues that is here and not begun: give it back.
 

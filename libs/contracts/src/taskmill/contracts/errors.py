@@ -11,6 +11,7 @@ TaskmillError
 │   ├── TaskNotFoundError        task_not_found
 │   ├── BulkOperationNotFoundError bulk_operation_not_found
 │   ├── QueueNotFoundError       queue_not_found
+│   ├── ProcessorNotFoundError   processor_not_found
 │   ├── WebhookNotFoundError     webhook_not_found
 │   ├── ReplayNotFoundError      replay_not_found
 │   ├── TaskExistsError          task_exists
@@ -129,6 +130,13 @@ class QueueNotFoundError(RequestError):
 
     code = "queue_not_found"
     detail = "No queue has this name."
+
+
+class ProcessorNotFoundError(RequestError):
+    """No processor of this id listens."""
+
+    code = "processor_not_found"
+    detail = "No processor of this id listens."
 
 
 class WebhookNotFoundError(RequestError):

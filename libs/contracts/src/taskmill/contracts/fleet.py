@@ -35,6 +35,18 @@ class ResumeQueue(Request):
     name: Queue
 
 
+class DrainProcessor(Request):
+    """Have a processor drain, and end. Replied to with `DrainingProcessor`."""
+
+    id: ProcessorId
+
+
+class DrainingProcessor(WireModel):
+    """A processor has heard that it is to drain, and begins."""
+
+    id: ProcessorId
+
+
 class ProcessorInfo(WireModel):
     """A processor, as it said of itself last."""
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel
 
 from taskmill.contracts import bulk_operations, fleet, kinds, log, requests, subjects, webhooks
-from taskmill.contracts.control import CancelAttempt, QueuesPaused
+from taskmill.contracts.control import CancelAttempt, Drain, QueuesPaused
 from taskmill.contracts.errors import Problem
 from taskmill.contracts.events import EVENT_DATA, EventPage, TaskEvent
 from taskmill.contracts.reports import ReportBundle
@@ -57,6 +57,7 @@ LIST_QUEUES = Command("list_queues", fleet.ListQueues, fleet.QueuePage)
 PAUSE_QUEUE = Command("pause_queue", fleet.PauseQueue, fleet.QueueInfo)
 RESUME_QUEUE = Command("resume_queue", fleet.ResumeQueue, fleet.QueueInfo)
 LIST_KINDS = Command("list_kinds", kinds.ListKinds, kinds.KindPage)
+DRAIN_PROCESSOR = Command("drain_processor", fleet.DrainProcessor, fleet.DrainingProcessor)
 HEALTH = Command("health", requests.CheckHealth, requests.StoreHealth)
 
 COMMANDS = (
@@ -64,7 +65,7 @@ COMMANDS = (
     *(START_BULK, GET_BULK, ATTEMPTS, LINES, EVENTS, READ_LOG, HEALTH, GET_CHECKPOINT, LIST_KINDS),
     *(CREATE_WEBHOOK, GET_WEBHOOK, LIST_WEBHOOKS, UPDATE_WEBHOOK, DELETE_WEBHOOK, ROTATE_WEBHOOK),
     *(SWITCH_OFF_WEBHOOK, PREPARE_DELIVERY, START_REPLAY, GET_REPLAY),
-    *(LIST_PROCESSORS, LIST_QUEUES, PAUSE_QUEUE, RESUME_QUEUE),
+    *(LIST_PROCESSORS, LIST_QUEUES, PAUSE_QUEUE, RESUME_QUEUE, DRAIN_PROCESSOR),
 )
 
 
@@ -85,6 +86,7 @@ class Message:
 MESSAGES = (
     Message(f"{subjects.PREFIX}.work.<queue>.<priority>.<kind>.<task_id>", WorkItem, "task-store", "processor"),
     Message(f"{subjects.PREFIX}.ctl.cancel.<task_id>", CancelAttempt, "task-store", "processor"),
+    Message(f"{subjects.PREFIX}.ctl.drain.<processor_id>", Drain, "task-store", "processor"),
     Message(subjects.QUEUES_PAUSED_SUBJECT, QueuesPaused, "task-store", "processor"),
     Message(f"{subjects.PREFIX}.report.<processor_id>", ReportBundle, "processor", "task-store"),
     Message(f"{subjects.PREFIX}.event.<type>.<kind>.<task_id>", TaskEvent, "task-store", "anyone"),

@@ -29,6 +29,11 @@ QUEUES_PAUSED_SUBJECT = f"{PREFIX}.ctl.paused"
 """Every processor listens. Core NATS: it may be lost, and is repeated while any queue is paused."""
 
 
+def drain(processor_id: str) -> str:
+    """Tells a processor to drain, and to end; the body is `Drain`. A request: the processor answers that it begins."""
+    return f"{PREFIX}.ctl.drain.{processor_id}"
+
+
 def command(verb: str) -> str:
     """The subject of a request to the task store, such as `tasks.v1.cmd.create`."""
     return f"{PREFIX}.cmd.{verb}"

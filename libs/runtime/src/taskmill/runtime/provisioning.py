@@ -29,7 +29,7 @@ async def ensure_stream(session: NatsSession, spec: StreamSpec) -> str:
         BusUnavailableError: JetStream cannot be reached.
         JetStreamError: It refuses, as for a change that an existing stream cannot undergo.
     """
-    wanted = _stream_config(spec)
+    wanted = stream_config(spec)
     existing = await _existing_stream(session, spec.name)
     if existing is None:
         try:
@@ -42,7 +42,7 @@ async def ensure_stream(session: NatsSession, spec: StreamSpec) -> str:
         else:
             _log.info("stream.created", stream=spec.name)
             return str(created["created"])
-    if not _agrees(existing["config"], wanted):
+    if differences(existing["config"], wanted):
         await jetstream_request(session, f"STREAM.UPDATE.{spec.name}", {**existing["config"], **wanted})
         _log.info("stream.updated", stream=spec.name)
     return str(existing["created"])
@@ -59,7 +59,7 @@ async def ensure_consumer(session: NatsSession, spec: ConsumerSpec) -> None:
     await jetstream_request(
         session,
         f"CONSUMER.CREATE.{spec.stream}.{spec.name}",
-        {"stream_name": spec.stream, "config": _consumer_config(spec)},
+        {"stream_name": spec.stream, "config": consumer_config(spec)},
     )
 
 
@@ -72,12 +72,19 @@ async def _existing_stream(session: NatsSession, name: str) -> dict[str, Any] | 
         raise
 
 
-def _agrees(existing: dict[str, Any], wanted: dict[str, Any]) -> bool:
+def differences(existing: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
+    """The fields in which a stream or a consumer that exists is not what it should be; empty: it agrees.
+
+    Args:
+        existing: Its configuration, as the server tells it.
+        wanted: That of its spec.
+    """
     # The server leaves out what is false.
-    return all(existing.get(key, False) == value for key, value in wanted.items())
+    return [key for key, value in wanted.items() if existing.get(key, False) != value]
 
 
-def _stream_config(spec: StreamSpec) -> dict[str, Any]:
+def stream_config(spec: StreamSpec) -> dict[str, Any]:
+    """The configuration that a stream's spec asks for, as JetStream writes it."""
     return {
         "name": spec.name,
         "subjects": list(spec.all_subjects),
@@ -96,7 +103,8 @@ def _stream_config(spec: StreamSpec) -> dict[str, Any]:
     }
 
 
-def _consumer_config(spec: ConsumerSpec) -> dict[str, Any]:
+def consumer_config(spec: ConsumerSpec) -> dict[str, Any]:
+    """The configuration that a consumer's spec asks for, as JetStream writes it."""
     # The server minds it when it creates a consumer, and passes it over when there is one.
     paused = {"pause_until": PAUSED_UNTIL} if spec.is_paused else {}
     return {

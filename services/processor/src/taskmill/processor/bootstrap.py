@@ -13,6 +13,7 @@ from taskmill.contracts.streams import HEARTBEATS_PER_ACK_WAIT
 from taskmill.contracts.tasks import DEFAULT_QUEUE
 from taskmill.contracts.webhooks import WEBHOOKS_QUEUE
 from taskmill.processor.actors.cancellations import Cancellations
+from taskmill.processor.actors.drain_requests import DrainRequests
 from taskmill.processor.actors.execution import Execution
 from taskmill.processor.actors.heartbeats import Heartbeats
 from taskmill.processor.actors.lifespans import Lifespans
@@ -110,13 +111,18 @@ def build_processor(settings: ProcessorSettings, apps: Sequence[TaskApp] = ()) -
     )
     cancellations = Cancellations(session, execution)
     pauses = QueuePauses(session, execution)
+    drain_requests = DrainRequests(session, settings.processor_id, lambda: supervisor.stop())  # noqa: PLW0108 (it is made below)
     intake = WorkIntake(session, execution, reports, held, queues)
-    return supervise(
-        [session, discovery, Lifespans(apps), heartbeats, reports, cancellations, pauses, execution, intake],
+    supervisor = supervise(
+        [
+            *(session, discovery, Lifespans(apps), heartbeats, reports),
+            *(cancellations, pauses, drain_requests, execution, intake),
+        ],
         session,
         settings,
         drain_timeout_seconds=settings.grace_seconds + CANCEL_SECONDS + DRAIN_MARGIN_SECONDS,
     )
+    return supervisor
 
 
 def _queues_of(handlers: dict[str, Handler]) -> list[str]:

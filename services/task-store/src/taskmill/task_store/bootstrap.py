@@ -20,6 +20,7 @@ from taskmill.runtime.leadership import Leadership
 from taskmill.runtime.mailbox import BatchingMailbox
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.publisher import Publisher
+from taskmill.runtime.requests import RequestClient
 from taskmill.runtime.supervisor import Supervisor
 from taskmill.task_store.actors.bulk_operations import BulkOperations
 from taskmill.task_store.actors.commands import QUEUE_GROUP, commands
@@ -45,6 +46,7 @@ from taskmill.task_store.adapters.event_stream import EventStream
 from taskmill.task_store.adapters.expired_rows import ExpiredRows
 from taskmill.task_store.adapters.log_partitions import LogPartitions
 from taskmill.task_store.adapters.log_reader import LogReader
+from taskmill.task_store.adapters.processor_drains import ProcessorDrains
 from taskmill.task_store.adapters.processor_rows import ProcessorRows
 from taskmill.task_store.adapters.queue_rows import QueueRows
 from taskmill.task_store.adapters.relay_log import RelayLog
@@ -194,6 +196,7 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
         processors=processors,
         queues=queue_rows,
         pauses=pauses,
+        drains=ProcessorDrains(RequestClient(session, timeout_seconds=settings.request_timeout_seconds)),
         rates=rates,
         bulk_operations=bulk_rows,
         webhooks=webhook_rows,

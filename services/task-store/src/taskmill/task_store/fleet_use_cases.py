@@ -5,7 +5,14 @@
 
 from collections.abc import Sequence
 
-from taskmill.contracts.fleet import ListProcessors, ListQueues, PauseQueue, ResumeQueue
+from taskmill.contracts.fleet import (
+    DrainingProcessor,
+    DrainProcessor,
+    ListProcessors,
+    ListQueues,
+    PauseQueue,
+    ResumeQueue,
+)
 from taskmill.contracts.limits import MAX_LISTED_PROCESSORS
 from taskmill.task_store.domain.cursors import name_cursor, parse_name_cursor
 from taskmill.task_store.domain.documents import fitting, page_document
@@ -23,6 +30,12 @@ async def list_processors(ports: Ports, request: ListProcessors) -> bytes:
     found = await ports.processors.page(since, behind=behind, limit=request.limit + 1)
     items = fitting(map(processor_document, found[: request.limit]))
     return page_document(items, name_cursor(found[len(items) - 1].id) if len(items) < len(found) else None)
+
+
+async def drain_processor(ports: Ports, request: DrainProcessor) -> bytes:
+    """`DrainProcessor` → `DrainingProcessor`. Raises what `Drains` does."""
+    await ports.drains.drain(request.id)
+    return DrainingProcessor(id=request.id).model_dump_json().encode()
 
 
 async def list_queues(ports: Ports, request: ListQueues) -> bytes:

@@ -211,6 +211,18 @@ class Pauses(Protocol):
         """
 
 
+class Drains(Protocol):
+    """Has processors drain."""
+
+    async def drain(self, processor_id: str) -> None:
+        """Have a processor drain, and end; returns when it has answered that it begins.
+
+        Raises:
+            ProcessorNotFoundError: Nobody of this id listens.
+            BusUnavailableError: NATS cannot be reached, or the processor has not answered in time: it may have heard.
+        """
+
+
 class Rates(Protocol):
     """Knows how many runs end."""
 

@@ -58,6 +58,7 @@ from taskmill.task_store.domain.state import TaskState
 from taskmill.task_store.domain.waiting import PROCESSOR_LIFE, ServedWork, waiting_for, waits_for_processors
 from taskmill.task_store.ports import (
     BulkOperationReads,
+    Drains,
     Lists,
     LogReads,
     Pauses,
@@ -88,6 +89,7 @@ class Ports:
     processors: Processors
     queues: Queues
     pauses: Pauses
+    drains: Drains
     rates: Rates
     bulk_operations: BulkOperationReads
     webhooks: Webhooks

@@ -6,14 +6,17 @@ from typing import Annotated
 
 import typer
 
-from taskmill.cli.errors import StackError
+from taskmill.cli.drill.broker import Broker
+from taskmill.cli.drill.broker_loss import BrokerLoss
+from taskmill.cli.drill.drill_tasks import DrillTasks
+from taskmill.cli.drill.running_stack import find_stack
+from taskmill.cli.exit_codes import ExitCode
+from taskmill.cli.output import say
+from taskmill.cli.registry import NAME, new_app
 from taskmill.cli.settings import StackSettings
-from taskmill.runtime.errors import SettingsError
 from taskmill.runtime.settings import load
 
-app = typer.Typer(
-    no_args_is_help=True, help="Break a part of the running stack on purpose, and see that nothing is lost."
-)
+app = new_app("Break a part of the running stack on purpose, and see that nothing is lost.")
 
 _LAST_LOOK_SECONDS = 10.0
 """What a drill has for its last counts, when its time is over."""
@@ -42,37 +45,24 @@ def broker_loss(
     For a stack that `taskmill up` runs here, on TASKMILL_DATA (./.data). Ends with status 0 when every task came to its
     end, and 1 when one was lost, or the drill could not be carried out.
     """
-    # Here, because `taskmill up` starts sooner without them.
-    from taskmill.cli.drill.broker import Broker  # noqa: PLC0415
-    from taskmill.cli.drill.broker_loss import BrokerLoss  # noqa: PLC0415
-    from taskmill.cli.drill.drill_tasks import DrillTasks  # noqa: PLC0415
-    from taskmill.cli.drill.running_stack import find_stack  # noqa: PLC0415
-
     drill_id = uuid.uuid4().hex[:12]
-    try:
-        stack = find_stack(load(StackSettings).data.resolve())
-        warning = _WARNING.format(
-            tasks=tasks,
-            gateway_url=stack.gateway_url,
-            drill_id=drill_id,
-            nats_pid=stack.nats_pid,
-            nats_dir=stack.nats_dir,
-        )
-        if not yes and not _is_agreed(warning):
-            typer.echo("taskmill: nothing was done; `--yes` has it done without a question", err=True)
-            raise typer.Exit(1)
-        deadline = time.monotonic() + timeout
-        drill_tasks = DrillTasks(stack.gateway_url, drill_id, deadline=deadline + _LAST_LOOK_SECONDS)
-        broker = Broker(stack.nats_url, stack.nats_pid, stack.nats_dir)
-        is_passed = BrokerLoss(broker, drill_tasks, deadline=deadline, say=typer.echo).run(tasks)
-    except SettingsError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from None
-    except (StackError, OSError) as error:
-        typer.echo(f"taskmill: {error}", err=True)
-        raise typer.Exit(1) from None
+    stack = find_stack(load(StackSettings).data.resolve())
+    warning = _WARNING.format(
+        tasks=tasks,
+        gateway_url=stack.gateway_url,
+        drill_id=drill_id,
+        nats_pid=stack.nats_pid,
+        nats_dir=stack.nats_dir,
+    )
+    if not yes and not _is_agreed(warning):
+        say(f"{NAME}: nothing was done; `--yes` has it done without a question")
+        raise typer.Exit(ExitCode.FAILED)
+    deadline = time.monotonic() + timeout
+    drill_tasks = DrillTasks(stack.gateway_url, drill_id, deadline=deadline + _LAST_LOOK_SECONDS)
+    broker = Broker(stack.nats_url, stack.nats_pid, stack.nats_dir)
+    is_passed = BrokerLoss(broker, drill_tasks, deadline=deadline, say=typer.echo).run(tasks)
     if not is_passed:
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.FAILED)
 
 
 def _is_agreed(warning: str) -> bool:

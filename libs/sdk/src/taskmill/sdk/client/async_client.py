@@ -11,6 +11,8 @@ import httpx
 import stamina
 from httpx_sse import EventSource, ServerSentEvent
 
+from taskmill.contracts.fleet import ProcessorInfo, QueueInfo
+from taskmill.contracts.health import Health
 from taskmill.contracts.tasks import DEFAULT_KIND, Attempt, Task, TaskLine, TaskSummary
 from taskmill.sdk.client import flows, operations
 from taskmill.sdk.client.calls import Call, Flow, Page, is_read_later, read_answer
@@ -214,6 +216,30 @@ class AsyncClient:
     def attempts(self, task_id: TaskId) -> AsyncIterator[Attempt]:
         """Iterate over the attempts at a task; see `Client.attempts`."""
         return self._items(operations.attempts(task_id))
+
+    def processors(self) -> AsyncIterator[ProcessorInfo]:
+        """Iterate over the processors that live; see `Client.processors`."""
+        return self._items(operations.processors())
+
+    async def drain_processor(self, processor_id: str) -> None:
+        """Have a processor drain, and end; see `Client.drain_processor`."""
+        await self._send(operations.drain_processor(processor_id))
+
+    def queues(self) -> AsyncIterator[QueueInfo]:
+        """Iterate over the queues; see `Client.queues`."""
+        return self._items(operations.queues())
+
+    async def pause_queue(self, name: str) -> QueueInfo:
+        """Begin no more tasks of a queue; see `Client.pause_queue`."""
+        return await self._send(operations.pause_queue(name))
+
+    async def resume_queue(self, name: str) -> QueueInfo:
+        """Begin tasks of a queue again; see `Client.resume_queue`."""
+        return await self._send(operations.resume_queue(name))
+
+    async def health(self) -> Health:
+        """Tell how Taskmill is; see `Client.health`."""
+        return await self._send(operations.health())
 
     async def _send(self, call: Call[T]) -> T:
         async for attempt in stamina.retry_context(**self._connection.attempts_at(call)):

@@ -1,6 +1,7 @@
 """A request of the API and how its answer is read: as values, so that both clients share them."""
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -31,6 +32,7 @@ class Call(Generic[T_co]):
         body: JSON; None: none.
         is_repeatable: Whether it may be made again when nobody knows whether it was carried out.
         is_gone_fine: Whether "not found" is as good as success when the request is made again: it was carried out.
+        accepts: Statuses of errors that are answers all the same, if their body can be read.
         is_stream: Whether the answer is read by who called, bit by bit.
         wait_seconds: How long the answer may take beside what any request may; of a stream, each bit of it.
         within_seconds: How long the request may be made again, as often as it takes; None: as the client says.
@@ -44,6 +46,7 @@ class Call(Generic[T_co]):
     body: bytes | None = None
     is_repeatable: bool = True
     is_gone_fine: bool = False
+    accepts: Collection[int] = ()
     is_stream: bool = False
     wait_seconds: float = 0
     within_seconds: float | None = None
@@ -85,6 +88,9 @@ def read_answer(call: Call[T], response: httpx.Response, *, is_first: bool) -> T
     """
     if not (response.is_success or response.status_code == httpx.codes.NOT_MODIFIED):
         error = _error(response)
+        if response.status_code in call.accepts:
+            with suppress(ValueError):
+                return call.read(response)
         if not (call.is_gone_fine and not is_first and isinstance(error, NotFoundError)):
             raise error
     try:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from typing import Any, TypeVar
+from urllib.parse import quote
 from uuid import UUID
 
 import httpx
@@ -10,6 +11,8 @@ from pydantic import BaseModel
 from pydantic_core import from_json, to_json
 
 from taskmill.contracts.events import EventType
+from taskmill.contracts.fleet import ProcessorInfo, ProcessorPage, QueueInfo, QueuePage
+from taskmill.contracts.health import Health
 from taskmill.contracts.limits import MAX_PAGE_ITEMS
 from taskmill.contracts.requests import AttemptPage, CreateTasksReply, LinePage, TaskPage
 from taskmill.contracts.tasks import Attempt, Task, TaskLine, TaskSummary
@@ -77,6 +80,38 @@ def attempts(task_id: TaskId) -> Call[Page[Attempt]]:
 def lines(task_id: TaskId) -> Call[Page[TaskLine]]:
     """Read the first page of a task's lines."""
     return _page(f"{_task(task_id)}/logs", _FULL_PAGE, _model(LinePage))
+
+
+def processors() -> Call[Page[ProcessorInfo]]:
+    """Read the first page of the processors."""
+    return _page("/processors", _FULL_PAGE, _model(ProcessorPage))
+
+
+def drain_processor(processor_id: str) -> Call[None]:
+    """Have a processor drain, and end."""
+    path = f"/processors/{quote(processor_id, safe='')}/drain"
+    # A second time it might be another process that has the id by now.
+    return Call(method="POST", path=path, read=lambda _: None, is_repeatable=False)
+
+
+def queues() -> Call[Page[QueueInfo]]:
+    """Read the first page of the queues."""
+    return _page("/queues", _FULL_PAGE, _model(QueuePage))
+
+
+def pause_queue(name: str) -> Call[QueueInfo]:
+    """Begin no more tasks of a queue."""
+    return Call(method="POST", path=f"/queues/{quote(name, safe='')}/pause", read=_model(QueueInfo))
+
+
+def resume_queue(name: str) -> Call[QueueInfo]:
+    """Begin tasks of a queue again."""
+    return Call(method="POST", path=f"/queues/{quote(name, safe='')}/resume", read=_model(QueueInfo))
+
+
+def health() -> Call[Health]:
+    """Ask how Taskmill is; that a part is down is an answer, too."""
+    return Call(method="GET", path="/health", read=_model(Health), accepts={httpx.codes.SERVICE_UNAVAILABLE})
 
 
 def update(task_id: TaskId, changes: TaskChanges, revision: int | None) -> Call[Task]:

@@ -10,6 +10,8 @@ import httpx
 import stamina
 from httpx_sse import EventSource, ServerSentEvent
 
+from taskmill.contracts.fleet import ProcessorInfo, QueueInfo
+from taskmill.contracts.health import Health
 from taskmill.contracts.tasks import DEFAULT_KIND, Attempt, Task, TaskLine, TaskSummary
 from taskmill.sdk.client import flows, operations
 from taskmill.sdk.client.calls import Call, Flow, Page, is_read_later, read_answer
@@ -385,6 +387,67 @@ class Client:
             TaskNotFoundError: There is no such task.
         """
         return self._items(operations.attempts(task_id))
+
+    def processors(self) -> Iterator[ProcessorInfo]:
+        """Iterate over the processors that were heard of within the last 30 s, by id."""
+        return self._items(operations.processors())
+
+    def drain_processor(self, processor_id: str) -> None:
+        """Have a processor take no more work, finish or give back what it has, and end, as at SIGTERM.
+
+        When this returns it has begun to. Whoever started it may start it again.
+
+        Args:
+            processor_id: Its id, as `processors` tells it.
+
+        Raises:
+            NotFoundError: No processor of this id listens.
+        """
+        self._send(operations.drain_processor(processor_id))
+
+    def queues(self) -> Iterator[QueueInfo]:
+        """Iterate over the queues, by name, each with what waits in it and who serves it."""
+        return self._items(operations.queues())
+
+    def pause_queue(self, name: str) -> QueueInfo:
+        """Begin no more tasks of a queue, until it is resumed.
+
+        What runs goes on to its end; tasks may still be submitted. A queue that does not exist yet comes to
+        exist, paused.
+
+        Args:
+            name: The name of the queue.
+
+        Returns:
+            The queue.
+
+        Raises:
+            InvalidRequestError: It does not exist, and there are as many queues as may be; or it is no name.
+            UnavailableError: It may be paused all the same, if the code is `bus_unavailable`: then it takes effect
+                later.
+        """
+        return self._send(operations.pause_queue(name))
+
+    def resume_queue(self, name: str) -> QueueInfo:
+        """Begin tasks of a queue again; one that is not paused stays as it is.
+
+        Args:
+            name: The name of the queue.
+
+        Returns:
+            The queue.
+
+        Raises:
+            NotFoundError: There is no such queue.
+        """
+        return self._send(operations.resume_queue(name))
+
+    def health(self) -> Health:
+        """Tell how Taskmill is: the state of its parts, and who is there for the tasks.
+
+        That a part is down is no error: the answer says so.
+        """
+        return self._send(operations.health())
 
     def _send(self, call: Call[T]) -> T:
         for attempt in stamina.retry_context(**self._connection.attempts_at(call)):

@@ -220,6 +220,7 @@ PROCESSOR = {
     "is_draining": False,
 }
 PROCESSOR_PAGE = {"items": [PROCESSOR], "next_cursor": None}
+DRAINING_PROCESSOR = {"id": PROCESSOR["id"]}
 QUEUE: dict[str, Any] = {
     "name": "default",
     "is_paused": False,

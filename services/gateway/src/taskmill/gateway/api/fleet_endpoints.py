@@ -6,8 +6,10 @@ from fastapi import Body, Path, Query, Request, Response
 from starlette.convertors import StringConvertor, register_url_convertor
 
 from taskmill.contracts import registry
-from taskmill.contracts.errors import QueueNotFoundError, TooManyQueuesError
+from taskmill.contracts.errors import ProcessorNotFoundError, QueueNotFoundError, TooManyQueuesError
 from taskmill.contracts.fleet import (
+    DrainingProcessor,
+    DrainProcessor,
     ListProcessors,
     ListQueues,
     PauseQueue,
@@ -62,6 +64,31 @@ class FleetEndpoints:
         """
         wanted = ListProcessors(limit=query.limit, cursor=query.cursor)
         return page_response(request, await self._store.ask(registry.LIST_PROCESSORS, wanted))
+
+    @route(
+        "POST",
+        "/processors/{processor_id:name}/drain",
+        operation_id="drainProcessor",
+        summary="Have a processor drain, and end",
+        tags=["fleet"],
+        status_code=202,
+        response_model=DrainingProcessor,
+        response_description="The processor has answered that it begins.",
+        responses={202: examples.answer(examples.DRAINING_PROCESSOR)},
+        errors=[*UNAVAILABLE, ProcessorNotFoundError],
+    )
+    async def drain(
+        self,
+        processor_id: Annotated[str, Path(description="The processor's id.")],
+        body: Annotated[NoOptions, Body(openapi_examples=examples.body({}))] = NO_OPTIONS,  # noqa: ARG002
+    ) -> Response:
+        """Have a processor take no more work, finish or give back what it has, and end, as at SIGTERM.
+
+        Whoever started it may start it again, as `taskmill up` and containers that are restarted do. After a 503 of the
+        code `bus_unavailable` it may have heard all the same.
+        """
+        wanted = DrainProcessor(id=processor_id)
+        return json_response(await self._store.ask(registry.DRAIN_PROCESSOR, wanted), 202)
 
     @route(
         "GET",

@@ -1,11 +1,10 @@
 """Endpoints for those who run Taskmill, and for load balancers."""
 
 from collections.abc import Callable
-from enum import StrEnum
 from typing import Annotated
 
 from fastapi import Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from taskmill.contracts import registry
 from taskmill.contracts.errors import (
@@ -14,41 +13,13 @@ from taskmill.contracts.errors import (
     StoreUnavailableError,
     TaskmillError,
 )
+from taskmill.contracts.health import Components, Health, HealthStatus
 from taskmill.contracts.requests import CheckHealth, ComponentState, FleetSummary, StoreHealth
 from taskmill.gateway.adapters.store import Store
 from taskmill.gateway.api.routes import route
 
 CHECK_SECONDS = 1.0
 """How long the task store may take to say how it is."""
-
-
-class HealthStatus(StrEnum):
-    """Whether everything can be used."""
-
-    OK = "ok"
-    DEGRADED = "degraded"
-
-
-class Components(BaseModel):
-    """The state of each part."""
-
-    model_config = ConfigDict(frozen=True)
-
-    nats: Annotated[ComponentState, Field(description="The message bus.")]
-    store: Annotated[ComponentState, Field(description="Whether a task store answers.")]
-    postgresql: Annotated[ComponentState, Field(description="The database, as that task store sees it.")]
-
-
-class Health(BaseModel):
-    """How Taskmill is."""
-
-    model_config = ConfigDict(frozen=True)
-
-    status: Annotated[HealthStatus, Field(description="`ok`: every component is up.")]
-    components: Annotated[Components, Field(description="The state of each part.")]
-    fleet: Annotated[
-        FleetSummary | None, Field(description="Who is there for the tasks; null: whoever could tell is away.")
-    ] = None
 
 
 class Liveness(BaseModel):

@@ -25,6 +25,7 @@ HTTP_ERRORS = {
     "task_not_found": HttpError(404, "No such task"),
     "bulk_operation_not_found": HttpError(404, "No such bulk operation"),
     "queue_not_found": HttpError(404, "No such queue"),
+    "processor_not_found": HttpError(404, "No such processor"),
     "webhook_not_found": HttpError(404, "No such webhook"),
     "replay_not_found": HttpError(404, "No such replay"),
     "method_not_allowed": HttpError(405, "Method not allowed"),

@@ -1,0 +1,66 @@
+"""`taskmill doctor`."""
+
+import platform
+from collections.abc import Iterator
+from importlib.metadata import version
+
+import typer
+
+from taskmill.cli import options
+from taskmill.cli.connecting import find_target
+from taskmill.cli.diagnosis.addresses import Addresses, find_addresses
+from taskmill.cli.diagnosis.bus import look_at_nats
+from taskmill.cli.diagnosis.gateway import look_at_gateway
+from taskmill.cli.diagnosis.machine import look_at_machine
+from taskmill.cli.diagnosis.remark import Level, Remark, ok, skip
+from taskmill.cli.exit_codes import ExitCode
+from taskmill.cli.output import Column, OutputFormat, print_list
+from taskmill.cli.registry import new_app
+from taskmill.cli.waiting import progress_bar
+
+app = new_app()
+
+_REMARKS: list[Column[Remark]] = [
+    Column("", lambda remark: remark.level),
+    Column("WHAT", lambda remark: remark.what),
+    Column("FOUND", lambda remark: remark.found if remark.advice is None else f"{remark.found}. {remark.advice}"),
+]
+
+
+@app.command()
+def doctor(output: options.Output = OutputFormat.TABLE, context: options.InContext = None) -> None:
+    """Look for what is wrong, and say what to do; ends with 1 if something does not work.
+
+    Looks at the gateway, and through it at the fleet; at NATS and PostgreSQL where TASKMILL_NATS_URL and
+    TASKMILL_DATABASE_URL say, or a stack of `taskmill up` on TASKMILL_DATA (./.data) does; and at this machine.
+    """
+    with progress_bar("looking") as show:
+        remarks = []
+        for remark in _look(context):
+            remarks.append(remark)
+            show(None, remark.what)
+    print_list(remarks, _REMARKS, output, document=lambda remark: remark._asdict())
+    if any(remark.level is Level.FAIL for remark in remarks):
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def _look(context: str | None) -> Iterator[Remark]:
+    yield ok("taskmill", f"{version('taskmill-cli')} on Python {platform.python_version()}")
+    target = find_target(context)
+    yield ok("address", f"{target.url} ({target.origin})")
+    queues: list[str] = []
+    yield from look_at_gateway(context, queues)
+    addresses = find_addresses()
+    yield from look_at_nats(addresses.nats_url, queues)
+    yield from _database(addresses)
+    yield from look_at_machine(addresses)
+
+
+def _database(addresses: Addresses) -> Iterator[Remark]:
+    try:
+        # Here, because clients are installed without what it needs.
+        from taskmill.cli.diagnosis.database import look_at_postgresql  # noqa: PLC0415
+    except ModuleNotFoundError:
+        yield skip("database", "what looks at it is not installed", "pip install 'taskmill[server]'")
+        return
+    yield from look_at_postgresql(addresses.database_url)

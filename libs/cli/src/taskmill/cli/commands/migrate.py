@@ -1,0 +1,93 @@
+"""`taskmill migrate …`."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, NamedTuple
+
+import typer
+from alembic.util.exc import CommandError
+
+from taskmill.cli import options
+from taskmill.cli.database import driver_errors_told, look_at_database
+from taskmill.cli.database_errors import DatabaseUnknownError, NoSuchRevisionError
+from taskmill.cli.exit_codes import ExitCode
+from taskmill.cli.output import Column, OutputFormat, print_one, say
+from taskmill.cli.registry import new_app
+from taskmill.runtime.settings import load
+from taskmill.task_store.migrations import downgrade, newest_revision, upgrade
+from taskmill.task_store.settings import DatabaseSettings
+
+app = new_app("Change the schema of the task store's database, which TASKMILL_DATABASE_URL names.")
+
+
+class _Status(NamedTuple):
+    revision: str | None
+    newest: str
+    is_current: bool
+
+
+_STATUS: list[Column[_Status]] = [
+    Column("revision", lambda status: status.revision or "(none: it is empty)"),
+    Column("newest", lambda status: status.newest),
+    Column("to do", lambda status: "nothing" if status.is_current else "taskmill migrate up"),
+]
+
+
+@app.command()
+def up(
+    to: Annotated[str, typer.Option("--to", metavar="REVISION", help="Where to stop; head: the newest.")] = "head",
+) -> None:
+    """Bring the schema up to date. What is up to date already stays as it is; two at once wait for each other."""
+    url = _database_url()
+    with _errors_told(to):
+        upgrade(url, to)
+    say(f"The schema is at {_revision(url)}.")
+
+
+@app.command()
+def down(
+    to: Annotated[
+        str, typer.Option("--to", metavar="REVISION", help="Where to stop, such as 0005; base: drop everything.")
+    ],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Take the schema back to an older revision. What only a newer one can hold is lost; stop the task stores first."""
+    url = _database_url()
+    found = _revision(url)
+    if not yes:
+        what = "ALL TASKS AND EVENTS ARE DELETED" if to == "base" else "what only newer revisions hold is deleted"
+        typer.confirm(f"From {found} down to {to}: {what}. Go on?", abort=True, err=True)
+    with _errors_told(to):
+        downgrade(url, to)
+    say(f"The schema is at {_revision(url) or 'base'}.")
+
+
+@app.command()
+def status(output: options.Output = OutputFormat.TABLE) -> None:
+    """Show at which revision the schema is, and the newest; ends with 1 if they differ."""
+    url, newest = _database_url(), newest_revision()
+    revision = _revision(url)
+    found = _Status(revision, newest, revision == newest)
+    print_one(found, _STATUS, output, document=found._asdict())
+    if not found.is_current:
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def _database_url() -> str:
+    settings = load(DatabaseSettings)
+    if "database_url" not in settings.model_fields_set:
+        raise DatabaseUnknownError
+    return settings.database_url.get_secret_value()
+
+
+def _revision(url: str) -> str | None:
+    return look_at_database(url).revision
+
+
+@contextmanager
+def _errors_told(revision: str) -> Iterator[None]:
+    with driver_errors_told():
+        try:
+            yield
+        except CommandError as error:
+            raise NoSuchRevisionError(revision) from error

@@ -1,0 +1,125 @@
+"""`taskmill submit`."""
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic_core import from_json
+
+from taskmill.cli import options
+from taskmill.cli.connecting import client_of
+from taskmill.cli.event_lines import follow_task
+from taskmill.cli.output import OutputFormat, end_with_reader, print_one, refuse_array, say
+from taskmill.cli.registry import new_app
+from taskmill.cli.task_columns import TASK
+from taskmill.cli.waiting import raise_if_not_completed, wait_for_end
+from taskmill.cli.wording import parse_instant
+from taskmill.contracts.status import Priority
+
+app = new_app()
+
+
+@app.command()
+def submit(
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="Names the handler, such as echo.")],
+    data: Annotated[
+        str | None,
+        typer.Option("--data", "-d", metavar="JSON|@FILE|-", help="The payload: JSON, a file of it, or stdin."),
+    ] = None,
+    title: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="What it is, for people; if not given: KIND.")
+    ] = None,
+    description: Annotated[str | None, typer.Option(metavar="TEXT", help="More about it, for people.")] = None,
+    queue: Annotated[
+        str | None, typer.Option("--queue", "-q", metavar="QUEUE", help="The queue that it waits in.")
+    ] = None,
+    priority: Annotated[Priority | None, typer.Option("--priority", "-p", help="Which go first.")] = None,
+    label: Annotated[
+        list[str] | None, typer.Option("--label", "-l", metavar="KEY=VALUE", help="To find it by. May be repeated.")
+    ] = None,
+    run_at: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="When to start: 2030-12-24T18:00:00Z, or from now: +90s, +5m, +2h, +1d."),
+    ] = None,
+    max_attempts: Annotated[int | None, typer.Option(metavar="N", help="How often it is tried at most.")] = None,
+    timeout: Annotated[float | None, typer.Option(metavar="SECONDS", help="How long an attempt may take.")] = None,
+    key: Annotated[
+        str | None,
+        typer.Option(metavar="KEY", help="Idempotency key: the same command under the same key is carried out once."),
+    ] = None,
+    no_process: Annotated[bool, typer.Option("--no-process", help="Leave it pending, until `process`.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", "-w", help="Wait for its end, and show what came out.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Print what happens to it, until its end.")] = False,
+    within: options.Within = 300,
+    output: options.Output = OutputFormat.TABLE,
+    context: options.InContext = None,
+) -> None:
+    """Create a task, and have it processed; show it, or with --wait what came of it, or with --follow what happens.
+
+    With --wait or --follow the exit code says how it ended: 0 completed, 7 failed, 8 cancelled, 6 it goes on.
+    """
+    if wait + follow + no_process > 1:
+        raise typer.BadParameter("--wait, --follow and --no-process exclude one another.")
+    if follow:
+        refuse_array(output)
+    task_options: Any = options.chosen(
+        title=title,
+        description=description,
+        queue=queue,
+        priority=priority,
+        labels=_labels(label),
+        run_at=_instant(run_at),
+        max_attempts=max_attempts,
+        timeout_seconds=timeout,
+    )
+    payload = _payload(data)
+    with client_of(context) as client:
+        task = client.submit(kind, payload, process=not no_process, idempotency_key=key, **task_options)
+        if follow:
+            end_with_reader()
+            follow_task(client, task.id, output, within_seconds=within)
+            raise_if_not_completed(client.get(task.id))
+            return
+        if wait:
+            say(f"submitted {task.id}")
+            task = wait_for_end(client, task, within)
+        print_one(task, TASK, output)
+        if wait:
+            raise_if_not_completed(task)
+
+
+def _payload(data: str | None) -> Any:
+    if data is None:
+        return None
+    try:
+        if data == "-":
+            return from_json(sys.stdin.buffer.read())
+        return from_json(Path(data[1:]).read_bytes() if data.startswith("@") else data)
+    except OSError as error:
+        raise typer.BadParameter(f"{data[1:]}: {error.strerror}", param_hint="--data") from error
+    except ValueError as error:
+        raise typer.BadParameter(
+            f"it is no JSON ({error}). Text stands in double quotes: -d '\"hello\"'", param_hint="--data"
+        ) from error
+
+
+def _labels(given: list[str] | None) -> dict[str, str]:
+    pairs = [text.partition("=") for text in given or []]
+    for key, has_value, _ in pairs:
+        if not has_value:
+            raise typer.BadParameter(f"{key!r} has no value: KEY=VALUE", param_hint="--label")
+    return {key: value for key, _, value in pairs}
+
+
+def _instant(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        return parse_instant(text, datetime.now(UTC))
+    except (ValueError, OverflowError) as error:
+        raise typer.BadParameter(
+            "give an instant with its offset, as 2030-12-24T18:00:00Z, or a time from now, as +5m",
+            param_hint="--run-at",
+        ) from error

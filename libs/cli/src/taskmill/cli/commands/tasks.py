@@ -1,0 +1,80 @@
+"""`taskmill get`, `list` and `logs`."""
+
+from itertools import islice
+from typing import Annotated, Any
+
+import typer
+
+from taskmill.cli import options
+from taskmill.cli.connecting import client_of
+from taskmill.cli.output import Column, OutputFormat, print_list, print_one, say
+from taskmill.cli.registry import new_app
+from taskmill.cli.task_columns import TASK, TASKS
+from taskmill.cli.wording import instant
+from taskmill.contracts.limits import MAX_PAGE_ITEMS
+from taskmill.contracts.status import TaskStatus
+from taskmill.contracts.tasks import TaskLine
+
+app = new_app()
+
+_LINES: list[Column[TaskLine]] = [
+    Column("AT", lambda line: instant(line.at)),
+    Column("ATTEMPT", lambda line: line.attempt),
+    Column("LEVEL", lambda line: line.level),
+    Column("TEXT", lambda line: line.text, may_be_cut=True),
+]
+
+
+@app.command()
+def get(
+    task_id: options.TaskIdArgument,
+    output: options.Output = OutputFormat.TABLE,
+    context: options.InContext = None,
+) -> None:
+    """Show a task, with its payload, result and error."""
+    with client_of(context) as client:
+        print_one(client.get(task_id), TASK, output)
+
+
+@app.command("list")
+def list_tasks(
+    status: Annotated[
+        list[TaskStatus] | None, typer.Option("--status", "-s", help="Of this status. Several: any.")
+    ] = None,
+    kind: options.OfKind = None,
+    queue: options.InQueue = None,
+    priority: options.OfPriority = None,
+    label: options.WithLabels = None,
+    title: Annotated[str | None, typer.Option(metavar="TEXT", help="With this in its title, in any case.")] = None,
+    oldest_first: Annotated[bool, typer.Option("--oldest-first", help="Begin with the oldest.")] = False,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=0, metavar="N", help="How many at most; 0: all.")] = 50,
+    output: options.Output = OutputFormat.TABLE,
+    context: options.InContext = None,
+) -> None:
+    """List tasks, newest first, without payload and result."""
+    conditions: Any = options.chosen(
+        status=status,
+        kind=kind,
+        queue=queue,
+        priority=priority,
+        labels=options.labels_wanted(label),
+        title=title,
+        sort="created_at" if oldest_first else None,
+        page_size=min(limit + 1, MAX_PAGE_ITEMS) if limit else None,
+    )
+    with client_of(context) as client:
+        found = client.list(**conditions)
+        print_list(islice(found, limit) if limit else found, TASKS, output)
+        if limit and next(found, None) is not None:
+            say(f"There are more than {limit}: --limit 0 shows all.")
+
+
+@app.command()
+def logs(
+    task_id: options.TaskIdArgument,
+    output: options.Output = OutputFormat.TABLE,
+    context: options.InContext = None,
+) -> None:
+    """Show what the handler of a task wrote, oldest first: the newest 1,000 lines."""
+    with client_of(context) as client:
+        print_list(client.logs(task_id), _LINES, output)

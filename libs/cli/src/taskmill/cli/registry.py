@@ -1,0 +1,85 @@
+"""Which commands there are, and where: so that only the one that is called is loaded."""
+
+import importlib
+from typing import NamedTuple
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+NAME = "taskmill"
+
+
+class Entry(NamedTuple):
+    """A command, or a group of commands."""
+
+    module: str
+    """Has the `typer.Typer` that it belongs to, or that it is, as `app`."""
+    summary: str
+    """How its help begins."""
+    is_group: bool = False
+
+
+_COMMANDS = "taskmill.cli.commands"
+
+SECTIONS: dict[str, dict[str, Entry]] = {
+    "Tasks": {
+        "submit": Entry(f"{_COMMANDS}.submit", "Create a task, and have it processed"),
+        "get": Entry(f"{_COMMANDS}.tasks", "Show a task"),
+        "list": Entry(f"{_COMMANDS}.tasks", "List tasks, newest first"),
+        "logs": Entry(f"{_COMMANDS}.tasks", "Show what the handler of a task wrote"),
+        "process": Entry(f"{_COMMANDS}.changes", "Have tasks processed that exist"),
+        "cancel": Entry(f"{_COMMANDS}.changes", "Cancel tasks"),
+        "delete": Entry(f"{_COMMANDS}.changes", "Delete tasks"),
+    },
+    "Events": {
+        "watch": Entry(f"{_COMMANDS}.watching", "Follow a task to its end, or all that happens"),
+        "events": Entry(f"{_COMMANDS}.watching", "Show what happened"),
+    },
+    "Fleet": {
+        "queue": Entry(f"{_COMMANDS}.queues", "See what waits, and pause it", is_group=True),
+        "processor": Entry(f"{_COMMANDS}.processors", "Run a processor, and see which there are", is_group=True),
+        "top": Entry(f"{_COMMANDS}.top", "Show queues, processors and rates, live"),
+        "check": Entry(f"{_COMMANDS}.check", "Say in one line whether all is well, for a monitor"),
+    },
+    "Operation": {
+        "up": Entry(f"{_COMMANDS}.up", "Run NATS, PostgreSQL and the three services here, until Ctrl-C"),
+        "doctor": Entry(f"{_COMMANDS}.doctor", "Look for what is wrong, and say what to do"),
+        "migrate": Entry(f"{_COMMANDS}.migrate", "Change the schema of the task store's database", is_group=True),
+        "drill": Entry(
+            "taskmill.cli.drill.commands",
+            "Break a part of the running stack on purpose, and see that nothing is lost",
+            is_group=True,
+        ),
+    },
+    "Set-up": {
+        "context": Entry(f"{_COMMANDS}.contexts", "Name gateways, and choose the one to talk to", is_group=True),
+        "spec": Entry(f"{_COMMANDS}.spec", "Print the description of an interface", is_group=True),
+    },
+}
+"""All commands, by name, as the help shows them."""
+
+ENTRIES: dict[str, Entry] = {name: entry for section in SECTIONS.values() for name, entry in section.items()}
+
+
+def load(name: str) -> TyperCommand | TyperGroup | None:
+    """The command, or the group of commands, of a name; None: there is none."""
+    entry = ENTRIES.get(name)
+    if entry is None:
+        return None
+    app: typer.Typer = importlib.import_module(entry.module).app
+    group = typer.main.get_group(app)
+    if entry.is_group:
+        group.name = name
+        return group
+    command = group.commands[name]
+    assert isinstance(command, TyperCommand)  # noqa: S101 -- for the type checker
+    return command
+
+
+def new_app(summary: str | None = None) -> typer.Typer:
+    """What a module's commands are registered with.
+
+    Args:
+        summary: The help of the group that they make; None: they stand for themselves.
+    """
+    return typer.Typer(help=summary, no_args_is_help=True, add_completion=False, rich_markup_mode=None)

@@ -1,0 +1,102 @@
+"""Waiting for the end of a task, with a bar on a terminal."""
+
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeAlias
+
+from taskmill.cli.output import console, visible
+from taskmill.contracts.status import TaskStatus
+from taskmill.contracts.tasks import Task
+from taskmill.sdk.client import (
+    Client,
+    NoAnswerError,
+    RunCancelledError,
+    RunFailedError,
+    UnavailableError,
+    WaitTimeoutError,
+)
+
+_LONGEST_WAIT_SECONDS = 60
+_LOOK_SECONDS = 1
+"""With a bar: so that it moves."""
+
+ShowProgress: TypeAlias = Callable[[float | None, str], None]
+"""Shows how far something is, 0 to 1 or None for unknown, and what is being done."""
+
+
+@contextmanager
+def progress_bar(text: str) -> Iterator[ShowProgress]:
+    """A bar on stderr; nothing where that is no terminal."""
+    if not sys.stderr.isatty():
+        yield lambda _fraction, _text: None
+        return
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415 -- only here
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeElapsedColumn(),
+    )
+    # What is printed on the same terminal meanwhile stands above the bar.
+    has_one_terminal = sys.stdout.isatty()
+    with Progress(
+        *columns, console=console(is_error=True), transient=True, redirect_stdout=has_one_terminal
+    ) as progress:
+        bar = progress.add_task(visible(text), total=None)
+
+        def show(fraction: float | None, message: str) -> None:
+            progress.update(bar, total=None if fraction is None else 1, completed=fraction or 0)
+            progress.update(bar, description=visible(message))
+
+        yield show
+
+
+def wait_for_end(client: Client, task: Task, within_seconds: float) -> Task:
+    """Wait until a task has ended, also while nobody answers.
+
+    Raises:
+        WaitTimeoutError: It has not in time; the error has the task.
+        NoAnswerError, UnavailableError: Nobody answers when time is over.
+    """
+    ends_at = time.monotonic() + within_seconds
+    look = _LOOK_SECONDS if sys.stderr.isatty() else _LONGEST_WAIT_SECONDS
+    with progress_bar(str(task.status)) as show:
+        while not has_ended(task):
+            remaining = ends_at - time.monotonic()
+            if remaining <= 0:
+                raise WaitTimeoutError(within_seconds, task)
+            try:
+                task = client.get(task.id, wait=min(math.ceil(remaining), look))
+            except (NoAnswerError, UnavailableError):
+                # The client has tried for seconds; the task does not mind.
+                if time.monotonic() >= ends_at:
+                    raise
+            show(task.progress.fraction if task.progress else None, progress_text(task.status, task))
+    return task
+
+
+def progress_text(status: str, task: Task) -> str:
+    """What a task does, in a few words."""
+    return (task.progress and task.progress.message) or status
+
+
+def has_ended(task: Task) -> bool:
+    """Whether nothing more happens to a task by itself."""
+    return task.status in {TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED}
+
+
+def raise_if_not_completed(task: Task) -> None:
+    """Say how a task has ended, unless it was completed.
+
+    Raises:
+        RunFailedError: It has failed.
+        RunCancelledError: It was cancelled.
+    """
+    if task.status is TaskStatus.FAILED:
+        raise RunFailedError(task)
+    if task.status is TaskStatus.CANCELLED:
+        raise RunCancelledError(task)

@@ -1,0 +1,35 @@
+"""The examples of docs/cli.md, as its readers run them."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from benchmarks.machine import server_directory
+from tests.support.cli import Command
+from tests.support.paths import ROOT
+from tests.support.stack import TaskmillUp
+
+PAGE = ROOT / "docs" / "cli.md"
+
+
+@pytest.mark.skipif(shutil.which("jq") is None, reason="the examples pick with jq what they need")
+async def test_the_examples(tmp_path: Path) -> None:
+    """One after another, in one shell, each command succeeds; what is followed behind `#` comes true."""
+    examples = re.findall(r"^```sh\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+    assert len(examples) == 7
+    script = "set -euo pipefail\n" + "\n".join(examples)
+    with server_directory() as directory:
+        stack = TaskmillUp(directory / "data")
+        # Where the page says that commands look by themselves, somebody else may be.
+        taskmill = Command(tmp_path, {"TASKMILL_DATA": str(stack.data_dir), "KEY": "k1"})
+        try:
+            await stack.start()
+            ran = await taskmill.shell(script.replace("http://127.0.0.1:8000", stack.url), TASKMILL_URL=stack.url)
+        finally:
+            await stack.end()
+    assert ran.status == 0, ran
+    assert "ended with 7" in ran.out
+    assert "context production" in ran.out
+    assert "OK: queues 1" in ran.out

@@ -1,0 +1,108 @@
+"""What `taskmill doctor` makes of what it has found."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from taskmill.cli.database import DatabaseState
+from taskmill.cli.diagnosis.addresses import find_addresses
+from taskmill.cli.diagnosis.bus import judge_consumers, judge_services, judge_stream, look_at_nats
+from taskmill.cli.diagnosis.database import judge_clock, judge_schema, look_at_postgresql
+from taskmill.cli.diagnosis.machine import judge_disk, look_at_machine
+from taskmill.cli.diagnosis.remark import Level
+from taskmill.cli.embedded.ports import free_port
+from taskmill.contracts.status import Priority
+from taskmill.contracts.streams import ConsumerSpec, events_stream, reports_consumer, work_consumer, work_stream
+from taskmill.runtime.provisioning import consumer_config, stream_config
+
+GIB = 1024**3
+
+
+def test_streams() -> None:
+    """One that differs in what no setting decides has drifted."""
+    spec = work_stream()
+    config = stream_config(spec)
+    state = {"messages": 3}
+    assert judge_stream(spec, {"config": config, "state": state}).found == "as it should be, messages: 2"
+    drifted = judge_stream(spec, {"config": config | {"retention": "limits", "max_age": 5}, "state": state})
+    assert (drifted.level, drifted.found) == (Level.FAIL, "differs in retention")
+    assert judge_stream(spec, None).level is Level.FAIL
+    events = stream_config(events_stream(1, 1))
+    assert judge_stream(events_stream(0, 0), {"config": events, "state": state}).level is Level.OK
+
+
+def _info(spec: ConsumerSpec, **changed: Any) -> dict[str, Any]:
+    return {"config": consumer_config(spec) | changed, "num_pending": 0}
+
+
+def test_consumers() -> None:
+    """Those that are missing or have drifted are named; of the others there is one remark."""
+    good, other = work_consumer("a", Priority.LOW, 30), work_consumer("a", Priority.HIGH, 30)
+    [remark] = judge_consumers([(good, _info(good, ack_wait=1)), (other, _info(other))])
+    assert (remark.level, remark.found) == (Level.OK, "all 2 as they should be")
+    missing, drifted = judge_consumers([(good, None), (other, _info(other, max_ack_pending=1))])
+    assert (missing.what, missing.level) == ("consumer work-a-low", Level.FAIL)
+    assert drifted.found == "differs in max_ack_pending"
+    [behind] = judge_consumers([(reports_consumer(), _info(reports_consumer()) | {"num_pending": 20_000})])
+    assert (behind.level, behind.found) == (Level.WARN, "20000 reports wait")
+
+
+def test_services() -> None:
+    """Who is missing, or of another version, is told of."""
+    found = {"taskmill-task-store": ["1", "1"], "taskmill-gateway": ["0.9"]}
+    levels = [(remark.level, remark.found) for remark in judge_services(found, "1")]
+    assert levels == [
+        (Level.OK, "2 of taskmill-task-store, version 1"),
+        (Level.WARN, "1 of taskmill-gateway, version 0.9; this command is 1"),
+        (Level.WARN, "none of taskmill-processor answers on NATS"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("revision", "level"), [("0008", Level.OK), ("0007", Level.FAIL), (None, Level.FAIL), ("0009", Level.WARN)]
+)
+def test_the_schema(revision: str | None, level: Level) -> None:
+    """An older one has to be migrated; a newer one serves."""
+    assert judge_schema(revision, "0008").level is level
+
+
+@pytest.mark.parametrize(
+    ("ahead", "looked", "level"),
+    [(0.9, 0, Level.OK), (-0.9, 0, Level.OK), (1.1, 0, Level.WARN), (-1.1, 0, Level.WARN), (2, 3, Level.OK)],
+)
+def test_the_clock(ahead: float, looked: float, level: Level) -> None:
+    """It may differ by a second, and by what nobody can tell."""
+    state = DatabaseState("18", "0008", timedelta(seconds=ahead), timedelta(seconds=looked))
+    assert judge_clock(state).level is level
+
+
+@pytest.mark.parametrize(("free", "level"), [(2 * GIB, Level.OK), (GIB // 2, Level.WARN), (GIB // 20, Level.FAIL)])
+def test_the_disk(free: int, level: Level) -> None:
+    """It is told of before it is full."""
+    assert judge_disk("here", free).level is level
+
+
+def test_nobody_says_where_anything_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then that cannot be looked at, and it is said what to set."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TASKMILL_PORT", str(free_port()))
+    addresses = find_addresses()
+    assert (addresses.nats_url, addresses.database_url) == (None, None)
+    [nats] = look_at_nats(addresses.nats_url, [])
+    [database] = look_at_postgresql(addresses.database_url)
+    assert (nats.level, database.level) == (Level.SKIP, Level.SKIP)
+    assert "TASKMILL_NATS_URL" in str(nats.advice)
+    assert "TASKMILL_DATABASE_URL" in str(database.advice)
+    disk, port = look_at_machine(addresses)
+    assert (disk.level, port.level) == (Level.SKIP, Level.OK)
+
+
+def test_nobody_is_there() -> None:
+    """What is said to be there and does not answer is a failure; no password is repeated."""
+    port = free_port()
+    [nats] = look_at_nats(f"nats://user:hidden@127.0.0.1:{port}", [])
+    [database] = look_at_postgresql(f"postgresql://user:hidden@127.0.0.1:{port}/x")
+    assert (nats.level, database.level) == (Level.FAIL, Level.FAIL)
+    assert "hidden" not in f"{nats} {database}"
