@@ -85,7 +85,7 @@ imports: $(VENV)/.installed-dev ## Check that imports go one way only
 	$(BIN)/lint-imports --no-cache
 
 .PHONY: generate
-generate: $(VENV)/.installed-dev ## Write what is generated: docs/ of messages, commands and the SDK, and settings in .env.example and for Docker
+generate: $(VENV)/.installed-dev ## Write what is generated: docs/ of messages, of the SDK and of commands, and settings in .env.example and for Docker
 	$(BIN)/python -m taskmill.contracts.generate
 	$(BIN)/python -m tools.api_reference
 	$(BIN)/python -m taskmill.cli.settings_files

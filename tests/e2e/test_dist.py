@@ -1,6 +1,8 @@
 """What `make dist` builds is all that a user installs."""
 
 import asyncio
+import json
+import os
 import re
 import sys
 from collections.abc import AsyncIterator
@@ -88,8 +90,26 @@ async def test_clients_need_no_server(directory: Path) -> None:
     programs = await install(directory, "taskmill")
     await run(programs / "python", "-c", "from taskmill.sdk import AsyncClient, Client, TaskApp")
     assert "submit" in await run(programs / "taskmill", "--help")
+    assert "asyncapi" in await run(programs / "taskmill", "spec", "asyncapi")
+    for command in (["up"], ["migrate", "status"], ["spec", "openapi"]):
+        status, _, errors = await ended(programs / "taskmill", *command, directory=directory)
+        assert (status, "pip install 'taskmill[server]'" in errors) == (2, True), command
+    status, output, errors = await ended(programs / "taskmill", "doctor", "--output", "json", directory=directory)
+    assert (status, errors) in {(0, ""), (1, "")}, errors
+    looks = {remark["what"]: remark["level"] for remark in json.loads(output)}
+    assert (looks["taskmill"], looks["database"]) == ("ok", "skip")
+    status, _, errors = await ended(programs / "taskmill", "list", "--context", "nope", directory=directory)
+    assert (status, "taskmill context add" in errors) == (3, True)
+
+
+async def ended(*command: str | Path, directory: Path) -> tuple[int | None, str, str]:
+    """Run a program to its end; return its exit status, and what it printed and said."""
     process = await asyncio.create_subprocess_exec(
-        programs / "taskmill", "up", cwd=directory, stderr=asyncio.subprocess.PIPE
+        *command,
+        cwd=directory,
+        env={**os.environ, "XDG_CONFIG_HOME": str(directory)},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
     )
-    _, errors = await process.communicate()
-    assert (process.returncode, "pip install 'taskmill[server]'" in errors.decode()) == (2, True)
+    output, errors = await process.communicate()
+    return process.returncode, output.decode(), errors.decode()

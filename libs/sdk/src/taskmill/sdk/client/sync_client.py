@@ -416,7 +416,7 @@ class Client:
         exist, paused.
 
         Args:
-            name: The name of the queue.
+            name: The queue, 1 to 64 of `a-z`, `0-9`, `-` and `_`.
 
         Returns:
             The queue.
@@ -432,7 +432,7 @@ class Client:
         """Begin tasks of a queue again; one that is not paused stays as it is.
 
         Args:
-            name: The name of the queue.
+            name: The queue.
 
         Returns:
             The queue.
