@@ -15,7 +15,7 @@ from tests.support.paths import ROOT
 from tests.tutorial.reader import Reader
 
 BEGIN = "make run"
-OWN_TASK = "python one.py 0.ppm"
+OWN_TASK = "python one.py"
 OWN_TASK_WITHIN_SECONDS = 180
 STEP_WITHIN_SECONDS = 300
 """To install takes longest."""
