@@ -1,6 +1,7 @@
 """Handlers with a process of their own, in a module that such a process can import."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -48,6 +49,34 @@ def hang(order: Order, ctx: Context) -> None:
     ctx.progress(0.1)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     threading.Event().wait()
+
+
+@app.task("spin", process=True)
+def spin(order: Order, ctx: Context) -> None:
+    """Start a process, tell who both are, and compute without letting any other Python thread go on."""
+    child = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])
+    assert order.file is not None
+    order.file.write_text(f"{os.getpid()} {child.pid}")
+    ctx.progress(0.1)
+    re.match("(a+)+$", "a" * 60 + "!")
+
+
+@app.task("fork", process=True)
+def fork(order: Order, ctx: Context) -> None:
+    """Fork a process that has all that is open here, and is of a group of its own or not; tell who it is, and die."""
+    telling, told = os.pipe()
+    child = os.fork()
+    if child == 0:
+        if order.number:
+            os.setsid()
+        os.write(told, b"!")
+        signal.pause()
+        os._exit(0)
+    os.read(telling, 1)
+    assert order.file is not None
+    order.file.write_text(f"{os.getpid()} {child}")
+    ctx.progress(0.1)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 @app.task("extend", process=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from taskmill.contracts.reports import (
     Progressed,
     Submitted,
 )
-from tests.integration.processor.harness import running_processor, store_side
+from tests.integration.processor.harness import processor_process, running_processor, store_side
 from tests.support.eventually import eventually
 from tests.support.own_process import app
 
@@ -131,3 +132,50 @@ async def test_its_process_ends_with_the_processor(nats_url: str, tmp_path: Path
         [pid, _] = [int(pid) for pid in file.read_text().split()]
         await store.report_of(item, GivenBack)
     await asyncio.wait_for(eventually(lambda: not is_alive(pid)), 10)
+
+
+@pytest.mark.parametrize("kind", ["hang", "spin"])
+async def test_a_killed_processor_leaves_nothing_running(nats_url: str, tmp_path: Path, kind: str) -> None:
+    """Neither the process, though it computes without an end, nor what it started."""
+    file = tmp_path / "pids"
+    async with (
+        store_side(nats_url) as store,
+        processor_process(nats_url, tmp_path, "--app", "tests.support.own_process:app") as processor,
+    ):
+        [item] = await store.dispatch(kind, {"file": str(file)})
+        await store.report_of(item, Progressed)
+        pids = [int(pid) for pid in file.read_text().split()]
+        processor.send_signal(signal.SIGKILL)
+        await eventually(lambda: not any(is_alive(pid) for pid in pids))
+
+
+@pytest.mark.parametrize("has_left", [False, True])
+async def test_a_process_that_dies_is_not_held_up_by_what_it_forked(
+    nats_url: str, tmp_path: Path, has_left: bool
+) -> None:
+    """Which goes with it, unless it has left the group: that one is left alone."""
+    file = tmp_path / "pids"
+    async with store_side(nats_url) as store, running_processor(nats_url, app):
+        [item] = await store.dispatch("fork", {"file": str(file), "number": int(has_left)})
+        await store.report_of(item, Progressed)
+        [_, forked] = [int(pid) for pid in file.read_text().split()]
+        try:
+            failed = await store.report_of(item, Failed)
+            assert failed.error.message == "The process of the handler ended with signal 9."
+            if not has_left:
+                await eventually(lambda: not is_alive(forked))
+            assert is_alive(forked) is has_left
+        finally:
+            if has_left:
+                os.kill(forked, signal.SIGKILL)
+
+
+async def test_files_of_the_working_directory_stand_for_no_library(
+    nats_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One may be called as a module that the process needs before it looks for handlers."""
+    (tmp_path / "queue.py").write_text("raise SystemExit(7)")
+    monkeypatch.chdir(tmp_path)
+    async with store_side(nats_url) as store, running_processor(nats_url, app):
+        [item] = await store.dispatch("double", {"number": 3})
+        await store.report_of(item, Completed)

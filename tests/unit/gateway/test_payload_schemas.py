@@ -100,6 +100,44 @@ async def test_no_more_than_twenty_parts_are_named(stage: Stage) -> None:
     assert len(await stage.refused({"width": 1, "names": [1] * 100})) == 20
 
 
+@pytest.mark.parametrize("choice", ["anyOf", "oneOf"])
+async def test_a_schema_of_many_ways_is_answered_at_once(stage: Stage, choice: str) -> None:
+    """There are 2^30 ways through the choices of one that refers to itself; nobody goes them all."""
+    links = [{"$ref": "#/$defs/a"}, {"$ref": "#/$defs/b"}, {"type": "integer"}]
+    node = {"type": "object", "properties": {"next": {choice: links}}, "required": ["next"]}
+    await stage.learn(("media", {"$defs": {"a": node, "b": node}, "$ref": "#/$defs/a"}))
+    payload: Any = SECRET
+    for _ in range(30):
+        payload = {"next": payload}
+    assert await stage.refused(payload) == [("/payload/next", choice)]
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"const": {"anyOf": []}},
+        {"not": {"type": "integer"}},
+        {"not": True},
+        {"dependentRequired": {"anyOf": ["b"]}, "type": "string"},
+        {"allOf": [{"type": "string"}], "anyOf": [{"minLength": 1}]},
+        {"properties": {"oneOf": {"type": "integer"}}, "type": "string"},
+    ],
+)
+async def test_words_that_only_look_like_choices_are_left_alone(stage: Stage, schema: dict[str, Any]) -> None:
+    """Values and names, and what a schema forbids by itself."""
+    [word, *_] = schema
+    await stage.learn(("media", schema))
+    assert await stage.refused(5) == [("/payload", word if word in {"const", "not"} else "type")]
+
+
+async def test_what_refers_into_a_choice_is_refused_as_a_whole(stage: Stage) -> None:
+    """Then nobody can say what does not fit."""
+    schema = {"properties": {"a": {"anyOf": [{"type": "integer"}]}, "b": {"$ref": "#/properties/a/anyOf/0"}}}
+    await stage.learn(("media", schema))
+    assert await stage.refused({"b": 1}) == []
+    assert await stage.refused({"b": SECRET}) == [("/payload", "schema")]
+
+
 async def test_a_kind_without_a_schema_takes_anything(stage: Stage) -> None:
     """Whether nobody knows it, or its processors do not agree; the store is not asked for it."""
     await stage.learn(("media", SCHEMA), ("echo", None))

@@ -17,30 +17,47 @@ from taskmill.sdk.child import Call, Extended, PutOff, Raised, Returned, ShutDow
 from taskmill.sdk.errors import NotNow
 from taskmill.sdk.outcome import FailedElsewhere, Failure
 
+GUARD = ("/bin/sh", "-c", 'read -r group && read -r _; kill -s KILL -- "-$group"')
+"""Reads the number of a process group, and kills the group when the other end of its input is gone."""
+
 # Not `-m`: what is sent between the processes is named by its module, which must not be `__main__` there.
 _PROGRAM = "from taskmill.sdk.child import main; main()"
 
 KILL_AFTER_SECONDS = 1.0
 """How long a process may go on after SIGTERM."""
 
+DEATH_NOTICED_SECONDS = 0.5
+"""How soon the death of a process is noticed whose connection is held open by one that it forked."""
+
 MAX_IDLE_PROCESSES = 4
 """How many processes wait for the next call; each keeps what its handlers imported."""
 
 
 class ChildProcess:
-    """A process that executes one call at a time. All but `kill` and `shut_down` is for one thread."""
+    """A process that executes one call at a time. All but `kill` and `shut_down` is for one thread.
+
+    It has a group of its own, which gets SIGKILL when this process dies, however it does: who computes without an end
+    would not notice.
+    """
 
     def __init__(self) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603 -- our own program
-                [sys.executable, "-c", _PROGRAM, str(theirs.fileno())],
+                # -P: a file in the working directory must not take the place of a library's module.
+                [sys.executable, "-P", "-c", _PROGRAM, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 # A Ctrl-C in the terminal is the processor's to answer. And what the handler starts dies with it.
                 start_new_session=True,
             )
         self._connection = Connection(ours.detach())
+        try:
+            self._guard = _Guard(self._process.pid)
+        except OSError:
+            self._signal(signal.SIGKILL)
+            self._process.wait()
+            raise
         self._sending = threading.Lock()
         self._is_killed = False
 
@@ -67,7 +84,7 @@ class ChildProcess:
         try:
             self._send(call)
             while True:
-                match self._connection.recv():
+                match self._receive():
                     case Told(report_type, content):
                         tell(report_type, **content)
                     case Extended(seconds):
@@ -82,9 +99,8 @@ class ChildProcess:
             raise FailedElsewhere(self._death()) from error
 
     def shut_down(self) -> None:
-        """Tell the handler that the processor ends."""
-        with suppress(OSError):
-            self._send(ShutDown())
+        """Tell the handler that the processor ends, as soon as its process listens."""
+        threading.Thread(target=self._tell_to_shut_down, daemon=True).start()
 
     def kill(self) -> None:
         """End the process and whatever it has started: by SIGTERM, and after a moment by SIGKILL."""
@@ -108,12 +124,24 @@ class ChildProcess:
         with self._sending:
             self._connection.send(message)
 
+    def _tell_to_shut_down(self) -> None:
+        with suppress(OSError):
+            self._send(ShutDown())
+
+    def _receive(self) -> Any:
+        while not self._connection.poll(DEATH_NOTICED_SECONDS):
+            # What it forked holds the connection, too, and may outlive it.
+            if self._process.poll() is not None and not self._connection.poll(0):
+                raise EOFError
+        return self._connection.recv()
+
     def _kill_soon(self) -> None:
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(KILL_AFTER_SECONDS)
         # Also where the process itself is gone: others of its group may be left.
         self._signal(signal.SIGKILL)
         self._process.wait()
+        self._guard.end()
 
     def _signal(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError, PermissionError):
@@ -121,9 +149,41 @@ class ChildProcess:
 
     def _death(self) -> Failure:
         self._connection.close()
+        # What it started goes with it; and itself, if it has only closed its end.
+        self.kill()
         status = self._process.wait()
         cause = f"signal {-status}" if status < 0 else f"exit status {status}"
         return Failure(TaskError(code="process_died", message=f"The process of the handler ended with {cause}."))
+
+
+class _Guard:
+    """A process that outlives this one, and kills a group then. `end` is for any thread, more than once."""
+
+    def __init__(self, group: int) -> None:
+        reading_end, writing_end = os.pipe()
+        self._writing_end = os.fdopen(writing_end, "wb", buffering=0)
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 -- our own program
+                GUARD,
+                stdin=reading_end,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        except OSError:
+            self._writing_end.close()
+            raise
+        finally:
+            os.close(reading_end)
+        # Without its guard a process runs all the same.
+        with suppress(BrokenPipeError):
+            self._writing_end.write(f"{group}\n".encode())
+
+    def end(self) -> None:
+        # Before it notices that the other end is gone.
+        self._process.kill()
+        self._process.wait()
+        self._writing_end.close()
 
 
 class ChildProcesses:
@@ -140,6 +200,7 @@ class ChildProcesses:
             process = self._idle.pop()
             if process.is_alive:
                 break
+            process.kill()
         else:
             process = ChildProcess()
         self._busy.add(process)

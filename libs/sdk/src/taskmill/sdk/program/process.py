@@ -8,10 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import IO
 
-from taskmill.sdk.calling.child_processes import KILL_AFTER_SECONDS
-
-# It reads the number of a group, and kills the group when the other end of its input is gone.
-_GUARD = ("/bin/sh", "-c", 'read -r group && read -r _; kill -s KILL -- "-$group"')
+from taskmill.sdk.calling.child_processes import GUARD, KILL_AFTER_SECONDS
 
 
 @asynccontextmanager
@@ -46,7 +43,7 @@ async def _guarding() -> AsyncIterator[Callable[[int], None]]:
     reading_end, writing_end = os.pipe()
     try:
         try:
-            guard = await _start(_GUARD, stdin=reading_end, stdout=DEVNULL, stderr=DEVNULL)
+            guard = await _start(GUARD, stdin=reading_end, stdout=DEVNULL, stderr=DEVNULL)
         finally:
             os.close(reading_end)
         try:
