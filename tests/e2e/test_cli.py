@@ -449,9 +449,10 @@ async def test_nobody_answers_for_a_while(taskmill: Command, stack: TaskmillUp) 
     """Who looks on is told so, and sees everything again when somebody does."""
     async with taskmill.on_a_terminal("top", "--interval", "0.2") as terminal:
         await holds(lambda: _check_shows(terminal, "PROCESSORS"), within_seconds=30)
-        await stack.kill("gateway")
+        await stack.end()
         await holds(lambda: _check_shows(terminal, "Looking again"), within_seconds=30)
         told = len(terminal.shown)
+        await stack.start()
         await holds(lambda: _check_shows(terminal, "PROCESSORS", behind=told), within_seconds=30)
         terminal.press_interrupt()
         assert await terminal.wait() == ExitCode.INTERRUPTED, terminal.shown
