@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import datetime
@@ -21,6 +22,9 @@ from tests.support.environment import forget_what_is_set
 from tests.support.servers import delete_streams, running_nats, running_postgres, shared_nats
 
 forget_what_is_set()
+# A shell has what it runs in the background ignore Ctrl-C, and so would the programs that tests interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 # Not the default, which fills pages with a box for every frame.
 structlog.configure(
     processors=[

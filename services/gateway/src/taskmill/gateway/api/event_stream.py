@@ -75,11 +75,13 @@ class EventStreamResponse(Response):
             await self._answer(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # Before the head: from there on the client counts on hearing of what happens.
+        ends = await self._ends()
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         if scope["method"] == "HEAD":
             await send({"type": "http.response.body", "body": b""})
             return
-        sending = asyncio.ensure_future(self._send(send))
+        sending = asyncio.ensure_future(self._send(send, ends))
         # Whose client takes nothing cannot be ended properly: the server closes its connection.
         others = [asyncio.ensure_future(left(receive)), asyncio.ensure_future(self._last_words_said())]
         try:
@@ -96,7 +98,14 @@ class EventStreamResponse(Response):
         await self._feed.closed()
         await asyncio.sleep(LAST_WORDS_SECONDS)
 
-    async def _send(self, send: Send) -> None:
+    async def _ends(self) -> LogEnds | None:
+        """Where the log begins and ends; None: it cannot be read."""
+        try:
+            return await self._log.ends()
+        except UnavailableError:
+            return None
+
+    async def _send(self, send: Send, ends: LogEnds | None) -> None:
         """Send until the stream ends.
 
         Raises:
@@ -104,16 +113,18 @@ class EventStreamResponse(Response):
         """
         # What is missing when the log cannot be read is sent when the client comes again.
         with suppress(UnavailableError):
-            async with aclosing(self._chunks()) as chunks:
+            async with aclosing(self._chunks(ends)) as chunks:
                 async for chunk in chunks:
                     async with asyncio.timeout(SEND_WITHIN_SECONDS):
                         await send({"type": "http.response.body", "body": chunk, "more_body": True})
         async with asyncio.timeout(SEND_WITHIN_SECONDS):
             await send({"type": "http.response.body", "body": b""})
 
-    async def _chunks(self) -> AsyncGenerator[bytes]:
+    async def _chunks(self, ends: LogEnds | None) -> AsyncGenerator[bytes]:
         yield b"retry: %d\n\n" % RETRY_MILLISECONDS
-        oldest, newest, removed = ends = await self._log.ends()
+        if ends is None:
+            return
+        oldest, newest, removed = ends
         position = newest if self._after is None else self._after
         if position > newest or 0 < position < removed:
             yield _reset(ends)
