@@ -56,7 +56,7 @@ def progress_bar(text: str) -> Iterator[ShowProgress]:
 
 
 def wait_for_end(client: Client, task: Task, within_seconds: float) -> Task:
-    """Wait until a task has ended, also while nobody answers.
+    """Wait until a task has ended, also while nobody answers. It is looked at once at least.
 
     Raises:
         WaitTimeoutError: It has not in time; the error has the task.
@@ -66,15 +66,16 @@ def wait_for_end(client: Client, task: Task, within_seconds: float) -> Task:
     look = _LOOK_SECONDS if sys.stderr.isatty() else _LONGEST_WAIT_SECONDS
     with progress_bar(str(task.status)) as show:
         while not has_ended(task):
-            remaining = ends_at - time.monotonic()
-            if remaining <= 0:
-                raise WaitTimeoutError(within_seconds, task)
+            remaining = max(ends_at - time.monotonic(), 0)
             try:
                 task = client.get(task.id, wait=min(math.ceil(remaining), look))
             except (NoAnswerError, UnavailableError):
                 # The client has tried for seconds; the task does not mind.
                 if time.monotonic() >= ends_at:
                     raise
+            else:
+                if time.monotonic() >= ends_at and not has_ended(task):
+                    raise WaitTimeoutError(within_seconds, task)
             show(task.progress.fraction if task.progress else None, progress_text(task.status, task))
     return task
 
