@@ -21,14 +21,7 @@ from taskmill.contracts.reports import (
 from tests.integration.processor.harness import processor_process, running_processor, store_side
 from tests.support.eventually import eventually
 from tests.support.own_process import app
-
-
-def is_alive(pid: int) -> bool:
-    """Whether a process runs; one that ended and was not waited for does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
+from tests.support.processes import is_alive
 
 
 async def test_it_is_called_in_another_process(nats_url: str) -> None:
