@@ -75,10 +75,11 @@ class EventStreamResponse(Response):
             await self._answer(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_head_only = scope["method"] == "HEAD"
         # Before the head: from there on the client counts on hearing of what happens.
-        ends = await self._ends()
+        ends = None if is_head_only else await self._ends()
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-        if scope["method"] == "HEAD":
+        if is_head_only:
             await send({"type": "http.response.body", "body": b""})
             return
         sending = asyncio.ensure_future(self._send(send, ends))
