@@ -61,10 +61,10 @@ bench-quick: $(VENV)/.installed-dev ## Measure without peers, and fail below wha
 	$(BIN)/python -m benchmarks --quick
 
 .PHONY: check
-check: lint types imports drift test-fast ## Check what each commit must pass (3 minutes at most)
+check: lint types imports drift security test-fast ## Check what each commit must pass (3 minutes at most)
 
 .PHONY: check-all
-check-all: lint types imports drift test test-docker chaos ## Run exactly what CI runs
+check-all: lint types imports drift security test test-docker chaos ## Run exactly what CI runs
 
 .PHONY: fmt
 fmt: $(VENV)/.installed-dev ## Format the code and mend what can be mended
@@ -83,6 +83,12 @@ types: $(VENV)/.installed-dev ## Check the types, strictly
 .PHONY: imports
 imports: $(VENV)/.installed-dev ## Check that imports go one way only
 	$(BIN)/lint-imports --no-cache
+
+.PHONY: security
+security: $(VENV)/.installed-dev ## Look for known vulnerabilities in what is locked, unsafe code, and secrets
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive $(addsuffix /src,$(MEMBERS)) examples tools
+	git ls-files -z | xargs -0 $(BIN)/detect-secrets-hook --baseline .secrets.baseline
+	$(BIN)/python -m tools.audit $(AUDIT_OPTIONS)
 
 .PHONY: generate
 generate: $(VENV)/.installed-dev ## Write what is generated: docs/ of messages, of the SDK and of commands, and settings in .env.example and for Docker

@@ -77,7 +77,7 @@ class GuardedHttp:
         direct = httpx.AsyncHTTPTransport(verify=self._ssl_context, trust_env=False, limits=limits)
         return httpx.AsyncClient(
             transport=_Guard(direct, self._names, self._is_allowed),
-            timeout=None,  # noqa: S113 -- see above
+            timeout=None,  # noqa: S113 -- see above  # nosec B113
             follow_redirects=True,
             max_redirects=MAX_REDIRECTS,
             headers={"Accept-Encoding": "gzip, deflate", "User-Agent": "taskmill"},
