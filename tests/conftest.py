@@ -18,10 +18,11 @@ pytest.register_assert_rewrite("tests.support", "tests.integration.processor.har
 from taskmill.cli.embedded.nats import NatsServer
 from tests.support.databases import migrated_template, new_database
 from tests.support.docker_engine import is_docker_available, require_docker
-from tests.support.environment import forget_what_is_set
+from tests.support.environment import forget_what_is_set, keep_files_in_memory
 from tests.support.servers import delete_streams, running_nats, running_postgres, shared_nats
 
 forget_what_is_set()
+keep_files_in_memory()
 # A shell has what it runs in the background ignore Ctrl-C, and so would the programs that tests interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
