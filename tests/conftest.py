@@ -19,7 +19,10 @@ from taskmill.cli.embedded.nats import NatsServer
 from tests.support.databases import migrated_template, new_database
 from tests.support.docker_engine import is_docker_available, require_docker
 from tests.support.environment import forget_what_is_set, keep_files_in_memory
+from tests.support.paths import ROOT
 from tests.support.servers import delete_streams, running_nats, running_postgres, shared_nats
+
+_LONGEST_FIRST = {"e2e": 0, "simulation": 1, "migration": 2, "integration": 3}
 
 forget_what_is_set()
 keep_files_in_memory()
@@ -44,8 +47,16 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_xdist_auto_num_workers() -> int | None:
-    """Run everything in one process when a NATS is given, where tests delete all streams; None: the usual number."""
-    return 0 if os.environ.get("TASKMILL_TEST_NATS_URL") else None
+    """Run two processes for each core: tests wait most of the time. A NATS that is given allows of one only.
+
+    Tests delete all streams there.
+    """
+    return 0 if os.environ.get("TASKMILL_TEST_NATS_URL") else 2 * (os.cpu_count() or 1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the folders whose files take longest, so that in the end no process works alone."""
+    items.sort(key=lambda item: _LONGEST_FIRST.get(item.path.relative_to(ROOT / "tests").parts[0], len(_LONGEST_FIRST)))
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:
