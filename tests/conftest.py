@@ -20,8 +20,9 @@ from tests.support.databases import migrated_template, new_database
 from tests.support.docker_engine import is_docker_available, require_docker
 from tests.support.environment import forget_what_is_set, keep_files_in_memory
 from tests.support.paths import ROOT
-from tests.support.servers import delete_streams, running_nats, running_postgres, shared_nats
+from tests.support.servers import delete_streams, is_docker_wanted, running_nats, running_postgres, shared_nats
 
+_SHARED_SERVERS = {"postgres_url", "shared_nats_url"}
 _LONGEST_FIRST = {"e2e": 0, "simulation": 1, "migration": 2, "integration": 3}
 
 forget_what_is_set()
@@ -54,8 +55,15 @@ def pytest_xdist_auto_num_workers() -> int | None:
     return 0 if os.environ.get("TASKMILL_TEST_NATS_URL") else 2 * (os.cpu_count() or 1)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the folders whose files take longest, so that in the end no process works alone."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begin with the folders whose files take longest, so that in the end no process works alone.
+
+    With servers in Docker, leave out the tests that use none of them: they would be the same as without.
+    """
+    if is_docker_wanted():
+        unchanged = [item for item in items if not _SHARED_SERVERS & set(getattr(item, "fixturenames", ()))]
+        config.hook.pytest_deselected(items=unchanged)
+        items[:] = [item for item in items if item not in set(unchanged)]
     items.sort(key=lambda item: _LONGEST_FIRST.get(item.path.relative_to(ROOT / "tests").parts[0], len(_LONGEST_FIRST)))
 
 
