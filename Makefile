@@ -9,7 +9,7 @@ SOURCES := libs services tests benchmarks examples tools
 # What of the tests runs in Node: folders with a package.json.
 NODE_FOLDERS := tests/node examples/node-subscriber
 NODE_INSTALLED := $(addsuffix /node_modules/.installed,$(NODE_FOLDERS))
-# Two processes for each core, eight at most: each has servers of its own. What takes longest comes first (tests/conftest.py).
+# Two processes for each core, eight at most: each has servers of its own. The order is that of tests/conftest.py.
 IN_PARALLEL := --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help

@@ -19,11 +19,9 @@ from taskmill.cli.embedded.nats import NatsServer
 from tests.support.databases import migrated_template, new_database
 from tests.support.docker_engine import is_docker_available, require_docker
 from tests.support.environment import forget_what_is_set, keep_files_in_memory
-from tests.support.paths import ROOT
 from tests.support.servers import delete_streams, is_docker_wanted, running_nats, running_postgres, shared_nats
 
 _SHARED_SERVERS = {"postgres_url", "shared_nats_url"}
-_LONGEST_FIRST = {"e2e": 0, "simulation": 1, "migration": 2, "integration": 3}
 
 forget_what_is_set()
 keep_files_in_memory()
@@ -56,7 +54,9 @@ def pytest_xdist_auto_num_workers() -> int | None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Begin with the folders whose files take longest, so that in the end no process works alone.
+    """Mix the e2e tests, which compute, with those that wait, and have them end before the others do.
+
+    So no process works alone in the end, and few stacks start at the same time.
 
     With servers in Docker, leave out the tests that use none of them: they would be the same as without.
     """
@@ -64,7 +64,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         unchanged = [item for item in items if not _SHARED_SERVERS & set(getattr(item, "fixturenames", ()))]
         config.hook.pytest_deselected(items=unchanged)
         items[:] = [item for item in items if item not in set(unchanged)]
-    items.sort(key=lambda item: _LONGEST_FIRST.get(item.path.relative_to(ROOT / "tests").parts[0], len(_LONGEST_FIRST)))
+    files = list(dict.fromkeys(item.path for item in items))
+    e2e = [file for file in files if file.parent.name == "e2e"]
+    others = [file for file in files if file.parent.name != "e2e"]
+    place = {file: index / len(others) for index, file in enumerate(others)}
+    # The second half of the others are unit tests, which take no time.
+    place |= {file: 0.4 * index / len(e2e) for index, file in enumerate(e2e)}
+    items.sort(key=lambda item: place[item.path])
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:
