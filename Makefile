@@ -9,8 +9,8 @@ SOURCES := libs services tests benchmarks examples tools
 # What of the tests runs in Node: folders with a package.json.
 NODE_FOLDERS := tests/node examples/node-subscriber
 NODE_INSTALLED := $(addsuffix /node_modules/.installed,$(NODE_FOLDERS))
-# A process for each core, four at most: each has servers of its own.
-IN_PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile
+# Two processes for each core, eight at most: each has servers of its own. The order is that of tests/conftest.py.
+IN_PARALLEL := --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help
 help: ## List the targets

@@ -18,10 +18,13 @@ pytest.register_assert_rewrite("tests.support", "tests.integration.processor.har
 from taskmill.cli.embedded.nats import NatsServer
 from tests.support.databases import migrated_template, new_database
 from tests.support.docker_engine import is_docker_available, require_docker
-from tests.support.environment import forget_what_is_set
-from tests.support.servers import delete_streams, running_nats, running_postgres, shared_nats
+from tests.support.environment import forget_what_is_set, keep_files_in_memory
+from tests.support.servers import delete_streams, is_docker_wanted, running_nats, running_postgres, shared_nats
+
+_SHARED_SERVERS = {"postgres_url", "shared_nats_url"}
 
 forget_what_is_set()
+keep_files_in_memory()
 # A shell has what it runs in the background ignore Ctrl-C, and so would the programs that tests interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -43,8 +46,31 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_xdist_auto_num_workers() -> int | None:
-    """Run everything in one process when a NATS is given, where tests delete all streams; None: the usual number."""
-    return 0 if os.environ.get("TASKMILL_TEST_NATS_URL") else None
+    """Run two processes for each core: tests wait most of the time. A NATS that is given allows of one only.
+
+    Tests delete all streams there.
+    """
+    return 0 if os.environ.get("TASKMILL_TEST_NATS_URL") else 2 * (os.cpu_count() or 1)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mix the e2e tests, which compute, with those that wait, and have them end before the others do.
+
+    So no process works alone in the end, and few stacks start at the same time.
+
+    With servers in Docker, leave out the tests that use none of them: they would be the same as without.
+    """
+    if is_docker_wanted():
+        unchanged = [item for item in items if not _SHARED_SERVERS & set(getattr(item, "fixturenames", ()))]
+        config.hook.pytest_deselected(items=unchanged)
+        items[:] = [item for item in items if item not in set(unchanged)]
+    files = list(dict.fromkeys(item.path for item in items))
+    e2e = [file for file in files if file.parent.name == "e2e"]
+    others = [file for file in files if file.parent.name != "e2e"]
+    place = {file: index / len(others) for index, file in enumerate(others)}
+    # The second half of the others are unit tests, which take no time.
+    place |= {file: 0.4 * index / len(e2e) for index, file in enumerate(e2e)}
+    items.sort(key=lambda item: place[item.path])
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:

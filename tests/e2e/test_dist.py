@@ -8,11 +8,14 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pytest
 import pytest_asyncio
 
 from benchmarks.machine import server_directory
 from tests.support.paths import ROOT
 from tests.support.stack import TaskmillUp
+
+pytestmark = pytest.mark.timeout(300)
 
 HANDLER = """
 from pydantic import BaseModel

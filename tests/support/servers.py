@@ -20,7 +20,7 @@ async def running_postgres() -> AsyncIterator[str]:
     """Yield the URL of a PostgreSQL whose user may create databases."""
     if given_url := os.environ.get("TASKMILL_TEST_DATABASE_URL"):
         yield given_url
-    elif _is_docker_wanted():
+    elif is_docker_wanted():
         from tests.support.containers import postgres_container
 
         with postgres_container() as url:
@@ -40,7 +40,7 @@ async def shared_nats() -> AsyncIterator[str | None]:
     """Yield the URL of the one NATS that all tests share, or None when each test gets a server of its own."""
     if given_url := os.environ.get("TASKMILL_TEST_NATS_URL"):
         yield given_url
-    elif _is_docker_wanted():
+    elif is_docker_wanted():
         from tests.support.containers import nats_container
 
         with nats_container() as url:
@@ -72,5 +72,6 @@ async def delete_streams(nats_url: str) -> None:
         await connection.close()
 
 
-def _is_docker_wanted() -> bool:
+def is_docker_wanted() -> bool:
+    """Whether tests shall run on servers in containers."""
     return os.environ.get("TASKMILL_TEST_SERVERS") == "docker"

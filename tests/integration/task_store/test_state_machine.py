@@ -516,6 +516,7 @@ IDS = count(0x01A2_0000_0000_7000_8000_0000_0000_0001)
 """No two tasks of a database have the same id, whatever hypothesis tries again."""
 
 
+@pytest.mark.timeout(300)
 def test_postgresql_holds_what_the_lifecycle_says(bench: Bench) -> None:
     """Through two stores on one database: refused is unchanged, a row is the fold of its log, a replay is no news."""
     taken: set[tuple[str, str]] = set()
