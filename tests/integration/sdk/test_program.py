@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import shlex
 import sys
 import time
@@ -16,6 +17,7 @@ from taskmill.contracts.status import TaskStatus
 from taskmill.contracts.tasks import LineLevel
 from taskmill.sdk import Retry, TaskApp
 from taskmill.sdk.program import Program
+from taskmill.sdk.program.log_allowance import LOGGED_CHARS
 from taskmill.sdk.testing import TaskOutcome, run_task
 from tests.support.eventually import eventually
 from tests.support.processes import is_alive
@@ -255,3 +257,16 @@ async def test_nothing_is_left_open(how: Callable[[asyncio.Task[Any]], bool] | N
             how(running)
         await asyncio.wait({running})
     await eventually(lambda: open_files() == before)
+
+
+async def test_a_flood_of_lines_is_bounded_in_the_log(capfd: pytest.CaptureFixture[str]) -> None:
+    """The task gets each line; the log of the process gets some, and then one that tells how many were left out."""
+    outcome = await run(
+        "i=0; while [ $i -lt 3000 ]; do echo 'a line of a program that says too much' >&2; i=$((i+1)); done"
+    )
+    log = capfd.readouterr().out
+    logged = log.count("a line of a program")
+    left_out = re.findall(r"program.lines_left_out.* chars=.*?(\d+).* lines=.*?(\d+)", re.sub(r"\x1b\[\d+m", "", log))
+    assert len(outcome.lines) == 3_000
+    assert [(int(chars), int(lines)) for chars, lines in left_out] == [((3_000 - logged) * 38, 3_000 - logged)]
+    assert logged == LOGGED_CHARS // 38

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -279,6 +280,21 @@ async def test_what_stands_around_a_handler() -> None:
     assert steps == ["enter", "before 1", "leave"]
     assert (await run_task(state, state="given")).result == ["given"]
     assert steps == ["enter", "before 1", "leave", "before 1"]
+
+
+async def test_a_process_of_its_own_logs_as_others_do(capfd: pytest.CaptureFixture[str]) -> None:
+    """The lines look alike, wherever the handler runs."""
+
+    def here(order: own_process.Order, ctx: Context) -> None:
+        ctx.log.info("at work", pid=os.getpid(), number=order.number)
+
+    app.task("logs-here")(here)
+    await run_task(here, {})
+    expected = capfd.readouterr().out
+    await run_task(own_process.double, {"number": 3})
+    logged = capfd.readouterr().out
+    assert re.match(r"\S*\d{4}-\d\d-\d\d \d\d:\d\d:\d\d.* at work ", expected), expected
+    assert re.match(r"\S*\d{4}-\d\d-\d\d \d\d:\d\d:\d\d.* at work ", logged), logged
 
 
 async def test_a_process_of_its_own() -> None:
