@@ -101,7 +101,8 @@ class WatchedProcessor:
             elif process.returncode == 0:
                 return
             elif not self._stop_requested.is_set():
-                say(f"{NAME}: the processor ended with exit status {_status(process)}: it is started again at the next change.")
+                ending = f"exit status {_status(process)}"
+                say(f"{NAME}: the processor ended with {ending}: it is started again at the next change.")
                 await _first_of(self._changed.wait(), self._stop_requested.wait())
                 if self._stop_requested.is_set():
                     self._process = None
