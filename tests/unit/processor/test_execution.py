@@ -3,6 +3,7 @@
 import asyncio
 import json
 import threading
+from functools import partial
 from typing import Any
 
 import pytest
@@ -361,10 +362,10 @@ async def test_what_waits_for_a_handler_that_does_not_end_is_given_back() -> Non
         given_back.extend(report for report in stage.reported() if isinstance(report, GivenBack))
         return item.task_id in [report.task_id for report in given_back]
 
-    for number, item in enumerate(items[:3], start=1):
-        assert stage.deliver(item, delivery=number)
-        if number > 1:
-            await eventually(lambda item=item: is_given_back(item))
+    assert stage.deliver(items[0], delivery=1)
+    for number in (1, 2):
+        assert stage.deliver(items[number], delivery=number + 1)
+        await eventually(partial(is_given_back, items[number]))
     assert [(report.task_id, report.reason, report.after_seconds) for report in given_back] == [
         (item.task_id, "not_now", 0.05) for item in items[1:3]
     ]
