@@ -133,8 +133,12 @@ def test_a_trace_goes_on() -> None:
 
 
 def test_handlers_load_no_client() -> None:
-    """What a processor imports of the SDK brings neither httpx nor stamina: they take memory in each process."""
-    imports = "import sys, taskmill.sdk, taskmill.sdk.loading; from taskmill.sdk import TaskApp, Context, RetryLater"
+    """A processor that sends no requests has neither httpx nor stamina: they take memory in each process."""
+    imports = (
+        "import sys, taskmill.sdk.loading, taskmill.processor.bootstrap; from taskmill.sdk import TaskApp, Context\n"
+        "from taskmill.processor.handlers import builtin_app; from taskmill.processor.adapters.outside import Outside\n"
+        "builtin_app(Outside(None, None, 1))"
+    )
     found = "print([name for name in ('httpx', 'httpx_sse', 'stamina', 'taskmill.sdk.client') if name in sys.modules])"
     program = f"{imports}; {found}; from taskmill.sdk import Client, AsyncClient; {found}"
     command = [sys.executable, "-c", program]
