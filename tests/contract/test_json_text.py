@@ -6,7 +6,7 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter, field_validator
 
 from taskmill.contracts.errors import InvalidJsonError, RequestError
 from taskmill.contracts.json_text import check_json, is_nested_within, read_json
@@ -86,3 +86,31 @@ def test_problems_are_not_counted_for_ever() -> None:
     with pytest.raises(RequestError) as caught:
         read_json(NEW_TASK, json.dumps({"title": "t", **{f"f{number}": 1 for number in range(1_000)}}).encode())
     assert len(caught.value.errors) == 20
+
+
+class Window(BaseModel):
+    """What a validator of a user's looks at."""
+
+    size: int
+
+    @field_validator("size")
+    @classmethod
+    def check(cls, size: int) -> int:
+        """Refuse some sizes, in words or without any."""
+        if size == 0:
+            raise ValueError("A window has a size.")
+        if size < 0:
+            raise AssertionError("No window is negative.")
+        if size > 9:
+            raise ValueError
+        return size
+
+
+@pytest.mark.parametrize(
+    ("size", "detail"), [(0, "A window has a size."), (-1, "No window is negative."), (10, "The value is not valid")]
+)
+def test_the_words_of_a_validator_are_told_as_they_are(size: int, detail: str) -> None:
+    """Without what pydantic puts before them."""
+    with pytest.raises(RequestError) as caught:
+        read_json(TypeAdapter(Window), json.dumps({"size": size}).encode())
+    assert [problem.detail for problem in caught.value.problem().errors] == [detail]

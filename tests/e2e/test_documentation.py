@@ -21,7 +21,7 @@ import pytest_asyncio
 from benchmarks.machine import server_directory
 from taskmill.cli.embedded.ports import free_port
 from tests.support.eventually import eventually
-from tests.support.paths import ROOT
+from tests.support.pages import blocks, files
 from tests.support.stack import TaskmillUp
 
 # One stack for the module.
@@ -30,24 +30,12 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 OWN_TERMINAL = "# in a terminal of its own\n"
 """Begins a block whose command goes on until Ctrl-C."""
 
-_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-
 _CURL = """\
 #!/bin/bash
 # curl, but a stream ends after a second; it writes down how each request was answered.
 [[ " $* " == *" -sN "* ]] && limit="--max-time 1"
 exec {curl} $limit -w '%{{stderr}}%{{http_code}} %{{url_effective}}\\n' "$@" 2>>{answers}
 """
-
-
-def blocks(page: str, language: str) -> list[str]:
-    """The blocks of a page in a language, in order."""
-    return [text for name, text in _BLOCK.findall((ROOT / page).read_text()) if name == language]
-
-
-def files(page: str) -> dict[str, str]:
-    """The blocks of Python of a page that begin with the name of their file, by that name."""
-    return {name[1]: text for text in blocks(page, "python") if (name := re.match(r"# (\w+\.py)\b", text))}
 
 
 class Shell:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shlex
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -15,6 +16,7 @@ import pytest_asyncio
 
 from benchmarks.machine import server_directory
 from tests.support.completed import completed_task
+from tests.support.pages import blocks
 from tests.support.stack import TaskmillUp
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -82,13 +84,13 @@ async def post(client: httpx.AsyncClient, kind: str, payload: Any, **fields: Any
 
 
 async def test_any_program_is_a_worker(stack: TaskmillUp, tmp_path: Path) -> None:
-    """It completes, asks for another attempt, and gives up."""
+    """It completes, asks for another attempt, and gives up; it is run as docs/handlers.md says."""
     thumb = tmp_path / "thumb.sh"
     thumb.write_text(THUMB)
     thumb.chmod(0o755)
-    options = ["--kind", "thumb", "--queue", "thumbs", "--attempts", "2", "--timeout", "30", "--concurrency", "2"]
+    [command] = [block for block in blocks("docs/handlers.md", "console") if "processor exec" in block]
     async with (
-        running_command(stack, tmp_path, "processor", "exec", *options, "--", "./thumb.sh", "--small"),
+        running_command(stack, tmp_path, *shlex.split(command)[1:]),
         httpx.AsyncClient(base_url=stack.url, trust_env=False, timeout=30) as client,
     ):
         # What its kind declares is known once it has said hello.

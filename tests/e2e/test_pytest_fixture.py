@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.support.eventually import eventually
+from tests.support.pages import blocks, files
 from tests.support.processes import is_alive
 
 HANDLERS = """
@@ -29,6 +30,7 @@ async def resize(width: int, ctx: Context) -> int:
 
 SETTINGS = """
 [pytest]
+addopts = -p no:asyncio
 taskmill_apps = media:app
 pythonpath = src
 filterwarnings = error
@@ -87,6 +89,42 @@ def test_hangs(taskmill_stack):
     signal.pause()
 """
 
+OF_THE_PAGE = """
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+from pages import page_length
+from taskmill.sdk.testing import run_task
+
+
+class Page(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"x" * 1234)
+
+    def log_message(self, *_):
+        pass
+
+
+async def test_a_page_is_measured():
+    server = HTTPServer(("127.0.0.1", 0), Page)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    outcome = await run_task(page_length, f"http://127.0.0.1:{server.server_port}/")
+    server.shutdown()
+    server.server_close()
+    assert outcome.result == 1234
+    assert [line.text for line in outcome.lines] == ["done"]
+
+
+def test_tell(taskmill_stack):
+    pids = {it["name"]: it["pid"] for it in json.loads((taskmill_stack.log_dir.parent / "stack.json").read_text())}
+    told = {"url": taskmill_stack.url, "nats_url": taskmill_stack.nats_url, "pids": pids}
+    Path("told.json").write_text(json.dumps(told | {"directory": str(taskmill_stack.log_dir.parent)}))
+"""
+
 OVERRIDES = """
 import pytest
 
@@ -108,11 +146,22 @@ def user_project(directory: Path, tests: str, **files: str) -> Path:
     return directory
 
 
+def project_of_the_page(directory: Path) -> Path:
+    """The project that docs/handlers.md has its readers make: all of its Python, and its settings."""
+    directory.mkdir()
+    page = files("docs/handlers.md")
+    assert list(page.values()) == blocks("docs/handlers.md", "python")
+    [settings] = blocks("docs/handlers.md", "toml")
+    for name, text in {**page, "pyproject.toml": settings, "test_of_the_page.py": OF_THE_PAGE}.items():
+        (directory / name).write_text(text)
+    return directory
+
+
 @asynccontextmanager
 async def running_pytest(project: Path) -> AsyncIterator[asyncio.subprocess.Process]:
     """Have pytest run a project; in the end it has ended."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:asyncio"),
+        *(sys.executable, "-m", "pytest", "-p", "no:cacheprovider"),
         cwd=project,
         env={name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")},
         stdout=asyncio.subprocess.PIPE,
@@ -141,10 +190,10 @@ def told_by(project: Path) -> dict[str, Any]:
 
 
 async def test_two_projects_side_by_side(tmp_path: Path) -> None:
-    """Each has servers of its own for all of its tests, and leaves nothing behind."""
-    projects = [user_project(tmp_path / name, TESTS) for name in ("one", "two")]
-    for status, output in await asyncio.gather(*map(run_pytest, projects)):
-        assert (status, "4 passed" in output) == (0, True), output
+    """Each has servers of its own for all of its tests, and leaves nothing behind. One is that of docs/handlers.md."""
+    projects = [user_project(tmp_path / "one", TESTS), project_of_the_page(tmp_path / "two")]
+    for count, (status, output) in zip((4, 5), await asyncio.gather(*map(run_pytest, projects)), strict=True):
+        assert (status, f"{count} passed" in output) == (0, True), output
     told = [told_by(project) for project in projects]
     for key in ("url", "nats_url", "directory"):
         assert told[0][key] != told[1][key], told

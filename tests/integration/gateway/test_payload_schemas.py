@@ -42,6 +42,10 @@ async def test_payloads_that_cannot_fit_are_refused(database_url: str, nats_url:
         services = await stack.enter_async_context(running_services(database_url, nats_url, stores=2, processors=0))
         gateways = [services.client, await stack.enter_async_context(running_gateway(nats_url))]
         assert (await services.client.post("/tasks", json=task({}))).status_code == httpx.codes.CREATED
+        first = await services.client.post("/tasks", json=task({}), headers={"Idempotency-Key": "one"})
+        many = {"tasks": [task({}), task({"width": 1})]}
+        first_many = await services.client.post("/tasks/batch", json=many, headers={"Idempotency-Key": "many"})
+        assert first_many.status_code == httpx.codes.CREATED
         processor = build_processor(ProcessorSettings(nats_url=nats_url), [app])
         await stack.enter_async_context(running_service(processor))
 
@@ -57,6 +61,23 @@ async def test_payloads_that_cannot_fit_are_refused(database_url: str, nats_url:
         batch = {"tasks": [task({"width": 1}), task({}), task({}, "echo")]}
         problem = assert_problem(await services.client.post("/tasks/batch", json=batch), 422, "invalid_request")
         assert [error["pointer"] for error in problem["errors"]] == ["/tasks/1/payload"]
+
+        # What was accepted before is answered as before, whatever is taken today; nothing else is.
+        again = await services.client.post("/tasks", json=task({}), headers={"Idempotency-Key": "one"})
+        assert (again.status_code, again.content) == (httpx.codes.CREATED, first.content)
+        assert again.headers["Idempotent-Replayed"] == "true"
+        again = await services.client.post("/tasks/batch", json=many, headers={"Idempotency-Key": "many"})
+        assert (again.status_code, again.content) == (httpx.codes.CREATED, first_many.content)
+        for path, body in (("/tasks", task({})), ("/tasks/batch", many)):
+            other = await services.client.post(path, json=body, headers={"Idempotency-Key": "other"})
+            problem = assert_problem(other, 422, "invalid_request")
+            assert [error["code"] for error in problem["errors"]] == ["required"]
+        reused = await services.client.post("/tasks", json=task({"width": 0}), headers={"Idempotency-Key": "one"})
+        assert_problem(reused, 422, "idempotency_key_reused")
+        # One that is refused leaves its key free.
+        after = await services.client.post("/tasks", json=task({"width": 1}), headers={"Idempotency-Key": "other"})
+        assert after.status_code == httpx.codes.CREATED
+
         kinds = (await services.client.get("/kinds")).json()["items"]
         assert {one["kind"]: one["payload_schema"] for one in kinds}["thumbnail"] == Size.model_json_schema()
 

@@ -42,6 +42,32 @@ async def test_the_lifespan_is_around_all_tasks(nats_url: str) -> None:
     assert app.handlers["look"].shared.state is None
 
 
+async def test_a_lifespan_may_fail(nats_url: str) -> None:
+    """At the start it is entered again, and nothing is taken before; at the end nothing is lost."""
+    entered: list[str] = []
+
+    @asynccontextmanager
+    async def lifespan(_app: TaskApp) -> AsyncIterator[str]:
+        entered.append("entered")
+        if len(entered) < 3:
+            raise ConnectionError
+        yield "open"
+        raise ConnectionError
+
+    app = TaskApp("with-lifespan", lifespan=lifespan)
+
+    @app.task("look")
+    async def look(_payload: Any, ctx: Context) -> Any:
+        return ctx.state
+
+    async with store_side(nats_url) as store:
+        [item] = await store.dispatch("look")
+        async with running_processor(nats_url, app):
+            assert (await store.report_of(item, Completed)).result == "open"
+        await store.all_acknowledged()
+    assert entered == ["entered"] * 3
+
+
 async def test_a_kind_has_its_own_limit(nats_url: str) -> None:
     """No more of it run at once; those that wait are not reported as started, and others pass them."""
     app, may_end = TaskApp("limited"), asyncio.Event()

@@ -104,3 +104,29 @@ async def test_what_is_not_meant_goes_on(nats_url: str) -> None:
         may_end.set()
         await store.report_of(item, Completed)
     assert store.types_of(done) == ["completed"]
+
+
+async def test_a_handler_that_ignores_its_cancellation_has_its_time(nats_url: str) -> None:
+    """It may go on after a client has cancelled its task, but not beyond its time: then the task is cancelled."""
+    app, may_end, cancellations = TaskApp("stubborn"), asyncio.Event(), list[None]()
+
+    @app.task("stubborn")
+    async def stubborn(_payload: Any, _context: Context) -> str:
+        while not may_end.is_set():
+            try:
+                await may_end.wait()
+            except asyncio.CancelledError:
+                cancellations.append(None)
+        return "too late"
+
+    async with store_side(nats_url) as store, running_processor(nats_url, app, slots=1):
+        [item] = await store.dispatch("stubborn", timeout_seconds=0.5)
+        await store.report_of(item, Started)
+        store.cancel(item)
+        await store.report_of(item, Cancelled)
+        await store.all_acknowledged()
+        assert len(cancellations) == 1
+        may_end.set()
+        [after] = await store.dispatch("echo")
+        await store.report_of(after, Completed)
+    assert store.types_of(item) == ["started", "cancelled"]

@@ -46,3 +46,31 @@ async def test_a_thread_loses_its_report_and_keeps_its_slot(
         await store.report_of(next_item, Completed)
     assert not isinstance(report, Failed) or report.error.code == "timeout"
     assert store.types_of(item) == ["started", "cancelled" if end is Cancelled else "failed"]
+
+
+async def test_a_thread_that_goes_on_counts_for_its_kind(nats_url: str) -> None:
+    """Another of the kind begins only when it has ended, whatever slots are free."""
+    app = TaskApp("deaf")
+    may_end, second_began = threading.Event(), threading.Event()
+
+    @app.task("deaf", concurrency=1)
+    def deaf(payload: Any, _context: Context) -> None:
+        if payload == "second":
+            second_began.set()
+        else:
+            may_end.wait(20)
+
+    @app.task("other")
+    async def other(_payload: Any, _context: Context) -> None:
+        """Takes a slot."""
+
+    async with store_side(nats_url) as store, running_processor(nats_url, app, slots=5):
+        [first] = await store.dispatch("deaf", timeout_seconds=0.2)
+        assert (await store.report_of(first, Failed)).error.code == "timeout"
+        [second] = await store.dispatch("deaf", "second")
+        # It has come by the time one behind it is done.
+        [behind] = await store.dispatch("other")
+        await store.report_of(behind, Completed)
+        assert not second_began.is_set()
+        may_end.set()
+        await store.report_of(second, Completed)

@@ -337,6 +337,7 @@ async def test_a_wrong_password_is_logged_and_tried_again(guarded_server: NatsSe
         task = asyncio.create_task(session.run(lambda: None))
         await eventually(lambda: session.attempts >= 3)
         assert not session.is_connected
+        assert session.is_refused
         session.stop()
         async with asyncio.timeout(5):
             await task

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 SERVICE = """
-import asyncio, sys
+import asyncio, sys, threading
 from taskmill.runtime.actor import Actor
 from taskmill.runtime.service import run_service
 from taskmill.runtime.settings import NatsSettings, LogSettings
@@ -34,8 +34,21 @@ class Example(Actor):
             await asyncio.Event().wait()
         print("drained", self.name, flush=True)
 
+async def swallow():
+    while True:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            pass
+
+left = []
+
 async def build(settings):
     mode = sys.argv[1]
+    if mode == "leaves":
+        left.append(asyncio.create_task(swallow()))
+        left.append(asyncio.ensure_future(asyncio.to_thread(threading.Event().wait)))
+        threading.Thread(target=threading.Event().wait).start()
     if mode == "refuses":
         raise StartError("the schema is too old: run the migrations")
     return Supervisor([Example("a", True), Example("b", mode != "hangs")], drain_timeout_seconds=30)
@@ -80,6 +93,18 @@ async def test_a_signal_drains_in_reverse_order(signum: signal.Signals) -> None:
         process.send_signal(signum)
         output, _ = await process.communicate()
     assert output.decode().splitlines() == ["stopping b", "drained b", "stopping a", "drained a"]
+    assert process.returncode == 0
+
+
+async def test_nothing_that_is_left_behind_keeps_the_process() -> None:
+    """A task that swallows its cancellation, and threads: Python would wait for each; all actors have drained."""
+    async with service("leaves", TASKMILL_LOG_FORMAT="json") as process:
+        await read_until(process, "started b")
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(15):
+            output, errors = await process.communicate()
+    assert output.decode().splitlines()[-1] == "drained a"
+    assert b"service.held_up" in errors
     assert process.returncode == 0
 
 

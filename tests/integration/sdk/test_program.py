@@ -2,12 +2,14 @@
 
 import asyncio
 import os
+import re
 import shlex
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -16,8 +18,10 @@ from taskmill.contracts.status import TaskStatus
 from taskmill.contracts.tasks import LineLevel
 from taskmill.sdk import Retry, TaskApp
 from taskmill.sdk.program import Program
+from taskmill.sdk.program.log_allowance import LOGGED_CHARS
 from taskmill.sdk.testing import TaskOutcome, run_task
 from tests.support.eventually import eventually
+from tests.support.pages import blocks
 from tests.support.processes import is_alive
 
 ENDLESS = "while :; do read -r _ </dev/zero; done"
@@ -255,3 +259,44 @@ async def test_nothing_is_left_open(how: Callable[[asyncio.Task[Any]], bool] | N
             how(running)
         await asyncio.wait({running})
     await eventually(lambda: open_files() == before)
+
+
+async def test_a_flood_of_lines_is_bounded_in_the_log(capfd: pytest.CaptureFixture[str]) -> None:
+    """The task gets each line; the log of the process gets some, and then one that tells how many were left out."""
+    outcome = await run(
+        "i=0; while [ $i -lt 3000 ]; do echo 'a line of a program that says too much' >&2; i=$((i+1)); done"
+    )
+    log = capfd.readouterr().out
+    logged = log.count("a line of a program")
+    left_out = re.findall(r"program.lines_left_out.* chars=.*?(\d+).* lines=.*?(\d+)", re.sub(r"\x1b\[\d+m", "", log))
+    assert len(outcome.lines) == 3_000
+    assert [(int(chars), int(lines)) for chars, lines in left_out] == [((3_000 - logged) * 38, 3_000 - logged)]
+    assert logged == LOGGED_CHARS // 38
+
+
+async def test_the_script_of_the_documentation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What docs/handlers.md shows does what it says, with programs that stand for those that it calls."""
+    [script] = [block for block in blocks("docs/handlers.md", "sh") if "thumb.sh" in block]
+    read_file = "import json, sys; print(json.load(sys.stdin)['file'])"
+    programs = {
+        "jq": f"#!/bin/sh\nexec {sys.executable} -c {shlex.quote(read_file)}\n",
+        "convert": '#!/bin/sh\ncp "$1" "$4"\n',
+        "thumb.sh": script.replace("/thumbs/", f"{tmp_path}/"),
+    }
+    for name, text in programs.items():
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    picture = tmp_path / "a.png"
+    picture.write_text("a picture")
+    program = Program([str(tmp_path / "thumb.sh"), "--small"])
+    TaskApp("programs").task("thumb", timeout=60)(program)
+    task_id = uuid4()
+    outcome = await run_task(program, {"file": str(picture)}, task_id=task_id)
+    thumb = tmp_path / f"{task_id}.png"
+    assert outcome.result == {"thumb": str(thumb)}
+    assert thumb.read_text() == "a picture"
+    assert [it.message for it in outcome.progress] == ["half way"]
+    missing = await run_task(program, {"file": "none.png"})
+    assert missing.error is not None
+    assert missing.error.code == "retry_later"

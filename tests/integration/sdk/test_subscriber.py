@@ -11,10 +11,11 @@ import nats
 import pytest
 
 from taskmill.cli.embedded.nats import NatsServer
+from taskmill.cli.embedded.nats_users import NatsUsers
 from taskmill.contracts.errors import BusUnavailableError, StoreUnavailableError
 from taskmill.contracts.events import EventType
 from taskmill.contracts.streams import EVENTS_STREAM
-from taskmill.sdk.subscribing import Event, LogSetBackError, Subscriber, SubscriberSettings
+from taskmill.sdk.subscribing import AccessRefusedError, Event, LogSetBackError, Subscriber, SubscriberSettings
 from tests.support.eventually import eventually
 from tests.support.services import Services, running_services
 from tests.support.task_store import logged
@@ -280,6 +281,26 @@ async def test_nobody_is_there(nats_server: NatsServer) -> None:
     async with subscribed(nats_server.reader_url, start_within_seconds=0.5) as one, following(one) as events:
         with pytest.raises(BusUnavailableError):
             await take(events, 1)
+
+
+async def test_who_is_not_let_in_is_told(database_url: str, nats_server: NatsServer) -> None:
+    """At once, and also when the password has changed while NATS was away."""
+    wrong_url = nats_server.reader_url.replace(":reader@", ":wrong@")
+    async with subscribed(wrong_url) as one, following(one) as events:
+        with pytest.raises(AccessRefusedError, match="password of TASKMILL_NATS_URL"):
+            await take(events, 1)
+    async with running_services(database_url, nats_server.url) as services, subscribed(nats_server.reader_url) as one:
+        await create(services)
+        async with following(one) as events:
+            await take(events, 1)
+            await nats_server.stop()
+            changed = NatsServer(nats_server.data_dir, nats_server.port, NatsUsers(reader_password="another"))
+            await changed.start()
+            try:
+                with pytest.raises(AccessRefusedError):
+                    await take(events, 1)
+            finally:
+                await changed.stop()
 
 
 async def test_one_follows_at_a_time(nats_server: NatsServer) -> None:

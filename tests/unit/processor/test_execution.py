@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import threading
+from functools import partial
 from typing import Any
 
 import pytest
@@ -44,11 +46,19 @@ def tell_in_parting(context: Context) -> None:
 class Stage:
     """An execution whose handler of `k` waits, and whose reports are looked at instead of sent."""
 
-    def __init__(self, *, slots: int = 1, probation_seconds: float = 3_600, concurrency: int | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        slots: int = 1,
+        probation_seconds: float = 3_600,
+        concurrency: int | None = None,
+        stuck_seconds: float = 3_600,
+    ) -> None:
         app = TaskApp("staged")
         self.calls = 0
         self.checkpoints: list[JsonValue] = []
         self.may_end = asyncio.Event()
+        self.deaf_may_end = threading.Event()
 
         @app.task("k", concurrency=concurrency)
         async def wait(_payload: Any, context: Context) -> None:
@@ -64,6 +74,10 @@ class Stage:
         async def submit(_payload: Any, context: Context) -> None:
             for number in (1, 2):
                 context.submit("echo", number)
+
+        @app.task("deaf", concurrency=1)
+        def deaf(_payload: Any, _context: Context) -> None:
+            self.deaf_may_end.wait(20)
 
         @app.task("note-in-thread")
         def note_in_thread(_payload: Any, context: Context) -> None:
@@ -88,6 +102,7 @@ class Stage:
             grace_seconds=0,
             probation_seconds=probation_seconds,
             renew_checkpoint=self.renew_checkpoint,
+            stuck_seconds=stuck_seconds,
         )
 
     async def renew_checkpoint(self, attempt: HeldAttempt) -> None:
@@ -332,3 +347,30 @@ async def test_what_waits_for_its_kind_takes_no_slot_and_is_given_back_in_the_dr
     assert stage.calls == 1
     reports = stage.reported()
     assert {report.task_id for report in reports if isinstance(report, GivenBack)} == {it.task_id for it in items[:4]}
+
+
+async def test_what_waits_for_a_handler_that_does_not_end_is_given_back() -> None:
+    """Again and again, for others to do it; when it has ended, the kind is done here again."""
+    stage = Stage(slots=5, stuck_seconds=0.05)
+    items = [
+        new_attempt(number).work_item.model_copy(update={"kind": "deaf", "timeout_seconds": 0.01})
+        for number in range(1, 5)
+    ]
+    given_back: list[GivenBack] = []
+
+    def is_given_back(item: WorkItem) -> bool:
+        given_back.extend(report for report in stage.reported() if isinstance(report, GivenBack))
+        return item.task_id in [report.task_id for report in given_back]
+
+    assert stage.deliver(items[0], delivery=1)
+    for number in (1, 2):
+        assert stage.deliver(items[number], delivery=number + 1)
+        await eventually(partial(is_given_back, items[number]))
+    assert [(report.task_id, report.reason, report.after_seconds) for report in given_back] == [
+        (item.task_id, "not_now", 0.05) for item in items[1:3]
+    ]
+    stage.deaf_may_end.set()
+    await eventually(lambda: stage.execution._calls.given_up_count == 0)
+    assert stage.deliver(items[3], delivery=4)
+    await eventually(lambda: any(isinstance(report, Completed) for report in stage.reported()))
+    await stage.drain()

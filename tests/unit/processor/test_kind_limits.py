@@ -40,3 +40,18 @@ def test_all_that_wait_can_be_taken() -> None:
         limits.enter(attempt)
     assert limits.take_waiting() == attempts[1:]
     assert limits.leave(attempts[0]) is None
+
+
+def test_a_place_that_is_lost_comes_back_when_its_handler_ends() -> None:
+    """Until then it is taken; when all are lost, the kind is stuck."""
+    limits = KindLimits({"k": 2})
+    first, second, third = (new_attempt(number) for number in range(1, 4))
+    assert [limits.enter(it) for it in (first, second, third)] == [True, True, False]
+    limits.lose(first)
+    assert not limits.is_stuck("k")
+    limits.lose(second)
+    assert limits.is_stuck("k")
+    assert not limits.is_stuck("other")
+    assert limits.take_waiting(kind="other") == []
+    assert limits.leave(first) is third
+    assert not limits.is_stuck("k")

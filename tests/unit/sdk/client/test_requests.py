@@ -3,13 +3,14 @@
 import json
 import subprocess
 import sys
+from urllib.parse import quote
 
 import httpx
 import pytest
 
 from taskmill.contracts.limits import MAX_BATCH_TASKS, MAX_BODY_BYTES
 from taskmill.gateway.settings import GatewaySettings
-from taskmill.sdk.client import Client, NoAnswerError, TaskToSubmit, flows
+from taskmill.sdk.client import ApiError, Client, NoAnswerError, TaskToSubmit, flows
 from taskmill.sdk.client.connection import DEFAULT_URL
 
 TASK_ID = "01920f3e-8c2b-7c4e-9d51-3b1f0c6a7d42"
@@ -67,6 +68,23 @@ def test_an_id_that_is_none() -> None:
         client.delete("../livez")
 
 
+@pytest.mark.parametrize("name", ["a/b", "..", "a?b#c", "100%", "%2F", "zwei wörter", ""])
+def test_a_name_is_one_step_of_a_path(name: str) -> None:
+    """Whatever text it is."""
+    paths: list[bytes] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        paths.append(request.url.raw_path)
+        return httpx.Response(404)
+
+    with Client(transport=httpx.MockTransport(answer)) as client:
+        for call in (client.pause_queue, client.resume_queue, client.drain_processor):
+            with pytest.raises(ApiError):
+                call(name)
+    step = {"..": b"%2E%2E"}.get(name, quote(name, safe="").encode())
+    assert paths == [b"/queues/%b/pause" % step, b"/queues/%b/resume" % step, b"/processors/%b/drain" % step]
+
+
 def test_attempts_come_to_an_end() -> None:
     """With the error of the last one."""
     count = 0
@@ -115,8 +133,12 @@ def test_a_trace_goes_on() -> None:
 
 
 def test_handlers_load_no_client() -> None:
-    """What a processor imports of the SDK brings neither httpx nor stamina: they take memory in each process."""
-    imports = "import sys, taskmill.sdk, taskmill.sdk.loading; from taskmill.sdk import TaskApp, Context, RetryLater"
+    """A processor that sends no requests has neither httpx nor stamina: they take memory in each process."""
+    imports = (
+        "import sys, taskmill.sdk.loading, taskmill.processor.bootstrap; from taskmill.sdk import TaskApp, Context\n"
+        "from taskmill.processor.handlers import builtin_app; from taskmill.processor.adapters.outside import Outside\n"
+        "builtin_app(Outside(None, None, 1))"
+    )
     found = "print([name for name in ('httpx', 'httpx_sse', 'stamina', 'taskmill.sdk.client') if name in sys.modules])"
     program = f"{imports}; {found}; from taskmill.sdk import Client, AsyncClient; {found}"
     command = [sys.executable, "-c", program]

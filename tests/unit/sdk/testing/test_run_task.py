@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -10,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import pytest
+import structlog
 from pydantic import BaseModel
 
 from taskmill.contracts.status import TaskStatus
@@ -281,6 +283,24 @@ async def test_what_stands_around_a_handler() -> None:
     assert steps == ["enter", "before 1", "leave", "before 1"]
 
 
+async def test_a_process_of_its_own_logs_as_others_do(capfd: pytest.CaptureFixture[str]) -> None:
+    """The lines look alike, wherever the handler runs."""
+
+    def here(order: own_process.Order, ctx: Context) -> None:
+        ctx.log.info("at work", pid=os.getpid(), number=order.number)
+
+    app.task("logs-here")(here)
+    configured = structlog.get_config()
+    structlog.reset_defaults()
+    try:
+        for handler in (here, own_process.double):
+            await run_task(handler, {})
+            logged = capfd.readouterr().out
+            assert re.match(r"\S*\d{4}-\d\d-\d\d \d\d:\d\d:\d\d.* at work ", logged), logged
+    finally:
+        structlog.configure(**configured)
+
+
 async def test_a_process_of_its_own() -> None:
     """Is started, used, and ended; what dies there fails the attempt."""
     outcome = await run_task(own_process.double, {"number": 3})
@@ -306,6 +326,90 @@ async def test_threads_end_with_their_task() -> None:
         if thread.name.startswith("handler-"):
             await asyncio.to_thread(thread.join, 5)
             assert not thread.is_alive()
+
+
+@pytest.mark.parametrize(
+    ("mode", "result", "code", "calls"),
+    [
+        ("swallows", None, None, 1),
+        ("never", "cached", None, 0),
+        ("twice", [1, 2], None, 2),
+        ("raises", None, "handler_error", 1),
+        ("hides", "hidden", None, 1),
+    ],
+)
+async def test_middleware_has_the_last_word(mode: str, result: object, code: str | None, calls: int) -> None:
+    """What it returns is the result, and what it raises is the failure, whatever it does with the handler."""
+    other, called = TaskApp("other"), list[int]()
+
+    @other.middleware
+    async def middleware(_ctx: Context, call_next: Callable[[], Awaitable[Any]]) -> Any:
+        match mode:
+            case "swallows":
+                await call_next()
+                return None
+            case "never":
+                return "cached"
+            case "twice":
+                return [await call_next(), await call_next()]
+            case "raises":
+                await call_next()
+                raise ValueError
+            case _:
+                try:
+                    return await call_next()
+                except ZeroDivisionError:
+                    return "hidden"
+
+    @other.task("k")
+    def handle(_payload: Any, _ctx: Context) -> int:
+        called.append(1)
+        if mode == "hides":
+            raise ZeroDivisionError
+        return len(called)
+
+    outcome = await run_task(handle)
+    assert (outcome.result, outcome.error and outcome.error.code, len(called)) == (result, code, calls)
+
+
+async def test_middleware_cannot_hide_that_time_is_over() -> None:
+    """What it returns instead is dropped."""
+    other = TaskApp("other")
+
+    @other.middleware
+    async def hide(_ctx: Context, call_next: Callable[[], Awaitable[Any]]) -> Any:
+        try:
+            return await call_next()
+        except asyncio.CancelledError:
+            return "all is well"
+
+    @other.task("k", timeout=0.05)
+    async def endless(_payload: Any, _ctx: Context) -> None:
+        await asyncio.Event().wait()
+
+    outcome = await run_task(endless)
+    assert outcome.error is not None
+    assert (outcome.status, outcome.error.code) == (TaskStatus.FAILED, "timeout")
+
+
+@pytest.mark.parametrize(("is_late", "calls"), [(False, 0), (True, 1)])
+async def test_a_dependency_that_raises_fails_the_attempt(is_late: bool, calls: int) -> None:
+    """Before the handler is called, or after it has returned: then its result is none."""
+    other, called = TaskApp("other"), list[None]()
+
+    async def broken() -> AsyncIterator[None]:
+        if not is_late:
+            raise GiveUp("no pool")
+        yield
+        raise GiveUp("no pool")
+
+    @other.task("k", retry=Retry(attempts=3))
+    async def handle(_payload: Any, _ctx: Context, _pool: Annotated[None, Depends(broken)]) -> None:
+        called.append(None)
+
+    outcome = await run_task(handle)
+    assert outcome.error is not None
+    assert (outcome.error.code, outcome.error.message, len(called)) == ("gave_up", "no pool", calls)
 
 
 async def test_which_handler() -> None:

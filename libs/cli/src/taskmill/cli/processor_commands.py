@@ -1,5 +1,6 @@
 """`taskmill processor ...`."""
 
+import asyncio
 import importlib.util
 import os
 import shutil
@@ -8,6 +9,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from taskmill.cli.exit_codes import ExitCode
 
 app = typer.Typer(no_args_is_help=True, help="Run a processor of its own, beside those of `taskmill up`.")
 
@@ -32,14 +35,23 @@ def run(
         ),
     ] = None,
     concurrency: _Concurrency = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Start it anew whenever Python files change, here or where the apps are.")
+    ] = False,
 ) -> None:
-    """Run handlers until SIGTERM or Ctrl-C, as `python -m taskmill.processor` does."""
+    """Run handlers until SIGTERM or Ctrl-C, as `python -m taskmill.processor` does.
+
+    With --watch it drains before it is started anew, as it does in the end: handlers that run have their time
+    (TASKMILL_GRACE_SECONDS). A module that cannot be imported is tried again at the next change.
+    """
     _require_processor()
     options = [part for location in apps for part in ("--app", location)]
     if queues is not None:
         options += ["--queues", queues]
     if concurrency is not None:
         options += ["--slots", str(concurrency)]
+    if watch:
+        raise typer.Exit(_run_watched(apps, options))
     # In place of this process, so that nothing of the command line stays in its memory.
     os.execv(sys.executable, [sys.executable, "-m", "taskmill.processor", *options])  # noqa: S606 (our own module)
 
@@ -87,6 +99,27 @@ def execute(
     # As its own process, it takes its settings from the environment.
     os.environ.update({"TASKMILL_QUEUES": queue, "TASKMILL_SLOTS": str(concurrency)})
     raise typer.Exit(run_service("processor", ProcessorSettings, build))
+
+
+def _run_watched(apps: list[str], options: list[str]) -> int:
+    # Here, because nothing else needs them.
+    from taskmill.cli.watched_processor import END_MARGIN_SECONDS, WatchedProcessor, watched_paths  # noqa: PLC0415
+    from taskmill.processor.settings import ProcessorSettings  # noqa: PLC0415
+    from taskmill.runtime.errors import SettingsError  # noqa: PLC0415
+    from taskmill.runtime.settings import load  # noqa: PLC0415
+
+    try:
+        grace_seconds = load(ProcessorSettings).grace_seconds
+    except SettingsError as error:
+        typer.echo(str(error), err=True)
+        return ExitCode.USAGE
+
+    async def run_watched() -> int:
+        paths = watched_paths(apps, Path.cwd())
+        processor = WatchedProcessor(options, paths, end_within_seconds=grace_seconds + END_MARGIN_SECONDS)
+        return await processor.run()
+
+    return asyncio.run(run_watched())
 
 
 def _require_processor() -> None:

@@ -151,7 +151,13 @@ def field_problem(detail: ErrorDetails) -> FieldProblem:
 
 def _in_words(detail: ErrorDetails) -> str:
     pattern = detail.get("ctx", {}).get("pattern", "")
-    return IN_WORDS.get(pattern) or _DETAILS.get(detail["type"]) or detail["msg"]
+    return IN_WORDS.get(pattern) or _DETAILS.get(detail["type"]) or own_words(detail)
+
+
+def own_words(detail: ErrorDetails) -> str:
+    """What is wrong, without what pydantic puts before the words of a validator (`Value error, `)."""
+    raised = detail.get("ctx", {}).get("error")
+    return str(raised) or "The value is not valid" if isinstance(raised, Exception) else detail["msg"]
 
 
 def is_nested_within(value: JsonValue, levels: int) -> bool:

@@ -56,6 +56,9 @@ MAX_BACKOFF_FACTOR = 10
 MAX_IDEMPOTENCY_KEY_CHARS = 255
 MAX_PROCESSOR_ID_CHARS = 64
 
+MAX_REFUSAL_PROBLEMS = 20
+"""Parts of a payload that are told as wrong."""
+
 MAX_BATCH_TASKS = 1_000
 """Tasks in one `POST /tasks/batch`."""
 

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
+from taskmill.contracts.errors import FieldProblem
 from taskmill.contracts.instants import GivenInstant
 from taskmill.contracts.limits import (
     DEFAULT_PAGE_ITEMS,
@@ -19,6 +20,7 @@ from taskmill.contracts.limits import (
     MAX_LABEL_CONDITIONS,
     MAX_LISTED_QUEUES,
     MAX_PAGE_ITEMS,
+    MAX_REFUSAL_PROBLEMS,
     MAX_TITLE_CHARS,
 )
 from taskmill.contracts.patterns import CURSOR_PATTERN, VISIBLE_ASCII_PATTERN
@@ -83,6 +85,15 @@ class IdempotencyKey(Request):
         StringConstraints(pattern=r"^[0-9a-f]{64}$"),
         Field(description="SHA-256 of the request's content, by which another request under the same key is noticed."),
     ]
+    refusal: Annotated[
+        list[FieldProblem] | None,
+        Field(
+            min_length=1,
+            max_length=MAX_REFUSAL_PROBLEMS,
+            description="For creations: the request is refused for this, unless it was answered before under the key. "
+            "What was accepted once is answered so again, whatever schema its kind has today.",
+        ),
+    ] = None
 
 
 Idempotency = Annotated[

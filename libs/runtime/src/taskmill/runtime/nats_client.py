@@ -17,12 +17,20 @@ from taskmill.runtime.nats_protocol import PING, RawSink, encode_subscribe, enco
 
 _log = structlog.get_logger(__name__)
 
+_NOT_LET_IN = ("authorization violation", "user authentication expired", "user authentication revoked")
+"""By which nats-server refuses who wants to connect (server/errors.go): it has no codes for them."""
+
 CONNECT_TIMEOUT_SECONDS = 2
 CONNECT_PAUSE_SECONDS = 0.25
 PING_INTERVAL_SECONDS = 5
 
 MAX_UNSENT_BYTES = 64 * 1024 * 1024
 """A connection that is this far behind takes in nothing more."""
+
+
+def is_refusal(error: Exception) -> bool:
+    """Whether a server has refused who wanted to connect: another try with the same credentials fails again."""
+    return any(words in str(error).lower() for words in _NOT_LET_IN)
 
 
 class RawClient(Client):

@@ -10,7 +10,7 @@ from nats.errors import StaleConnectionError, UnexpectedEOF
 from taskmill.contracts.errors import BusUnavailableError, PayloadTooLargeError
 from taskmill.runtime.actor import Actor, is_set_within, unless_set
 from taskmill.runtime.backoff import Backoff
-from taskmill.runtime.nats_client import RawClient
+from taskmill.runtime.nats_client import RawClient, is_refusal
 from taskmill.runtime.nats_protocol import NO_HEADERS, RawSink, check_subject, encode_headers, encode_publish
 from taskmill.runtime.request_mux import RequestMux
 from taskmill.runtime.settings import NatsSettings
@@ -77,6 +77,8 @@ class NatsSession(Actor):
         self._subscriptions: dict[Subscription, None] = {}
         self._on_reconnect: list[Callable[[], None]] = []
         self._on_disconnect: list[Callable[[], None]] = []
+        self.is_refused = False
+        """Whether the server let nobody in with these credentials when it was asked last. It is asked again."""
         self.requests = RequestMux(self)
         """Requests on this connection, and the answers to them."""
 
@@ -252,10 +254,12 @@ class NatsSession(Actor):
                 on_error=on_error,
             )
         except Exception as error:
+            self.is_refused = is_refusal(error)
             # Most of what nats-py raises here it has told before.
             if error is not told:
                 await self._on_error(error)
             return False
+        self.is_refused = False
         return True
 
     def _attach(self, client: RawClient) -> None:

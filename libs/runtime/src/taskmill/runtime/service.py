@@ -2,7 +2,9 @@
 
 import asyncio
 import gc
+import os
 import sys
+import threading
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -19,6 +21,10 @@ _log = structlog.get_logger(__name__)
 OBJECTS_BEFORE_COLLECTION = 10_000
 """A batch makes thousands of objects and drops them all. With Python's own 700 the collector looks through them again
 and again: while tasks came in batches, that was a quarter of the task store's CPU time."""
+
+EXIT_WITHIN_SECONDS = 2.0
+"""How long what was left behind may keep the process once all actors are gone: a task that swallows its cancellation,
+a thread of asyncio's pool. Python would wait for them for ever; what must not be lost is stored by then."""
 
 EXIT_DRAINED = 0
 EXIT_START_FAILED = 1
@@ -54,7 +60,12 @@ def run_service(
 
     async def serve() -> None:
         supervisor = await build(settings)
-        await supervisor.run()
+        try:
+            await supervisor.run()
+        except StartError:
+            _exit_soon(EXIT_START_FAILED)
+            raise
+        _exit_soon(EXIT_DRAINED)
 
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -65,3 +76,16 @@ def run_service(
     except KeyboardInterrupt:  # before the supervisor took over the signals
         return EXIT_INTERRUPTED
     return EXIT_DRAINED
+
+
+def _exit_soon(status: int) -> None:
+    """End the process, whatever keeps it, unless it ends by itself."""
+
+    def exit_now() -> None:
+        _log.error("service.held_up", within_seconds=EXIT_WITHIN_SECONDS)
+        sys.stderr.flush()
+        os._exit(status)
+
+    timer = threading.Timer(EXIT_WITHIN_SECONDS, exit_now)
+    timer.daemon = True
+    timer.start()

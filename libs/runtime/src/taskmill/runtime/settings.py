@@ -1,12 +1,14 @@
 """Settings: from the environment and from a `.env` file, checked at once, never changed afterwards."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import AliasChoices, Field, ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from taskmill.contracts.json_text import own_words
 from taskmill.runtime.errors import SettingsError
 
 ENV_PREFIX = "TASKMILL_"
@@ -85,7 +87,7 @@ def load(settings_class: type[SettingsT]) -> SettingsT:
         return settings_class()
     except ValidationError as error:
         fields = settings_class.model_fields
-        raise SettingsError("\n".join(_problem(fields, dict(details)) for details in error.errors())) from None
+        raise SettingsError("\n".join(_problem(fields, details) for details in error.errors())) from None
 
 
 def variable_name(name: str, field: FieldInfo) -> str:
@@ -96,10 +98,10 @@ def variable_name(name: str, field: FieldInfo) -> str:
     return alias if isinstance(alias, str) else f"{ENV_PREFIX}{name.upper()}"
 
 
-def _problem(fields: dict[str, FieldInfo], details: dict[str, Any]) -> str:
+def _problem(fields: dict[str, FieldInfo], details: ErrorDetails) -> str:
     location = [str(part) for part in details["loc"]]
     # A rule over several fields has no location: its message names the variables itself.
-    message = str(details["msg"]).removeprefix("Value error, ")
+    message = own_words(details)
     if not location:
         return message
     name, field = location[0], fields.get(location[0])

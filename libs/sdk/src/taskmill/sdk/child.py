@@ -175,6 +175,7 @@ class Child:
 
 
 def main() -> None:
-    """Serve the socket whose file descriptor is this process's argument."""
-    configure_logging("processor", LogSettings())
+    """Serve the socket whose file descriptor is the first argument; the second is the service that it works for."""
+    if service := sys.argv[2]:
+        configure_logging(service, LogSettings())
     Child(Connection(int(sys.argv[1]))).serve()

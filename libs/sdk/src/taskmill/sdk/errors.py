@@ -12,6 +12,7 @@ SdkError
 │   ├── EventsGoneError      the log begins behind the follower's position
 │   ├── TaskEventsGoneError  events of one task are neither on NATS nor in the log
 │   └── LogSetBackError      the log ends before the follower's position
+├── AccessRefusedError       NATS lets nobody in with the credentials of a subscriber
 ├── TooManySubmissionsError  an execution submits more tasks than it may
 ├── BadResultError           what a handler returned cannot be kept
 ├── NotNow                   raised by a handler: it wants to be called later, and that is no attempt
@@ -190,6 +191,13 @@ class TooManySubmissionsError(SdkError):
         super().__init__(
             f"One execution submits at most {MAX_SUBMITTED_TASKS} tasks, of {MAX_SUBMITTED_BYTES} bytes in all as JSON."
         )
+
+
+class AccessRefusedError(SdkError):
+    """NATS lets nobody in with the user and the password that a subscriber has: it would be refused again."""
+
+    def __init__(self) -> None:
+        super().__init__("NATS refuses the user and the password of TASKMILL_NATS_URL (or NATS_URL).")
 
 
 class GapError(SdkError):

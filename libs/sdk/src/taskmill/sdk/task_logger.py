@@ -25,7 +25,10 @@ _LEVELS = {
     "critical": LineLevel.CRITICAL,
     "fatal": LineLevel.CRITICAL,
 }
-_NO_FIELDS = {"event", "exc_info", "stack_info", "stacklevel", "positional_args"}
+TASK_ONLY = "_taskmill_task_only"
+"""A field that keeps a line, which becomes one of the task, out of the log of the process."""
+
+_NO_FIELDS = {TASK_ONLY, "event", "exc_info", "stack_info", "stacklevel", "positional_args"}
 
 _with_arguments = PositionalArgumentsFormatter()
 
@@ -43,6 +46,8 @@ def task_logger(write: Callable[[LineLevel, str], None], bound: Mapping[str, Any
         level = _LEVELS.get(method)
         if level is not None:
             write(level, _text(logger, method, event, bound))
+        if event.pop(TASK_ONLY, False):
+            raise structlog.DropEvent
         return event
 
     # Before all others, for they may drop what the process does not log.

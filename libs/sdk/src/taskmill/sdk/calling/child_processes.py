@@ -38,14 +38,17 @@ class ChildProcess:
 
     It has a group of its own, which gets SIGKILL when this process dies, however it does: who computes without an end
     would not notice.
+
+    Args:
+        log_as: The service in whose log it writes; None: it logs as structlog does by itself.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, log_as: str | None = None) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603 -- our own program
                 # -P: a file in the working directory must not take the place of a library's module.
-                [sys.executable, "-P", "-c", _PROGRAM, str(theirs.fileno())],
+                [sys.executable, "-P", "-c", _PROGRAM, str(theirs.fileno()), log_as or ""],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 # A Ctrl-C in the terminal is the processor's to answer. And what the handler starts dies with it.
@@ -187,9 +190,14 @@ class _Guard:
 
 
 class ChildProcesses:
-    """The processes of a processor, which are used again. For the thread of the event loop."""
+    """The processes of a processor, which are used again. For the thread of the event loop.
 
-    def __init__(self) -> None:
+    Args:
+        log_as: The service in whose log they write; None: they log as structlog does by itself.
+    """
+
+    def __init__(self, log_as: str | None = None) -> None:
+        self._log_as = log_as
         self._idle: list[ChildProcess] = []
         self._busy: set[ChildProcess] = set()
         self._ending: set[ChildProcess] = set()
@@ -202,7 +210,7 @@ class ChildProcesses:
                 break
             process.kill()
         else:
-            process = ChildProcess()
+            process = ChildProcess(self._log_as)
         self._busy.add(process)
         return process
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
@@ -32,7 +33,9 @@ class HandlerCalls(Generic[_Attempt]):
         now: Dates the deadlines that handlers are told.
         tell: Takes what a handler says, beside its attempt and as `Context` is told it; called in the handler's thread.
         on_timeout: Called when the time of an attempt is over and its call has not ended.
-        on_thread_ended: Called on the event loop when a thread has ended whose call had been cancelled.
+        on_thread_ended: Called on the event loop with the attempt when a thread has ended whose call had been
+            cancelled.
+        log_as: The service in whose log the processes of handlers write; None: they log as structlog does by itself.
     """
 
     def __init__(
@@ -40,10 +43,10 @@ class HandlerCalls(Generic[_Attempt]):
         now: Clock,
         tell: Callable[..., None],
         on_timeout: Callable[[_Attempt], None],
-        on_thread_ended: Callable[[], None],
+        on_thread_ended: Callable[[_Attempt], None],
+        *,
+        log_as: str | None = None,
     ) -> None:
-        self.given_up_count = 0
-        """How many threads go on although nobody waits for their results."""
         self.is_shutting_down = False
         """Whether handlers are told that the processor ends."""
         self._now = now
@@ -51,7 +54,17 @@ class HandlerCalls(Generic[_Attempt]):
         self._on_timeout = on_timeout
         self._on_thread_ended = on_thread_ended
         self._threads = DaemonThreads("handler")
-        self._processes = ChildProcesses()
+        self._processes = ChildProcesses(log_as)
+        self._given_up: Counter[_Attempt] = Counter()
+
+    @property
+    def given_up_count(self) -> int:
+        """How many threads go on although nobody waits for their results."""
+        return self._given_up.total()
+
+    def goes_on(self, attempt: _Attempt) -> bool:
+        """Whether a thread of an attempt goes on although its call was cancelled."""
+        return attempt in self._given_up
 
     async def call(self, handler: Handler, attempt: _Attempt) -> Any:
         """Call a handler for an attempt and return its result, or raise what it raises.
@@ -88,7 +101,7 @@ class HandlerCalls(Generic[_Attempt]):
             return await asyncio.wrap_future(call)
         except asyncio.CancelledError:
             if not (call.done() or call.cancel()):
-                self._give_up(call)
+                self._give_up(call, attempt)
             raise
 
     async def _call_in_process(
@@ -114,20 +127,23 @@ class HandlerCalls(Generic[_Attempt]):
         finally:
             control.close()
 
-    def _give_up(self, call: Future[Any]) -> None:
+    def _give_up(self, call: Future[Any], attempt: _Attempt) -> None:
         loop = asyncio.get_running_loop()
-        self.given_up_count += 1
+        self._given_up[attempt] += 1
 
         def tell(_call: Future[Any]) -> None:
             # The loop may be closed when a thread outlives the process's drain.
             with suppress(RuntimeError):
-                loop.call_soon_threadsafe(self._on_end)
+                loop.call_soon_threadsafe(self._on_end, attempt)
 
         call.add_done_callback(tell)
 
-    def _on_end(self) -> None:
-        self.given_up_count -= 1
-        self._on_thread_ended()
+    def _on_end(self, attempt: _Attempt) -> None:
+        self._given_up[attempt] -= 1
+        # Several, where middleware has called the handler more than once.
+        if not self._given_up[attempt]:
+            del self._given_up[attempt]
+        self._on_thread_ended(attempt)
 
 
 class AttemptControl:
@@ -154,6 +170,8 @@ class AttemptControl:
         self._on_timeout = on_timeout
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
+        self._wanted_until = 0.0
+        self._is_extending = False
         if attempt.allowed_seconds is not None:
             self._allow(attempt.allowed_seconds)
 
@@ -169,11 +187,16 @@ class AttemptControl:
 
     def extend(self, seconds: float) -> None:
         """Move the deadline, if there is one, to some seconds from now. Thread-safe."""
-        if self.deadline is not None:
-            # Told at once, so that the handler reads it; what follows from it is done on the loop.
-            self.deadline = self._now() + timedelta(seconds=seconds)
+        if self.deadline is None or self._attempt.stop_reason is not None:
+            return
+        # Told at once, so that the handler reads it; what follows from it is done on the loop.
+        self.deadline = self._now() + timedelta(seconds=seconds)
+        self._wanted_until = time.monotonic() + seconds
+        # Of many wishes the newest counts: the loop need not hear of each.
+        if not self._is_extending:
+            self._is_extending = True
             with suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._extend, seconds)
+                self._loop.call_soon_threadsafe(self._extend)
 
     def close(self) -> None:
         """Stop the clock."""
@@ -181,7 +204,10 @@ class AttemptControl:
             self._timer.cancel()
             self._timer = None
 
-    def _extend(self, seconds: float) -> None:
+    def _extend(self) -> None:
+        # First, or a wish that comes up meanwhile would be forgotten.
+        self._is_extending = False
+        seconds = self._wanted_until - time.monotonic()
         if self._timer is not None and self._attempt.stop_reason is None:
             self._timer.cancel()
             taken_seconds = (self._now() - self._attempt.started_at).total_seconds() if self._attempt.started_at else 0

@@ -89,7 +89,7 @@ def processors() -> Call[Page[ProcessorInfo]]:
 
 def drain_processor(processor_id: str) -> Call[None]:
     """Have a processor drain, and end."""
-    path = f"/processors/{quote(processor_id, safe='')}/drain"
+    path = _path("processors", processor_id, "drain")
     # A second time it might be another process that has the id by now.
     return Call(method="POST", path=path, read=lambda _: None, is_repeatable=False)
 
@@ -101,12 +101,12 @@ def queues() -> Call[Page[QueueInfo]]:
 
 def pause_queue(name: str) -> Call[QueueInfo]:
     """Begin no more tasks of a queue."""
-    return Call(method="POST", path=f"/queues/{quote(name, safe='')}/pause", read=_model(QueueInfo))
+    return Call(method="POST", path=_path("queues", name, "pause"), read=_model(QueueInfo))
 
 
 def resume_queue(name: str) -> Call[QueueInfo]:
     """Begin tasks of a queue again."""
-    return Call(method="POST", path=f"/queues/{quote(name, safe='')}/resume", read=_model(QueueInfo))
+    return Call(method="POST", path=_path("queues", name, "resume"), read=_model(QueueInfo))
 
 
 def health() -> Call[Health]:
@@ -278,7 +278,17 @@ def _uuid(task_id: TaskId) -> UUID:
 
 
 def _task(task_id: TaskId) -> str:
-    return f"/tasks/{_uuid(task_id)}"
+    return _path("tasks", str(_uuid(task_id)))
+
+
+def _path(*names: str) -> str:
+    """A path: what a caller has named may be any text, and is one step of it all the same."""
+    return "".join(f"/{_step(name)}" for name in names)
+
+
+def _step(name: str) -> str:
+    # Left as they are, these two would be taken for steps up the path.
+    return name.replace(".", "%2E") if name in {".", ".."} else quote(name, safe="")
 
 
 def _wait(seconds: int) -> list[tuple[str, str]]:

@@ -5,6 +5,7 @@ import os
 import tempfile
 from collections.abc import Mapping, Sequence
 
+import structlog
 from pydantic import JsonValue
 from pydantic_core import from_json, to_json
 
@@ -12,8 +13,12 @@ from taskmill.contracts.limits import MAX_RESULT_BYTES
 from taskmill.sdk.context import Context
 from taskmill.sdk.errors import BadResultError, GiveUp, RetryLater, TaskFailedError
 from taskmill.sdk.program.lines import LineSplitter, LogLine, ProgressLine, RetryAfterLine, read_line
+from taskmill.sdk.program.log_allowance import LogAllowance
 from taskmill.sdk.program.pipes import OutputPipe, output_pipe
 from taskmill.sdk.program.process import running_process
+from taskmill.sdk.task_logger import TASK_ONLY
+
+_log = structlog.get_logger(__name__)
 
 EXIT_GIVE_UP = 65
 """EX_DATAERR of sysexits.h: another attempt would be of no use."""
@@ -53,8 +58,11 @@ class Program:
             BadResultError: It printed more than 256 KiB, or what is neither JSON nor text.
         """
         result, words = _Result(), _Words(ctx)
-        async with output_pipe(result.read) as stdout, output_pipe(words.read) as stderr:
-            status = await self._run(payload, ctx, stdout, stderr, result)
+        try:
+            async with output_pipe(result.read) as stdout, output_pipe(words.read) as stderr:
+                status = await self._run(payload, ctx, stdout, stderr, result)
+        finally:
+            words.close()
         result.check_size()
         if status != 0:
             raise _failure(status, words)
@@ -141,6 +149,7 @@ class _Words:
         self.retry_after_seconds: float | None = None
         """How long the next attempt is to wait; None: as the backoff says."""
         self._ctx = ctx
+        self._allowance = LogAllowance(self._tell_left_out)
 
     async def read(self, reader: asyncio.StreamReader) -> None:
         """Read until its end, and hand it on."""
@@ -159,7 +168,17 @@ class _Words:
                     self.retry_after_seconds = seconds
                 case LogLine(level, text):
                     self.last_line = text
-                    getattr(self._ctx.log, level)(text)
+                    fields = {} if self._allowance.takes(text) else {TASK_ONLY: True}
+                    getattr(self._ctx.log, level)(text, **fields)
+
+    def close(self) -> None:
+        """It says no more."""
+        self._allowance.close()
+
+    def _tell_left_out(self, lines: int, chars: int) -> None:
+        _log.warning(
+            "program.lines_left_out", task_id=str(self._ctx.task_id), kind=self._ctx.kind, lines=lines, chars=chars
+        )
 
 
 def _failure(status: int, words: _Words) -> TaskFailedError:

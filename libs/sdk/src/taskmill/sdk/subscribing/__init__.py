@@ -9,13 +9,14 @@
 Apart from `taskmill.sdk`, which needs no NATS: whoever only writes handlers does not load it.
 """
 
-from taskmill.sdk.errors import EventsGoneError, GapError, LogSetBackError, TaskEventsGoneError
+from taskmill.sdk.errors import AccessRefusedError, EventsGoneError, GapError, LogSetBackError, TaskEventsGoneError
 from taskmill.sdk.event import Event
 from taskmill.sdk.subscribing.settings import SubscriberSettings
 from taskmill.sdk.subscribing.subscriber import Subscriber
 from taskmill.sdk.subscribing.wanted import Wanted
 
 __all__ = [
+    "AccessRefusedError",
     "Event",
     "EventsGoneError",
     "GapError",

@@ -21,7 +21,7 @@ from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.ordered_consumer import OrderedConsumer
 from taskmill.runtime.requests import RequestClient
 from taskmill.runtime.settings import load
-from taskmill.sdk.errors import EventsGoneError, GapError, LogSetBackError, TaskEventsGoneError
+from taskmill.sdk.errors import AccessRefusedError, EventsGoneError, GapError, LogSetBackError, TaskEventsGoneError
 from taskmill.sdk.event import Event
 from taskmill.sdk.subscribing.arrivals import Arrival, Arrivals
 from taskmill.sdk.subscribing.log import Log
@@ -48,7 +48,7 @@ class Subscriber:
 
     It is entered with `async with`, which connects, and followed with `async for`. Nothing that happens to NATS, the
     task store or the stream makes a hole, a repeat or another order: it goes on where it was when they are back, for
-    as long as that takes, and logs it.
+    as long as that takes, and logs it. Only when NATS refuses its password it ends.
 
     Args:
         settings: Where NATS is, and as whom to come there; None: from the environment (`TASKMILL_NATS_URL`, …).
@@ -135,6 +135,7 @@ class Subscriber:
         Raises:
             GapError: Events are gone that were wanted; `resume_after` says where it can go on. What came before them
                 has been handed out.
+            AccessRefusedError: NATS refuses the user or the password, at the start or when it is connected anew.
             UnavailableError: NATS or the task store could not be reached within `start_within_seconds`. It is that of
                 `taskmill.contracts.errors`.
             RemoteError: The task store refuses to read the log.
@@ -170,6 +171,7 @@ class Subscriber:
                 self._arrivals.doubt()
                 newest = await self._log.newest()
             except UnavailableError:
+                self._check_admission()
                 if asyncio.get_running_loop().time() > deadline:
                     raise
                 await asyncio.sleep(self._backoff.next())
@@ -261,6 +263,11 @@ class Subscriber:
             except UnavailableError as error:
                 await self._pause(error)
 
+    def _check_admission(self) -> None:
+        if self._session.is_refused:
+            raise AccessRefusedError
+
     async def _pause(self, error: Exception) -> None:
+        self._check_admission()
         _log.warning("subscriber.postponed", position=self._found, error=str(error))
         await asyncio.sleep(self._backoff.next())

@@ -50,7 +50,7 @@ class Executions:
         """All that the handler has said."""
         self._handler = handler
         self._cancel = cancel
-        self._calls: HandlerCalls[CalledItem] = HandlerCalls(utc_now, self._tell, _time_out, lambda: None)
+        self._calls: HandlerCalls[CalledItem] = HandlerCalls(utc_now, self._tell, _time_out, lambda _: None)
 
     @classmethod
     @asynccontextmanager

@@ -16,12 +16,11 @@ from taskmill.contracts import registry
 from taskmill.contracts.errors import FieldProblem
 from taskmill.contracts.json_text import field_problem
 from taskmill.contracts.kinds import KindPage, ListKinds
-from taskmill.contracts.limits import MAX_PAGE_ITEMS
+from taskmill.contracts.limits import MAX_PAGE_ITEMS, MAX_REFUSAL_PROBLEMS
 from taskmill.gateway.adapters.store import Store
 
 _log = structlog.get_logger(__name__)
 
-MAX_PROBLEMS = 20
 MAX_KINDS = 2_000
 """Of more kinds the first by name are read: payloads of the others are judged by their handlers alone."""
 
@@ -90,7 +89,9 @@ class PayloadSchemas:
             return []
         if check.describes is None:
             return [_as_problem("schema", pointer[1:].split("/"), f"{_MASK} does not fit the schema of its kind")]
-        return [_problem(error, pointer) for error in islice(check.describes.iter_errors(payload), MAX_PROBLEMS)]
+        return [
+            _problem(error, pointer) for error in islice(check.describes.iter_errors(payload), MAX_REFUSAL_PROBLEMS)
+        ]
 
     async def refresh(self, *, after_seconds: float = 0) -> None:
         """Read the schemas anew, unless that was done in the last `after_seconds`.

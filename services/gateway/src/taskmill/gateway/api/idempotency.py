@@ -53,6 +53,26 @@ def idempotency(header: str | None, operation: str, body: BaseModel) -> Idempote
     return IdempotencyKey(key=_key(header), fingerprint=fingerprint)
 
 
+def refused(key: IdempotencyKey | None, problems: list[FieldProblem]) -> IdempotencyKey | None:
+    """Have a request refused, but not one that was accepted before: what is asked of it may have changed since.
+
+    Args:
+        key: The request's key; None: it has none.
+        problems: Why it is refused; empty: it is not.
+
+    Returns:
+        The key with which the store answers as before, or refuses.
+
+    Raises:
+        InvalidRequestError: It has no key, and so was not made before.
+    """
+    if not problems:
+        return key
+    if key is None:
+        raise InvalidRequestError(errors=problems)
+    return IdempotencyKey(key=key.key, fingerprint=key.fingerprint, refusal=problems)
+
+
 def _key(header: str) -> str:
     form = _FORM.fullmatch(header)
     if form is not None:

@@ -1,10 +1,11 @@
-"""Refuses tasks whose payload cannot fit."""
+"""Finds tasks whose payload cannot fit."""
 
 from collections.abc import Sequence
 
-from taskmill.contracts.errors import InvalidRequestError, RemoteError, UnavailableError
+from taskmill.contracts.errors import FieldProblem, RemoteError, UnavailableError
+from taskmill.contracts.limits import MAX_REFUSAL_PROBLEMS
 from taskmill.contracts.requests import NewTask
-from taskmill.gateway.adapters.payload_schemas import MAX_PROBLEMS, PayloadSchemas
+from taskmill.gateway.adapters.payload_schemas import PayloadSchemas
 
 FRESH_SECONDS = 2.0
 """What was read longer ago is read anew before anybody is refused for it."""
@@ -22,33 +23,28 @@ class PayloadCheck:
         self._schemas = schemas
         self._fresh_seconds = fresh_seconds
 
-    async def check(self, task: NewTask) -> None:
-        """Refuse a task whose payload does not fit the schema that all processors of its kind agree on.
+    async def problems(self, task: NewTask) -> list[FieldProblem]:
+        """Where the payload of a task does not fit the schema that all processors of its kind agree on: 20 at most."""
+        if self._schemas.fits(task.kind, task.payload):
+            return []
+        return await self._problems([("/payload", task)])
 
-        Raises:
-            InvalidRequestError: It does not; `errors` points to what is wrong.
-        """
-        if not self._schemas.fits(task.kind, task.payload):
-            await self._refuse([("/payload", task)])
-
-    async def check_each(self, tasks: Sequence[NewTask]) -> None:
+    async def problems_of_each(self, tasks: Sequence[NewTask]) -> list[FieldProblem]:
         """The same for the tasks of a batch."""
         misfits = [
             (f"/tasks/{index}/payload", task)
             for index, task in enumerate(tasks)
             if not self._schemas.fits(task.kind, task.payload)
         ]
-        if misfits:
-            await self._refuse(misfits)
+        return await self._problems(misfits) if misfits else []
 
-    async def _refuse(self, misfits: Sequence[tuple[str, NewTask]]) -> None:
-        """Refuse tasks, unless processors say something else by now, or nobody can tell."""
+    async def _problems(self, misfits: Sequence[tuple[str, NewTask]]) -> list[FieldProblem]:
+        """What is wrong, unless processors say something else by now, or nobody can tell."""
         try:
             await self._schemas.refresh(after_seconds=self._fresh_seconds)
         except (UnavailableError, RemoteError):
-            return
+            return []
         problems = [
             problem for pointer, task in misfits for problem in self._schemas.problems(task.kind, task.payload, pointer)
         ]
-        if problems:
-            raise InvalidRequestError(errors=problems[:MAX_PROBLEMS])
+        return problems[:MAX_REFUSAL_PROBLEMS]

@@ -36,7 +36,7 @@ from taskmill.gateway.adapters.store import Store, request_json
 from taskmill.gateway.api import examples
 from taskmill.gateway.api.bodies import NO_OPTIONS, NewTasks, NoOptions, TaskDocument, TaskPatch
 from taskmill.gateway.api.conditional import etag, expected_revision, is_unmodified
-from taskmill.gateway.api.idempotency import IdempotencyKeyHeader, idempotency, is_replayed, json_response
+from taskmill.gateway.api.idempotency import IdempotencyKeyHeader, idempotency, is_replayed, json_response, refused
 from taskmill.gateway.api.payload_check import PayloadCheck
 from taskmill.gateway.api.queries import DeleteQuery
 from taskmill.gateway.api.routes import ON_A_TASK, REPLAYED, TASK, UNAVAILABLE, TaskId, location, route
@@ -110,9 +110,9 @@ class TaskEndpoints:
         The answer means that it is stored; with `wait`, it tells how the task has ended, if it has by then. A payload
         that does not fit the `payload_schema` of its kind (see `GET /kinds`) is refused.
         """
-        await self._payloads.check(body)
+        problems = await self._payloads.problems(body)
         task_id = self._new_task_id()
-        key = idempotency(idempotency_key, "POST /tasks", body)
+        key = refused(idempotency(idempotency_key, "POST /tasks", body), problems)
         reply = await self._store.ask(registry.CREATE, _with_key(_creation(task_id, body), key))
         if is_replayed(reply):
             # It tells of the task that the first request made.
@@ -260,9 +260,9 @@ class TaskEndpoints:
         idempotency_key: IdempotencyKeyHeader = None,
     ) -> Response:
         """Create many tasks, all or none. The answer has them in the order of the request."""
-        await self._payloads.check_each(body.tasks)
+        problems = await self._payloads.problems_of_each(body.tasks)
         tasks = b",".join(_creation(self._new_task_id(), task) for task in body.tasks)
-        key = idempotency(idempotency_key, "POST /tasks/batch", body)
+        key = refused(idempotency(idempotency_key, "POST /tasks/batch", body), problems)
         reply = await self._store.ask(registry.CREATE_MANY, _with_key(b'{"tasks":[%b]}' % tasks, key))
         return json_response(reply, 201)
 

@@ -26,6 +26,9 @@ from taskmill.sdk.calling.handler_calls import HandlerCalls
 
 _log = structlog.get_logger(__name__)
 
+STUCK_SECONDS = 30.0
+"""How long what waits for a kind whose handlers do not end is kept here, and then kept away: others may do it."""
+
 
 class Execution(Actor):
     """Runs each work item's handler, and stops it when its time is over or a client wants it.
@@ -41,6 +44,7 @@ class Execution(Actor):
             one on its last chance before any other is.
         renew_checkpoint: Called with an attempt whose processor may have died, before its handler is.
         now: Dates starts and ends.
+        stuck_seconds: How long what waits for a kind whose handlers do not end is kept here, and then kept away.
     """
 
     name = "execution"
@@ -56,6 +60,7 @@ class Execution(Actor):
         probation_seconds: float,
         renew_checkpoint: Callable[[HeldAttempt], Awaitable[None]],
         now: Clock = utc_now,
+        stuck_seconds: float = STUCK_SECONDS,
     ) -> None:
         self._handlers = handlers
         self._reports = reports
@@ -65,9 +70,11 @@ class Execution(Actor):
         self._probation_seconds = probation_seconds
         self._renew_checkpoint = renew_checkpoint
         self._now = now
-        self._calls = HandlerCalls(now, reports.tell, self._time_out, self._on_slot_freed)
+        self._stuck_seconds = stuck_seconds
+        self._calls = HandlerCalls(now, reports.tell, self._time_out, self._on_thread_ended, log_as="processor")
         self._suspects = Suspects()
         self._limits = KindLimits({it.kind: it.concurrency for it in handlers.values() if it.concurrency is not None})
+        self._stuck_kinds: set[str] = set()
         self._running: dict[HeldAttempt, asyncio.Task[None]] = {}
         self._listeners: list[Callable[[], None]] = []
 
@@ -203,10 +210,44 @@ class Execution(Actor):
         finally:
             del self._running[attempt]
             self._suspects.leave(attempt)
-            next_of_kind = self._limits.leave(attempt)
-            if next_of_kind is not None:
-                self._run(next_of_kind)
+            if self._calls.goes_on(attempt):
+                self._lose_place(attempt)
+            else:
+                self._leave_place(attempt)
             self._on_slot_freed()
+
+    def _on_thread_ended(self, attempt: HeldAttempt) -> None:
+        if attempt not in self._running and not self._calls.goes_on(attempt):
+            self._leave_place(attempt)
+        self._on_slot_freed()
+
+    def _leave_place(self, attempt: HeldAttempt) -> None:
+        next_of_kind = self._limits.leave(attempt)
+        if next_of_kind is not None:
+            self._run(next_of_kind)
+
+    def _lose_place(self, attempt: HeldAttempt) -> None:
+        """A handler goes on beyond the end of its attempt: it counts as one of its kind until it ends."""
+        kind = attempt.work_item.kind
+        self._limits.lose(attempt)
+        if self._limits.is_stuck(kind) and kind not in self._stuck_kinds:
+            self._stuck_kinds.add(kind)
+            _log.warning("kind.stuck", kind=kind)
+            self._relieve_later(kind)
+
+    def _relieve_later(self, kind: str) -> None:
+        asyncio.get_running_loop().call_later(self._stuck_seconds, self._relieve, kind)
+
+    def _relieve(self, kind: str) -> None:
+        """Give back what waits for handlers that may never end: another processor may have room for it."""
+        if not self._limits.is_stuck(kind):
+            self._stuck_kinds.discard(kind)
+            return
+        for attempt in self._limits.take_waiting(kind=kind):
+            self._suspects.leave(attempt)
+            self._reports.end(attempt, _given_back_text(attempt, "not_now", self._stuck_seconds))
+        self._begin_suspect()
+        self._relieve_later(kind)
 
     def _on_slot_freed(self) -> None:
         self._begin_suspect()
@@ -251,9 +292,9 @@ class Execution(Actor):
         await stored.wait()
 
     def _time_out(self, attempt: HeldAttempt) -> None:
-        if attempt.stop_reason is None:
-            self._stop_handler(attempt, StopReason.TIMED_OUT)
-            asyncio.get_running_loop().call_later(CANCEL_SECONDS, self._give_up, attempt)
+        # One that a client has cancelled may have gone on until now, but no longer.
+        self._stop_handler(attempt, StopReason.TIMED_OUT)
+        asyncio.get_running_loop().call_later(CANCEL_SECONDS, self._give_up, attempt)
 
     def _stop_handler(self, attempt: HeldAttempt, reason: StopReason) -> None:
         # Once only: a second cancellation would break into the handler's cleaning up.
@@ -266,10 +307,15 @@ class Execution(Actor):
 
     def _give_up(self, attempt: HeldAttempt) -> None:
         """End an attempt whose handler ignores its cancellation. The handler keeps its slot."""
-        if not attempt.is_ended:
+        if attempt.is_ended:
+            return
+        if attempt.stop_reason is StopReason.TIMED_OUT:
             self._reports.end(attempt, self._failed_text(attempt, ending.timed_out(attempt)))
-            self._suspects.leave(attempt)
-            self._begin_suspect()
+        else:
+            self._reports.end(attempt, self._stopped_text(attempt))
+        self._suspects.leave(attempt)
+        self._lose_place(attempt)
+        self._begin_suspect()
 
     def _give_back(self, attempt: HeldAttempt, reason: Literal["draining", "unknown_kind", "paused"]) -> None:
         self._reports.end(attempt, _given_back_text(attempt, reason))

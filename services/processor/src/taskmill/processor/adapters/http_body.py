@@ -3,10 +3,12 @@
 import codecs
 import re
 import zlib
-
-import httpx
+from typing import TYPE_CHECKING
 
 from taskmill.processor.errors import UnreadableBodyError
+
+if TYPE_CHECKING:
+    import httpx
 
 _GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
 
@@ -17,7 +19,7 @@ _CONTROL_CHARACTERS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _CHARSETS = re.compile("ascii|utf-|iso|cp|koi8|mac|gb|big5|euc|shift|hz")
 
 
-async def read_body(response: httpx.Response, limit_bytes: int) -> tuple[bytes, bool]:
+async def read_body(response: "httpx.Response", limit_bytes: int) -> tuple[bytes, bool]:
     """Read the beginning of a body; neither a huge nor a highly compressed one is ever held in memory.
 
     Args:

@@ -16,6 +16,7 @@ class KindLimits:
     def __init__(self, limits: Mapping[str, int]) -> None:
         self._limits = limits
         self._at_work: Counter[str] = Counter()
+        self._lost: dict[str, set[HeldAttempt]] = {kind: set() for kind in limits}
         self._waiting: dict[str, deque[HeldAttempt]] = {kind: deque() for kind in limits}
 
     @property
@@ -35,11 +36,22 @@ class KindLimits:
         self._at_work[kind] += 1
         return True
 
+    def lose(self, attempt: HeldAttempt) -> None:
+        """An attempt at work has ended, but its handler goes on: its place is taken until `leave`."""
+        if attempt.work_item.kind in self._limits:
+            self._lost[attempt.work_item.kind].add(attempt)
+
+    def is_stuck(self, kind: str) -> bool:
+        """Whether all places of a kind are taken by handlers that nobody waits for any more."""
+        limit = self._limits.get(kind)
+        return limit is not None and len(self._lost[kind]) >= limit
+
     def leave(self, attempt: HeldAttempt) -> HeldAttempt | None:
-        """An attempt that was at work is done; return the one whose turn it is, which is at work then."""
+        """The handler of an attempt that was at work has ended; return whose turn it is, which is at work then."""
         kind = attempt.work_item.kind
         if kind not in self._limits:
             return None
+        self._lost[kind].discard(attempt)
         if self._waiting[kind]:
             return self._waiting[kind].popleft()
         self._at_work[kind] -= 1
@@ -53,11 +65,12 @@ class KindLimits:
         self._waiting[attempt.work_item.kind].remove(attempt)
         return True
 
-    def take_waiting(self, queues: Collection[str] | None = None) -> list[HeldAttempt]:
-        """Take out all that wait, of some queues; None: of any."""
+    def take_waiting(self, queues: Collection[str] | None = None, *, kind: str | None = None) -> list[HeldAttempt]:
+        """Take out all that wait, of some queues and of one kind; None: of any."""
         taken = [
             attempt
-            for line in self._waiting.values()
+            for its_kind, line in self._waiting.items()
+            if kind is None or its_kind == kind
             for attempt in line
             if queues is None or attempt.work_item.queue in queues
         ]

@@ -4,7 +4,6 @@ import asyncio
 from functools import partial
 from typing import Annotated, Literal
 
-import httpx
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 from pydantic_core import PydanticCustomError
 
@@ -24,6 +23,9 @@ def register(app: TaskApp, outside: Outside) -> None:
 
 
 def _is_http_url(url: str) -> str:
+    # Here, because a processor that sends no requests need not hold it in memory.
+    import httpx  # noqa: PLC0415
+
     try:
         parsed = httpx.URL(url)
     except httpx.InvalidURL:
@@ -68,6 +70,8 @@ async def http_request(http: GuardedHttp, request: HttpRequestPayload, _context:
     Raises:
         TaskFailedError: There is no response: `timeout`, `address_refused`, `too_many_redirects`, `request_failed`.
     """
+    import httpx  # noqa: PLC0415
+
     try:
         async with asyncio.timeout(request.timeout):
             return await _send(http, request)

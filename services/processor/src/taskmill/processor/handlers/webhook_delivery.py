@@ -5,9 +5,10 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import TYPE_CHECKING
 from uuid import UUID
 
-import httpx
 from pydantic import BaseModel, ConfigDict, JsonValue
 from pydantic_core import from_json
 from standardwebhooks import Webhook as Signer
@@ -31,6 +32,9 @@ from taskmill.processor.domain.delivery_lanes import DeliveryLanes
 from taskmill.processor.errors import AddressRefusedError
 from taskmill.runtime.clock import utc_now
 from taskmill.sdk import Context, NotNow, Retry, TaskApp, TaskFailedError
+
+if TYPE_CHECKING:
+    import httpx
 
 TIMEOUT_SECONDS = 20.0
 """For everything: connecting, sending, and the head of the answer."""
@@ -125,7 +129,10 @@ class Deliverer:
             failure = TaskFailedError("store_error", f"The store answered {error.problem().code}.")
             raise _later(failure, context, None) from error
 
-    async def _post(self, url: str, body: bytes, headers: dict[str, str]) -> httpx.Response:
+    async def _post(self, url: str, body: bytes, headers: dict[str, str]) -> "httpx.Response":
+        # Here, because a processor that sends no requests need not hold it in memory.
+        import httpx  # noqa: PLC0415
+
         try:
             async with (
                 asyncio.timeout(self._timeout_seconds),
@@ -146,12 +153,12 @@ class Deliverer:
             raise TaskFailedError("request_failed", f"There was no answer ({type(error).__name__}).") from error
 
     async def _judge(
-        self, request: DeliveryPayload, prepared: PreparedDelivery, response: httpx.Response, context: Context
+        self, request: DeliveryPayload, prepared: PreparedDelivery, response: "httpx.Response", context: Context
     ) -> JsonValue:
         status = response.status_code
         if response.is_success:
             return {"status": status}
-        if status == httpx.codes.GONE:
+        if status == HTTPStatus.GONE:
             await self._switch_off(request.webhook_id, prepared.revision)
             raise TaskFailedError("gone", "The receiver answered 410: the webhook is off now.", is_final=True)
         if response.is_redirect:

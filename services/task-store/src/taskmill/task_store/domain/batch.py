@@ -9,7 +9,7 @@ from datetime import datetime
 from uuid import UUID
 
 from taskmill.contracts.bulk_operations import StartBulkOperation
-from taskmill.contracts.errors import TaskExistsError, TaskNotFoundError, TooManyQueuesError
+from taskmill.contracts.errors import InvalidRequestError, TaskExistsError, TaskNotFoundError, TooManyQueuesError
 from taskmill.contracts.limits import MAX_TASK_LINES
 from taskmill.contracts.reports import Hello, ReportBundle, Submitted
 from taskmill.contracts.requests import (
@@ -119,7 +119,7 @@ class Batch:
                 book = self.bulk_operations
                 return Answer(bulk_operation=book.carry_out(operation, self._states, self._change, self._now))
             case KeyedRequest(idempotency=IdempotencyKey() as key):
-                return self._answer_once(operation, key_name(operation, key), key.fingerprint)
+                return self._answer_once(operation, key_name(operation, key), key)
             case _:
                 return self._serve(operation)
 
@@ -172,14 +172,16 @@ class Batch:
             if (state := self._states.get(task_id)) is not None and (position := _dropped_up_to(state)) > 0
         ]
 
-    def _answer_once(self, request: ClientRequest, name: KeyName, fingerprint: str) -> Answer:
+    def _answer_once(self, request: ClientRequest, name: KeyName, key: IdempotencyKey) -> Answer:
         """Serve a request, unless it was served before: then it is answered as it was then, and does nothing."""
-        stored = self.keys.find(name, fingerprint)
+        stored = self.keys.find(name, key.fingerprint)
         if stored is not None:
             return Answer(keyed=KeyedReply(stored, is_replayed=True))
+        if key.refusal is not None:
+            raise InvalidRequestError(errors=key.refusal)
         answer = self._serve(request)
         document = reply_document(request, answer).decode()
-        self.keys.keep(KeyedAnswer(*name, fingerprint, document, self._now))
+        self.keys.keep(KeyedAnswer(*name, key.fingerprint, document, self._now))
         return answer._replace(keyed=KeyedReply(document, is_replayed=False))
 
     def _serve(self, request: ClientRequest) -> Answer:
