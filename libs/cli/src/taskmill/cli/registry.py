@@ -6,6 +6,8 @@ from typing import NamedTuple
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from taskmill.cli.command import Commands
+
 NAME = "taskmill"
 
 
@@ -82,4 +84,4 @@ def new_app(summary: str | None = None) -> typer.Typer:
     Args:
         summary: The help of the group that they make; None: they stand for themselves.
     """
-    return typer.Typer(help=summary, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+    return Commands(help=summary, no_args_is_help=True, add_completion=False, rich_markup_mode=None)

@@ -33,9 +33,13 @@ def list_processors(output: options.Output = OutputFormat.TABLE, context: option
 
 @app.command()
 def drain(
-    processor_id: Annotated[str, typer.Argument(metavar="PROCESSOR", help="The processor's id.")],
+    processor_id: Annotated[
+        str, typer.Argument(metavar="PROCESSOR", help="The processor's id.", callback=options.a_name)
+    ],
     wait: Annotated[bool, typer.Option("--wait", "-w", help="Wait until it has nothing left.")] = False,
-    within: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="How long to wait at most.")] = 60,
+    within: Annotated[
+        float, typer.Option(min=0, max=options.MAX_SECONDS, metavar="SECONDS", help="How long to wait at most.")
+    ] = 60,
     context: options.InContext = None,
 ) -> None:
     """Have a processor take no more work, finish or give back what it has, and end.

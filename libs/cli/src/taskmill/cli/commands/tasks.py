@@ -12,7 +12,6 @@ from taskmill.cli.registry import new_app
 from taskmill.cli.task_columns import TASK, TASKS
 from taskmill.cli.wording import instant
 from taskmill.contracts.limits import MAX_PAGE_ITEMS
-from taskmill.contracts.status import TaskStatus
 from taskmill.contracts.tasks import TaskLine
 
 app = new_app()
@@ -38,16 +37,17 @@ def get(
 
 @app.command("list")
 def list_tasks(
-    status: Annotated[
-        list[TaskStatus] | None, typer.Option("--status", "-s", help="Of this status. Several: any.")
-    ] = None,
+    status: options.OfStatus = None,
     kind: options.OfKind = None,
     queue: options.InQueue = None,
     priority: options.OfPriority = None,
     label: options.WithLabels = None,
-    title: Annotated[str | None, typer.Option(metavar="TEXT", help="With this in its title, in any case.")] = None,
+    title: options.InTitle = None,
     oldest_first: Annotated[bool, typer.Option("--oldest-first", help="Begin with the oldest.")] = False,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=0, metavar="N", help="How many at most; 0: all.")] = 50,
+    limit: Annotated[
+        int,
+        typer.Option("--limit", "-n", min=0, max=options.MAX_ITEMS, metavar="N", help="How many at most; 0: all."),
+    ] = 50,
     output: options.Output = OutputFormat.TABLE,
     context: options.InContext = None,
 ) -> None:
@@ -65,7 +65,7 @@ def list_tasks(
     with client_of(context) as client:
         found = client.list(**conditions)
         print_list(islice(found, limit) if limit else found, TASKS, output)
-        if limit and next(found, None) is not None:
+        if limit and output is OutputFormat.TABLE and next(found, None) is not None:
             say(f"There are more than {limit}: --limit 0 shows all.")
 
 
