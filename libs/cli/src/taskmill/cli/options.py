@@ -14,7 +14,7 @@ from taskmill.cli.output import OutputFormat
 from taskmill.cli.wording import parse_instant
 from taskmill.contracts.events import EventType
 from taskmill.contracts.limits import MAX_INTEGER, MAX_LABEL_CONDITIONS
-from taskmill.contracts.patterns import IN_WORDS, LABEL_KEY_PATTERN, NAME_PATTERN
+from taskmill.contracts.patterns import IN_WORDS, LABEL_KEY_PATTERN, NAME_PATTERN, VISIBLE_ASCII_PATTERN
 from taskmill.contracts.status import Priority, TaskStatus
 
 T = TypeVar("T")
@@ -44,6 +44,18 @@ def is_of(pattern: str) -> Callable[[T], T]:
 
 a_name = is_of(NAME_PATTERN)
 """Checks the name of a kind, a queue or a processor."""
+
+
+def at_most(largest: int) -> Callable[[T], T]:
+    """A check of a number: without it the largest ones would be told in each help, or not be numbers to others."""
+
+    def check(given: T) -> T:
+        if isinstance(given, int | float) and given > largest:
+            raise typer.BadParameter(f"at most {largest}")
+        return given
+
+    return check
+
 
 TaskIdArgument = Annotated[UUID, typer.Argument(metavar="ID", help="The task's id.")]
 TaskIdsArgument = Annotated[list[UUID], typer.Argument(metavar="ID...", help="Ids of tasks.")]
@@ -89,24 +101,56 @@ OfTypes = Annotated[
 ]
 AfterPosition = Annotated[
     int | None,
-    typer.Option("--after", min=0, max=MAX_INTEGER, metavar="POSITION", help="Begin behind this position."),
+    typer.Option(
+        "--after", min=0, metavar="POSITION", callback=at_most(MAX_INTEGER), help="Begin behind this position."
+    ),
 ]
 Within = Annotated[
     float,
     typer.Option(
         "--within",
         min=0,
-        max=MAX_SECONDS,
         metavar="SECONDS",
+        callback=at_most(MAX_SECONDS),
         help="How long to wait for the end of the task at most.",
     ),
 ]
+WithinSeconds = Annotated[
+    float,
+    typer.Option("--within", min=0, metavar="SECONDS", callback=at_most(MAX_SECONDS), help="How long to wait at most."),
+]
+Limit = Annotated[
+    int,
+    typer.Option("--limit", "-n", min=0, metavar="N", callback=at_most(MAX_ITEMS), help="How many at most; 0: all."),
+]
+ReplayAfter = Annotated[
+    int,
+    typer.Option(
+        "--after",
+        min=0,
+        metavar="POSITION",
+        callback=at_most(MAX_INTEGER),
+        help="Begin behind this position; 0: with the oldest.",
+    ),
+]
+ReplayUntil = Annotated[
+    int | None,
+    typer.Option(
+        "--until",
+        min=0,
+        metavar="POSITION",
+        callback=at_most(MAX_INTEGER),
+        help="The last one; if not given: the newest.",
+    ),
+]
+WaitForReplay = Annotated[bool, typer.Option("--wait", "-w", help="Wait until everything was told.")]
 IdempotencyKey = Annotated[
     str | None,
     typer.Option(
         "--key",
         metavar="KEY",
         help="Idempotency key: the same command under the same key is carried out once.",
+        callback=is_of(VISIBLE_ASCII_PATTERN),
     ),
 ]
 

@@ -30,19 +30,39 @@ def check(
     ] = None,
     max_age: Annotated[
         float | None,
-        typer.Option(min=0, max=options.MAX_SECONDS, metavar="SECONDS", help="Critical: a task is queued for longer."),
+        typer.Option(
+            min=0,
+            metavar="SECONDS",
+            callback=options.at_most(options.MAX_SECONDS),
+            help="Critical: a task is queued for longer.",
+        ),
     ] = None,
     max_depth: Annotated[
         int | None,
-        typer.Option(min=0, max=options.MAX_ITEMS, metavar="N", help="Critical: more tasks are queued in a queue."),
+        typer.Option(
+            min=0,
+            metavar="N",
+            callback=options.at_most(options.MAX_ITEMS),
+            help="Critical: more tasks are queued in a queue.",
+        ),
     ] = None,
     warn_age: Annotated[
         float | None,
-        typer.Option(min=0, max=options.MAX_SECONDS, metavar="SECONDS", help="Warning: a task is queued for longer."),
+        typer.Option(
+            min=0,
+            metavar="SECONDS",
+            callback=options.at_most(options.MAX_SECONDS),
+            help="Warning: a task is queued for longer.",
+        ),
     ] = None,
     warn_depth: Annotated[
         int | None,
-        typer.Option(min=0, max=options.MAX_ITEMS, metavar="N", help="Warning: more tasks are queued in a queue."),
+        typer.Option(
+            min=0,
+            metavar="N",
+            callback=options.at_most(options.MAX_ITEMS),
+            help="Warning: more tasks are queued in a queue.",
+        ),
     ] = None,
     output: options.Output = OutputFormat.TABLE,
     context: options.InContext = None,

@@ -37,9 +37,7 @@ def drain(
         str, typer.Argument(metavar="PROCESSOR", help="The processor's id.", callback=options.a_name)
     ],
     wait: Annotated[bool, typer.Option("--wait", "-w", help="Wait until it has nothing left.")] = False,
-    within: Annotated[
-        float, typer.Option(min=0, max=options.MAX_SECONDS, metavar="SECONDS", help="How long to wait at most.")
-    ] = 60,
+    within: options.WithinSeconds = 60,
     context: options.InContext = None,
 ) -> None:
     """Have a processor take no more work, finish or give back what it has, and end.
