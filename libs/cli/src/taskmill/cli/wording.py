@@ -48,3 +48,8 @@ def parse_instant(text: str, now: datetime) -> datetime:
     if at.tzinfo is None:
         raise ValueError("it has no offset")
     return at
+
+
+def sentences(first: str, second: str | None) -> str:
+    """Two texts with a full stop between them, whether the first brings its own or not; None: there is no second."""
+    return first if second is None else f"{first.rstrip('.')}. {second}"
