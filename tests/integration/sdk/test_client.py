@@ -13,6 +13,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from taskmill.cli.embedded.ports import free_port
 from taskmill.contracts.bulk_operations import BulkOperation
 from taskmill.contracts.events import EventType
 from taskmill.contracts.limits import MAX_BATCH_TASKS
@@ -417,6 +418,32 @@ async def test_a_payload_that_cannot_be_json(client: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+async def test_who_follows_waits_for_a_gateway(kind: str, nats_url: str, database_url: str) -> None:
+    """Also at the beginning, longer than any other request is made again; what happens then is not missed."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    async with client_of_kind(kind, url, retry_within_seconds=0.1, attempts=2) as early:
+        with pytest.raises(NoAnswerError):
+            await early.submit("echo")
+        async with aclosing(early.watch(reconnect_within_seconds=30)) as events:
+            following = asyncio.ensure_future(anext(events))
+            await asyncio.wait({following}, timeout=0.5)
+            assert not following.done()
+            async with (
+                running_service(await task_store(database_url, nats_url)),
+                running_gateway(nats_url, port=port) as http,
+            ):
+
+                async def hears() -> None:
+                    await http.post("/tasks", json={"title": "t"})
+                    await asyncio.wait({following}, timeout=0.5)
+                    assert following.done()
+
+                await holds(hears, within_seconds=20)
+                assert following.result().type == "created"
+
+
+@pytest.mark.parametrize("kind", KINDS)
 async def test_a_store_is_waited_for(kind: str, database_url: str, nats_url: str) -> None:
     """As long as the API says between two attempts; who makes only one is told."""
     losses = Losses()
@@ -438,6 +465,9 @@ async def test_the_fleet(client: Any) -> None:
     await client.submit("echo", wait=20)
     [processor] = await _all(client.processors())
     assert "echo" in processor.kinds
+    kinds = {kind.kind: kind for kind in await _all(client.kinds())}
+    assert list(kinds) == sorted(processor.kinds)
+    assert (kinds["sleep"].is_served, "seconds" in kinds["sleep"].payload_schema["properties"]) == (True, True)
     assert (await client.pause_queue("default")).is_paused
     waiting = await client.submit("echo")
     [queue] = [queue for queue in await _all(client.queues()) if queue.name == "default"]
@@ -485,18 +515,6 @@ async def test_a_full_queue_is_waited_for(kind: str, database_url: str, nats_url
             assert 5 <= losses.at[2] - losses.at[1] < 6
 
 
-async def test_kinds(client: Any) -> None:
-    """They are listed by name, with what they declare."""
-
-    async def served() -> None:
-        kinds = {kind.kind: kind async for kind in client.kinds()}
-        assert list(kinds) == sorted(kinds)
-        assert {"echo", "talk", "sleep"} <= {name for name, kind in kinds.items() if kind.is_served}
-        assert "seconds" in kinds["sleep"].payload_schema["properties"]
-
-    await holds(served)
-
-
 async def test_many_tasks_at_once(client: Any) -> None:
     """They are chosen by conditions or by ids; how far it is can be read; the same under a key is done once."""
 
@@ -517,9 +535,9 @@ async def test_many_tasks_at_once(client: Any) -> None:
     assert (await completed(begun)).counts.done == 2
     deleted = await completed(await client.bulk("delete", [ids[0], str(ids[1])], force=True))
     assert (deleted.id_count, deleted.counts.done) == (2, 2)
-    for wrong in (None, []):
+    for wrong in ({}, {"ids": []}):
         with pytest.raises(InvalidRequestError):
-            await client.bulk("delete", wrong)
+            await client.bulk("delete", **wrong)
     with pytest.raises(NotFoundError):
         await client.bulk_operation(uuid4())
 
