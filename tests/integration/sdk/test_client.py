@@ -535,7 +535,8 @@ async def test_many_tasks_at_once(client: Any) -> None:
     assert (await completed(begun)).counts.done == 2
     deleted = await completed(await client.bulk("delete", [ids[0], str(ids[1])], force=True))
     assert (deleted.id_count, deleted.counts.done) == (2, 2)
-    for wrong in ({}, {"ids": []}):
+    nothing: list[dict[str, Any]] = [{}, {"ids": []}]
+    for wrong in nothing:
         with pytest.raises(InvalidRequestError):
             await client.bulk("delete", **wrong)
     with pytest.raises(NotFoundError):
