@@ -4,8 +4,6 @@ import re
 import shutil
 from pathlib import Path
 
-import pytest
-
 from benchmarks.machine import server_directory
 from tests.support.cli import Command
 from tests.support.paths import ROOT
@@ -14,11 +12,14 @@ from tests.support.stack import TaskmillUp
 PAGE = ROOT / "docs" / "cli.md"
 
 
-@pytest.mark.skipif(shutil.which("jq") is None, reason="the examples pick with jq what they need")
 async def test_the_examples(tmp_path: Path) -> None:
-    """One after another, in one shell, each command succeeds; what is followed behind `#` comes true."""
+    """One after another, in one shell, each command succeeds; what is followed behind `#` comes true.
+
+    They pick with jq what they need, which .ci/run brings.
+    """
+    assert shutil.which("jq"), "the examples need jq: apt-get install jq, or brew install jq"
     examples = re.findall(r"^```sh\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
-    assert len(examples) == 7
+    assert len(examples) == 8
     # What is written to a `head` that has ended is a failure to the shell, but not to the reader.
     script = "set -euo pipefail\n" + "\n".join(examples).replace("| head -1", "| { head -1; cat > /dev/null; }")
     with server_directory() as directory:

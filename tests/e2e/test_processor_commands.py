@@ -126,5 +126,10 @@ async def test_what_cannot_be_run_is_refused(stack: TaskmillUp) -> None:
     ]:
         status, output = await stack.run_beside("processor", "exec", *arguments)
         assert (status, reason in output) == (2, True), output
+    status, output = await stack.run_beside("processor", "run", "nosuch:app")
+    nats, wrong = output.splitlines()
+    address = str(stack.entries()["nats-server"]["url"]).rpartition("@")[2].removeprefix("nats://")
+    assert (status, nats) == (2, f"taskmill: NATS at nats://{address} (the stack on {stack.data_dir})"), output
+    assert wrong.startswith("taskmill: No app at 'nosuch:app': there is no module 'nosuch'."), output
     status, output = await stack.run_beside("processor", "exec", "--kind", "echo", "--", "cat")
-    assert (status, "Two handlers are registered" in output) == (1, True), output
+    assert (status, "Two handlers are registered" in output) == (2, True), output

@@ -27,10 +27,10 @@ def task_store(database_url: str, nats_url: str, **settings: Any) -> Any:
 
 @asynccontextmanager
 async def running_gateway(
-    nats_url: str, *, is_nats_there: bool = True, **settings: Any
+    nats_url: str, *, is_nats_there: bool = True, port: int | None = None, **settings: Any
 ) -> AsyncIterator[httpx.AsyncClient]:
     """Run a gateway; yield a client of it, once it has found NATS if that is there."""
-    port = free_port()
+    port = port or free_port()
     supervisor = await build_gateway(GatewaySettings(nats_url=nats_url, port=port, **settings))
     async with (
         running_service(supervisor),

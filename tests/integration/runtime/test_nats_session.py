@@ -131,6 +131,17 @@ async def test_a_session_waits_for_a_server_that_comes_later(nats_server: NatsSe
     assert [entry["event"] for entry in logs].count("nats.unreachable") == 1
 
 
+async def test_the_address_is_logged(nats_server: NatsServer) -> None:
+    """It is told which server was found, and not with which password."""
+    assert "@" in nats_server.reader_url
+    session = NatsSession(NatsSettings(nats_url=nats_server.reader_url), client_name="logged")
+    with capture_logs() as logs:
+        async with running(session):
+            pass
+    [connected] = [entry for entry in logs if entry["event"] == "nats.connected"]
+    assert connected["address"] == f"127.0.0.1:{nats_server.port}"
+
+
 async def test_stop_while_no_server_is_there(nats_server: NatsServer) -> None:
     """A session that never connected drains at once."""
     url = nats_server.url

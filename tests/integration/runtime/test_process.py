@@ -14,7 +14,7 @@ import asyncio, sys, threading
 from taskmill.runtime.actor import Actor
 from taskmill.runtime.service import run_service
 from taskmill.runtime.settings import NatsSettings, LogSettings
-from taskmill.runtime.errors import StartError
+from taskmill.runtime.errors import SettingsError, StartError
 from taskmill.runtime.supervisor import Supervisor
 
 class Settings(NatsSettings, LogSettings):
@@ -51,6 +51,8 @@ async def build(settings):
         threading.Thread(target=threading.Event().wait).start()
     if mode == "refuses":
         raise StartError("the schema is too old: run the migrations")
+    if mode == "misplaced":
+        raise SettingsError("there is no module 'nowhere'")
     return Supervisor([Example("a", True), Example("b", mode != "hangs")], drain_timeout_seconds=30)
 
 sys.exit(run_service("example", Settings, build))
@@ -129,6 +131,13 @@ async def test_wrong_settings_are_printed_one_per_line() -> None:
     assert [line.split(":")[0] for line in errors.decode().splitlines()] == sorted(environment)
     assert b"s3cret" not in errors + output
     assert b"77" not in errors + output
+
+
+async def test_a_setting_that_is_judged_late() -> None:
+    """Exit code 2, and what is wrong as plain text: whoever has just started it reads that."""
+    async with service("misplaced") as process:
+        _, errors = await process.communicate()
+    assert (process.returncode, errors) == (2, b"taskmill: there is no module 'nowhere'\n")
 
 
 async def test_a_service_that_cannot_start_says_why() -> None:

@@ -13,9 +13,12 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from taskmill.cli.embedded.ports import free_port
+from taskmill.contracts.bulk_operations import BulkOperation
 from taskmill.contracts.events import EventType
 from taskmill.contracts.limits import MAX_BATCH_TASKS
 from taskmill.contracts.tasks import Task
+from taskmill.contracts.webhooks import Delivery, Webhook
 from taskmill.sdk import Context, RetryBackoff, TaskApp, TaskFailedError
 from taskmill.sdk.client import (
     AlreadyFinishedError,
@@ -37,7 +40,7 @@ from taskmill.sdk.client import (
     WaitTimeoutError,
 )
 from tests.support.clients import KINDS, Losses, client_of_kind
-from tests.support.eventually import eventually
+from tests.support.eventually import eventually, holds
 from tests.support.removed_events import remove_all_events
 from tests.support.running_service import running_service
 from tests.support.services import Services, running_gateway, running_services, task_store
@@ -415,6 +418,32 @@ async def test_a_payload_that_cannot_be_json(client: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+async def test_who_follows_waits_for_a_gateway(kind: str, nats_url: str, database_url: str) -> None:
+    """Also at the beginning, longer than any other request is made again; what happens then is not missed."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    async with client_of_kind(kind, url, retry_within_seconds=0.1, attempts=2) as early:
+        with pytest.raises(NoAnswerError):
+            await early.submit("echo")
+        async with aclosing(early.watch(reconnect_within_seconds=30)) as events:
+            following = asyncio.ensure_future(anext(events))
+            await asyncio.wait({following}, timeout=0.5)
+            assert not following.done()
+            async with (
+                running_service(await task_store(database_url, nats_url)),
+                running_gateway(nats_url, port=port) as http,
+            ):
+
+                async def hears() -> None:
+                    await http.post("/tasks", json={"title": "t"})
+                    await asyncio.wait({following}, timeout=0.5)
+                    assert following.done()
+
+                await holds(hears, within_seconds=20)
+                assert following.result().type == "created"
+
+
+@pytest.mark.parametrize("kind", KINDS)
 async def test_a_store_is_waited_for(kind: str, database_url: str, nats_url: str) -> None:
     """As long as the API says between two attempts; who makes only one is told."""
     losses = Losses()
@@ -436,6 +465,9 @@ async def test_the_fleet(client: Any) -> None:
     await client.submit("echo", wait=20)
     [processor] = await _all(client.processors())
     assert "echo" in processor.kinds
+    kinds = {kind.kind: kind for kind in await _all(client.kinds())}
+    assert list(kinds) == sorted(processor.kinds)
+    assert (kinds["sleep"].is_served, "seconds" in kinds["sleep"].payload_schema["properties"]) == (True, True)
     assert (await client.pause_queue("default")).is_paused
     waiting = await client.submit("echo")
     [queue] = [queue for queue in await _all(client.queues()) if queue.name == "default"]
@@ -481,3 +513,89 @@ async def test_a_full_queue_is_waited_for(kind: str, database_url: str, nats_url
             assert (await submitting).status == "queued"
             assert losses.statuses == [201, httpx.codes.TOO_MANY_REQUESTS, 201]
             assert 5 <= losses.at[2] - losses.at[1] < 6
+
+
+async def test_many_tasks_at_once(client: Any) -> None:
+    """They are chosen by conditions or by ids; how far it is can be read; the same under a key is done once."""
+
+    async def completed(operation: BulkOperation) -> BulkOperation:
+        async def read() -> BulkOperation:
+            found: BulkOperation = await client.bulk_operation(operation.id)
+            assert found.status == "completed"
+            return found
+
+        return await holds(read)
+
+    label = {"bulk": uuid4().hex}
+    ids = [(await client.submit("echo", process=False, labels=label)).id for _ in range(2)]
+    counted = await completed(await client.bulk("process", status="pending", labels=label, dry_run=True))
+    assert (counted.counts.matched, counted.counts.done, counted.dry_run) == (2, 0, True)
+    conditions = {"status": ["pending"], "labels": {"bulk": None}, "created_after": datetime.now(UTC) - timedelta(1)}
+    begun = await client.bulk("process", **conditions, idempotency_key=f"k{label['bulk']}")
+    assert (await completed(begun)).counts.done == 2
+    deleted = await completed(await client.bulk("delete", [ids[0], str(ids[1])], force=True))
+    assert (deleted.id_count, deleted.counts.done) == (2, 2)
+    nothing: list[dict[str, Any]] = [{}, {"ids": []}]
+    for wrong in nothing:
+        with pytest.raises(InvalidRequestError):
+            await client.bulk("delete", **wrong)
+    with pytest.raises(NotFoundError):
+        await client.bulk_operation(uuid4())
+
+
+async def test_webhooks(client: Any) -> None:
+    """They are created, read, changed, told of, given another secret, and deleted."""
+    secret = "whsec_" + "A" * 32
+    made = await client.create_webhook(
+        "http://127.0.0.1:9/x", types=["completed"], labels={"team": "web", "z": None}, secret=secret, is_enabled=False
+    )
+    assert (made.secret, made.labels, made.is_enabled) == (secret, ["team:web", "z"], False)
+    assert [one.id async for one in client.webhooks()] == [made.id]
+    changed = await client.update_webhook(made.id, if_match=1, labels=None, description="mine", is_enabled=True)
+    assert (changed.labels, changed.description, changed.types, changed.revision) == ([], "mine", ["completed"], 2)
+    with pytest.raises(PreconditionFailedError):
+        await client.update_webhook(made.id, if_match=1, kind="echo")
+    rotated = await client.rotate_webhook_secret(made.id, if_match=2)
+    assert (rotated.secret_count, rotated.secret != secret) == (2, True)
+    assert await client.webhook(str(made.id)) == Webhook.model_validate(rotated.model_dump())
+    done = await client.submit("echo", wait=20, labels={"replayed": "me"})
+    replay = await client.replay_to_webhook(made.id, after=0, types="completed", labels={"replayed": "me"})
+
+    async def told() -> None:
+        found = await client.replay(replay.id)
+        assert (found.status, found.told, found.labels) == ("completed", 1, ["replayed:me"])
+
+    await holds(told)
+
+    async def is_tried() -> Delivery:
+        # The event itself, and its replay; neither can be sent to an address of this machine.
+        deliveries = [one async for one in client.deliveries(made.id)]
+        assert {one.event_id.partition(".")[0] for one in deliveries} == {str(done.id)}
+        assert [one.status for one in deliveries] == ["scheduled", "scheduled"]
+        found: Delivery = deliveries[0]
+        return found
+
+    delivery = await holds(is_tried, within_seconds=20)
+    again = await client.redeliver(made.id, delivery.task_id)
+    assert again.attempt > delivery.attempt
+    await client.delete_webhook(made.id)
+    for gone in (client.webhook(made.id), client.delete_webhook(made.id), client.replay(uuid4())):
+        with pytest.raises(NotFoundError):
+            await gone
+
+
+async def test_the_end_of_the_log(client: Any) -> None:
+    """As many as are wanted of the newest events, oldest first, however far back; and a position to go on from."""
+    label = uuid4().hex
+    task = await client.submit("echo", wait=20, labels={"rare": label})
+    await client.submit_many([{"kind": "echo", "process": False} for _ in range(450)])
+    everything = await _all(client.events())
+    last = await client.last_events(3)
+    assert (last.events, last.position) == (everything[-3:], everything[-1].position)
+    rare = await client.last_events(2, labels={"rare": label})
+    assert _types(rare.events) == WHOLE_LIFE[-2:]
+    assert _types((await client.last_events(9, labels={"rare": label})).events) == WHOLE_LIFE
+    assert _types((await client.last_events(3, task.id)).events) == WHOLE_LIFE[-3:]
+    assert (await client.last_events(5, task.id, types=["failed"])).events == []
+    replay = await client.replay_to_subject("end", after=last.position - 3, until=last.position)
+    assert (replay.subject, replay.until) == ("tasks.v1.replay.end", last.position)

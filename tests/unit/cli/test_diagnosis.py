@@ -1,5 +1,6 @@
 """What `taskmill doctor` makes of what it has found."""
 
+import socket
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,29 @@ from taskmill.contracts.streams import ConsumerSpec, events_stream, reports_cons
 from taskmill.runtime.provisioning import consumer_config, stream_config
 
 GIB = 1024**3
+
+
+@pytest.mark.parametrize(
+    ("url", "level"),
+    [
+        (None, Level.WARN),
+        ("http://127.0.0.1:{port}", Level.OK),
+        ("http://localhost:{port}/", Level.OK),
+        ("http://127.0.0.1:1", Level.WARN),
+        ("https://tasks.example.org:{port}", Level.WARN),
+    ],
+)
+def test_the_port_of_a_gateway_that_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str | None, level: Level
+) -> None:
+    """It is in use, as it should be, wherever its stack was started; by somebody else it is a warning."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        monkeypatch.setenv("TASKMILL_DATA", str(tmp_path / "none"))
+        monkeypatch.setenv("TASKMILL_PORT", str(port))
+        gateway_url = None if url is None else url.format(port=port)
+        *_, remark = look_at_machine(find_addresses(), gateway_url)
+    assert (remark.what, remark.level) == ("ports", level), remark
 
 
 def test_streams() -> None:

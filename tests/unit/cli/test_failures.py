@@ -96,10 +96,11 @@ def test_nobody_has_foreseen_it() -> None:
 def test_nobody_answers(was_sent: bool, doubt: bool) -> None:
     """Where it was tried, what says that it is there, what to do; and whether it may have been done."""
     target = Target("http://h:1", "secret", "context x")
-    failure = explain(GatewayUnreachableError(target, NoAnswerError("refused", was_sent=was_sent)))
+    failure = explain(GatewayUnreachableError(target, NoAnswerError("It broke.", was_sent=was_sent)))
     assert failure is not None
     assert failure.code is ExitCode.UNREACHABLE
-    assert "http://h:1 (context x)" in failure.text
+    assert "http://h:1 (context x): It broke." in failure.text
+    assert ".." not in failure.text
     assert "TASKMILL_URL" in failure.text
     assert "taskmill up" in failure.text
     assert ("may have been carried out" in failure.text) is doubt

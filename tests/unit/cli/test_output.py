@@ -85,5 +85,21 @@ def test_what_is_said(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_what_cannot_be_seen_is_shown() -> None:
-    """No control character stays one, of either set."""
+    """No control character stays one, of either set, and nothing turns the order of others round."""
     assert visible("a\x00\x1b\x7f\x9b\r\n\tü") == "a\\x00\\x1b\\x7f\\x9b   ü"
+    assert visible("a\u202eb\u2066c\u2028d\u200f") == "a\\u202eb\\u2066c\\u2028d\\u200f"
+
+
+@pytest.mark.parametrize("output", [OutputFormat.JSON, OutputFormat.JSONL])
+def test_json_commands_no_terminal(output: OutputFormat, capsys: pytest.CaptureFixture[str]) -> None:
+    """What could command it, or deceive who reads there, is escaped, also in keys; what is read is the same."""
+    text = "\x00\x1b\x7f\x80\x9b31m\x9f \u061c\u200e\u202a\u202e\u2066\u2069\u2028\ufeff ü€😀"
+    things = [{text: [text]}]
+    print_list(things, [], output)
+    print_one(things[0], [], output)
+    printed = capsys.readouterr().out
+    assert set(printed) <= {chr(code) for code in range(0x20, 0x7F)} | set("\nü€😀")
+    assert "\\u009b31m" in printed
+    list_text, one_text = printed.split("]\n{", 1) if output is OutputFormat.JSON else printed.splitlines()
+    whole = (f"{list_text}]", "{" + one_text) if output is OutputFormat.JSON else (f"[{list_text}]", one_text)
+    assert [json.loads(whole[0]), json.loads(whole[1])] == [things, things[0]]

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from taskmill.cli.wording import age, duration, instant, labels, parse_instant
+from taskmill.cli.wording import age, duration, instant, labels, parse_instant, sentences
 
 NOW = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -44,6 +44,7 @@ def test_instants() -> None:
         ("+5m", NOW + timedelta(minutes=5)),
         ("+2h", NOW + timedelta(hours=2)),
         ("+1d", NOW + timedelta(days=1)),
+        ("-5s", NOW - timedelta(seconds=5)),
     ],
 )
 def test_a_time_to_start(text: str, at: datetime) -> None:
@@ -52,9 +53,15 @@ def test_a_time_to_start(text: str, at: datetime) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "+", "+s", "+5", "+5w", "-5s", "tomorrow", "2030-12-24T18:00:00", "+9999999999999s"]
+    "text", ["", "+", "+s", "+5", "+5w", "+²s", "tomorrow", "2030-12-24T18:00:00", "+9999999999999s"]
 )
 def test_a_time_that_is_none(text: str) -> None:
     """It is refused: also one that leaves open where."""
     with pytest.raises((ValueError, OverflowError)):
         parse_instant(text, NOW)
+
+
+def test_sentences() -> None:
+    """Between two there is one full stop, whether the first brings its own or not."""
+    assert sentences("It is down.", "Start it") == sentences("It is down", "Start it") == "It is down. Start it"
+    assert sentences("It is up.", None) == "It is up."

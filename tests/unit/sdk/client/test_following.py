@@ -75,6 +75,21 @@ def test_from_now_on_is_a_position() -> None:
     assert next(one.open()).headers["Last-Event-ID"] == "30"
 
 
+def test_nobody_is_there_at_the_beginning() -> None:
+    """That is waited out as long as later on, and not beyond the end."""
+    clock = Clock()
+    for after, within_seconds, patience in ((None, None, 60), (None, 10, 10)):
+        assert next(following(clock, after=after, within_seconds=within_seconds).begin()).within_seconds == patience
+    of_task = Following(TASK_ID, None, {}, within_seconds=None, reconnect_within_seconds=5, now=clock)
+    assert next(of_task.begin()).within_seconds == 5
+    one = following(clock, after=None, within_seconds=10)
+    flow = one.begin()
+    next(flow)
+    clock.seconds = 10
+    with pytest.raises(WaitTimeoutError):
+        flow.throw(NoAnswerError("refused", was_sent=False))
+
+
 @pytest.mark.parametrize(
     ("ends", "error"),
     [

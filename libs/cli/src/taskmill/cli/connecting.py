@@ -36,8 +36,9 @@ class GatewayUnreachableError(Exception):
 
     def __init__(self, target: Target, error: NoAnswerError) -> None:
         doubt = " The request may have been carried out." if error.was_sent else ""
+        reason = str(error).removeprefix("No answer: ").rstrip(".")
         super().__init__(
-            f"no answer from {target.url} ({target.origin}): {str(error).removeprefix('No answer: ')}.{doubt}\n"
+            f"no answer from {target.url} ({target.origin}): {reason}.{doubt}\n"
             "Is it another address? Set TASKMILL_URL, or name it: taskmill context add NAME URL --use\n"
             "Is none there? Start one on this machine: taskmill up"
         )
@@ -89,4 +90,4 @@ def client_of(context: str | None, *, retry_within_seconds: float = RETRY_WITHIN
 
 def _tell(details: stamina.instrumentation.RetryDetails) -> None:
     if details.wait_for >= _WORTH_TELLING_SECONDS:
-        say(f"{details.caused_by}; again in {details.wait_for:.1f} s")
+        say(f"{str(details.caused_by).rstrip('.')}; again in {details.wait_for:.1f} s")

@@ -1,8 +1,12 @@
-"""How queues and processors look in tables."""
+"""How queues, processors and kinds look in tables."""
+
+from typing import Any
 
 from taskmill.cli.output import Column
 from taskmill.cli.wording import age, duration, instant
 from taskmill.contracts.fleet import ProcessorInfo, QueueInfo
+from taskmill.contracts.kinds import KnownKind
+from taskmill.contracts.tasks import DEFAULT_QUEUE
 
 
 def depth(queue: QueueInfo) -> int:
@@ -29,6 +33,16 @@ def queue_state(queue: QueueInfo) -> str:
 def processor_state(processor: ProcessorInfo) -> str:
     """Whether a processor takes work."""
     return "draining" if processor.is_draining else "working"
+
+
+def _fields(schema: dict[str, Any] | None) -> str | None:
+    """What payloads hold, by their schema; None: there is no schema."""
+    if schema is None:
+        return None
+    fields, required = schema.get("properties"), schema.get("required")
+    if not isinstance(fields, dict):
+        return str(schema.get("type", "any"))
+    return ",".join(f"{name}*" if isinstance(required, list) and name in required else name for name in fields)
 
 
 QUEUES: list[Column[QueueInfo]] = [
@@ -68,3 +82,13 @@ PROCESSORS: list[Column[ProcessorInfo]] = [
     Column("KINDS", lambda processor: ",".join(processor.kinds), may_be_cut=True),
 ]
 """A line for each."""
+
+KINDS: list[Column[KnownKind]] = [
+    Column("KIND", lambda kind: kind.kind),
+    Column("STATE", lambda kind: "served" if kind.is_served else "unserved"),
+    Column("QUEUE", lambda kind: kind.defaults.queue or DEFAULT_QUEUE),
+    Column("ATTEMPTS", lambda kind: kind.defaults.max_attempts or 1),
+    Column("TIMEOUT", lambda kind: duration(kind.defaults.timeout_seconds)),
+    Column("PAYLOAD", lambda kind: _fields(kind.payload_schema), may_be_cut=True),
+]
+"""A line for each; of the payload the names of its fields, those that are required with a `*`."""

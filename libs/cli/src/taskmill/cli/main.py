@@ -1,6 +1,5 @@
 """The `taskmill` command."""
 
-import os
 import sys
 from difflib import get_close_matches
 from typing import Any
@@ -10,6 +9,9 @@ from typer.core import TyperCommand, TyperGroup
 
 from taskmill.cli import registry
 from taskmill.cli.exit_codes import ExitCode
+from taskmill.cli.standard_streams import end_of_output, open_closed_streams, readers_may_leave
+
+_PYDANTIC_PREFIX = "Value error, "
 
 
 class _Commands(TyperGroup):
@@ -41,18 +43,29 @@ class _Commands(TyperGroup):
             with formatter.section(title):
                 formatter.write_dl([(name, entry.summary) for name, entry in entries.items()])
 
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        """Run it as a process of its own, whatever its standard streams are."""
+        open_closed_streams()
+        try:
+            return super().main(*arguments, **options)
+        except SystemExit as end:
+            sys.exit(end_of_output(end.code if isinstance(end.code, int) else ExitCode.OK))
+
+    def make_context(self, *arguments: Any, **options: Any) -> Any:
+        """Read the command line so far as it is not the command's own."""
+        with readers_may_leave():
+            return super().make_context(*arguments, **options)
+
     def invoke(self, ctx: Any) -> Any:
         """Run the command that is called."""
         try:
-            result = super().invoke(ctx)
-            sys.stdout.flush()
+            with readers_may_leave():
+                result = super().invoke(ctx)
+                sys.stdout.flush()
         except (typer.Exit, typer.Abort):
             raise
-        except BrokenPipeError:
-            # Or the interpreter would complain when it flushes what is left.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise typer.Exit(ExitCode.BROKEN_PIPE) from None
-        except typer.TyperException:
+        except typer.TyperException as error:
+            error.message = error.message.replace(_PYDANTIC_PREFIX, "")
             raise
         except Exception as error:
             # Here, because most calls do without: the errors of the client bring its libraries.

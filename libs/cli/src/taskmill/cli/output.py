@@ -22,10 +22,17 @@ T = TypeVar("T")
 _WIDTH_OF_PIPES = 10_000
 """Nothing is cut for a program."""
 
-_CONTROL_CHARACTERS = {code: f"\\x{code:02x}" for code in (*range(0x20), 0x7F, *range(0x80, 0xA0))} | {
-    ord("\n"): " ",
-    ord("\t"): " ",
-    ord("\r"): " ",
+_DECEIVING = (0x061C, 0x200E, 0x200F, 0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A), 0xFEFF)
+"""Characters that have text shown in another order than it stands in, that end lines, or that are not seen at all."""
+
+_UNSEEN_IN_JSON = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), *_DECEIVING)}
+"""JSON says the same of them so; what is below U+0020 it escapes by itself."""
+
+_UNSEEN = {
+    **{code: f"\\x{code:02x}" for code in range(0x20)},
+    **{code: f"\\x{code:02x}" for code in range(0x7F, 0xA0)},
+    **{code: f"\\u{code:04x}" for code in _DECEIVING},
+    **dict.fromkeys(map(ord, "\n\t\r"), " "),
 }
 
 
@@ -84,7 +91,7 @@ def print_one(item: T, columns: Sequence[Column[T]], output: OutputFormat, docum
             for column in columns:
                 sys.stdout.write(f"{column.title:<{width}}{_cell(column.of(item))}\n")
         case OutputFormat.JSON:
-            sys.stdout.write(to_json(value, indent=2).decode() + "\n")
+            sys.stdout.write(json_text(value, indent=2) + "\n")
         case OutputFormat.JSONL:
             print_json_line(value)
 
@@ -93,15 +100,26 @@ def print_array(items: Iterable[T], document: Callable[[T], Any] = lambda it: it
     """Print an array of JSON, each thing as it comes."""
     separator = "[\n"
     for item in items:
-        sys.stdout.write(separator + to_json(document(item), indent=2).decode())
+        sys.stdout.write(separator + json_text(document(item), indent=2))
         separator = ",\n"
     sys.stdout.write("[]\n" if separator == "[\n" else "\n]\n")
 
 
 def print_json_line(value: Any) -> None:
     """Print JSON in a line of its own, at once: somebody may follow."""
-    sys.stdout.write(to_json(value).decode() + "\n")
+    sys.stdout.write(json_text(value) + "\n")
     sys.stdout.flush()
+
+
+def json_text(value: Any, *, indent: int | None = None) -> str:
+    """A value as JSON, without characters that could command a terminal, or deceive who reads it there.
+
+    Args:
+        value: Whatever pydantic can write.
+        indent: By how much each level is indented; None: all in one line.
+    """
+    # Such characters stand within strings only.
+    return to_json(value, indent=indent).decode().translate(_UNSEEN_IN_JSON)
 
 
 def print_line(text: str) -> None:
@@ -116,8 +134,8 @@ def say(text: str) -> None:
 
 
 def visible(text: str) -> str:
-    """A text in one line, without characters that could command a terminal: tasks come from anybody."""
-    return text.translate(_CONTROL_CHARACTERS)
+    """A text in one line, without characters that could command a terminal, or deceive: tasks come from anybody."""
+    return text.translate(_UNSEEN)
 
 
 def end_with_reader() -> None:

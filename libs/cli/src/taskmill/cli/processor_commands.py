@@ -11,18 +11,22 @@ from typing import Annotated
 import typer
 
 from taskmill.cli.exit_codes import ExitCode
+from taskmill.cli.output import say
+from taskmill.cli.registry import NAME, new_app
 
-app = typer.Typer(no_args_is_help=True, help="Run a processor of its own, beside those of `taskmill up`.")
+app = new_app("Run a processor of its own, beside those of `taskmill up`.")
 
 _Concurrency = Annotated[
     int | None,
-    typer.Option("--concurrency", "--slots", min=1, help="How many handlers run at once (TASKMILL_SLOTS; 100)."),
+    typer.Option(
+        "--concurrency",
+        "--slots",
+        min=1,
+        max=10_000,
+        metavar="N",
+        help="How many handlers run at once (TASKMILL_SLOTS; 100).",
+    ),
 ]
-
-
-@app.callback()
-def processor() -> None:
-    """Processors find NATS by NATS_URL (nats://127.0.0.1:4222), and obey the same settings as any other."""
 
 
 @app.command("run")
@@ -50,6 +54,7 @@ def run(
         options += ["--queues", queues]
     if concurrency is not None:
         options += ["--slots", str(concurrency)]
+    _tell_nats()
     if watch:
         raise typer.Exit(_run_watched(apps, options))
     # In place of this process, so that nothing of the command line stays in its memory.
@@ -58,12 +63,18 @@ def run(
 
 @app.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 def execute(
-    command: Annotated[list[str], typer.Argument(metavar="PROGRAM", help="What does the work, with its arguments.")],
-    kind: Annotated[str, typer.Option(help="The kind of the tasks that it does.")],
-    queue: Annotated[str, typer.Option(help="Where they wait: the queue to serve.")] = "default",
-    timeout: Annotated[float | None, typer.Option(help="Seconds for an attempt; without it: for ever.")] = None,
-    concurrency: Annotated[int, typer.Option(min=1, max=10_000, help="How many programs run at once.")] = 1,
-    attempts: Annotated[int, typer.Option(help="Attempts at most, 1 to 100.")] = 1,
+    command: Annotated[
+        list[str], typer.Argument(metavar="PROGRAM [ARGUMENTS]...", help="What does the work, with its arguments.")
+    ],
+    kind: Annotated[str, typer.Option(metavar="KIND", help="The kind of the tasks that it does.")],
+    queue: Annotated[str, typer.Option(metavar="QUEUE", help="Where they wait: the queue to serve.")] = "default",
+    timeout: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="For an attempt; without it: for ever.")
+    ] = None,
+    concurrency: Annotated[
+        int, typer.Option(min=1, max=10_000, metavar="N", help="How many programs run at once.")
+    ] = 1,
+    attempts: Annotated[int, typer.Option(metavar="N", help="Attempts at most, 1 to 100.")] = 1,
 ) -> None:
     """Run a program for each task of a kind, until SIGTERM or Ctrl-C.
 
@@ -75,7 +86,7 @@ def execute(
     # Here, because `taskmill up` starts sooner without them.
     from taskmill.processor.bootstrap import build_processor  # noqa: PLC0415
     from taskmill.processor.settings import ProcessorSettings  # noqa: PLC0415
-    from taskmill.runtime.errors import StartError  # noqa: PLC0415
+    from taskmill.runtime.errors import SettingsError  # noqa: PLC0415
     from taskmill.runtime.service import run_service  # noqa: PLC0415
     from taskmill.runtime.supervisor import Supervisor  # noqa: PLC0415
     from taskmill.sdk import Retry, TaskApp  # noqa: PLC0415
@@ -94,8 +105,9 @@ def execute(
         try:
             return build_processor(settings, [programs])
         except SdkError as error:
-            raise StartError(str(error)) from error
+            raise SettingsError(str(error)) from error
 
+    _tell_nats()
     # As its own process, it takes its settings from the environment.
     os.environ.update({"TASKMILL_QUEUES": queue, "TASKMILL_SLOTS": str(concurrency)})
     raise typer.Exit(run_service("processor", ProcessorSettings, build))
@@ -127,3 +139,12 @@ def _require_processor() -> None:
     if importlib.util.find_spec("taskmill.processor") is None:
         typer.echo("taskmill: there is no processor here: pip install 'taskmill[server]'", err=True)
         raise typer.Exit(2)
+
+
+def _tell_nats() -> None:
+    """Find out which NATS is joined, say so, and have the processor join that."""
+    from taskmill.cli.nats_address import find_nats, without_credentials  # noqa: PLC0415 -- only for these two
+
+    nats = find_nats()
+    os.environ["TASKMILL_NATS_URL"] = nats.url
+    say(f"{NAME}: NATS at {without_credentials(nats.url)} ({nats.origin})")

@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from taskmill.cli import registry
+from taskmill.cli.command import parameters as described
 from taskmill.cli.exit_codes import ExitCode
 
 PAGE = Path("docs/cli.md")
@@ -40,13 +41,10 @@ def commands() -> Iterator[tuple[str, TyperCommand]]:
 
 
 def parameters(command: TyperCommand) -> Iterator[tuple[str, str]]:
-    """The arguments and options of a command, as `--help` has them: how they are written, and what they mean."""
-    context: Any = typer.Context(command)
-    for parameter in command.params:
-        if parameter.param_type_name == "argument":
-            yield str(parameter.metavar or parameter.name), str(getattr(parameter, "help", "") or "")
-        elif (record := parameter.get_help_record(context)) is not None:
-            yield record
+    """The arguments and options of a command, as `--help` has them, but for `--help` itself."""
+    context: Any = typer.Context(command, help_option_names=[])
+    for kind in ("argument", "option"):
+        yield from described(command, context, kind)
 
 
 def _commands_of(name: str) -> Iterator[tuple[str, TyperCommand]]:

@@ -6,6 +6,8 @@ from typing import NamedTuple
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from taskmill.cli.command import Commands
+
 NAME = "taskmill"
 
 
@@ -26,18 +28,23 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "submit": Entry(f"{_COMMANDS}.submit", "Create a task, and have it processed"),
         "get": Entry(f"{_COMMANDS}.tasks", "Show a task"),
         "list": Entry(f"{_COMMANDS}.tasks", "List tasks, newest first"),
+        "attempts": Entry(f"{_COMMANDS}.tasks", "Show the attempts at a task"),
         "logs": Entry(f"{_COMMANDS}.tasks", "Show what the handler of a task wrote"),
         "process": Entry(f"{_COMMANDS}.changes", "Have tasks processed that exist"),
         "cancel": Entry(f"{_COMMANDS}.changes", "Cancel tasks"),
         "delete": Entry(f"{_COMMANDS}.changes", "Delete tasks"),
+        "bulk": Entry(f"{_COMMANDS}.bulk", "Process, cancel or delete many tasks", is_group=True),
     },
     "Events": {
         "watch": Entry(f"{_COMMANDS}.watching", "Follow a task to its end, or all that happens"),
         "events": Entry(f"{_COMMANDS}.watching", "Show what happened"),
+        "webhook": Entry(f"{_COMMANDS}.webhooks", "Have events sent to URLs", is_group=True),
+        "replay": Entry(f"{_COMMANDS}.replays", "Have a span of the log told again", is_group=True),
     },
     "Fleet": {
         "queue": Entry(f"{_COMMANDS}.queues", "See what waits, and pause it", is_group=True),
         "processor": Entry(f"{_COMMANDS}.processors", "Run a processor, and see which there are", is_group=True),
+        "kinds": Entry(f"{_COMMANDS}.kinds", "List the kinds"),
         "top": Entry(f"{_COMMANDS}.top", "Show queues, processors and rates, live"),
         "check": Entry(f"{_COMMANDS}.check", "Say in one line whether all is well, for a monitor"),
     },
@@ -82,4 +89,4 @@ def new_app(summary: str | None = None) -> typer.Typer:
     Args:
         summary: The help of the group that they make; None: they stand for themselves.
     """
-    return typer.Typer(help=summary, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+    return Commands(help=summary, no_args_is_help=True, add_completion=False, rich_markup_mode=None)

@@ -3,8 +3,8 @@
 from pydantic_core import to_json
 
 from taskmill.cli.output import Column
-from taskmill.cli.wording import age, instant, labels
-from taskmill.contracts.tasks import Task, TaskSummary
+from taskmill.cli.wording import age, duration, instant, labels
+from taskmill.contracts.tasks import Attempt, Task, TaskSummary
 
 
 def _progress(task: TaskSummary) -> str | None:
@@ -24,6 +24,12 @@ def _why(task: TaskSummary) -> str | None:
 
 def _json(value: object) -> str | None:
     return None if value is None else to_json(value).decode()
+
+
+def _took(attempt: Attempt) -> str | None:
+    if attempt.started_at is None or attempt.finished_at is None:
+        return None
+    return duration((attempt.finished_at - attempt.started_at).total_seconds())
 
 
 TASKS: list[Column[TaskSummary]] = [
@@ -60,3 +66,16 @@ TASK: list[Column[Task]] = [
     Column("result", lambda task: _json(task.result)),
 ]
 """All that is told of one."""
+
+ATTEMPTS: list[Column[Attempt]] = [
+    Column("ATTEMPT", lambda attempt: attempt.attempt),
+    Column("RUN", lambda attempt: attempt.run),
+    Column("OUTCOME", lambda attempt: attempt.outcome),
+    Column("STARTED", lambda attempt: instant(attempt.started_at)),
+    Column("TOOK", _took),
+    Column("PROCESSOR", lambda attempt: attempt.processor_id),
+    Column(
+        "ERROR", lambda attempt: attempt.error and f"{attempt.error.code}: {attempt.error.message}", may_be_cut=True
+    ),
+]
+"""A line for each."""

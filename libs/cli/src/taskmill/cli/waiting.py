@@ -1,11 +1,11 @@
-"""Waiting for the end of a task, with a bar on a terminal."""
+"""Waiting for the end of a task, or of something else in the background, with a bar on a terminal."""
 
 import math
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from taskmill.cli.output import console, visible
 from taskmill.contracts.status import TaskStatus
@@ -22,6 +22,10 @@ from taskmill.sdk.client import (
 _LONGEST_WAIT_SECONDS = 60
 _LOOK_SECONDS = 1
 """With a bar: so that it moves."""
+_LOOK_AGAIN_SECONDS = 0.5
+"""At what cannot be waited for in a request."""
+
+T = TypeVar("T")
 
 ShowProgress: TypeAlias = Callable[[float | None, str], None]
 """Shows how far something is, 0 to 1 or None for unknown, and what is being done."""
@@ -78,6 +82,43 @@ def wait_for_end(client: Client, task: Task, within_seconds: float) -> Task:
                     raise WaitTimeoutError(within_seconds, task)
             show(task.progress.fraction if task.progress else None, progress_text(task.status, task))
     return task
+
+
+def wait_until_completed(
+    operation: T,
+    look: Callable[[], T],
+    *,
+    is_completed: Callable[[T], bool],
+    told: Callable[[T], tuple[float | None, str]],
+    within_seconds: float,
+) -> T:
+    """Wait for the end of what the store carries out in the background, also while nobody answers.
+
+    Args:
+        operation: As it was read last.
+        look: Reads it again.
+        is_completed: Whether it has ended.
+        told: What a bar shows of it: see `ShowProgress`.
+        within_seconds: How long to wait.
+
+    Returns:
+        The operation: completed; or, if time was over before, as it was then.
+
+    Raises:
+        NoAnswerError, UnavailableError: Nobody answers when time is over.
+    """
+    ends_at = time.monotonic() + within_seconds
+    with progress_bar("waiting") as show:
+        while not is_completed(operation) and (remaining := ends_at - time.monotonic()) > 0:
+            show(*told(operation))
+            time.sleep(min(_LOOK_AGAIN_SECONDS, remaining))
+            try:
+                operation = look()
+            except (NoAnswerError, UnavailableError):
+                # The client has tried for seconds; what is done in the background does not mind.
+                if time.monotonic() >= ends_at:
+                    raise
+    return operation
 
 
 def progress_text(status: str, task: Task) -> str:

@@ -36,15 +36,20 @@ def labels(values: Mapping[str, str]) -> str:
 
 
 def parse_instant(text: str, now: datetime) -> datetime:
-    """What `--run-at` says: ISO 8601 with an offset, or a time from now such as `+90s`, `+5m`, `+2h` or `+1d`.
+    """An instant as people write it: ISO 8601 with an offset, or a time from now such as `+90s`, `+5m` or `-1d`.
 
     Raises:
         ValueError: It is neither.
     """
     sizes = dict(_UNITS)
-    if text.startswith("+") and text[-1:] in sizes and text[1:-1].isdigit() and len(text) <= 12:
-        return now + timedelta(seconds=int(text[1:-1]) * sizes[text[-1]])
+    if text.startswith(("+", "-")) and text[-1:] in sizes and text[1:-1].isdecimal() and len(text) <= 12:
+        return now + timedelta(seconds=int(text[:-1]) * sizes[text[-1]])
     at = datetime.fromisoformat(text)
     if at.tzinfo is None:
         raise ValueError("it has no offset")
     return at
+
+
+def sentences(first: str, second: str | None) -> str:
+    """Two texts with a full stop between them, whether the first brings its own or not; None: there is no second."""
+    return first if second is None else f"{first.rstrip('.')}. {second}"

@@ -25,7 +25,8 @@ from taskmill.contracts.limits import (
 from taskmill.contracts.log import Position
 from taskmill.contracts.patterns import NAME_PATTERN, VISIBLE_ASCII_PATTERN
 from taskmill.contracts.requests import Cursor, ExpectedRevision, KeyedRequest, PageLimit, Request
-from taskmill.contracts.tasks import WITHOUT_NUL, Instant, NextCursor, WireModel
+from taskmill.contracts.status import TaskStatus
+from taskmill.contracts.tasks import WITHOUT_NUL, Instant, NextCursor, TaskError, WireModel
 
 WEBHOOKS_QUEUE = "webhooks"
 """The queue of deliveries. Events of its tasks are never delivered, or each delivery would ask for another."""
@@ -230,6 +231,29 @@ class SwitchOffWebhook(WebhookRequest):
     """
 
     revision: Annotated[int, Field(ge=1, description="The revision that the delivery was prepared with.")]
+
+
+class Delivery(WireModel):
+    """What became of telling a webhook an event. It is the task `task_id`, which tells more."""
+
+    task_id: Annotated[UUID, Field(description="The task that is the delivery.")]
+    event_id: Annotated[str, Field(description="The event: the header `webhook-id` of every attempt.")]
+    replay_id: Annotated[UUID | None, Field(description="The replay that asked for it; null: the event itself.")] = None
+    status: Annotated[TaskStatus, Field(description="`completed`: it was accepted; `scheduled`: it is tried again.")]
+    attempt: Annotated[int, Field(description="The newest attempt, or the one that is waited for.")]
+    attempt_limit: Annotated[int, Field(description="The last attempt that there may be.")]
+    next_attempt_at: Annotated[datetime | None, Field(description="When it is tried again.")] = None
+    last_error: Annotated[TaskError | None, Field(description="Why the newest attempt failed.")] = None
+    created_at: Instant
+    updated_at: Instant
+    finished_at: Annotated[datetime | None, Field(description="When it was accepted, or given up.")] = None
+
+
+class DeliveryPage(WireModel):
+    """A page of deliveries."""
+
+    items: Annotated[list[Delivery], Field(description="The deliveries, newest first. Up to 200.")]
+    next_cursor: NextCursor = None
 
 
 class NewReplay(EventConditions):

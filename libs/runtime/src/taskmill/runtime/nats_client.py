@@ -69,6 +69,12 @@ class RawClient(Client):
         )
 
     @property
+    def address(self) -> str | None:
+        """Host and port of the server, without the credentials that its URL may hold; None: not connected."""
+        url = self.connected_url
+        return None if url is None else url.netloc.rpartition("@")[2]
+
+    @property
     def is_usable(self) -> bool:
         """True while commands may be written: connected, and not too far behind."""
         return self._status == Client.CONNECTED and self._pending_data_size < MAX_UNSENT_BYTES

@@ -269,7 +269,7 @@ class NatsSession(Actor):
         self._max_message_bytes = client.max_payload
         for subscription in self._subscriptions:
             subscription.sid = client.subscribe_raw(subscription.subject, subscription.queue, subscription.sink)
-        _log.info("nats.connected", client=self._client_name)
+        _log.info("nats.connected", client=self._client_name, address=client.address)
 
     def _detach(self) -> None:
         self._client = None

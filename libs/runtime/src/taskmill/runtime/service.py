@@ -44,7 +44,8 @@ def run_service(
     Args:
         service: The service's name, as in `task-store`.
         settings_class: Read from the environment and `.env`.
-        build: The service's composition root, called inside the event loop. It may raise `StartError`.
+        build: The service's composition root, called inside the event loop. It may raise `StartError`, or
+            `SettingsError` for a setting that can only be judged there.
 
     Returns:
         The process's exit code: 0 after a drain, 1 when the service could not start, 2 when its settings are wrong,
@@ -70,6 +71,10 @@ def run_service(
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serve())
+    except SettingsError as error:
+        # For the person who has just started it, as what is wrong with any other setting.
+        sys.stderr.write(f"taskmill: {error}\n")
+        return EXIT_BAD_SETTINGS
     except StartError as error:
         _log.error("service.start_failed", reason=str(error))
         return EXIT_START_FAILED

@@ -82,7 +82,10 @@ class AppNotFoundError(SdkError):
     """
 
     def __init__(self, location: str, reason: str) -> None:
-        super().__init__(f"No app at {location!r}: {reason}.")
+        super().__init__(
+            f"No app at {location!r}: {reason}. Say where it is as MODULE:APP: media:app is `app` in media.py, which "
+            "is looked for in this directory, too."
+        )
         self.location = location
 
 

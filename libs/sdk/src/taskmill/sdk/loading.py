@@ -20,7 +20,7 @@ def load_app(location: str) -> TaskApp:
     """
     module_name, separator, attribute = location.partition(":")
     if not (separator and module_name and attribute):
-        raise AppNotFoundError(location, "write it as module:attribute")
+        raise AppNotFoundError(location, "it is no module:attribute")
     current_directory = str(Path.cwd())
     if current_directory not in sys.path:
         sys.path.insert(0, current_directory)

@@ -30,7 +30,7 @@ from taskmill.processor.handlers import builtin_app
 from taskmill.processor.settings import ProcessorSettings
 from taskmill.runtime.clock import utc_now
 from taskmill.runtime.discovery import Discovery
-from taskmill.runtime.errors import StartError
+from taskmill.runtime.errors import SettingsError, StartError
 from taskmill.runtime.health import supervise
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.publisher import Publisher
@@ -52,7 +52,7 @@ async def build(settings: ProcessorSettings) -> Supervisor:
     """Put a processor together from its settings.
 
     Raises:
-        StartError: An app cannot be found, or two have the same kind.
+        SettingsError: An app cannot be found, or two have the same kind.
     """
     # httpx logs each URL, and a URL may hold a secret.
     logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -60,7 +60,7 @@ async def build(settings: ProcessorSettings) -> Supervisor:
         apps = [load_app(location) for location in settings.apps]
         return build_processor(settings, apps)
     except SdkError as error:
-        raise StartError(str(error)) from error
+        raise SettingsError(str(error)) from error
 
 
 def build_processor(settings: ProcessorSettings, apps: Sequence[TaskApp] = ()) -> Supervisor:

@@ -21,20 +21,48 @@ def check(
     queue: Annotated[
         list[str] | None,
         typer.Option(
-            "--queue", "-q", metavar="QUEUE", help="Only these, each of which must be served; if not given: all."
+            "--queue",
+            "-q",
+            metavar="QUEUE",
+            help="Only these, each of which must be served; if not given: all.",
+            callback=options.a_name,
         ),
     ] = None,
     max_age: Annotated[
-        float | None, typer.Option(min=0, metavar="SECONDS", help="Critical: a task is queued for longer.")
+        float | None,
+        typer.Option(
+            min=0,
+            metavar="SECONDS",
+            callback=options.at_most(options.MAX_SECONDS),
+            help="Critical: a task is queued for longer.",
+        ),
     ] = None,
     max_depth: Annotated[
-        int | None, typer.Option(min=0, metavar="N", help="Critical: more tasks are queued in a queue.")
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="N",
+            callback=options.at_most(options.MAX_ITEMS),
+            help="Critical: more tasks are queued in a queue.",
+        ),
     ] = None,
     warn_age: Annotated[
-        float | None, typer.Option(min=0, metavar="SECONDS", help="Warning: a task is queued for longer.")
+        float | None,
+        typer.Option(
+            min=0,
+            metavar="SECONDS",
+            callback=options.at_most(options.MAX_SECONDS),
+            help="Warning: a task is queued for longer.",
+        ),
     ] = None,
     warn_depth: Annotated[
-        int | None, typer.Option(min=0, metavar="N", help="Warning: more tasks are queued in a queue.")
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="N",
+            callback=options.at_most(options.MAX_ITEMS),
+            help="Warning: more tasks are queued in a queue.",
+        ),
     ] = None,
     output: options.Output = OutputFormat.TABLE,
     context: options.InContext = None,

@@ -17,13 +17,14 @@ from taskmill.cli.exit_codes import ExitCode
 from taskmill.cli.output import Column, OutputFormat, print_list
 from taskmill.cli.registry import new_app
 from taskmill.cli.waiting import progress_bar
+from taskmill.cli.wording import sentences
 
 app = new_app()
 
 _REMARKS: list[Column[Remark]] = [
     Column("", lambda remark: remark.level),
     Column("WHAT", lambda remark: remark.what),
-    Column("FOUND", lambda remark: remark.found if remark.advice is None else f"{remark.found}. {remark.advice}"),
+    Column("FOUND", lambda remark: sentences(remark.found, remark.advice)),
 ]
 
 
@@ -49,11 +50,14 @@ def _look(context: str | None) -> Iterator[Remark]:
     target = find_target(context)
     yield ok("address", f"{target.url} ({target.origin})")
     queues: list[str] = []
-    yield from look_at_gateway(context, queues)
+    has_answered = False
+    for remark in look_at_gateway(context, queues):
+        has_answered = has_answered or (remark.what == "gateway" and remark.level is Level.OK)
+        yield remark
     addresses = find_addresses()
     yield from look_at_nats(addresses.nats_url, queues)
     yield from _database(addresses)
-    yield from look_at_machine(addresses)
+    yield from look_at_machine(addresses, target.url if has_answered else None)
 
 
 def _database(addresses: Addresses) -> Iterator[Remark]:

@@ -17,7 +17,8 @@ from taskmill.sdk.client import Client
 
 app = new_app(
     "Run a processor, and see which there are.\n\n"
-    "One that is run finds NATS by NATS_URL (nats://127.0.0.1:4222), and obeys the same settings as any other."
+    "One that is run joins the NATS that TASKMILL_NATS_URL names, or else that of the stack of `taskmill up` on "
+    "TASKMILL_DATA (./.data), or else nats://127.0.0.1:4222; and obeys the same settings as any other."
 )
 _LOOK_SECONDS = 0.5
 
@@ -33,9 +34,11 @@ def list_processors(output: options.Output = OutputFormat.TABLE, context: option
 
 @app.command()
 def drain(
-    processor_id: Annotated[str, typer.Argument(metavar="PROCESSOR", help="The processor's id.")],
+    processor_id: Annotated[
+        str, typer.Argument(metavar="PROCESSOR", help="The processor's id.", callback=options.a_name)
+    ],
     wait: Annotated[bool, typer.Option("--wait", "-w", help="Wait until it has nothing left.")] = False,
-    within: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="How long to wait at most.")] = 60,
+    within: options.WithinSeconds = 60,
     context: options.InContext = None,
 ) -> None:
     """Have a processor take no more work, finish or give back what it has, and end.

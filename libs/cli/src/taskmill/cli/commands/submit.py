@@ -1,7 +1,6 @@
 """`taskmill submit`."""
 
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,13 +8,14 @@ import typer
 from pydantic_core import from_json
 
 from taskmill.cli import options
+from taskmill.cli.command import one_of
 from taskmill.cli.connecting import client_of
 from taskmill.cli.event_lines import follow_task
 from taskmill.cli.output import OutputFormat, end_with_reader, print_one, refuse_array, say
 from taskmill.cli.registry import new_app
 from taskmill.cli.task_columns import TASK
 from taskmill.cli.waiting import raise_if_not_completed, wait_for_end
-from taskmill.cli.wording import parse_instant
+from taskmill.contracts.limits import MAX_ATTEMPTS, MAX_TIMEOUT_SECONDS
 from taskmill.contracts.status import Priority
 
 app = new_app()
@@ -23,7 +23,9 @@ app = new_app()
 
 @app.command()
 def submit(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="Names the handler, such as echo.")],
+    kind: Annotated[
+        str, typer.Argument(metavar="KIND", help="Names the handler, such as echo.", callback=options.a_name)
+    ],
     data: Annotated[
         str | None,
         typer.Option("--data", "-d", metavar="JSON|@FILE|-", help="The payload: JSON, a file of it, or stdin."),
@@ -33,9 +35,12 @@ def submit(
     ] = None,
     description: Annotated[str | None, typer.Option(metavar="TEXT", help="More about it, for people.")] = None,
     queue: Annotated[
-        str | None, typer.Option("--queue", "-q", metavar="QUEUE", help="The queue that it waits in.")
+        str | None,
+        typer.Option("--queue", "-q", metavar="QUEUE", help="The queue that it waits in.", callback=options.a_name),
     ] = None,
-    priority: Annotated[Priority | None, typer.Option("--priority", "-p", help="Which go first.")] = None,
+    priority: Annotated[
+        Priority | None, typer.Option("--priority", "-p", metavar=one_of(Priority), help="Which go first.")
+    ] = None,
     label: Annotated[
         list[str] | None, typer.Option("--label", "-l", metavar="KEY=VALUE", help="To find it by. May be repeated.")
     ] = None,
@@ -43,12 +48,14 @@ def submit(
         str | None,
         typer.Option(metavar="TIME", help="When to start: 2030-12-24T18:00:00Z, or from now: +90s, +5m, +2h, +1d."),
     ] = None,
-    max_attempts: Annotated[int | None, typer.Option(metavar="N", help="How often it is tried at most.")] = None,
-    timeout: Annotated[float | None, typer.Option(metavar="SECONDS", help="How long an attempt may take.")] = None,
-    key: Annotated[
-        str | None,
-        typer.Option(metavar="KEY", help="Idempotency key: the same command under the same key is carried out once."),
+    max_attempts: Annotated[
+        int | None, typer.Option(min=1, max=MAX_ATTEMPTS, metavar="N", help="How often it is tried at most.")
     ] = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option(min=0, max=MAX_TIMEOUT_SECONDS, metavar="SECONDS", help="How long an attempt may take."),
+    ] = None,
+    key: options.IdempotencyKey = None,
     no_process: Annotated[bool, typer.Option("--no-process", help="Leave it pending, until `process`.")] = False,
     wait: Annotated[bool, typer.Option("--wait", "-w", help="Wait for its end, and show what came out.")] = False,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Print what happens to it, until its end.")] = False,
@@ -69,8 +76,8 @@ def submit(
         description=description,
         queue=queue,
         priority=priority,
-        labels=_labels(label),
-        run_at=_instant(run_at),
+        labels=options.labels_given(label),
+        run_at=options.instant(run_at, "--run-at"),
         max_attempts=max_attempts,
         timeout_seconds=timeout,
     )
@@ -102,24 +109,4 @@ def _payload(data: str | None) -> Any:
     except ValueError as error:
         raise typer.BadParameter(
             f"it is no JSON ({error}). Text stands in double quotes: -d '\"hello\"'", param_hint="--data"
-        ) from error
-
-
-def _labels(given: list[str] | None) -> dict[str, str]:
-    pairs = [text.partition("=") for text in given or []]
-    for key, has_value, _ in pairs:
-        if not has_value:
-            raise typer.BadParameter(f"{key!r} has no value: KEY=VALUE", param_hint="--label")
-    return {key: value for key, _, value in pairs}
-
-
-def _instant(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        return parse_instant(text, datetime.now(UTC))
-    except (ValueError, OverflowError) as error:
-        raise typer.BadParameter(
-            "give an instant with its offset, as 2030-12-24T18:00:00Z, or a time from now, as +5m",
-            param_hint="--run-at",
         ) from error

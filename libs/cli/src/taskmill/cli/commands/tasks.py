@@ -1,4 +1,4 @@
-"""`taskmill get`, `list` and `logs`."""
+"""`taskmill get`, `list`, `attempts` and `logs`."""
 
 from itertools import islice
 from typing import Annotated, Any
@@ -7,12 +7,11 @@ import typer
 
 from taskmill.cli import options
 from taskmill.cli.connecting import client_of
-from taskmill.cli.output import Column, OutputFormat, print_list, print_one, say
+from taskmill.cli.output import Column, OutputFormat, print_line, print_list, print_one, say
 from taskmill.cli.registry import new_app
-from taskmill.cli.task_columns import TASK, TASKS
+from taskmill.cli.task_columns import ATTEMPTS, TASK, TASKS
 from taskmill.cli.wording import instant
 from taskmill.contracts.limits import MAX_PAGE_ITEMS
-from taskmill.contracts.status import TaskStatus
 from taskmill.contracts.tasks import TaskLine
 
 app = new_app()
@@ -38,16 +37,14 @@ def get(
 
 @app.command("list")
 def list_tasks(
-    status: Annotated[
-        list[TaskStatus] | None, typer.Option("--status", "-s", help="Of this status. Several: any.")
-    ] = None,
+    status: options.OfStatus = None,
     kind: options.OfKind = None,
     queue: options.InQueue = None,
     priority: options.OfPriority = None,
     label: options.WithLabels = None,
-    title: Annotated[str | None, typer.Option(metavar="TEXT", help="With this in its title, in any case.")] = None,
+    title: options.InTitle = None,
     oldest_first: Annotated[bool, typer.Option("--oldest-first", help="Begin with the oldest.")] = False,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=0, metavar="N", help="How many at most; 0: all.")] = 50,
+    limit: options.Limit = 50,
     output: options.Output = OutputFormat.TABLE,
     context: options.InContext = None,
 ) -> None:
@@ -65,8 +62,33 @@ def list_tasks(
     with client_of(context) as client:
         found = client.list(**conditions)
         print_list(islice(found, limit) if limit else found, TASKS, output)
-        if limit and next(found, None) is not None:
+        if limit and output is OutputFormat.TABLE and next(found, None) is not None:
             say(f"There are more than {limit}: --limit 0 shows all.")
+
+
+@app.command()
+def attempts(
+    task_id: options.TaskIdArgument,
+    traceback: Annotated[bool, typer.Option("--traceback", help="Print the tracebacks below the table.")] = False,
+    output: options.Output = OutputFormat.TABLE,
+    context: options.InContext = None,
+) -> None:
+    """Show the attempts at a task, oldest first, each with its error; JSON has the tracebacks."""
+    with client_of(context) as client:
+        found = list(client.attempts(task_id))
+    print_list(found, ATTEMPTS, output)
+    if output is not OutputFormat.TABLE:
+        return
+    with_traceback = [attempt for attempt in found if attempt.traceback is not None]
+    if not traceback:
+        if with_traceback:
+            say("--traceback shows where it failed.")
+        return
+    for attempt in with_traceback:
+        print_line("")
+        print_line(f"attempt {attempt.attempt}")
+        for line in (attempt.traceback or "").splitlines():
+            print_line(line)
 
 
 @app.command()

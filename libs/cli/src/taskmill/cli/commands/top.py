@@ -34,7 +34,15 @@ class _Picture(NamedTuple):
 @app.command()
 def top(
     interval: Annotated[
-        float, typer.Option("--interval", "-i", min=0.2, metavar="SECONDS", help="How often to look.")
+        float,
+        typer.Option(
+            "--interval",
+            "-i",
+            min=0.2,
+            metavar="SECONDS",
+            callback=options.at_most(options.MAX_SECONDS),
+            help="How often to look.",
+        ),
     ] = 2,
     once: Annotated[bool, typer.Option("--once", help="Look once, print it, and end: for pipes.")] = False,
     output: options.Output = OutputFormat.TABLE,

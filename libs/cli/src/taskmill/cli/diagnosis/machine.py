@@ -3,20 +3,28 @@
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from taskmill.cli.diagnosis.addresses import Addresses
 from taskmill.cli.diagnosis.remark import Remark, fail, ok, skip, warn
 from taskmill.cli.embedded.ports import bind_once
+from taskmill.cli.nats_address import without_credentials
 
+_THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1"})
 _GIB = 1024**3
 FULL_BYTES = _GIB // 10
 SCARCE_BYTES = _GIB
 
 
-def look_at_machine(addresses: Addresses) -> Iterator[Remark]:
-    """Look at this machine."""
+def look_at_machine(addresses: Addresses, gateway_url: str | None = None) -> Iterator[Remark]:
+    """Look at this machine.
+
+    Args:
+        addresses: Where things are, or should be.
+        gateway_url: Where a gateway has answered; None: none has.
+    """
     yield from _disk(addresses.data_dir)
-    yield _port(addresses)
+    yield _port(addresses, gateway_url)
 
 
 def _disk(data_dir: Path) -> Iterator[Remark]:
@@ -36,11 +44,14 @@ def judge_disk(directory: str, free_bytes: int) -> Remark:
     return warn("disk", found, advice) if free_bytes < SCARCE_BYTES else ok("disk", found)
 
 
-def _port(addresses: Addresses) -> Remark:
+def _port(addresses: Addresses, gateway_url: str | None) -> Remark:
     if "gateway" in addresses.stack:
         return ok(
-            "ports", ", ".join(f"{one.name} at {_public(one.url)}" for one in addresses.stack.values() if one.url)
+            "ports",
+            ", ".join(f"{one.name} at {without_credentials(one.url)}" for one in addresses.stack.values() if one.url),
         )
+    if gateway_url is not None and _is_at(gateway_url, addresses):
+        return ok("ports", f"{addresses.host} port {addresses.port} is that of the gateway, started elsewhere")
     try:
         bind_once(addresses.host, addresses.port)
     except OSError as error:
@@ -52,7 +63,8 @@ def _port(addresses: Addresses) -> Remark:
     return ok("ports", f"{addresses.host} port {addresses.port} is free for `taskmill up`")
 
 
-def _public(url: str) -> str:
-    """An address without user and password."""
-    scheme, _, rest = url.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}"
+def _is_at(gateway_url: str, addresses: Addresses) -> bool:
+    """Whether a gateway is where `taskmill up` would listen here."""
+    parts = urlsplit(gateway_url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return port == addresses.port and parts.hostname in {*_THIS_MACHINE, addresses.host}

@@ -11,6 +11,7 @@ from taskmill.cli.drill.broker_loss import BrokerLoss
 from taskmill.cli.drill.drill_tasks import DrillTasks
 from taskmill.cli.drill.running_stack import find_stack
 from taskmill.cli.exit_codes import ExitCode
+from taskmill.cli.options import MAX_SECONDS, at_most
 from taskmill.cli.output import say
 from taskmill.cli.registry import NAME, new_app
 from taskmill.cli.settings import StackSettings
@@ -36,8 +37,16 @@ def drill() -> None:
 
 @app.command("broker-loss")
 def broker_loss(
-    tasks: Annotated[int, typer.Option(min=10, max=100_000, help="How many tasks the drill posts.")] = 500,
-    timeout: Annotated[float, typer.Option(min=1, help="In how many seconds every task must have ended.")] = 120,
+    tasks: Annotated[int, typer.Option(min=10, max=100_000, metavar="N", help="How many tasks the drill posts.")] = 500,
+    timeout: Annotated[
+        float,
+        typer.Option(
+            min=1,
+            metavar="SECONDS",
+            callback=at_most(MAX_SECONDS),
+            help="In how many seconds every task must have ended.",
+        ),
+    ] = 120,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before deleting.")] = False,
 ) -> None:
     """Delete JetStream's data while work is under way, and count the tasks before and after.

@@ -35,7 +35,17 @@ from taskmill.sdk.client.errors import (
     UnreadableAnswerError,
     WaitTimeoutError,
 )
-from taskmill.sdk.client.fields import EventConditions, TaskChanges, TaskConditions, TaskOptions, TaskToSubmit
+from taskmill.sdk.client.fields import (
+    EventConditions,
+    TaskChanges,
+    TaskConditions,
+    TaskOptions,
+    TaskSelection,
+    TaskToSubmit,
+    WebhookChanges,
+    WebhookOptions,
+)
+from taskmill.sdk.client.flows import LastEvents
 from taskmill.sdk.client.sync_client import Client
 from taskmill.sdk.errors import EventsGoneError, GapError, LogSetBackError
 from taskmill.sdk.event import Event
@@ -55,6 +65,7 @@ __all__ = [
     "GapError",
     "IdempotencyKeyReusedError",
     "InvalidRequestError",
+    "LastEvents",
     "LogSetBackError",
     "NoAnswerError",
     "NotFoundError",
@@ -69,10 +80,13 @@ __all__ = [
     "TaskConditions",
     "TaskNotFoundError",
     "TaskOptions",
+    "TaskSelection",
     "TaskToSubmit",
     "TooManyRequestsError",
     "UnauthorizedError",
     "UnavailableError",
     "UnreadableAnswerError",
     "WaitTimeoutError",
+    "WebhookChanges",
+    "WebhookOptions",
 ]

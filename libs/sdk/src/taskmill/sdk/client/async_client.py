@@ -1,7 +1,7 @@
 """The client for asyncio. Each method does what the same one of `Client` does: all but the waiting is shared."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterable
 from contextlib import aclosing
 from functools import partial
 from types import TracebackType
@@ -11,9 +11,12 @@ import httpx
 import stamina
 from httpx_sse import EventSource, ServerSentEvent
 
+from taskmill.contracts.bulk_operations import BulkAction, BulkOperation
 from taskmill.contracts.fleet import ProcessorInfo, QueueInfo
 from taskmill.contracts.health import Health
+from taskmill.contracts.kinds import KnownKind
 from taskmill.contracts.tasks import DEFAULT_KIND, Attempt, Task, TaskLine, TaskSummary
+from taskmill.contracts.webhooks import Delivery, Replay, Webhook, WebhookWithSecret
 from taskmill.sdk.client import flows, operations
 from taskmill.sdk.client.calls import Call, Flow, Page, is_read_later, read_answer
 from taskmill.sdk.client.connection import (
@@ -26,14 +29,18 @@ from taskmill.sdk.client.connection import (
 from taskmill.sdk.client.errors import ClientError, NoAnswerError
 from taskmill.sdk.client.fields import (
     EventConditions,
+    Id,
     Receipts,
     TaskChanges,
     TaskConditions,
     TaskId,
     TaskOptions,
+    TaskSelection,
     TaskToSubmit,
+    WebhookChanges,
+    WebhookOptions,
 )
-from taskmill.sdk.client.flows import new_key, new_task, trace_headers
+from taskmill.sdk.client.flows import LastEvents, new_key, new_task, trace_headers
 from taskmill.sdk.client.following import RECONNECT_WITHIN_SECONDS, Following
 from taskmill.sdk.event import Event
 
@@ -174,6 +181,12 @@ class AsyncClient:
         """Iterate over what happened, up to now; see `Client.events`."""
         return self._items(operations.events(task_id, after, conditions))
 
+    async def last_events(
+        self, count: int, task_id: TaskId | None = None, **conditions: Unpack[EventConditions]
+    ) -> LastEvents:
+        """Read what happened last, oldest first; see `Client.last_events`."""
+        return await self._perform(flows.last_events(count, task_id, conditions))
+
     async def watch(
         self,
         task_id: TaskId | None = None,
@@ -236,6 +249,107 @@ class AsyncClient:
     async def resume_queue(self, name: str) -> QueueInfo:
         """Begin tasks of a queue again; see `Client.resume_queue`."""
         return await self._send(operations.resume_queue(name))
+
+    def kinds(self) -> AsyncIterator[KnownKind]:
+        """Iterate over the kinds, by name; see `Client.kinds`."""
+        return self._items(operations.kinds())
+
+    async def bulk(
+        self,
+        action: BulkAction | str,
+        ids: Collection[TaskId] | None = None,
+        *,
+        dry_run: bool = False,
+        force: bool = False,
+        idempotency_key: str | None = None,
+        **conditions: Unpack[TaskSelection],
+    ) -> BulkOperation:
+        """Begin to process, cancel or delete many tasks; see `Client.bulk`."""
+        key = idempotency_key or new_key()
+        return await self._send(operations.start_bulk(action, ids, conditions, key, dry_run=dry_run, force=force))
+
+    async def bulk_operation(self, operation_id: Id) -> BulkOperation:
+        """Read how far a bulk operation is; see `Client.bulk_operation`."""
+        return await self._send(operations.bulk_operation(operation_id))
+
+    def webhooks(self) -> AsyncIterator[Webhook]:
+        """Iterate over the webhooks, oldest first, without their secrets; see `Client.webhooks`."""
+        return self._items(operations.webhooks())
+
+    async def webhook(self, webhook_id: Id) -> Webhook:
+        """Read a webhook, without its secrets; see `Client.webhook`."""
+        return await self._send(operations.webhook(webhook_id))
+
+    async def create_webhook(
+        self, url: str, *, idempotency_key: str | None = None, **options: Unpack[WebhookOptions]
+    ) -> WebhookWithSecret:
+        """Have events sent to a URL from now on, signed as Standard Webhooks has it; see `Client.create_webhook`."""
+        return await self._send(operations.create_webhook(url, options, idempotency_key or new_key()))
+
+    async def update_webhook(
+        self, webhook_id: Id, *, if_match: int | None = None, **changes: Unpack[WebhookChanges]
+    ) -> Webhook:
+        """Change a webhook: what is given replaces what was there, None clears; see `Client.update_webhook`."""
+        return await self._send(operations.update_webhook(webhook_id, changes, if_match))
+
+    async def delete_webhook(self, webhook_id: Id, *, if_match: int | None = None) -> None:
+        """Delete a webhook; deliveries that wait end without being sent; see `Client.delete_webhook`."""
+        await self._send(operations.delete_webhook(webhook_id, if_match))
+
+    async def rotate_webhook_secret(
+        self, webhook_id: Id, *, secret: str | None = None, if_match: int | None = None
+    ) -> WebhookWithSecret:
+        """Sign with a new secret, too, from now on; see `Client.rotate_webhook_secret`."""
+        return await self._send(operations.rotate_webhook_secret(webhook_id, secret, if_match))
+
+    def deliveries(self, webhook_id: Id) -> AsyncIterator[Delivery]:
+        """Iterate over the deliveries to a webhook, newest first; see `Client.deliveries`."""
+        return self._items(operations.deliveries(webhook_id))
+
+    async def redeliver(self, webhook_id: Id, task_id: TaskId) -> Delivery:
+        """Deliver an event again, at once; see `Client.redeliver`."""
+        return await self._send(operations.redeliver(webhook_id, task_id))
+
+    async def replay_to_webhook(
+        self,
+        webhook_id: Id,
+        *,
+        after: int,
+        until: int | None = None,
+        idempotency_key: str | None = None,
+        **conditions: Unpack[EventConditions],
+    ) -> Replay:
+        """Tell a webhook a span of the log again; see `Client.replay_to_webhook`."""
+        return await self._send(
+            operations.start_replay(
+                webhook_id,
+                is_subject=False,
+                after=after,
+                until=until,
+                conditions=conditions,
+                key=idempotency_key or new_key(),
+            )
+        )
+
+    async def replay_to_subject(
+        self,
+        name: str,
+        *,
+        after: int,
+        until: int | None = None,
+        idempotency_key: str | None = None,
+        **conditions: Unpack[EventConditions],
+    ) -> Replay:
+        """Publish a span of the log to a NATS subject; see `Client.replay_to_subject`."""
+        return await self._send(
+            operations.start_replay(
+                name, is_subject=True, after=after, until=until, conditions=conditions, key=idempotency_key or new_key()
+            )
+        )
+
+    async def replay(self, replay_id: Id) -> Replay:
+        """Read how far a replay is; see `Client.replay`."""
+        return await self._send(operations.replay(replay_id))
 
     async def health(self) -> Health:
         """Tell how Taskmill is; see `Client.health`."""

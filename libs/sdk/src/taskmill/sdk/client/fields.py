@@ -10,6 +10,8 @@ from taskmill.contracts.requests import TaskSort
 from taskmill.contracts.status import Priority, TaskStatus
 from taskmill.contracts.tasks import RetryBackoff, TaskReceipt
 
+Id: TypeAlias = UUID | str
+"""Of a webhook, a replay or a bulk operation."""
 TaskId: TypeAlias = UUID | str
 Receipts: TypeAlias = list[TaskReceipt]
 
@@ -75,8 +77,8 @@ class TaskChanges(TypedDict, total=False):
     """How long an attempt may take, in seconds; None: what the kind says, or else for ever."""
 
 
-class TaskConditions(TypedDict, total=False):
-    """Which tasks of a list, and how they come. A task meets every condition that is given."""
+class TaskSelection(TypedDict, total=False):
+    """Which tasks. A task meets every condition that is given."""
 
     status: TaskStatus | str | Collection[TaskStatus | str]
     """One, or any of several."""
@@ -93,6 +95,12 @@ class TaskConditions(TypedDict, total=False):
     created_after: datetime
     """Created at or after this instant, which has an offset."""
     created_before: datetime
+    """Created before this instant, which has an offset."""
+
+
+class TaskConditions(TaskSelection, total=False):
+    """Which tasks of a list, and how they come."""
+
     sort: TaskSort | str
     """`-created_at`: newest first, the default; `created_at`: oldest first."""
     page_size: int
@@ -110,3 +118,41 @@ class EventConditions(TypedDict, total=False):
     """Of tasks of this queue."""
     labels: Mapping[str, str | None]
     """Of tasks with these labels, all of them; None: with any value."""
+
+
+class WebhookOptions(TypedDict, total=False):
+    """What may be said of a new webhook beside its URL. Without conditions it is told every event."""
+
+    description: str | None
+    """What it is for, for people, up to 1,000 characters."""
+    types: Collection[EventType | str]
+    """Events of these types, such as `completed`; empty: of all."""
+    kind: str | None
+    """Only of tasks of this kind."""
+    queue: str | None
+    """Only of tasks of this queue."""
+    labels: Mapping[str, str | None]
+    """Only of tasks with these labels, all of them; None: with any value. Up to 8."""
+    is_enabled: bool
+    """Whether events are delivered, the default. Those that happen while it is off are not, later either."""
+    secret: str | None
+    """What deliveries are signed with: `whsec_` and 24 to 64 bytes in Base64; None: one is made."""
+
+
+class WebhookChanges(TypedDict, total=False):
+    """What may be changed of a webhook (a merge patch, RFC 7396): None clears, what is left out stays."""
+
+    url: str
+    """Where events are sent, from now on those that wait, too."""
+    description: str | None
+    """What it is for, for people, up to 1,000 characters."""
+    types: Collection[EventType | str] | None
+    """Events of these types, instead of those before; None: of all."""
+    kind: str | None
+    """Only of tasks of this kind; None: of any."""
+    queue: str | None
+    """Only of tasks of this queue; None: of any."""
+    labels: Mapping[str, str | None] | None
+    """Only of tasks with these labels, instead of those before; None: with any."""
+    is_enabled: bool
+    """Whether events are delivered."""

@@ -2,23 +2,71 @@
 
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 from pydantic_core import to_json
 
-from taskmill.contracts.limits import MAX_BATCH_TASKS, MAX_BODY_BYTES
+from taskmill.contracts.limits import MAX_BATCH_TASKS, MAX_BODY_BYTES, MAX_PAGE_ITEMS
 from taskmill.contracts.status import TaskStatus
 from taskmill.contracts.tasks import Task
 from taskmill.sdk.client import operations
-from taskmill.sdk.client.calls import Flow
+from taskmill.sdk.client.calls import Call, Flow, Page
 from taskmill.sdk.client.errors import ClientError, RunCancelledError, RunFailedError, WaitTimeoutError
-from taskmill.sdk.client.fields import Receipts, TaskOptions, TaskToSubmit
+from taskmill.sdk.client.fields import EventConditions, Receipts, TaskId, TaskOptions, TaskToSubmit
+from taskmill.sdk.event import Event
 
 ENDED = frozenset({TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED})
 
+_FIRST_SPAN = MAX_PAGE_ITEMS
+"""Positions of the log that are looked through first for its newest events: as many as a page has."""
+
 _ENVELOPE_BYTES = len('{"tasks":[]}')
+
+
+class LastEvents(NamedTuple):
+    """The end of the log, or of what is wanted of it."""
+
+    events: list[Event]
+    """Oldest first."""
+    position: int
+    """Up to where was looked: `watch(after=position)` goes on there."""
+
+
+def last_events(count: int, task_id: TaskId | None, conditions: EventConditions) -> Flow[LastEvents]:
+    """Read the newest events: from the end of the log backwards, in spans, each twice as long as the one before.
+
+    Args:
+        count: How many at most.
+        task_id: Only of this task; None: of all.
+        conditions: Which events.
+    """
+    ends: operations.LogEnds = yield operations.log_ends()
+    # Nothing before is kept. A single task's events are found without looking through others.
+    begin = max(ends.removed, ends.oldest - 1, 0)
+    searched, span = ends.newest, max(count, _FIRST_SPAN)
+    found: deque[Event] = deque()
+    while searched > begin and len(found) < count:
+        after = begin if task_id is not None else max(begin, searched - span)
+        newer = yield from _events_between(after, searched, count - len(found), task_id, conditions)
+        found.extendleft(reversed(newer))
+        searched, span = after, span * 2
+    return LastEvents(list(found), ends.newest)
+
+
+def _events_between(
+    after: int, until: int, count: int, task_id: TaskId | None, conditions: EventConditions
+) -> Flow[deque[Event]]:
+    """The newest events behind a position up to another one, which is taken in."""
+    newest: deque[Event] = deque(maxlen=count)
+    call: Call[Page[Event]] | None = operations.events(task_id, after, conditions, until)
+    while call is not None:
+        page: Page[Event] = yield call
+        newest.extend(page.items)
+        call = page.next_call
+    return newest
 
 
 def new_key() -> str:

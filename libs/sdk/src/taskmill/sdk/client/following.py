@@ -74,15 +74,27 @@ class Following:
         self._pause_seconds = 1.0
 
     def begin(self) -> Flow[None]:
-        """Find out where to begin, and whether there is anything to follow."""
+        """Find out where to begin, and whether there is anything to follow, as soon as somebody is there to tell.
+
+        Raises:
+            WaitTimeoutError: Time is over.
+        """
+        try:
+            yield from self._begin()
+        except ClientError:
+            self._remaining_seconds()
+            raise
+
+    def _begin(self) -> Flow[None]:
+        within = min(self._reconnect_within_seconds, self._remaining_seconds())
         if self._task_id is None:
             if self._position is None:
-                ends: LogEnds = yield operations.log_ends()
+                ends: LogEnds = yield operations.log_ends(within=within)
                 self._position = ends.newest
             return
         self._position = self._position or 0
         try:
-            task: Task = yield operations.get(self._task_id, wait=0)
+            task: Task = yield operations.get(self._task_id, wait=0, within=within)
         except TaskNotFoundError:
             # What is left of it may be its history.
             if not (yield from self._has_more(self._task_id)):

@@ -10,14 +10,26 @@ import httpx
 from pydantic import BaseModel
 from pydantic_core import from_json, to_json
 
+from taskmill.contracts.bulk_operations import BulkAction, BulkOperation
 from taskmill.contracts.events import EventType
 from taskmill.contracts.fleet import ProcessorInfo, ProcessorPage, QueueInfo, QueuePage
 from taskmill.contracts.health import Health
-from taskmill.contracts.limits import MAX_PAGE_ITEMS
+from taskmill.contracts.kinds import KindPage, KnownKind
+from taskmill.contracts.limits import MAX_INTEGER, MAX_PAGE_ITEMS
 from taskmill.contracts.requests import AttemptPage, CreateTasksReply, LinePage, TaskPage
 from taskmill.contracts.tasks import Attempt, Task, TaskLine, TaskSummary
+from taskmill.contracts.webhooks import Delivery, DeliveryPage, Replay, Webhook, WebhookPage, WebhookWithSecret
 from taskmill.sdk.client.calls import EVENT_STREAM, Call, Page, is_event_stream
-from taskmill.sdk.client.fields import EventConditions, TaskChanges, TaskConditions, TaskId
+from taskmill.sdk.client.fields import (
+    EventConditions,
+    Id,
+    TaskChanges,
+    TaskConditions,
+    TaskId,
+    TaskSelection,
+    WebhookChanges,
+    WebhookOptions,
+)
 from taskmill.sdk.errors import EventsGoneError, GapError, LogSetBackError
 from taskmill.sdk.event import Event
 
@@ -109,6 +121,120 @@ def resume_queue(name: str) -> Call[QueueInfo]:
     return Call(method="POST", path=_path("queues", name, "resume"), read=_model(QueueInfo))
 
 
+def kinds() -> Call[Page[KnownKind]]:
+    """Read the first page of the kinds."""
+    return _page("/kinds", _FULL_PAGE, _model(KindPage))
+
+
+def start_bulk(
+    action: BulkAction | str,
+    ids: Collection[TaskId] | None,
+    conditions: TaskSelection,
+    key: str,
+    *,
+    dry_run: bool,
+    force: bool,
+) -> Call[BulkOperation]:
+    """Have something done to many tasks: those that are named, or else those that meet the conditions."""
+    given: dict[str, Any] = {**conditions}
+    if "status" in given:
+        given["status"] = [str(one) for one in several(given["status"])]
+    chosen = {"filter": given} if ids is None else {"ids": [str(_uuid(one)) for one in ids]}
+    body = to_json({"action": action, "dry_run": dry_run, "force": force, **chosen})
+    return Call(
+        method="POST", path="/tasks/bulk", read=_model(BulkOperation), headers=_json_headers(key, {}), body=body
+    )
+
+
+def bulk_operation(operation_id: Id) -> Call[BulkOperation]:
+    """Read how far a bulk operation is."""
+    return Call(method="GET", path=f"/operations/{_uuid(operation_id)}", read=_model(BulkOperation))
+
+
+def webhooks() -> Call[Page[Webhook]]:
+    """Read the first page of the webhooks."""
+    return _page("/webhooks", _FULL_PAGE, _model(WebhookPage))
+
+
+def webhook(webhook_id: Id) -> Call[Webhook]:
+    """Read a webhook."""
+    return Call(method="GET", path=_webhook(webhook_id), read=_model(Webhook))
+
+
+def create_webhook(url: str, options: WebhookOptions, key: str) -> Call[WebhookWithSecret]:
+    """Create a webhook."""
+    body = to_json({"url": url, **_with_label_texts(options)})
+    return Call(
+        method="POST", path="/webhooks", read=_model(WebhookWithSecret), headers=_json_headers(key, {}), body=body
+    )
+
+
+def update_webhook(webhook_id: Id, changes: WebhookChanges, revision: int | None) -> Call[Webhook]:
+    """Change a webhook; made again as `update` is."""
+    return Call(
+        method="PATCH",
+        path=_webhook(webhook_id),
+        read=_model(Webhook),
+        headers={"Content-Type": "application/merge-patch+json", **_tag("If-Match", revision)},
+        body=to_json(_with_label_texts(changes)),
+        is_repeatable=revision is None,
+    )
+
+
+def delete_webhook(webhook_id: Id, revision: int | None) -> Call[None]:
+    """Delete a webhook."""
+    return Call(
+        method="DELETE",
+        path=_webhook(webhook_id),
+        read=lambda _: None,
+        headers=_tag("If-Match", revision),
+        is_gone_fine=True,
+    )
+
+
+def rotate_webhook_secret(webhook_id: Id, secret: str | None, revision: int | None) -> Call[WebhookWithSecret]:
+    """Give a webhook a new secret. Never made again by itself: a second rotation ends the secret that is in use."""
+    return Call(
+        method="POST",
+        path=f"{_webhook(webhook_id)}/rotate",
+        read=_model(WebhookWithSecret),
+        headers={"Content-Type": "application/json", **_tag("If-Match", revision)},
+        body=to_json({} if secret is None else {"secret": secret}),
+        is_repeatable=False,
+    )
+
+
+def deliveries(webhook_id: Id) -> Call[Page[Delivery]]:
+    """Read the first page of the deliveries to a webhook."""
+    return _page(f"{_webhook(webhook_id)}/deliveries", _FULL_PAGE, _model(DeliveryPage))
+
+
+def redeliver(webhook_id: Id, task_id: TaskId) -> Call[Delivery]:
+    """Deliver an event again. When nobody knows whether it was done, to do it twice would send it twice."""
+    path = f"{_webhook(webhook_id)}/deliveries/{_uuid(task_id)}/redeliver"
+    return Call(method="POST", path=path, read=_model(Delivery), is_repeatable=False)
+
+
+def start_replay(
+    target: Id | str, *, is_subject: bool, after: int, until: int | None, conditions: EventConditions, key: str
+) -> Call[Replay]:
+    """Have a span of the log told again: to a webhook, or to the subject of a name."""
+    given: dict[str, Any] = {"after": after, **_with_label_texts(conditions)}
+    if "types" in given:
+        given["types"] = several(given["types"])
+    if until is not None:
+        given["until"] = until
+    if is_subject:
+        given["name"] = target
+    path = "/events/replay" if is_subject else f"{_webhook(target)}/replay"
+    return Call(method="POST", path=path, read=_model(Replay), headers=_json_headers(key, {}), body=to_json(given))
+
+
+def replay(replay_id: Id) -> Call[Replay]:
+    """Read how far a replay is."""
+    return Call(method="GET", path=f"/replays/{_uuid(replay_id)}", read=_model(Replay))
+
+
 def health() -> Call[Health]:
     """Ask how Taskmill is; that a part is down is an answer, too."""
     return Call(method="GET", path="/health", read=_model(Health), accepts={httpx.codes.SERVICE_UNAVAILABLE})
@@ -176,25 +302,36 @@ class LogEnds(BaseModel):
         return None
 
 
-def log_ends() -> Call[LogEnds]:
+def log_ends(within: float | None = None) -> Call[LogEnds]:
     """Ask where the log begins and ends."""
-    return Call(method="GET", path="/events", read=_model(LogEnds), params=[("limit", "1")])
+    return Call(method="GET", path="/events", read=_model(LogEnds), params=[("limit", "1")], within_seconds=within)
 
 
-def events(task_id: TaskId | None, after: int, conditions: EventConditions) -> Call[Page[Event]]:
-    """Read the first page of events behind a position; reading one raises `GapError` if some are gone."""
-    return _events([*event_query(task_id, conditions), *_FULL_PAGE], after)
+def events(
+    task_id: TaskId | None, after: int, conditions: EventConditions, until: int | None = None
+) -> Call[Page[Event]]:
+    """Read the first page of events behind a position; reading one raises `GapError` if some are gone.
+
+    Args:
+        task_id: Only of this task; None: of all.
+        after: The position.
+        conditions: Which events.
+        until: The last position of interest; None: the newest.
+    """
+    return _events([*event_query(task_id, conditions), *_FULL_PAGE], after, MAX_INTEGER if until is None else until)
 
 
-def _events(query: list[tuple[str, str]], after: int) -> Call[Page[Event]]:
+def _events(query: list[tuple[str, str]], after: int, until: int) -> Call[Page[Event]]:
     def read(response: httpx.Response) -> Page[Event]:
         ends = _model(LogEnds)(response)
         if (gap := ends.gap_behind(after)) is not None:
             raise gap
         page = from_json(response.content)
-        items = [event_of(item["position"], to_json(item["event"])) for item in page["items"]]
+        items = [
+            event_of(item["position"], to_json(item["event"])) for item in page["items"] if item["position"] <= until
+        ]
         searched = page["next_after"]
-        return Page(items, _events(query, searched) if searched < ends.newest else None)
+        return Page(items, _events(query, searched, until) if searched < min(ends.newest, until) else None)
 
     return Call(method="GET", path="/events", read=read, params=[*query, ("after", str(after))])
 
@@ -264,6 +401,16 @@ def _query(given: Mapping[str, Any], repeatable: str) -> list[tuple[str, str]]:
     return query
 
 
+def _with_label_texts(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What a webhook or a replay is told, with labels as their bodies have them: `key:value`, or `key`."""
+    return {
+        name: [key if wanted is None else f"{key}:{wanted}" for key, wanted in value.items()]
+        if name == "labels" and value is not None
+        else value
+        for name, value in given.items()
+    }
+
+
 def several(value: str | Collection[str]) -> Collection[str]:
     """What may be one or several, as several."""
     return [value] if isinstance(value, str) else value
@@ -273,8 +420,12 @@ def _model(model: type[_Model]) -> Callable[[httpx.Response], _Model]:
     return lambda response: model.model_validate_json(response.content)
 
 
-def _uuid(task_id: TaskId) -> UUID:
-    return task_id if isinstance(task_id, UUID) else UUID(task_id)
+def _uuid(given: Id) -> UUID:
+    return given if isinstance(given, UUID) else UUID(given)
+
+
+def _webhook(webhook_id: Id) -> str:
+    return f"/webhooks/{_uuid(webhook_id)}"
 
 
 def _task(task_id: TaskId) -> str:

@@ -1,7 +1,7 @@
 """The client for programs without asyncio."""
 
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack, overload
@@ -10,9 +10,12 @@ import httpx
 import stamina
 from httpx_sse import EventSource, ServerSentEvent
 
+from taskmill.contracts.bulk_operations import BulkAction, BulkOperation
 from taskmill.contracts.fleet import ProcessorInfo, QueueInfo
 from taskmill.contracts.health import Health
+from taskmill.contracts.kinds import KnownKind
 from taskmill.contracts.tasks import DEFAULT_KIND, Attempt, Task, TaskLine, TaskSummary
+from taskmill.contracts.webhooks import Delivery, Replay, Webhook, WebhookWithSecret
 from taskmill.sdk.client import flows, operations
 from taskmill.sdk.client.calls import Call, Flow, Page, is_read_later, read_answer
 from taskmill.sdk.client.connection import (
@@ -25,14 +28,18 @@ from taskmill.sdk.client.connection import (
 from taskmill.sdk.client.errors import ClientError, NoAnswerError
 from taskmill.sdk.client.fields import (
     EventConditions,
+    Id,
     Receipts,
     TaskChanges,
     TaskConditions,
     TaskId,
     TaskOptions,
+    TaskSelection,
     TaskToSubmit,
+    WebhookChanges,
+    WebhookOptions,
 )
-from taskmill.sdk.client.flows import new_key, new_task, trace_headers
+from taskmill.sdk.client.flows import LastEvents, new_key, new_task, trace_headers
 from taskmill.sdk.client.following import RECONNECT_WITHIN_SECONDS, Following
 from taskmill.sdk.event import Event
 
@@ -310,6 +317,23 @@ class Client:
         """
         return self._items(operations.events(task_id, after, conditions))
 
+    def last_events(
+        self, count: int, task_id: TaskId | None = None, **conditions: Unpack[EventConditions]
+    ) -> LastEvents:
+        """Read what happened last, oldest first.
+
+        The log is searched from its end backwards: with conditions that few events meet, as far as it reaches.
+
+        Args:
+            count: How many events at most, 1 or more; all are held in memory.
+            task_id: Only of this task, of which there may be none; None: of all.
+            conditions: All of them are met: `types`, `kind`, `queue`, `labels`; see `EventConditions`.
+
+        Returns:
+            The events, and the `position` up to which was looked: `watch(after=position)` goes on there.
+        """
+        return self._perform(flows.last_events(count, task_id, conditions))
+
     def watch(
         self,
         task_id: TaskId | None = None,
@@ -329,8 +353,8 @@ class Client:
             after: The `position` behind which to begin; None: of a task with its first event, of the log with what
                 happens from now on, that is, from when the first event is asked for.
             within_seconds: How long to follow at most; it may take 15 s longer. None: as long as it takes.
-            reconnect_within_seconds: How long, in seconds, nobody may be there to connect to, or nothing be heard from
-                who is.
+            reconnect_within_seconds: How long, in seconds, nobody may be there to connect to, at the beginning, too, or
+                nothing be heard from who is.
             conditions: All of them are met: `types`, and of the log also `kind`, `queue`, `labels`.
 
         Raises:
@@ -441,6 +465,238 @@ class Client:
             NotFoundError: There is no such queue.
         """
         return self._send(operations.resume_queue(name))
+
+    def kinds(self) -> Iterator[KnownKind]:
+        """Iterate over the kinds that processors have, or had, handlers for, by name, with what those declare."""
+        return self._items(operations.kinds())
+
+    def bulk(
+        self,
+        action: BulkAction | str,
+        ids: Collection[TaskId] | None = None,
+        *,
+        dry_run: bool = False,
+        force: bool = False,
+        idempotency_key: str | None = None,
+        **conditions: Unpack[TaskSelection],
+    ) -> BulkOperation:
+        """Begin to process, cancel or delete many tasks; it is carried out in the background.
+
+        Args:
+            action: `process`, `cancel` or `delete`, as the methods of these names do it.
+            ids: Which tasks, 1 to 1,000, each once; None: those that meet the conditions, of which there has to be one.
+            dry_run: Only count them.
+            force: With `delete`: cancel active runs first.
+            idempotency_key: As `submit` takes it.
+            conditions: All of them are met: `status`, `title`, `kind`, `queue`, `priority`, `labels`, `created_after`,
+                `created_before`; see `TaskSelection`.
+
+        Returns:
+            The operation; `bulk_operation` tells how far it is.
+
+        Raises:
+            InvalidRequestError: There is neither an id nor a condition, or both.
+            IdempotencyKeyReusedError: Another request was made under this key.
+        """
+        key = idempotency_key or new_key()
+        return self._send(operations.start_bulk(action, ids, conditions, key, dry_run=dry_run, force=force))
+
+    def bulk_operation(self, operation_id: Id) -> BulkOperation:
+        """Read how far a bulk operation is. One that was completed is kept for 7 days.
+
+        Args:
+            operation_id: Its id.
+
+        Raises:
+            NotFoundError: There is no such operation.
+        """
+        return self._send(operations.bulk_operation(operation_id))
+
+    def webhooks(self) -> Iterator[Webhook]:
+        """Iterate over the webhooks, oldest first, without their secrets."""
+        return self._items(operations.webhooks())
+
+    def webhook(self, webhook_id: Id) -> Webhook:
+        """Read a webhook, without its secrets.
+
+        Args:
+            webhook_id: Its id.
+
+        Raises:
+            NotFoundError: There is no such webhook.
+        """
+        return self._send(operations.webhook(webhook_id))
+
+    def create_webhook(
+        self, url: str, *, idempotency_key: str | None = None, **options: Unpack[WebhookOptions]
+    ) -> WebhookWithSecret:
+        """Have events sent to a URL from now on, signed as Standard Webhooks has it.
+
+        Args:
+            url: An absolute http or https URL, without user and password.
+            idempotency_key: As `submit` takes it.
+            options: `description`, `types`, `kind`, `queue`, `labels`, `is_enabled`, `secret`; see `WebhookOptions`.
+
+        Returns:
+            The webhook with its secret, which is shown this once.
+        """
+        return self._send(operations.create_webhook(url, options, idempotency_key or new_key()))
+
+    def update_webhook(
+        self, webhook_id: Id, *, if_match: int | None = None, **changes: Unpack[WebhookChanges]
+    ) -> Webhook:
+        """Change a webhook: what is given replaces what was there, None clears.
+
+        Args:
+            webhook_id: Its id.
+            if_match: As `update` takes it.
+            changes: The new values: `url`, `description`, `types`, `kind`, `queue`, `labels`, `is_enabled`; see
+                `WebhookChanges`.
+
+        Raises:
+            NotFoundError: There is no such webhook.
+            PreconditionFailedError: It has another revision.
+        """
+        return self._send(operations.update_webhook(webhook_id, changes, if_match))
+
+    def delete_webhook(self, webhook_id: Id, *, if_match: int | None = None) -> None:
+        """Delete a webhook; deliveries that wait end without being sent.
+
+        Args:
+            webhook_id: Its id.
+            if_match: Only if it has this `revision`; None: whatever it is.
+
+        Raises:
+            NotFoundError: There is no such webhook.
+        """
+        self._send(operations.delete_webhook(webhook_id, if_match))
+
+    def rotate_webhook_secret(
+        self, webhook_id: Id, *, secret: str | None = None, if_match: int | None = None
+    ) -> WebhookWithSecret:
+        """Sign with a new secret from now on, and still with the one before, until the next rotation.
+
+        The request is not made again when its answer is lost: with a `secret` of one's own, and `if_match`, that can be
+        done without doing it twice.
+
+        Args:
+            webhook_id: Its id.
+            secret: `whsec_` and 24 to 64 bytes in Base64; None: one is made.
+            if_match: Only if it has this `revision`; None: whatever it is.
+
+        Returns:
+            The webhook with its new secret, which is shown this once.
+
+        Raises:
+            NotFoundError: There is no such webhook.
+            PreconditionFailedError: It has another revision.
+        """
+        return self._send(operations.rotate_webhook_secret(webhook_id, secret, if_match))
+
+    def deliveries(self, webhook_id: Id) -> Iterator[Delivery]:
+        """Iterate over what became of the events that a webhook was to be told, newest first.
+
+        Args:
+            webhook_id: Its id.
+
+        Raises:
+            NotFoundError: There is no such webhook.
+        """
+        return self._items(operations.deliveries(webhook_id))
+
+    def redeliver(self, webhook_id: Id, task_id: TaskId) -> Delivery:
+        """Deliver an event again, at once, with all its attempts; not one that is being sent.
+
+        The request is not made again when its answer is lost.
+
+        Args:
+            webhook_id: The webhook.
+            task_id: The task that is the delivery.
+
+        Raises:
+            TaskNotFoundError: It is no delivery to this webhook.
+            RunActiveError: It is being sent.
+        """
+        return self._send(operations.redeliver(webhook_id, task_id))
+
+    def replay_to_webhook(
+        self,
+        webhook_id: Id,
+        *,
+        after: int,
+        until: int | None = None,
+        idempotency_key: str | None = None,
+        **conditions: Unpack[EventConditions],
+    ) -> Replay:
+        """Tell a webhook what happened behind a position of the log, whether it was told before or not.
+
+        Args:
+            webhook_id: Its id.
+            after: The position; 0: before the first event.
+            until: Up to and with this position, at most 1,000,000 behind `after`; None: the newest.
+            idempotency_key: As `submit` takes it.
+            conditions: Those of this replay, not the webhook's: `types`, `kind`, `queue`, `labels`.
+
+        Returns:
+            The replay, which is carried out in the background; `replay` tells how far it is.
+
+        Raises:
+            NotFoundError: There is no such webhook.
+            TooManyRequestsError: 16 replays run.
+        """
+        return self._send(
+            operations.start_replay(
+                webhook_id,
+                is_subject=False,
+                after=after,
+                until=until,
+                conditions=conditions,
+                key=idempotency_key or new_key(),
+            )
+        )
+
+    def replay_to_subject(
+        self,
+        name: str,
+        *,
+        after: int,
+        until: int | None = None,
+        idempotency_key: str | None = None,
+        **conditions: Unpack[EventConditions],
+    ) -> Replay:
+        """Publish what happened behind a position of the log to the NATS subject `tasks.v1.replay.<name>`.
+
+        With core NATS: whoever wants it subscribes before.
+
+        Args:
+            name: The last word of the subject, 1 to 64 of `a-z`, `0-9`, `-` and `_`.
+            after: As `replay_to_webhook` takes it.
+            until: As `replay_to_webhook` takes it.
+            idempotency_key: As `submit` takes it.
+            conditions: As `replay_to_webhook` takes them.
+
+        Returns:
+            The replay, which is carried out in the background; `replay` tells how far it is.
+
+        Raises:
+            TooManyRequestsError: 16 replays run.
+        """
+        return self._send(
+            operations.start_replay(
+                name, is_subject=True, after=after, until=until, conditions=conditions, key=idempotency_key or new_key()
+            )
+        )
+
+    def replay(self, replay_id: Id) -> Replay:
+        """Read how far a replay is. One that was completed is kept for 7 days, and goes with its webhook.
+
+        Args:
+            replay_id: Its id.
+
+        Raises:
+            NotFoundError: There is no such replay.
+        """
+        return self._send(operations.replay(replay_id))
 
     def health(self) -> Health:
         """Tell how Taskmill is: the state of its parts, and who is there for the tasks.

@@ -1,6 +1,5 @@
 """What clients send, and are answered, where webhooks are concerned."""
 
-from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -8,13 +7,13 @@ from pydantic import ConfigDict, Field, JsonValue
 
 from taskmill.contracts.conditions import EventTypes, LabelConditions
 from taskmill.contracts.requests import Request
-from taskmill.contracts.status import TaskStatus
-from taskmill.contracts.tasks import Instant, Kind, NextCursor, Queue, TaskError, TaskSummary, WireModel
+from taskmill.contracts.tasks import Kind, Queue, TaskSummary
 from taskmill.contracts.webhooks import (
     DELIVERY_KIND,
     EVENT_LABEL,
     REPLAY_LABEL,
     WEBHOOK_LABEL,
+    Delivery,
     NewReplay,
     ReplayName,
     Secret,
@@ -84,29 +83,6 @@ class NewSubjectReplay(NewReplay):
     """A span of the log that is to be published again."""
 
     name: ReplayName
-
-
-class Delivery(WireModel):
-    """What became of telling a webhook an event. It is the task `task_id`, which tells more."""
-
-    task_id: Annotated[UUID, Field(description="The task that is the delivery.")]
-    event_id: Annotated[str, Field(description="The event: the header `webhook-id` of every attempt.")]
-    replay_id: Annotated[UUID | None, Field(description="The replay that asked for it; null: the event itself.")] = None
-    status: Annotated[TaskStatus, Field(description="`completed`: it was accepted; `scheduled`: it is tried again.")]
-    attempt: Annotated[int, Field(description="The newest attempt, or the one that is waited for.")]
-    attempt_limit: Annotated[int, Field(description="The last attempt that there may be.")]
-    next_attempt_at: Annotated[datetime | None, Field(description="When it is tried again.")] = None
-    last_error: Annotated[TaskError | None, Field(description="Why the newest attempt failed.")] = None
-    created_at: Instant
-    updated_at: Instant
-    finished_at: Annotated[datetime | None, Field(description="When it was accepted, or given up.")] = None
-
-
-class DeliveryPage(WireModel):
-    """A page of deliveries."""
-
-    items: Annotated[list[Delivery], Field(description="The deliveries, newest first. Up to 200.")]
-    next_cursor: NextCursor = None
 
 
 def delivery_of(task: TaskSummary) -> Delivery:

@@ -37,6 +37,8 @@ from taskmill.contracts.webhooks import (
     WEBHOOK_LABEL,
     CreateWebhook,
     DeleteWebhook,
+    Delivery,
+    DeliveryPage,
     GetReplay,
     GetWebhook,
     ListWebhooks,
@@ -60,8 +62,6 @@ from taskmill.gateway.api.routes import REPLAYED, UNAVAILABLE, TaskId, location,
 from taskmill.gateway.api.task_endpoints import MERGE_PATCH, IfMatch, IfNoneMatch
 from taskmill.gateway.api.webhook_bodies import (
     ROTATION,
-    Delivery,
-    DeliveryPage,
     NewSubjectReplay,
     NewWebhook,
     Rotation,
