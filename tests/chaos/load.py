@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
+from tests.chaos.checker.history import PAUSED_QUEUE
 from tests.chaos.client import Client, Record
 
 BATCH_TASKS = 10
@@ -78,7 +79,9 @@ class Load:
 def _task(client: Client, *, kind: str = "chaos-work", **fields: Any) -> dict[str, Any]:
     seconds = round(client.chance.uniform(0.1, 1.1), 3)
     priority = client.chance.choice(("critical", "high", "medium", "low"))
-    return {"kind": kind, "payload": {"seconds": seconds}, "priority": priority, "process": True, **fields}
+    queue = client.chance.choice(("default", "default", "default", PAUSED_QUEUE))
+    common = {"kind": kind, "payload": {"seconds": seconds}, "priority": priority, "queue": queue, "process": True}
+    return {**common, **fields}
 
 
 async def _simple(client: Client) -> list[str]:
@@ -96,6 +99,16 @@ async def _flaky(client: Client) -> list[str]:
 
 async def _delayed(client: Client) -> list[str]:
     return _made(await client.create(_task(client, run_at=_in_seconds(client.chance.uniform(0.5, 3)))))
+
+
+async def _submitting(client: Client) -> list[str]:
+    return _made(await client.create(_task(client, labels={"submits": "one"})))
+
+
+async def _paused(client: Client) -> list[str]:
+    if client.number == 0:  # one pauses, so that it is known until when
+        await client.pause(PAUSED_QUEUE, client.chance.uniform(1.5, 4))
+    return []
 
 
 async def _in_thread(client: Client) -> list[str]:
@@ -134,6 +147,8 @@ async def _deleted_when_done(client: Client) -> list[str]:
 _MIX: dict[Callable[[Client], Awaitable[list[str]]], int] = {
     _simple: 60,
     _flaky: 8,
+    _submitting: 8,
+    _paused: 8,
     _batch: 6,
     _delayed: 6,
     _in_thread: 6,

@@ -154,7 +154,13 @@ async def test_a_processor_that_drains_serves_nobody(store: StoreClient) -> None
     assert (await store.get(task["id"]))["waiting_for"]["reason"] == "processor"
     assert (await queue_of(store, "web"))["processors"] == []
     health = await store.ask(registry.HEALTH)
-    assert health["fleet"] == {"processors": 0, "paused_queues": 0, "unserved_queues": ["web"], "unknown_kinds": []}
+    assert health["fleet"] == {
+        "processors": 0,
+        "paused_queues": 0,
+        "unserved_queues": ["web"],
+        "unknown_kinds": [],
+        "differing_kinds": [],
+    }
 
 
 async def test_health_sums_up_the_fleet(store: StoreClient) -> None:
@@ -167,6 +173,7 @@ async def test_health_sums_up_the_fleet(store: StoreClient) -> None:
         "paused_queues": 1,
         "unserved_queues": ["web"],
         "unknown_kinds": [],
+        "differing_kinds": [],
     }
     await store.report(hello("web"), processor_id="a")
 

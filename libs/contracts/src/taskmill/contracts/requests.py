@@ -378,6 +378,14 @@ class FleetSummary(WireModel):
             "queue knows, by queue and kind: the first 50. Tasks that nobody has been offered yet are not among them.",
         ),
     ] = []
+    differing_kinds: Annotated[
+        list[Kind],
+        Field(
+            max_length=MAX_UNKNOWN_KINDS,
+            description="Kinds for which those processors declare different things, by name: the first 50. "
+            "`GET /kinds` tells what. Up to 10 s old.",
+        ),
+    ] = []
 
 
 class StoreHealth(WireModel):

@@ -161,6 +161,9 @@ class Processors(Protocol):
     async def kinds(self, now: datetime) -> list[KnownKind]:
         """All kinds that are known, by name."""
 
+    async def differing_kinds(self, now: datetime, limit: int) -> list[str]:
+        """Kinds for which living processors declare different things, by name; up to 10 s old."""
+
 
 class Queues(Protocol):
     """Knows the queues. Raises `DatabaseUnavailableError` when PostgreSQL is away."""

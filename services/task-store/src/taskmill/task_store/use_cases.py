@@ -212,6 +212,7 @@ async def _fleet(ports: Ports) -> FleetSummary | None:
             paused_queues=len(await ports.queues.paused()),
             unserved_queues=await ports.queues.unserved(since, MAX_LISTED_QUEUES),
             unknown_kinds=await ports.queues.unknown_kinds(since, MAX_UNKNOWN_KINDS),
+            differing_kinds=await ports.processors.differing_kinds(ports.now(), MAX_UNKNOWN_KINDS),
         )
     except DatabaseUnavailableError:
         return None

@@ -1,7 +1,7 @@
 """The processors that there are, as they said themselves."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import asyncpg
 import orjson
@@ -57,6 +57,9 @@ WHERE seen_at >= $1 AND NOT is_draining
 """
 
 
+COMPARE_INTERVAL = timedelta(seconds=10)
+"""How often what processors declare is compared at most: all of it has to be read for that."""
+
 _DEFAULTS = TypeAdapter(dict[str, KindDefaults])
 
 
@@ -65,6 +68,8 @@ class ProcessorRows:
 
     def __init__(self, connections: SharedConnections) -> None:
         self._connections = connections
+        self._differing: list[str] = []
+        self._compared_at: datetime | None = None
 
     async def note(self, processor_id: str, hello: Hello, seen_at: datetime) -> None:
         """Write down what a processor says of itself, instead of what it said before."""
@@ -91,6 +96,13 @@ class ProcessorRows:
     async def services(self, now: datetime) -> list[ServedWork]:
         """What the living processors do."""
         return await living_services(self._connections, now)
+
+    async def differing_kinds(self, now: datetime, limit: int) -> list[str]:
+        """See `Processors`."""
+        if self._compared_at is None or now - self._compared_at >= COMPARE_INTERVAL:
+            self._differing = [kind.kind for kind in await self.kinds(now) if kind.declaration_count > 1]
+            self._compared_at = now
+        return self._differing[:limit]
 
     async def kinds(self, now: datetime) -> list[KnownKind]:
         """See `Processors`."""
