@@ -83,7 +83,13 @@ async def test_the_processor_that_was_started_last_says_what_holds(store: StoreC
     for _ in range(2):
         await store.report(declaring("new", 2), processor_id="new")
         await store.report(declaring("old", 1), processor_id="old")
-        await holds(lambda: check("new"))
+        await check("new")
+
+    async def check_told() -> None:
+        [kind] = (await store.ask(registry.LIST_KINDS))["items"]
+        assert kind["declaration_count"] == 2
+
+    await holds(check_told)
     [kind] = (await store.ask(registry.LIST_KINDS))["items"]
     told = [(one["processors"], one["defaults"]["queue"]) for one in kind["declarations"]]
     assert (kind["declaration_count"], told) == (2, [(["new"], "new"), (["old"], "old")])

@@ -258,9 +258,11 @@ async def test_hostile_schemas_hold_up_nobody(stage: Stage, schema: dict[str, An
         for _ in range(30):
             payload = {"n": payload}
     await stage.learn(("media", schema))
-    began_at = time.process_time()
-    await stage.refused(payload)
-    assert time.process_time() - began_at < 0.2
+    task = NewTask(title="t", kind="media", payload=payload)
+    began_at = time.thread_time()
+    with suppress(InvalidRequestError):
+        await stage.check.check(task)
+    assert time.thread_time() - began_at < 0.2
 
 
 async def test_others_have_their_turn_while_a_batch_is_compared(stage: Stage) -> None:

@@ -54,8 +54,9 @@ class WriterMemory:
         others = [other for other in self.services if other.processor_id != service.processor_id]
         self.services = [*others, service]
 
-    def note(self, queues: Iterable[str], kinds: Mapping[str, KindDefaults]) -> None:
-        """Remember queues that were added, and what kinds declare since."""
+    def note(self, queues: Iterable[str], kinds: Mapping[str, KindDefaults], services: list[ServedWork]) -> None:
+        """Remember queues that were added, what kinds declare since, and what processors do."""
+        self.services = services
         for name in queues:
             self.queues.setdefault(name, 0)
         self.kinds.update(kinds)

@@ -87,7 +87,8 @@ class Batch:
         self._loaded = {state.id: state for state in states}
         self._states = dict(self._loaded)
         self._used_ids = set(used_ids)
-        self._services = services
+        self.services = list(services)
+        """What the living processors do, also those that have just said so."""
         self._rules = rules
         self._now = now
         self._random = random
@@ -196,7 +197,7 @@ class Batch:
                 return self._answer_of((self._change(request),))
 
     def _answer_of(self, states: tuple[TaskState, ...]) -> Answer:
-        return Answer(states, waiting_for(states[0], self._services, self._paused))
+        return Answer(states, waiting_for(states[0], self.services, self._paused))
 
     def _create(self, requests: Sequence[IdentifiedTask]) -> tuple[TaskState, ...]:
         new_ids: set[UUID] = set()
@@ -249,17 +250,24 @@ class Batch:
         for report in bundle.reports:
             if isinstance(report, Hello):
                 self._admit_served(report)
-                self.kinds.declare(bundle.processor_id, report, self._services)
+                self.kinds.declare(bundle.processor_id, report, self.services)
+                self._note_service(bundle.processor_id, report)
             elif (state := self._states.get(report.task_id)) is not None:
                 if comes_early(state, report, bundle.processor_id):
                     must_repeat = True
                     continue
                 defaults = self.kinds.defaults(state.kind)
-                hearing = Hearing(bundle.processor_id, self._now, self._rules, defaults, self._random, self._services)
+                hearing = Hearing(bundle.processor_id, self._now, self._rules, defaults, self._random, self.services)
                 decided = self._take(decide_report(state, report, hearing))
                 if isinstance(report, Submitted) and decided is not state:
                     self._submit(report.task, state)
         return must_repeat
+
+    def _note_service(self, processor_id: str, hello: Hello) -> None:
+        self.services = [service for service in self.services if service.processor_id != processor_id]
+        if not hello.is_draining:
+            served = ServedWork(frozenset(hello.queues), frozenset(hello.kinds), processor_id, hello.started_at)
+            self.services.append(served)
 
     def _submit(self, task: IdentifiedTask, by: TaskState) -> None:
         """Make the task that a handler wants, unless it exists, or did."""
