@@ -480,3 +480,20 @@ async def test_a_list_of_queues_costs_the_same_whatever_waits(database_url: str)
     assert plan["Plan"]["Actual Rows"] == 10
     # The tasks alone have hundreds of pages.
     assert plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"] < 200
+
+
+async def test_a_storm_of_pauses_ends_as_the_last_answer_says(database_url: str, nats_url: str) -> None:
+    """Through two stores, one of which ends in the middle of it; what is asked to be processed meanwhile waits."""
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(running_store(database_url, nats_url))
+        store = await stack.enter_async_context(store_client(nats_url))
+        task = await store.create(queue="web")
+        async with running_store(database_url, nats_url):
+            commands = [registry.PAUSE_QUEUE, registry.RESUME_QUEUE] * 10
+            await asyncio.gather(*(store.ask(command, name="web") for command in commands))
+        await store.ask(registry.PAUSE_QUEUE, name="web")
+        assert await paused_consumers(store, "web") == [True] * 4
+        await store.ask(registry.PROCESS, id=task["id"])
+        assert (await store.get(task["id"]))["waiting_for"]["reason"] == "resume"
+        await store.ask(registry.RESUME_QUEUE, name="web")
+        await are_paused(store, "web", paused=False, within_seconds=3)
