@@ -58,6 +58,12 @@ class Client:
         path = f"/tasks/{task_id}?force={str(force).lower()}"
         await self._settle("delete", path, method="DELETE", task_id=task_id)
 
+    async def pause(self, queue: str, seconds: float) -> None:
+        """Have a queue paused for some time."""
+        await self._settle("pause", f"/queues/{queue}/pause")
+        await asyncio.sleep(seconds)
+        await self._settle("resume", f"/queues/{queue}/resume")
+
     async def read(self, task_id: str) -> None:
         """Read a task once; no answer is an answer, too."""
         self._write(Outcome.INVOKE, "read", task_id=task_id)
@@ -128,7 +134,7 @@ def _outcome(answer: HttpAnswer) -> Outcome:
 
 def _seen(answer: HttpAnswer) -> tuple[SeenTask, ...]:
     tasks = [] if answer.body is None else answer.body.get("items", [answer.body])
-    return tuple(SeenTask(task["id"], task["version"]) for task in tasks)
+    return tuple(SeenTask(task["id"], task["version"]) for task in tasks if "id" in task)
 
 
 def _problem_code(answer: HttpAnswer) -> str | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from taskmill.sdk import Context, TaskApp
+from tests.chaos.checker.history import SUBMITTED
 from tests.chaos.ledger import LEDGER_VARIABLE, Ledger
 
 MEBIBYTE = 1024 * 1024
@@ -38,7 +39,10 @@ async def work(payload: dict[str, Any], context: Context) -> dict[str, str]:
     await ledger().append_soon(execution, context, "begin")
     context.log.info("begun", execution=execution)
     await asyncio.sleep(payload["seconds"])
-    context.progress(0.5)
+    context.progress(0.5, checkpoint=execution)
+    if "submits" in context.labels:
+        mark = context.labels["mark"] + SUBMITTED
+        context.submit("chaos-work", {"seconds": 0.1}, key="one", labels={"mark": mark})
     if context.attempt <= payload.get("fails", 0):
         raise RuntimeError("this attempt was meant to fail")
     await ledger().append_soon(execution, context, "end")

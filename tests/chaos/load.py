@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
+from tests.chaos.checker.history import PAUSED_QUEUE
 from tests.chaos.client import Client, Record
 
 BATCH_TASKS = 10
@@ -78,11 +79,14 @@ class Load:
 def _task(client: Client, *, kind: str = "chaos-work", **fields: Any) -> dict[str, Any]:
     seconds = round(client.chance.uniform(0.1, 1.1), 3)
     priority = client.chance.choice(("critical", "high", "medium", "low"))
-    return {"kind": kind, "payload": {"seconds": seconds}, "priority": priority, "process": True, **fields}
+    queue = client.chance.choice(("default", "default", "default", PAUSED_QUEUE))
+    common = {"kind": kind, "payload": {"seconds": seconds}, "priority": priority, "queue": queue, "process": True}
+    return {**common, **fields}
 
 
-async def _simple(client: Client) -> list[str]:
-    return _made(await client.create(_task(client)))
+async def _created(client: Client, **fields: Any) -> list[str]:
+    task_id = await client.create(_task(client, **fields))
+    return [] if task_id is None else [task_id]
 
 
 async def _batch(client: Client) -> list[str]:
@@ -91,74 +95,50 @@ async def _batch(client: Client) -> list[str]:
 
 async def _flaky(client: Client) -> list[str]:
     payload = {"seconds": 0.2, "fails": client.chance.randint(1, 2)}
-    return _made(await client.create(_task(client, payload=payload, max_attempts=3, backoff=_QUICK_BACKOFF)))
+    return await _created(client, payload=payload, max_attempts=3, backoff=_QUICK_BACKOFF)
 
 
 async def _delayed(client: Client) -> list[str]:
-    return _made(await client.create(_task(client, run_at=_in_seconds(client.chance.uniform(0.5, 3)))))
+    return await _created(client, run_at=_in_seconds(client.chance.uniform(0.5, 3)))
 
 
-async def _in_thread(client: Client) -> list[str]:
-    return _made(await client.create(_task(client, kind="chaos-thread")))
-
-
-async def _blocking(client: Client) -> list[str]:
-    return _made(await client.create(_task(client, kind="chaos-blocking", payload={"seconds": 0.3})))
-
-
-async def _processed_later(client: Client) -> list[str]:
-    return await _then(client, _task(client, process=False), client.process)
-
-
-async def _cancelled_while_pending(client: Client) -> list[str]:
-    return await _then(client, _task(client, process=False), client.cancel)
+async def _paused(client: Client) -> list[str]:
+    if client.number == 0:  # one pauses, so that it is known until when
+        await client.pause(PAUSED_QUEUE, client.chance.uniform(1.5, 4))
+    return []
 
 
 async def _cancelled_while_scheduled(client: Client) -> list[str]:
-    return await _then(client, _task(client, run_at=_in_seconds(3_600)), client.cancel)
+    return await _followed(client, Client.cancel, run_at=_in_seconds(3_600))
 
 
-async def _cancelled_at_work(client: Client) -> list[str]:
-    return await _then(client, _task(client), client.cancel, within_seconds=1.5)
-
-
-async def _deleted_at_work(client: Client) -> list[str]:
-    return await _then(client, _task(client), partial(client.delete, force=True), within_seconds=1.5)
-
-
-async def _deleted_when_done(client: Client) -> list[str]:
-    # Sometimes it is not, and stays.
-    return await _then(client, _task(client), partial(client.delete, force=False), within_seconds=4)
-
-
-_MIX: dict[Callable[[Client], Awaitable[list[str]]], int] = {
-    _simple: 60,
-    _flaky: 8,
-    _batch: 6,
-    _delayed: 6,
-    _in_thread: 6,
-    _processed_later: 5,
-    _cancelled_at_work: 4,
-    _deleted_at_work: 2,
-    _deleted_when_done: 2,
-    _cancelled_while_pending: 2,
-    _cancelled_while_scheduled: 2,
-    _blocking: 1,
-}
-
-
-async def _then(
-    client: Client, task: dict[str, Any], follow: Callable[[str], Awaitable[None]], *, within_seconds: float = 0
+async def _followed(
+    client: Client, follow: Callable[[Client, str], Awaitable[None]], *, within_seconds: float = 0, **fields: Any
 ) -> list[str]:
-    made = _made(await client.create(task))
+    made = await _created(client, **fields)
     for task_id in made:
         await asyncio.sleep(client.chance.uniform(0, within_seconds))
-        await follow(task_id)
+        await follow(client, task_id)
     return made
 
 
-def _made(task_id: str | None) -> list[str]:
-    return [] if task_id is None else [task_id]
+_MIX: dict[Callable[[Client], Awaitable[list[str]]], int] = {
+    _created: 60,
+    _flaky: 8,
+    partial(_created, labels={"submits": "one"}): 8,
+    _paused: 8,
+    _batch: 6,
+    _delayed: 6,
+    partial(_created, kind="chaos-thread"): 6,
+    partial(_followed, follow=Client.process, process=False): 5,
+    partial(_followed, follow=Client.cancel, within_seconds=1.5): 4,
+    partial(_followed, follow=partial(Client.delete, force=True), within_seconds=1.5): 2,
+    # Sometimes it is not done by then, and stays.
+    partial(_followed, follow=partial(Client.delete, force=False), within_seconds=4): 2,
+    partial(_followed, follow=Client.cancel, process=False): 2,
+    _cancelled_while_scheduled: 2,
+    partial(_created, kind="chaos-blocking", payload={"seconds": 0.3}): 1,
+}
 
 
 def _in_seconds(seconds: float) -> str:

@@ -13,6 +13,7 @@ from taskmill.cli.embedded.nats import NatsServer
 from taskmill.cli.embedded.ports import LOOPBACK, free_port
 from taskmill.cli.embedded.postgres import PostgresServer
 from taskmill.cli.readiness import is_ready
+from tests.chaos.checker.history import PAUSED_QUEUE
 from tests.chaos.disks import own_disks
 from tests.chaos.ledger import LEDGER_VARIABLE
 from tests.chaos.processes import KeptProcess
@@ -135,6 +136,7 @@ def _describe(
     store_environment = environment("store-nats", TASKMILL_DATABASE_URL=database_url)
     processor_environment = environment(
         "processor-nats",
+        TASKMILL_QUEUES=f"default,{PAUSED_QUEUE}",
         TASKMILL_APPS="tests.chaos.handlers:app",
         **{LEDGER_VARIABLE: str(directory / "effects.jsonl")},
     )

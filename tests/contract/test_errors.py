@@ -22,6 +22,7 @@ CODES = {
     "bulk_operation_not_found",
     "bus_unavailable",
     "database_unavailable",
+    "delivery_not_found",
     "field_not_editable",
     "idempotency_key_reused",
     "illegal_transition",

@@ -19,7 +19,11 @@ from tests.simulation.scheduler import EPOCH, Life, Scheduler, Steps
 
 T = TypeVar("T")
 
-RULES = RunRules(lease=timedelta(seconds=5), unknown_kind_backoff=timedelta(seconds=1))
+RULES = RunRules(
+    lease=timedelta(seconds=5),
+    unknown_kind_backoff=timedelta(seconds=1),
+    max_unknown_kind_backoff=timedelta(seconds=8),
+)
 ACK_WAIT_SECONDS = 3.0
 BEAT_SECONDS = 1.0
 RECONCILE_SECONDS = 1.0

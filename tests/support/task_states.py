@@ -31,7 +31,11 @@ SUBMITTED_ID = UUID("01a20000-0000-7000-8000-000000000009")
 NOW = datetime(2026, 11, 24, 12, 0, 0, 123456, tzinfo=UTC)
 STARTED_AT = NOW + timedelta(seconds=1)
 FINISHED_AT = NOW + timedelta(seconds=2)
-RULES = RunRules(lease=timedelta(seconds=30), unknown_kind_backoff=timedelta(seconds=5))
+RULES = RunRules(
+    lease=timedelta(seconds=30),
+    unknown_kind_backoff=timedelta(seconds=5),
+    max_unknown_kind_backoff=timedelta(seconds=300),
+)
 
 
 def no_jitter() -> float:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from tests.chaos.checker.history import Effect, FaultWindow, History
+from tests.chaos.checker.history import PAUSED_QUEUE, Effect, FaultWindow, History, Outcome
 
 RECOVERY_SECONDS = 10
 """So long after its end a fault may still be the reason: ack wait, lease, reconciler."""
@@ -50,6 +50,27 @@ def only_poison_fails(history: History) -> Iterator[str]:
             continue
         if code not in {None, expected} or (row["status"] == "completed" and expected is not None):
             yield f"task {task_id} ({row['kind']}) is {row['status']} with {code}, expected: {expected}"
+
+
+def nothing_begins_while_paused(history: History) -> Iterator[str]:
+    """From a second after the answer on, until somebody asks to resume; but for processors that hear nothing."""
+    paused_at: float | None = None
+    for operation in history.operations:
+        if operation.verb == "pause" and operation.outcome is Outcome.OK:
+            paused_at = operation.at + 1
+        elif operation.verb == "resume" and paused_at is not None:
+            for effect in history.effects:
+                is_meant = effect.phase == "begin" and history.queue_of(effect.task_id) == PAUSED_QUEUE
+                if is_meant and paused_at < effect.at < operation.at and not _is_unheard(history, effect.at):
+                    yield f"task {effect.task_id} began {effect.at - paused_at + 1:.1f} s after the pause"
+            paused_at = None
+
+
+def _is_unheard(history: History, at: float) -> bool:
+    return any(
+        _overlaps(fault, at, at) and (fault.name in _GOES_ON_UNHEARD or fault.target == _PROCESSOR_EDGE)
+        for fault in history.fault_windows
+    )
 
 
 def _inflicted_crashes(history: History, task_id: str, attempt: int) -> int:

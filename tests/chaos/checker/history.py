@@ -19,6 +19,13 @@ class Outcome(StrEnum):
     INFO = "info"
 
 
+PAUSED_QUEUE = "pausable"
+"""The queue that the load pauses."""
+
+SUBMITTED = "-submitted"
+"""Ends the mark of a task that a handler submits, behind that of its own task."""
+
+
 class SeenTask(NamedTuple):
     """A task as an answer showed it."""
 
@@ -186,6 +193,10 @@ class History:
         return [
             replace(fault, ended_at=max(ends)) if fault.name == "poison" and ends else fault for fault in self.faults
         ]
+
+    def queue_of(self, task_id: str) -> str:
+        """The queue of a task, as its first event says."""
+        return str(self.log_by_task[task_id][0].data["queue"]) if task_id in self.log_by_task else ""
 
     @cached_property
     def accepted(self) -> Mapping[str, str]:

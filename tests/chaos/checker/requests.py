@@ -1,9 +1,9 @@
 """Invariants of what clients were told."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 
-from tests.chaos.checker.history import History, Outcome, mark_of
+from tests.chaos.checker.history import SUBMITTED, History, Outcome, mark_of
 
 CREATING = {"create", "create_many"}
 
@@ -31,8 +31,17 @@ def no_phantom_task(history: History) -> Iterator[str]:
     """A row that nobody asked for does not exist."""
     sent = {mark for operation in history.operations for mark in operation.marks}
     for task_id, row in history.rows.items():
-        if mark_of(row) not in sent:
+        if (mark_of(row) or "").removesuffix(SUBMITTED) not in sent:
             yield f"task {task_id} was never asked for"
+
+
+def submitted_tasks_exist_once(history: History) -> Iterator[str]:
+    """A run that completed has left the task that its handler submitted, and one only."""
+    marks = Counter(mark_of(row) for row in history.rows.values())
+    for task_id, row in history.rows.items():
+        count = marks[f"{mark_of(row)}{SUBMITTED}"]
+        if row["status"] == "completed" and "submits" in row["labels"] and count != 1:
+            yield f"task {task_id} submitted one task, of which there are {count}"
 
 
 def refused_creations_left_nothing(history: History) -> Iterator[str]:

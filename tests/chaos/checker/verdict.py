@@ -13,6 +13,7 @@ INVARIANTS: tuple[Callable[[History], Iterable[str]], ...] = (
     requests.no_accepted_task_lost,
     requests.only_what_was_to_be_deleted_is,
     requests.no_phantom_task,
+    requests.submitted_tasks_exist_once,
     requests.refused_creations_left_nothing,
     requests.one_task_for_each_key,
     requests.every_key_was_settled,
@@ -37,6 +38,7 @@ INVARIANTS: tuple[Callable[[History], Iterable[str]], ...] = (
     explained.no_second_execution_without_a_fault,
     explained.no_work_lost_without_a_fault,
     explained.only_poison_fails,
+    explained.nothing_begins_while_paused,
 )
 
 MAX_VIOLATIONS_OF_EACH = 20

@@ -1,7 +1,8 @@
 """Processors and queues as a running store tells of them, and what it does for a queue that is paused."""
 
 import asyncio
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,7 +15,10 @@ from taskmill.contracts.status import Priority
 from taskmill.contracts.streams import WORK_STREAM, work_consumer_name
 from taskmill.runtime.consumer_pause import consumer_pauses, resume_consumer
 from taskmill.runtime.jetstream_api import jetstream_request
+from taskmill.task_store.actors import queue_pauses
 from taskmill.task_store.adapters import queue_rows
+from taskmill.task_store.adapters.database import DedicatedConnection
+from taskmill.task_store.adapters.expired_rows import ExpiredRows
 from tests.support.eventually import holds
 from tests.support.task_store import (
     Document,
@@ -29,7 +33,23 @@ from tests.support.task_store import (
 )
 
 EMPTY = {"critical": 0, "high": 0, "medium": 0, "low": 0}
+MANY_TASKS = """
+INSERT INTO tasks (id, title, kind, queue, priority, labels, status, is_run_active, version, revision, run,
+    attempt, dispatch, delivery, created_at, updated_at, queued_at, payload, result)
+SELECT gen_random_uuid(), 't', 'echo', 'q' || number % 10, 'low', '{}', 'queued', true, 2, 1, 1, 1, 1, 0, now(),
+    now(), now(), 'null', 'null' FROM generate_series(1, 20000) AS number
+"""
 STARTED_AT = "2026-11-24T12:00:00Z"
+
+
+@asynccontextmanager
+async def expired_rows(database_url: str) -> AsyncIterator[ExpiredRows]:
+    """What the store that leads forgets with, to be used at any moment."""
+    connection = DedicatedConnection(database_url, "test")
+    try:
+        yield ExpiredRows(connection)
+    finally:
+        await connection.close()
 
 
 async def queue_of(store: StoreClient, name: str) -> Document:
@@ -134,7 +154,13 @@ async def test_a_processor_that_drains_serves_nobody(store: StoreClient) -> None
     assert (await store.get(task["id"]))["waiting_for"]["reason"] == "processor"
     assert (await queue_of(store, "web"))["processors"] == []
     health = await store.ask(registry.HEALTH)
-    assert health["fleet"] == {"processors": 0, "paused_queues": 0, "unserved_queues": ["web"]}
+    assert health["fleet"] == {
+        "processors": 0,
+        "paused_queues": 0,
+        "unserved_queues": ["web"],
+        "unknown_kinds": [],
+        "differing_kinds": [],
+    }
 
 
 async def test_health_sums_up_the_fleet(store: StoreClient) -> None:
@@ -146,6 +172,8 @@ async def test_health_sums_up_the_fleet(store: StoreClient) -> None:
         "processors": 0,
         "paused_queues": 1,
         "unserved_queues": ["web"],
+        "unknown_kinds": [],
+        "differing_kinds": [],
     }
     await store.report(hello("web"), processor_id="a")
 
@@ -154,6 +182,125 @@ async def test_health_sums_up_the_fleet(store: StoreClient) -> None:
         assert (fleet["processors"], fleet["unserved_queues"]) == (1, [])
 
     await holds(check_served)
+
+
+async def test_health_names_kinds_that_nobody_knows(store: StoreClient) -> None:
+    """While their tasks wait, also in the moments in which they are offered, until a processor of the queue has one."""
+
+    async def check(expected: list[Document]) -> None:
+        assert (await store.ask(registry.HEALTH))["fleet"]["unknown_kinds"] == expected
+
+    await store.report(hello("media"), processor_id="a")
+    task = await store.create(queue="media", kind="thumb", process=True)
+    await check([])
+    await store.report(report("given_back", task["id"], reason="unknown_kind"))
+    unknown = [{"queue": "media", "kind": "thumb"}]
+    await check(unknown)
+    # Elsewhere it is known, which does not help.
+    await store.report({**hello("web"), "kinds": ["thumb"]}, processor_id="b")
+    await check(unknown)
+    assert (await store.get(task["id"]))["status"] == "scheduled"
+    await store.report({**hello("media"), "kinds": ["thumb"]}, processor_id="c")
+
+    async def check_offered() -> None:
+        assert (await store.get(task["id"]))["status"] == "queued"
+        await check([])
+
+    # At once, not when its time has come.
+    await holds(check_offered, within_seconds=3)
+    assert (await store.event_types(task["id"]))[-2:] == ["scheduled", "queued"]
+
+
+async def test_kinds_that_nobody_knows_are_found_without_a_look_at_all_tasks(database_url: str) -> None:
+    """20,000 are queued, and as many were refused, of two kinds in two queues."""
+    await run_sql(
+        database_url,
+        MANY_TASKS,
+        MANY_TASKS,
+        "WITH half AS (SELECT id, row_number() OVER () AS number FROM tasks LIMIT 20000) "
+        "UPDATE tasks SET refusals = 1, kind = 'k' || number % 2, queue = 'q' || number / 2 % 2 "
+        "FROM half WHERE half.id = tasks.id",
+        "ANALYZE tasks",
+        "INSERT INTO processors (id, queues, kinds, slots, software_version, seen_at) "
+        "VALUES ('p', ARRAY['q0', 'q1'], ARRAY['k0'], 1, '1', now())",
+    )
+    statement = queue_rows._UNKNOWN_KINDS.replace("$1", "now() - interval '30 s'").replace("$2", "50")
+    found = await run_sql(database_url, statement)
+    assert [tuple(row) for row in found] == [("q0", "k1"), ("q1", "k1")]
+    [row] = await run_sql(database_url, f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}")
+    [plan] = orjson.loads(row[0])
+    assert plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"] < 100
+
+
+async def test_an_idle_queue_is_forgotten_with_its_consumers(
+    database_url: str, nats_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not one with a task, a pause or a processor; and a task that comes afterwards, through any store, makes it again.
+
+    Its work is delivered then.
+    """
+    monkeypatch.setattr(queue_pauses, "AGREE_INTERVAL_SECONDS", 0)
+    async with AsyncExitStack() as stack:
+        for _ in range(2):
+            await stack.enter_async_context(running_store(database_url, nats_url))
+        store = await stack.enter_async_context(store_client(nats_url))
+        ended = [await store.create(queue="idle", process=True) for _ in range(2)]
+        for task in ended:
+            await store.ask(registry.CANCEL, id=task["id"])
+        await store.create(queue="busy", process=True)
+        await store.create(queue="later", run_at=(datetime.now(UTC) + timedelta(hours=1)).isoformat())
+        await store.ask(registry.PAUSE_QUEUE, name="paused")
+        await store.report(hello("served"))
+        await are_paused(store, "idle", paused=False)
+
+        async def check_served() -> None:
+            assert (await queue_of(store, "served"))["processor_count"] == 1
+
+        await holds(check_served)
+        expired = await stack.enter_async_context(expired_rows(database_url))
+        now = datetime.now(UTC)
+        assert await expired.forget_queues(now - timedelta(seconds=60), now) == []
+        assert await expired.forget_queues(now + timedelta(seconds=1), now) == ["idle"]
+
+        async def check_gone() -> None:
+            assert await paused_consumers(store, "idle") == []
+
+        await holds(check_gone)
+        assert {queue["name"] for queue in (await store.ask(registry.LIST_QUEUES))["items"]} >= {
+            *("busy", "later", "paused", "served")
+        }
+        for task in ended:
+            again = await store.ask(registry.PROCESS, id=task["id"])
+            assert again["status"] == "queued"
+        assert (await queue_of(store, "idle"))["depth"] == {**EMPTY, "medium": 2}
+        await are_paused(store, "idle", paused=False)
+
+
+async def test_queues_are_forgotten_while_tasks_come(database_url: str, nats_url: str) -> None:
+    """However that is timed, every task is counted in a queue that exists, and consumers exist for it."""
+    async with AsyncExitStack() as stack:
+        for _ in range(2):
+            await stack.enter_async_context(running_store(database_url, nats_url))
+        store = await stack.enter_async_context(store_client(nats_url))
+        expired = await stack.enter_async_context(expired_rows(database_url))
+        forgotten = 0
+
+        async def come_and_go(number: int) -> None:
+            for _ in range(15):
+                task = await store.create(queue=f"q{number}", process=True)
+                await store.ask(registry.CANCEL, id=task["id"])
+            await store.create(queue=f"q{number}", process=True)
+
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(come_and_go(number)) for number in range(4)]
+            while not all(task.done() for task in tasks):
+                now = datetime.now(UTC)
+                forgotten += len(await expired.forget_queues(now + timedelta(seconds=1), now))
+                await asyncio.sleep(0)
+        assert forgotten > 0
+        for number in range(4):
+            assert (await queue_of(store, f"q{number}"))["depth"] == {**EMPTY, "medium": 1}
+            await are_paused(store, f"q{number}", paused=False, within_seconds=20)
 
 
 @pytest.mark.parametrize("command", [registry.LIST_QUEUES, registry.LIST_PROCESSORS], ids=lambda command: command.verb)
@@ -263,7 +410,7 @@ async def test_processors_are_told_again_and_again(store: StoreClient) -> None:
     )
     await store.session.flush()
     await store.ask(registry.PAUSE_QUEUE, name="web")
-    assert told == [["web"]]
+    assert ["web"] in told
     await store.ask(registry.PAUSE_QUEUE, name="bills")
 
     async def check_told() -> None:
@@ -324,12 +471,7 @@ async def test_a_list_of_queues_costs_the_same_whatever_waits(database_url: str)
     await run_sql(
         database_url,
         "INSERT INTO queues (name, created_at, queued_low) SELECT 'q' || n, now(), 1 FROM generate_series(0, 9) AS n",
-        """
-        INSERT INTO tasks (id, title, kind, queue, priority, labels, status, is_run_active, version, revision, run,
-            attempt, dispatch, delivery, created_at, updated_at, queued_at, payload, result)
-        SELECT gen_random_uuid(), 't', 'echo', 'q' || number % 10, 'low', '{}', 'queued', true, 2, 1, 1, 1, 1, 0, now(),
-            now(), now(), 'null', 'null' FROM generate_series(1, 20000) AS number
-        """,
+        MANY_TASKS,
         "ANALYZE tasks",
     )
     statement = queue_rows._PAGE.replace("$1", "''").replace("$2", "50")
@@ -338,3 +480,20 @@ async def test_a_list_of_queues_costs_the_same_whatever_waits(database_url: str)
     assert plan["Plan"]["Actual Rows"] == 10
     # The tasks alone have hundreds of pages.
     assert plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"] < 200
+
+
+async def test_a_storm_of_pauses_ends_as_the_last_answer_says(database_url: str, nats_url: str) -> None:
+    """Through two stores, one of which ends in the middle of it; what is asked to be processed meanwhile waits."""
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(running_store(database_url, nats_url))
+        store = await stack.enter_async_context(store_client(nats_url))
+        task = await store.create(queue="web")
+        async with running_store(database_url, nats_url):
+            commands = [registry.PAUSE_QUEUE, registry.RESUME_QUEUE] * 10
+            await asyncio.gather(*(store.ask(command, name="web") for command in commands))
+        await store.ask(registry.PAUSE_QUEUE, name="web")
+        assert await paused_consumers(store, "web") == [True] * 4
+        await store.ask(registry.PROCESS, id=task["id"])
+        assert (await store.get(task["id"]))["waiting_for"]["reason"] == "resume"
+        await store.ask(registry.RESUME_QUEUE, name="web")
+        await are_paused(store, "web", paused=False, within_seconds=3)

@@ -46,6 +46,7 @@ async def test_processors_that_differ_leave_a_kind_without_a_schema(store: Store
     await store.report(serving("media", digest="a", payload_schemas={"media": SCHEMA}))
     await store.report(serving("media", digest="b", payload_schemas={"media": OTHER}), processor_id="processor-2")
     await schemas_become(store, {"media": None})
+    assert (await store.ask(registry.HEALTH))["fleet"]["differing_kinds"] == ["media"]
     await run_sql(database_url, "UPDATE processors SET seen_at = now() - interval '31 s' WHERE id = 'processor-1'")
     await schemas_become(store, {"media": OTHER})
 
@@ -66,3 +67,36 @@ async def test_kinds_come_in_pages(store: StoreClient) -> None:
     second = await store.ask(registry.LIST_KINDS, limit=1, cursor=first["next_cursor"])
     assert ([one["kind"] for one in second["items"]], second["next_cursor"]) == (["c"], None)
     assert await store.refusal(registry.LIST_KINDS, cursor="bm9uZQ") == "invalid_request"
+
+
+async def test_the_processor_that_was_started_last_says_what_holds(store: StoreClient, database_url: str) -> None:
+    """However often the older one repeats what it says, until the newer is gone; all that is said is told."""
+
+    async def check(queue: str) -> None:
+        [kind] = [one for one in (await store.ask(registry.LIST_KINDS))["items"] if one["kind"] == "media"]
+        assert kind["defaults"]["queue"] == queue
+
+    def declaring(queue: str, day: int) -> Document:
+        fields: Document = {"started_at": f"2026-11-0{day}T00:00:00Z", "kind_defaults": {"media": {"queue": queue}}}
+        return serving("media", **fields)
+
+    for _ in range(2):
+        await store.report(declaring("new", 2), processor_id="new")
+        await store.report(declaring("old", 1), processor_id="old")
+        await check("new")
+
+    async def check_told() -> None:
+        [kind] = (await store.ask(registry.LIST_KINDS))["items"]
+        assert kind["declaration_count"] == 2
+
+    await holds(check_told)
+    [kind] = (await store.ask(registry.LIST_KINDS))["items"]
+    told = [(one["processors"], one["defaults"]["queue"]) for one in kind["declarations"]]
+    assert (kind["declaration_count"], told) == (2, [(["new"], "new"), (["old"], "old")])
+    await run_sql(database_url, "UPDATE processors SET seen_at = now() - interval '31 s' WHERE id = 'new'")
+
+    async def check_taken_over() -> None:
+        await store.report(declaring("old", 1), processor_id="old")
+        await check("old")
+
+    await holds(check_taken_over)

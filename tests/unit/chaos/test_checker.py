@@ -45,6 +45,17 @@ PLANTED: Mapping[str, Plant] = {
         operation(Outcome.OK, verb="delete", key="d", task_id="a", http_status=204)
     ),
     "no_phantom_task": lambda history: replace(history, rows={**history.rows, "c": row("c", "nobody's")}),
+    "submitted_tasks_exist_once": lambda history: with_row(history, "a", labels={"mark": "m", "submits": "one"}),
+    "nothing_begins_while_paused": lambda history: _with_operations(
+        operation(Outcome.OK, BASE_SECONDS + 20, verb="pause", key="p"),
+        operation(Outcome.OK, BASE_SECONDS + 30, verb="resume", key="q"),
+    )(
+        replace(
+            history,
+            log=[event(1, "created", status="pending", run=0, attempt=0, queue="pausable"), *history.log[1:]],
+            effects=[*history.effects, begin("x2", "p-2", 25)],
+        )
+    ),
     "refused_creations_left_nothing": lambda history: _with_operations(
         operation(Outcome.INVOKE, key="refused", marks=("r",)),
         operation(Outcome.FAIL, key="refused", http_status=422),
@@ -126,6 +137,13 @@ def test_sound_history_is_clean() -> None:
 def test_planted_violation_is_caught(name: str) -> None:
     """What is planted against an invariant is caught by that one."""
     assert name in judge(PLANTED[name](sound())).violations
+
+
+def test_a_submitted_task_is_expected() -> None:
+    """One of them is sound, whoever asks: nobody but its handler did."""
+    history = with_row(sound(), "a", labels={"mark": "m", "submits": "one"})
+    rows = {**history.rows, "c": row("c", "m-submitted", version=0)}
+    assert judge(replace(history, rows=rows)).violations.keys() == {"one_effective_completion"}
 
 
 def test_every_invariant_has_a_planted_violation() -> None:

@@ -5,10 +5,13 @@ from typing import Any
 
 import pytest
 
+from taskmill.cli.commands.top import _Picture, _summary
+from taskmill.cli.diagnosis.gateway import _fleet
+from taskmill.cli.diagnosis.remark import Level
 from taskmill.cli.findings import Limits, Severity, judge
 from taskmill.contracts.fleet import Depth, ProcessorInfo, QueueInfo
 from taskmill.contracts.health import Components, Health, HealthStatus
-from taskmill.contracts.requests import ComponentState
+from taskmill.contracts.requests import ComponentState, FleetSummary, UnknownKind
 
 UP, DOWN, UNKNOWN = ComponentState.UP, ComponentState.DOWN, ComponentState.UNKNOWN
 WELL = Health(status=HealthStatus.OK, components=Components(nats=UP, store=UP, postgresql=UP))
@@ -95,3 +98,26 @@ def test_only_some_queues() -> None:
     assert judge(WELL, queues, [], Limits(), ["a"]).severity is Severity.OK
     assert judge(WELL, queues, [], Limits(), ["c"]).findings == ["there is no queue c"]
     assert judge(WELL, [queue("a", processor_count=0)], [], Limits(), ["a"]).severity is Severity.CRITICAL
+
+
+def test_kinds_that_nobody_knows() -> None:
+    """A warning for each, in the queues that are looked at; and one for kinds that processors disagree on."""
+    fleet = FleetSummary(
+        processors=1,
+        paused_queues=0,
+        unserved_queues=[],
+        unknown_kinds=[UnknownKind(queue="media", kind="thumb")],
+        differing_kinds=["echo"],
+    )
+    health = WELL.model_copy(update={"fleet": fleet})
+    report = judge(health, [queue("media")], [processor()], Limits())
+    assert (report.severity, report.findings) == (
+        Severity.WARNING,
+        [
+            "tasks of the kind thumb wait in queue media, where no processor knows it",
+            "processors declare different things for: echo",
+        ],
+    )
+    assert len(judge(health, [queue("web")], [processor()], Limits(), ["web"]).findings) == 1
+    assert [(remark.what, remark.level) for remark in _fleet(health)][1:] == [("kinds", Level.WARN)] * 2
+    assert "thumb in media" in _summary(_Picture(health, [], []))

@@ -7,7 +7,13 @@ from taskmill.contracts import registry
 from taskmill.contracts.errors import StoreUnavailableError
 from tests.support.gateway import RememberingStore, assert_problem
 
-FLEET = {"processors": 2, "paused_queues": 1, "unserved_queues": ["reports"]}
+FLEET = {
+    "processors": 2,
+    "paused_queues": 1,
+    "unserved_queues": ["reports"],
+    "unknown_kinds": [{"queue": "media", "kind": "thumb"}],
+    "differing_kinds": ["echo"],
+}
 
 STATES = [
     (True, {"postgresql": "up"}, ("up", "up", "up"), None),

@@ -1,5 +1,8 @@
 """Payloads that cannot fit are refused, if all processors of their kind agree on what fits."""
 
+import asyncio
+import random
+import time
 from typing import Any
 
 import httpx
@@ -162,6 +165,116 @@ async def test_a_schema_that_is_none_is_left_out(stage: Stage, schema: dict[str,
     await stage.learn(("broken", schema), ("media", SCHEMA))
     assert await stage.refused(5, "broken") == []
     assert await stage.refused(5) == [("/payload", "type")]
+
+
+def differing(*schemas: dict[str, Any] | None, count: int | None = None) -> dict[str, Any]:
+    """What the store answers while processors of `media` differ: the newest first."""
+    declarations = [
+        {"processors": ["p"], "processor_count": 1, "defaults": {}, "payload_schema": schema} for schema in schemas
+    ]
+    found = page(("media", None))
+    found["items"][0] |= {"declarations": declarations, "declaration_count": count or len(schemas)}
+    return found
+
+
+async def test_while_processors_differ_one_of_their_schemas_is_enough(stage: Stage) -> None:
+    """Of what fits none it is told what the newest wants; if one of them takes anything, so does the gateway."""
+    old, new = {"required": ["width"]}, {"required": ["size"]}
+    stage.store.answers(registry.LIST_KINDS, differing(new, old))
+    await stage.schemas.refresh()
+    assert await stage.refused({"width": 1}) == await stage.refused({"size": 1}) == []
+    [(pointer, code)] = await stage.refused({})
+    assert (pointer, code) == ("/payload", "required")
+    for answer in (differing(new, None), differing(new, old, count=3)):
+        stage.store.answers(registry.LIST_KINDS, answer)
+        await stage.schemas.refresh()
+        assert await stage.refused({}) == []
+
+
+def doubled(levels: int) -> dict[str, Any]:
+    """A schema whose parts are reached on 2^levels ways, none of which leads back."""
+    defs: dict[str, Any] = {"a0": {"type": "integer"}}
+    for level in range(1, levels + 1):
+        defs[f"a{level}"] = {"allOf": [{"$ref": f"#/$defs/a{level - 1}"}] * 2}
+    return {"$defs": defs, "$ref": f"#/$defs/a{levels}"}
+
+
+SELF = {"$ref": "#/$defs/a"}
+B = {"$ref": "#/$defs/b"}
+MANY = {"allOf": [{"type": "integer"}] * 500}
+
+
+@pytest.mark.parametrize(
+    ("schema", "reason"),
+    [
+        (doubled(30), "too long"),
+        ({"properties": {"title": doubled(30)["$defs"]["a1"]}, **doubled(30)}, "too long"),
+        ({"allOf": [{"pattern": "^([ab]*a[ab]{12})$"}] * 60}, "too long"),
+        ({"pattern": "(a{100}){100}b"}, "pattern"),
+        ({"patternProperties": {"((a{50}){50}){50}": {}}}, "pattern"),
+        ({"pattern": r"^(?=a)(a+)+\1$"}, "pattern"),
+        ({"$ref": "#/$defs/nowhere"}, "not there"),
+        ({"$ref": "https://example.org/schema.json"}, "elsewhere"),
+        ({"$dynamicAnchor": "n", "properties": {"n": {"$dynamicRef": "#n"}}}, "other means"),
+        ({"properties": {"a": {"$id": "https://example.org/b", "$ref": "#/c"}}}, "other means"),
+    ],
+)
+async def test_what_may_take_too_long_is_not_compared(
+    stage: Stage, client: httpx.AsyncClient, store: RememberingStore, schema: dict[str, Any], reason: str
+) -> None:
+    """Nor what cannot be weighed; GET /kinds says why."""
+    await stage.learn(("broken", schema), ("media", SCHEMA))
+    assert await stage.refused("a" * 1_000, "broken") == []
+    assert await stage.refused(5) == [("/payload", "type")]
+    store.answers(registry.LIST_KINDS, page(("broken", schema), ("media", SCHEMA)))
+    broken, media = (await client.get("/kinds")).json()["items"]
+    assert reason in broken["unchecked_reason"]
+    assert (broken["payload_schema"], media["unchecked_reason"]) == (schema, None)
+
+
+@pytest.mark.parametrize(
+    ("schema", "payload"),
+    [
+        ({"items": MANY}, [0] * 100_000),
+        ({"items": {"not": {"enum": list(range(1, 3_000))}}}, [0] * 100_000),
+        ({"items": {"enum": [[number] for number in range(1, 2_000)]}}, [[0]] * 50_000),
+        ({"uniqueItems": True}, [[number] for number in range(20_000)]),
+        ({"pattern": "^(a+)+$"}, "a" * 250_000 + "b"),
+        ({"pattern": "[ab]*a[ab]{12}c"}, "".join(random.Random(7).choices("ab", k=250_000))),
+        ({"$defs": {"a": {"properties": {"n": {"allOf": [SELF, SELF]}}}}, **SELF}, "nested"),
+        ({"$defs": {"a": {"properties": {"n": SELF}, "patternProperties": {"n": SELF, "^n": SELF}}}, **SELF}, "nested"),
+        ({"$defs": {"a": {"properties": {"n": {"allOf": [SELF, SELF]}}, "required": ["n"]}}, **SELF}, "nested"),
+        ({"$defs": {"a": {"properties": {"n": {"allOf": [B, B]}}, "required": ["n"]}, "b": SELF}, **SELF}, "nested"),
+    ],
+)
+async def test_hostile_schemas_hold_up_nobody(stage: Stage, schema: dict[str, Any], payload: Any) -> None:
+    """Whatever comes out, it does so soon: payloads that may take long with their schema are taken."""
+    if payload == "nested":
+        payload = {}
+        for _ in range(30):
+            payload = {"n": payload}
+    await stage.learn(("media", schema))
+    task = NewTask(title="t", kind="media", payload=payload)
+    began_at = time.thread_time()
+    await stage.check.problems(task)
+    assert time.thread_time() - began_at < 0.2
+
+
+async def test_others_have_their_turn_while_a_batch_is_compared(stage: Stage) -> None:
+    """However long all of it takes."""
+    await stage.learn(("media", {"items": MANY}))
+    turns = 0
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    other = asyncio.create_task(count_turns())
+    await stage.check.problems_of_each([NewTask(title="t", kind="media", payload=[0] * 5_000) for _ in range(30)])
+    other.cancel()
+    assert turns > 3
 
 
 async def test_all_pages_are_read(stage: Stage) -> None:

@@ -7,7 +7,13 @@ import httpx
 import pytest
 
 from taskmill.contracts import registry
-from taskmill.contracts.errors import RemoteError, RevisionMismatchError, TooManyWebhooksError, WebhookNotFoundError
+from taskmill.contracts.errors import (
+    RemoteError,
+    RevisionMismatchError,
+    TaskNotFoundError,
+    TooManyWebhooksError,
+    WebhookNotFoundError,
+)
 from taskmill.gateway.api import examples
 from tests.support.gateway import NEW_TASK_ID, TASK, RememberingStore, assert_problem
 
@@ -116,7 +122,9 @@ async def test_only_deliveries_of_the_webhook_are_delivered_again(
 ) -> None:
     """Anything else is not there."""
     store.answers(registry.GET, {**DELIVERY, **other})
-    assert_problem(await client.post(f"{PATH}/deliveries/{TASK['id']}/redeliver"), 404, "task_not_found")
+    assert_problem(await client.post(f"{PATH}/deliveries/{TASK['id']}/redeliver"), 404, "delivery_not_found")
+    store.answers(registry.GET, RemoteError(TaskNotFoundError().problem()))
+    assert_problem(await client.post(f"{PATH}/deliveries/{TASK['id']}/redeliver"), 404, "delivery_not_found")
 
 
 async def test_replays_are_begun_and_followed(client: httpx.AsyncClient, store: RememberingStore) -> None:

@@ -11,8 +11,9 @@ from taskmill.contracts.tasks import AttemptOutcome
 from taskmill.task_store.domain.decision import Decision
 from taskmill.task_store.domain.reports import decide_report
 from taskmill.task_store.domain.retries import NO_DEFAULTS
-from taskmill.task_store.domain.runs import decide_due, decide_process
+from taskmill.task_store.domain.runs import decide_due, decide_offer, decide_process
 from taskmill.task_store.domain.state import TaskState
+from taskmill.task_store.domain.waiting import ServedWork
 from tests.support.task_states import (
     FINISHED_AT,
     HEARING,
@@ -239,3 +240,47 @@ def test_due_again_changes_nothing() -> None:
     """Two stores may find the same task due: the second changes nothing."""
     state = queued_task()
     assert decide_due(state, NOW) == Decision(state)
+
+
+def refused(state: TaskState, *others: ServedWork) -> tuple[TaskState, float]:
+    """A queued task after a processor did not know its kind, and for how many seconds it waits."""
+    hearing = HEARING._replace(services=others)
+    waiting = decide_report(state, given_back(reason="unknown_kind", dispatch=state.dispatch), hearing).state
+    assert waiting.run_at is not None
+    return waiting, (waiting.run_at - NOW).total_seconds()
+
+
+def waits(*others: ServedWork, times: int) -> list[float]:
+    """For how long a task waits each time that it is offered and refused."""
+    state, found = queued_task(kind="thumb"), []
+    for _ in range(times):
+        waiting, seconds = refused(state, *others)
+        found.append(seconds)
+        state = decide_offer(waiting, NOW).state
+        assert state.status is TaskStatus.QUEUED
+    return found
+
+
+def test_the_wait_for_a_processor_that_knows_a_kind_grows() -> None:
+    """Up to its bound; it is short while another processor of the queue knows the kind."""
+    knows = ServedWork(frozenset(["default"]), frozenset(["thumb"]), "processor-2")
+    assert waits(times=8) == [5, 10, 20, 40, 80, 160, 300, 300]
+    assert waits(knows, times=7) == [0.25, 0.5, 1, 2, 4, 5, 5]
+    elsewhere = knows._replace(queues=frozenset(["other"]))
+    itself = knows._replace(processor_id=HEARING.processor_id)
+    assert waits(elsewhere, itself, times=1) == [5]
+
+
+def test_who_knows_the_kind_ends_the_growth() -> None:
+    """Once an attempt has been started, it begins anew."""
+    waiting, _ = refused(queued_task(kind="thumb"))
+    queued = decide_offer(waiting, NOW).state
+    begun = decide_report(queued, started(dispatch=queued.dispatch), HEARING).state
+    assert (queued.refusals, begun.refusals) == (1, 0)
+
+
+def test_only_what_was_refused_is_offered_before_its_time() -> None:
+    """A retry, or a task for later, waits on."""
+    later = decide_process(pending_task(), NO_DEFAULTS, NOW, run_at=NOW + timedelta(hours=1)).state
+    assert decide_offer(later, NOW).state == later
+    assert decide_offer(queued_task(), NOW).events == ()

@@ -72,6 +72,7 @@ def judge(
     missing = sorted(set(wanted) - {queue.name for queue in looked_at})
     findings = [_Finding(Severity.CRITICAL, f"there is no queue {name}") for name in missing]
     findings += [finding for queue in looked_at for finding in _findings(queue, limits, is_wanted=bool(wanted))]
+    findings += _findings_of_kinds(health, wanted)
     findings.sort(key=lambda finding: -finding.severity)
     oldest = max((queue.oldest_age_seconds or 0.0 for queue in looked_at), default=0.0)
     measured = {
@@ -98,6 +99,18 @@ def _findings(queue: QueueInfo, limits: Limits, *, is_wanted: bool) -> Iterator[
         yield _Finding(severity, f"the oldest task of queue {queue.name} waits for {age:.0f} s")
     if severity := _beyond(waiting, limits.warn_depth, limits.max_depth):
         yield _Finding(severity, f"queue {queue.name}, tasks waiting: {waiting}")
+
+
+def _findings_of_kinds(health: Health, wanted: Sequence[str]) -> Iterator[_Finding]:
+    if health.fleet is None:
+        return
+    for unknown in health.fleet.unknown_kinds:
+        if not wanted or unknown.queue in wanted:
+            text = f"tasks of the kind {unknown.kind} wait in queue {unknown.queue}, where no processor knows it"
+            yield _Finding(Severity.WARNING, text)
+    if health.fleet.differing_kinds:
+        text = f"processors declare different things for: {', '.join(health.fleet.differing_kinds)}"
+        yield _Finding(Severity.WARNING, text)
 
 
 def _beyond(value: float, warn: float | None, worst: float | None) -> Severity:

@@ -9,6 +9,7 @@ TaskmillError
 │   ├── InvalidJsonError         invalid_json
 │   ├── PayloadTooLargeError     payload_too_large
 │   ├── TaskNotFoundError        task_not_found
+│   ├── DeliveryNotFoundError    delivery_not_found
 │   ├── BulkOperationNotFoundError bulk_operation_not_found
 │   ├── QueueNotFoundError       queue_not_found
 │   ├── ProcessorNotFoundError   processor_not_found
@@ -116,6 +117,13 @@ class TaskNotFoundError(RequestError):
 
     code = "task_not_found"
     detail = "No task has this id."
+
+
+class DeliveryNotFoundError(RequestError):
+    """No delivery of this webhook has this id."""
+
+    code = "delivery_not_found"
+    detail = "No delivery of this webhook has this id."
 
 
 class BulkOperationNotFoundError(RequestError):

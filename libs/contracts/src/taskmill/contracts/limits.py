@@ -92,6 +92,15 @@ MAX_LISTED_PROCESSORS = 100
 MAX_LISTED_QUEUES = 50
 """Queues that the health names of those that nobody serves."""
 
+MAX_KIND_DECLARATIONS = 8
+"""Of so many different declarations of a kind each is told; while there are more, any payload is taken."""
+
+MAX_DECLARING_PROCESSORS = 10
+"""So many of the processors behind a declaration are named."""
+
+MAX_UNKNOWN_KINDS = 50
+"""So many of the kinds are named in whose queue no processor knows them."""
+
 MAX_PAYLOAD_SCHEMA_BYTES = 16 * 1024
 """The JSON Schema of a kind's payloads, as compact UTF-8 JSON."""
 

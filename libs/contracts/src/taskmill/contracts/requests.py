@@ -22,6 +22,7 @@ from taskmill.contracts.limits import (
     MAX_PAGE_ITEMS,
     MAX_REFUSAL_PROBLEMS,
     MAX_TITLE_CHARS,
+    MAX_UNKNOWN_KINDS,
 )
 from taskmill.contracts.patterns import CURSOR_PATTERN, VISIBLE_ASCII_PATTERN
 from taskmill.contracts.status import Priority, TaskStatus
@@ -361,6 +362,13 @@ class ComponentState(StrEnum):
     """Whoever could tell is away."""
 
 
+class UnknownKind(WireModel):
+    """A kind that no processor of the queue knows in which tasks of it wait."""
+
+    queue: Annotated[Queue, Field(description="Where they wait.")]
+    kind: Annotated[Kind, Field(description="What nobody there has a handler for.")]
+
+
 class FleetSummary(WireModel):
     """Whether there is somebody for what waits."""
 
@@ -373,6 +381,22 @@ class FleetSummary(WireModel):
             description="Queues in which tasks wait, and which none of those processors serves, by name: the first 50.",
         ),
     ]
+    unknown_kinds: Annotated[
+        list[UnknownKind],
+        Field(
+            max_length=MAX_UNKNOWN_KINDS,
+            description="Kinds of tasks that a processor gave back because it does not know them, and that none of its "
+            "queue knows, by queue and kind: the first 50. Tasks that nobody has been offered yet are not among them.",
+        ),
+    ] = []
+    differing_kinds: Annotated[
+        list[Kind],
+        Field(
+            max_length=MAX_UNKNOWN_KINDS,
+            description="Kinds for which those processors declare different things, by name: the first 50. "
+            "`GET /kinds` tells what. Up to 10 s old.",
+        ),
+    ] = []
 
 
 class StoreHealth(WireModel):

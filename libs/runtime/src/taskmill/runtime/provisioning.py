@@ -5,7 +5,7 @@ from typing import Any
 import structlog
 
 from taskmill.contracts.streams import ConsumerSpec, StreamSpec
-from taskmill.runtime.consumer_pause import PAUSED_UNTIL
+from taskmill.runtime.consumer_pause import NO_SUCH_CONSUMER, PAUSED_UNTIL
 from taskmill.runtime.errors import JetStreamError
 from taskmill.runtime.jetstream_api import NANOSECONDS, jetstream_request
 from taskmill.runtime.nats_session import NatsSession
@@ -61,6 +61,20 @@ async def ensure_consumer(session: NatsSession, spec: ConsumerSpec) -> None:
         f"CONSUMER.CREATE.{spec.stream}.{spec.name}",
         {"stream_name": spec.stream, "config": consumer_config(spec)},
     )
+
+
+async def delete_consumer(session: NatsSession, stream: str, consumer: str) -> None:
+    """Delete a consumer, with what it knows of deliveries; the messages stay. It may be gone already.
+
+    Raises:
+        BusUnavailableError: JetStream cannot be reached.
+        JetStreamError: It refuses.
+    """
+    try:
+        await jetstream_request(session, f"CONSUMER.DELETE.{stream}.{consumer}")
+    except JetStreamError as error:
+        if error.error_code != NO_SUCH_CONSUMER:
+            raise
 
 
 async def _existing_stream(session: NatsSession, name: str) -> dict[str, Any] | None:

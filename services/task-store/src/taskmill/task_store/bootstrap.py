@@ -165,7 +165,13 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
     rates = FinishedRates()
     processors = ProcessorRows(database.shared)
     registrations = Registrations(
-        processors, consumers, knows_queue=writer.knows_queue, on_noted=writer.note_service, now=utc_now
+        processors,
+        consumers,
+        queue_rows,
+        writes,
+        knows_queue=writer.knows_queue,
+        on_noted=writer.note_service,
+        now=utc_now,
     )
     reconciler = Reconciler(
         session,
@@ -180,6 +186,7 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
         ExpiredRows(database.expiry),
         leadership,
         kept_for=timedelta(seconds=settings.idempotency_ttl_seconds),
+        queues_kept_for=timedelta(seconds=settings.queue_idle_seconds),
         now=utc_now,
     )
     log_months = LogMonths(
@@ -270,6 +277,7 @@ def _run_rules(settings: TaskStoreSettings) -> RunRules:
     return RunRules(
         lease=timedelta(seconds=settings.lease_seconds),
         unknown_kind_backoff=timedelta(seconds=settings.unknown_kind_backoff_seconds),
+        max_unknown_kind_backoff=timedelta(seconds=settings.unknown_kind_max_backoff_seconds),
     )
 
 

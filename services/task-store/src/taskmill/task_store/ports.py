@@ -8,7 +8,7 @@ from uuid import UUID
 from taskmill.contracts.errors import TaskmillError
 from taskmill.contracts.kinds import KnownKind
 from taskmill.contracts.log import ReadLog
-from taskmill.contracts.requests import ListTasks
+from taskmill.contracts.requests import ListTasks, UnknownKind
 from taskmill.task_store.domain.bulk_operations import BulkOperationState
 from taskmill.task_store.domain.cursors import ListPosition
 from taskmill.task_store.domain.fleet import ProcessorState, QueueState, Servers
@@ -161,6 +161,9 @@ class Processors(Protocol):
     async def kinds(self, now: datetime) -> list[KnownKind]:
         """All kinds that are known, by name."""
 
+    async def differing_kinds(self, now: datetime, limit: int) -> list[str]:
+        """Kinds for which living processors declare different things, by name; up to 10 s old."""
+
 
 class Queues(Protocol):
     """Knows the queues. Raises `DatabaseUnavailableError` when PostgreSQL is away."""
@@ -194,6 +197,14 @@ class Queues(Protocol):
 
     async def unserved(self, seen_since: datetime, limit: int) -> list[str]:
         """Those in which tasks wait, and which no processor serves that was heard of since a moment, by their names."""
+
+    async def unknown_kinds(self, seen_since: datetime, limit: int) -> list[UnknownKind]:
+        """Kinds that processors did not know, of tasks that wait, and that none knows of those in their queue.
+
+        Args:
+            seen_since: Which processors live: those that were heard of since.
+            limit: How many, by queue and kind.
+        """
 
 
 class Pauses(Protocol):

@@ -54,8 +54,31 @@ class TaskStoreSettings(DatabaseSettings, NatsSettings, LogSettings, HealthSetti
     ] = 5
     unknown_kind_backoff_seconds: Annotated[
         float,
-        Field(ge=1, le=3600, description="How long a task waits after a processor had no handler for its kind."),
+        Field(
+            ge=1,
+            le=3600,
+            description="How long a task waits after a processor had no handler for its kind, and no other of its "
+            "queue has one; twice as long after each more. While another one has, it waits for 0.25 s at first, and "
+            "never longer than this.",
+        ),
     ] = 5
+    unknown_kind_max_backoff_seconds: Annotated[
+        float,
+        Field(
+            ge=1,
+            le=86_400,
+            description="It waits no longer than this, and not at all once a processor of its queue says that it has a "
+            "handler. Not less than TASKMILL_UNKNOWN_KIND_BACKOFF_SECONDS.",
+        ),
+    ] = 300
+    queue_idle_seconds: Annotated[
+        int,
+        Field(
+            ge=60,
+            description="How long a queue is kept in which no task waits or is at work, which no processor serves, and "
+            "which is not paused. The default queue is kept for ever.",
+        ),
+    ] = 7 * 24 * 3600
     idempotency_ttl_seconds: Annotated[
         int,
         Field(
@@ -94,6 +117,14 @@ class TaskStoreSettings(DatabaseSettings, NatsSettings, LogSettings, HealthSetti
     events_max_age_seconds: Annotated[
         int, Field(ge=60, description="How long TASK_EVENTS keeps an event. PostgreSQL keeps them for longer.")
     ] = 7 * 24 * 3600
+
+    @model_validator(mode="after")
+    def _check_backoff_may_grow(self) -> Self:
+        if self.unknown_kind_max_backoff_seconds < self.unknown_kind_backoff_seconds:
+            raise ValueError(
+                "TASKMILL_UNKNOWN_KIND_MAX_BACKOFF_SECONDS must not be less than TASKMILL_UNKNOWN_KIND_BACKOFF_SECONDS"
+            )
+        return self
 
     @model_validator(mode="after")
     def _check_events_outlive_the_stream(self) -> Self:

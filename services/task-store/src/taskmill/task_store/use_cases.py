@@ -13,7 +13,7 @@ from taskmill.contracts.bulk_operations import GetBulkOperation
 from taskmill.contracts.errors import DatabaseUnavailableError, TaskmillError
 from taskmill.contracts.json_text import read_json
 from taskmill.contracts.kinds import ListKinds
-from taskmill.contracts.limits import MAX_LISTED_QUEUES
+from taskmill.contracts.limits import MAX_LISTED_QUEUES, MAX_UNKNOWN_KINDS
 from taskmill.contracts.log import ReadLog
 from taskmill.contracts.requests import (
     REPLAYED_HEADER,
@@ -211,6 +211,8 @@ async def _fleet(ports: Ports) -> FleetSummary | None:
             processors=await ports.processors.count(since),
             paused_queues=len(await ports.queues.paused()),
             unserved_queues=await ports.queues.unserved(since, MAX_LISTED_QUEUES),
+            unknown_kinds=await ports.queues.unknown_kinds(since, MAX_UNKNOWN_KINDS),
+            differing_kinds=await ports.processors.differing_kinds(ports.now(), MAX_UNKNOWN_KINDS),
         )
     except DatabaseUnavailableError:
         return None

@@ -70,7 +70,8 @@ def check(
     """Say in one line whether all is well, for a monitor such as Nagios; ends with 0 ok, 1 warning, 2 critical.
 
     Critical: a part is down, nobody answers, tasks wait in a queue that nobody serves, or a limit is exceeded. Warning:
-    tasks wait in a queue that is paused.
+    tasks wait in a queue that is paused, or are of a kind that no processor of their queue knows; or processors declare
+    different things for a kind.
     """
     limits = Limits(warn_age, max_age, warn_depth, max_depth)
     try:

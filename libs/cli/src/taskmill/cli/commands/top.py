@@ -89,7 +89,14 @@ def _summary(picture: _Picture) -> str:
     return (
         f"{picture.health.status}: NATS {components.nats}, store {components.store}, "
         f"PostgreSQL {components.postgresql}. {waiting} queued, {running} running, {rate:.1f} done/s"
+        f"{_unknown_kinds(picture.health)}"
     )
+
+
+def _unknown_kinds(health: Health) -> str:
+    unknown = [] if health.fleet is None else health.fleet.unknown_kinds
+    names = ", ".join(f"{one.kind} in {one.queue}" for one in unknown)
+    return f"\nNo processor knows, and tasks wait: {names}" if names else ""
 
 
 def _drawn(picture: _Picture, title: str) -> "Group":

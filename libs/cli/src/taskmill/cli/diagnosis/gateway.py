@@ -58,6 +58,12 @@ def _fleet(health: Health) -> Iterator[Remark]:
         yield ok("processors", f"taking work: {fleet.processors}")
     for queue in fleet.unserved_queues:
         yield fail("queues", f"tasks wait in {queue}, which nobody serves", f"Start a processor with --queues {queue}")
+    for unknown in fleet.unknown_kinds:
+        found = f"tasks of {unknown.kind} wait in queue {unknown.queue}, where no processor knows the kind"
+        yield warn("kinds", found, f"Start a processor with a handler for it, and with --queues {unknown.queue}")
+    if fleet.differing_kinds:
+        found = f"processors declare different things for {', '.join(fleet.differing_kinds)}"
+        yield warn("kinds", found, "GET /kinds tells what; the processor that was started last says what holds")
     if fleet.paused_queues:
         yield warn("queues", f"paused: {fleet.paused_queues}", "taskmill queue ls, and taskmill queue resume QUEUE")
 

@@ -94,7 +94,7 @@ def create_app(
         telemetry={"tracing": False, "metrics": False, "logs": False},
         routes=[
             *declared_routes(TaskEndpoints(store, feed, PayloadCheck(schemas), new_id)),
-            *declared_routes(ListEndpoints(store)),
+            *declared_routes(ListEndpoints(store, schemas)),
             *declared_routes(EventEndpoints(store, log, feed)),
             *declared_routes(BulkEndpoints(store, new_id)),
             *declared_routes(WebhookEndpoints(store, new_id)),

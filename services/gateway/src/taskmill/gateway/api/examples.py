@@ -237,7 +237,7 @@ PAUSED_QUEUE = {**QUEUE, "is_paused": True, "paused_at": "2026-11-24T12:00:00.00
 QUEUE_PAGE = {"items": [QUEUE], "next_cursor": None}
 
 
-KIND_PAGE = {
+KIND_PAGE: dict[str, Any] = {
     "items": [
         {
             "kind": "thumbnail",
@@ -248,6 +248,9 @@ KIND_PAGE = {
                 "properties": {"width": {"type": "integer", "minimum": 1}},
                 "required": ["width"],
             },
+            "declaration_count": 1,
+            "declarations": [],
+            "unchecked_reason": None,
         }
     ],
     "next_cursor": None,

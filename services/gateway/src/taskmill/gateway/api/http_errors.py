@@ -23,6 +23,7 @@ HTTP_ERRORS = {
     "malformed_http": HttpError(400, "No HTTP request"),
     "not_found": HttpError(404, "Nothing at this path"),
     "task_not_found": HttpError(404, "No such task"),
+    "delivery_not_found": HttpError(404, "No such delivery"),
     "bulk_operation_not_found": HttpError(404, "No such bulk operation"),
     "queue_not_found": HttpError(404, "No such queue"),
     "processor_not_found": HttpError(404, "No such processor"),

@@ -7,18 +7,21 @@ from fastapi import Query, Request, Response
 from taskmill.contracts import registry
 from taskmill.contracts.kinds import KindPage, ListKinds
 from taskmill.contracts.requests import AttemptPage, LinePage, ListAttempts, ListLines, TaskPage
+from taskmill.gateway.adapters.payload_schemas import PayloadSchemas
 from taskmill.gateway.adapters.store import Store
 from taskmill.gateway.api import examples
 from taskmill.gateway.api.pages import NEXT, page_response
 from taskmill.gateway.api.queries import PageQuery, TaskQuery
 from taskmill.gateway.api.routes import ON_A_TASK, TASK, UNAVAILABLE, TaskId, route
+from taskmill.runtime.reply import Reply
 
 
 class ListEndpoints:
     """Lists of tasks, and the attempts at one, and its lines; and the kinds."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, schemas: PayloadSchemas) -> None:
         self._store = store
+        self._schemas = schemas
 
     @route(
         "GET",
@@ -93,4 +96,9 @@ class ListEndpoints:
         kind, too: it waits until a processor knows it.
         """
         wanted = ListKinds(limit=query.limit, cursor=query.cursor)
-        return page_response(request, await self._store.ask(registry.LIST_KINDS, wanted))
+        page = KindPage.model_validate_json((await self._store.ask(registry.LIST_KINDS, wanted)).body)
+        items = [
+            kind.model_copy(update={"unchecked_reason": self._schemas.unchecked_reason(kind)}) for kind in page.items
+        ]
+        answer = page.model_copy(update={"items": items})
+        return page_response(request, Reply(answer.model_dump_json().encode()))

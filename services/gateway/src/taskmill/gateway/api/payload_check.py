@@ -1,11 +1,16 @@
 """Finds tasks whose payload cannot fit."""
 
+import asyncio
+import time
 from collections.abc import Sequence
 
 from taskmill.contracts.errors import FieldProblem, RemoteError, UnavailableError
 from taskmill.contracts.limits import MAX_REFUSAL_PROBLEMS
 from taskmill.contracts.requests import NewTask
 from taskmill.gateway.adapters.payload_schemas import PayloadSchemas
+
+TURN_SECONDS = 0.005
+"""How long the payloads of a batch are compared before others have their turn."""
 
 FRESH_SECONDS = 2.0
 """What was read longer ago is read anew before anybody is refused for it."""
@@ -24,18 +29,24 @@ class PayloadCheck:
         self._fresh_seconds = fresh_seconds
 
     async def problems(self, task: NewTask) -> list[FieldProblem]:
-        """Where the payload of a task does not fit the schema that all processors of its kind agree on: 20 at most."""
+        """Where the payload of a task does not fit the schema of its kind: 20 at most.
+
+        While processors differ, it is taken if it fits what one of them says.
+        """
         if self._schemas.fits(task.kind, task.payload):
             return []
         return await self._problems([("/payload", task)])
 
     async def problems_of_each(self, tasks: Sequence[NewTask]) -> list[FieldProblem]:
         """The same for the tasks of a batch."""
-        misfits = [
-            (f"/tasks/{index}/payload", task)
-            for index, task in enumerate(tasks)
-            if not self._schemas.fits(task.kind, task.payload)
-        ]
+        misfits: list[tuple[str, NewTask]] = []
+        began_at = time.monotonic()
+        for index, task in enumerate(tasks):
+            if not self._schemas.fits(task.kind, task.payload):
+                misfits.append((f"/tasks/{index}/payload", task))
+            if time.monotonic() - began_at > TURN_SECONDS:
+                await asyncio.sleep(0)
+                began_at = time.monotonic()
         return await self._problems(misfits) if misfits else []
 
     async def _problems(self, misfits: Sequence[tuple[str, NewTask]]) -> list[FieldProblem]:
@@ -44,7 +55,10 @@ class PayloadCheck:
             await self._schemas.refresh(after_seconds=self._fresh_seconds)
         except (UnavailableError, RemoteError):
             return []
-        problems = [
-            problem for pointer, task in misfits for problem in self._schemas.problems(task.kind, task.payload, pointer)
-        ]
+        problems: list[FieldProblem] = []
+        for pointer, task in misfits:
+            problems += self._schemas.problems(task.kind, task.payload, pointer)
+            if len(problems) >= MAX_REFUSAL_PROBLEMS:
+                break
+            await asyncio.sleep(0)
         return problems[:MAX_REFUSAL_PROBLEMS]

@@ -11,8 +11,10 @@ from pydantic import BaseModel
 
 from taskmill.contracts import registry
 from taskmill.contracts.errors import (
+    DeliveryNotFoundError,
     IdempotencyKeyReusedError,
     QueueFullError,
+    RemoteError,
     ReplayNotFoundError,
     RevisionMismatchError,
     RunActiveError,
@@ -273,7 +275,7 @@ class WebhookEndpoints:
         response_model=Delivery,
         response_description="It will be sent.",
         responses={202: {"headers": location("The path of its task."), **examples.answer(examples.DELIVERY)}},
-        errors=[*UNAVAILABLE, TaskNotFoundError, RunActiveError, QueueFullError],
+        errors=[*UNAVAILABLE, DeliveryNotFoundError, RunActiveError, QueueFullError],
     )
     async def redeliver(
         self,
@@ -285,9 +287,9 @@ class WebhookEndpoints:
 
         Also one that waits to be tried again; but not one that is being sent.
         """
-        task = await self._task(task_id)
+        task = await self._task_of_delivery(task_id)
         if not is_delivery_of(task, webhook_id):
-            raise TaskNotFoundError
+            raise DeliveryNotFoundError
         if task.status is TaskStatus.SCHEDULED:
             # What is lost between the two is done when it is asked for again.
             await self._store.ask(registry.CANCEL, CancelTask(id=task_id))
@@ -364,8 +366,14 @@ class WebhookEndpoints:
         reply = await self._store.ask(registry.START_REPLAY, request)
         return json_response(reply, 202, {"Location": f"/replays/{_head(reply).id}"})
 
-    async def _task(self, task_id: UUID) -> Task:
-        return Task.model_validate_json((await self._store.ask(registry.GET, GetTask(id=task_id))).body)
+    async def _task_of_delivery(self, task_id: UUID) -> Task:
+        try:
+            reply = await self._store.ask(registry.GET, GetTask(id=task_id))
+        except RemoteError as error:
+            if error.problem().code == TaskNotFoundError.code:
+                raise DeliveryNotFoundError from error
+            raise
+        return Task.model_validate_json(reply.body)
 
     async def _expected_revision(self, webhook_id: UUID, if_match: str | None) -> int | None:
         async def read_revision() -> int:

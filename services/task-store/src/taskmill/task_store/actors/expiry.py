@@ -1,11 +1,15 @@
-"""Removes idempotency keys, completed bulk operations and replays when kept long enough, and lost processors."""
+"""Removes idempotency keys, ended bulk operations and replays, idle queues and lost processors after their time."""
 
 from datetime import timedelta
+
+import structlog
 
 from taskmill.runtime.clock import Clock
 from taskmill.runtime.leadership import Leadership
 from taskmill.task_store.actors.leader_duty import LeaderDuty
 from taskmill.task_store.adapters.expired_rows import ExpiredRows
+
+_log = structlog.get_logger(__name__)
 
 MAX_ROWS_AT_ONCE = 1_000
 LOOK_INTERVAL_SECONDS = 60
@@ -22,15 +26,25 @@ class Expiry(LeaderDuty):
         rows: Where they are.
         leadership: Says whether this store leads.
         kept_for: How long a key is kept, and a bulk operation or a replay after its end.
+        queues_kept_for: How long a queue is kept in which nothing is.
         now: The clock.
     """
 
     name = "expiry"
 
-    def __init__(self, rows: ExpiredRows, leadership: Leadership, *, kept_for: timedelta, now: Clock) -> None:
+    def __init__(
+        self,
+        rows: ExpiredRows,
+        leadership: Leadership,
+        *,
+        kept_for: timedelta,
+        queues_kept_for: timedelta,
+        now: Clock,
+    ) -> None:
         super().__init__(leadership, interval_seconds=LOOK_INTERVAL_SECONDS)
         self._rows = rows
         self._kept_for = kept_for
+        self._queues_kept_for = queues_kept_for
         self._now = now
 
     async def work(self) -> float | None:
@@ -40,4 +54,8 @@ class Expiry(LeaderDuty):
         deleted += await self._rows.delete_bulk_operations(before, MAX_ROWS_AT_ONCE)
         deleted += await self._rows.delete_replays(before, MAX_ROWS_AT_ONCE)
         await self._rows.delete_processors(self._now() - PROCESSORS_KEPT_FOR)
+        # Their consumers go when whoever leads compares consumers with queues the next time.
+        forgotten = await self._rows.forget_queues(self._now() - self._queues_kept_for, self._now())
+        if forgotten:
+            _log.info("queues.forgotten", queues=forgotten)
         return NEXT_BATCH_SECONDS if deleted >= MAX_ROWS_AT_ONCE else None

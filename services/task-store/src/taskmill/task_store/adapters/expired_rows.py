@@ -2,7 +2,10 @@
 
 from datetime import datetime
 
+from taskmill.contracts.tasks import DEFAULT_QUEUE
 from taskmill.task_store.adapters.database import DedicatedConnection
+from taskmill.task_store.adapters.statements import BEGIN_UNDER_LOCK
+from taskmill.task_store.domain.waiting import PROCESSOR_LIFE
 
 _FORGET_PROCESSORS = "DELETE FROM processors WHERE seen_at < $1"
 
@@ -24,6 +27,19 @@ DELETE FROM replays WHERE id IN (
     SELECT id FROM replays WHERE finished_at < $1 ORDER BY finished_at LIMIT $2
 )
 """
+
+
+# The last look is into an index: were the counters wrong, work would wait without consumers.
+_IS_IDLE = """
+(waiting, queued_critical, queued_high, queued_medium, queued_low, in_progress) = (0, 0, 0, 0, 0, 0)
+    AND paused_at IS NULL
+    AND NOT EXISTS (SELECT FROM processors WHERE processors.seen_at >= $1 AND queues.name = ANY(processors.queues))
+    AND NOT EXISTS (SELECT FROM tasks WHERE status = 'queued' AND tasks.queue = queues.name)
+"""
+_NOTE_IDLE = f"UPDATE queues SET idle_since = $2 WHERE idle_since IS NULL AND {_IS_IDLE}"  # noqa: S608
+_NOTE_USED = f"UPDATE queues SET idle_since = NULL WHERE idle_since IS NOT NULL AND NOT ({_IS_IDLE})"  # noqa: S608
+_IS_ANY_OVER = "SELECT FROM queues WHERE idle_since < $1 AND name <> $2 LIMIT 1"
+_FORGET_QUEUES = f"DELETE FROM queues WHERE idle_since < $2 AND name <> $3 AND {_IS_IDLE} RETURNING name"  # noqa: S608
 
 
 class ExpiredRows:
@@ -52,6 +68,23 @@ class ExpiredRows:
         """Delete the processors that were not heard of since an instant."""
         async with self._connection.use() as connection:
             await connection.execute(_FORGET_PROCESSORS, seen_before)
+
+    async def forget_queues(self, idle_before: datetime, now: datetime) -> list[str]:
+        """Note which queues are idle, and delete those that are so since before an instant; return their names.
+
+        Idle is a queue in which no task waits or is at work, which no living processor serves, and which is not paused.
+        Under the lock of the event log no task comes to wait in it meanwhile: one that comes after makes it again.
+        """
+        seen_since = now - PROCESSOR_LIFE
+        async with self._connection.use() as connection:
+            await connection.execute(_NOTE_USED, seen_since)
+            await connection.execute(_NOTE_IDLE, seen_since, now)
+            if not await connection.fetch(_IS_ANY_OVER, idle_before, DEFAULT_QUEUE):
+                return []
+            await connection.execute(BEGIN_UNDER_LOCK)
+            forgotten = await connection.fetch(_FORGET_QUEUES, seen_since, idle_before, DEFAULT_QUEUE)
+            await connection.execute("COMMIT")
+            return [row["name"] for row in forgotten]
 
     async def _delete(self, statement: str, before: datetime, limit: int) -> int:
         async with self._connection.use() as connection:

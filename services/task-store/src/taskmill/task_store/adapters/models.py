@@ -50,6 +50,7 @@ class TaskRow(Base):
     dispatch: Mapped[int]
     delivery: Mapped[int]
     crashes: Mapped[int] = mapped_column(server_default="0")
+    refusals: Mapped[int] = mapped_column(server_default="0")
     line_count: Mapped[int] = mapped_column(BigInteger, server_default="0")
     line_number: Mapped[int] = mapped_column(BigInteger, server_default="0")
     checkpoint_number: Mapped[int] = mapped_column(server_default="0")
@@ -79,6 +80,13 @@ class TaskRow(Base):
         Index(None, "run_at", postgresql_where=text("run_at IS NOT NULL")),
         Index(None, "queued_at", "id", postgresql_where=text("status = 'queued'")),
         Index("ix_tasks_queue", "queue", "queued_at", postgresql_where=text("status = 'queued'")),
+        # Nearly always empty: what waits for a processor that knows its kind.
+        Index(
+            "ix_tasks_refused",
+            "queue",
+            "kind",
+            postgresql_where=text("refusals > 0 AND status IN ('queued', 'scheduled')"),
+        ),
         # None with `lease_until`: a heartbeat that moves it would then touch every other index, too. Tasks in progress
         # are few, and found by their status.
         Index(None, "labels", postgresql_using="gin"),
@@ -190,6 +198,8 @@ class QueueRow(Base):
     finished: Mapped[int] = mapped_column(BigInteger, server_default="0")
     # Since when none of its tasks is to begin; NULL: they are.
     paused_at: Mapped[datetime | None]
+    # Since when the store that leads has found nothing in it; NULL: a task of it has moved since.
+    idle_since: Mapped[datetime | None]
 
 
 class KindRow(Base):
@@ -221,6 +231,8 @@ class ProcessorRow(Base):
     # An object of schemas by kind. NULL: none were told, or not under this digest.
     payload_schemas: Mapped[Any | None] = mapped_column(JSON)
     payload_schemas_digest: Mapped[str | None]
+    # What it declares for kinds, by kind. NULL: nothing.
+    kind_defaults: Mapped[Any | None] = mapped_column(JSON)
 
 
 class IdempotencyKeyRow(Base):

@@ -1,12 +1,15 @@
 """The queues as rows of PostgreSQL: what is counted of them, and whether they are paused."""
 
 from datetime import datetime
+from uuid import UUID
 
 import asyncpg
 
 from taskmill.contracts.errors import QueueNotFoundError, TooManyQueuesError
+from taskmill.contracts.requests import UnknownKind
 from taskmill.task_store.adapters.database import SharedConnections
 from taskmill.task_store.domain.fleet import QueueState
+from taskmill.task_store.domain.waiting import ServedWork
 
 # One look into an index for each queue in which a task is queued: nothing is counted here, whatever waits.
 _STATE = """
@@ -28,7 +31,12 @@ RETURNING name
 """
 _RESUME = "UPDATE queues SET paused_at = NULL WHERE name = $1 RETURNING name"
 
-PAUSED = "SELECT name FROM queues WHERE paused_at IS NOT NULL"
+_REFUSED = """
+SELECT id FROM tasks WHERE refusals > 0 AND status IN ('queued', 'scheduled') AND status = 'scheduled'
+    AND queue = ANY($1::text[]) AND kind = ANY($2::text[]) LIMIT $3
+"""
+
+_PAUSES = "SELECT name, paused_at IS NOT NULL AS is_paused FROM queues"
 _IS_PAUSED = "SELECT FROM queues WHERE name = $1 AND paused_at IS NOT NULL"
 _FINISHED = "SELECT name, finished FROM queues"
 
@@ -36,6 +44,28 @@ _UNSERVED = """
 SELECT name FROM queues WHERE waiting > 0 AND name NOT IN (
     SELECT unnest(queues) FROM processors WHERE seen_at >= $1 AND NOT is_draining
 ) ORDER BY name LIMIT $2
+"""
+
+# One look into an index that is nearly always empty for each kind that was refused, up to 1,000 of them.
+_UNKNOWN_KINDS = """
+WITH RECURSIVE refused AS (
+    (
+        SELECT queue, kind, 1 AS number FROM tasks WHERE refusals > 0 AND status IN ('queued', 'scheduled')
+        ORDER BY queue, kind LIMIT 1
+    )
+    UNION ALL
+    SELECT following.queue, following.kind, refused.number + 1 FROM refused, LATERAL (
+        SELECT queue, kind FROM tasks WHERE refusals > 0 AND status IN ('queued', 'scheduled')
+            AND (queue, kind) > (refused.queue, refused.kind) ORDER BY queue, kind LIMIT 1
+    ) AS following
+    WHERE refused.number < 1000
+), living AS MATERIALIZED (
+    SELECT queues, kinds FROM processors WHERE seen_at >= $1 AND NOT is_draining
+)
+SELECT queue, kind FROM refused
+WHERE EXISTS (SELECT FROM living WHERE queue = ANY(queues))
+    AND NOT EXISTS (SELECT FROM living WHERE queue = ANY(queues) AND kind = ANY(kinds))
+ORDER BY queue, kind LIMIT $2
 """
 
 # What a store of an earlier release writes it does not count. Tasks and counters are of one snapshot here, so that the
@@ -101,7 +131,11 @@ class QueueRows:
 
     async def paused(self) -> frozenset[str]:
         """See `Queues`."""
-        return frozenset(row["name"] for row in await self._connections.fetch(PAUSED))
+        return frozenset(name for name, is_paused in (await self.pauses()).items() if is_paused)
+
+    async def pauses(self) -> dict[str, bool]:
+        """Whether each queue that there is is paused."""
+        return {row["name"]: row["is_paused"] for row in await self._connections.fetch(_PAUSES)}
 
     async def is_paused(self, name: str) -> bool:
         """Whether a queue is paused; one that does not exist is not."""
@@ -110,6 +144,15 @@ class QueueRows:
     async def unserved(self, seen_since: datetime, limit: int) -> list[str]:
         """See `Queues`."""
         return [row["name"] for row in await self._connections.fetch(_UNSERVED, seen_since, limit)]
+
+    async def unknown_kinds(self, seen_since: datetime, limit: int) -> list[UnknownKind]:
+        """See `Queues`."""
+        rows = await self._connections.fetch(_UNKNOWN_KINDS, seen_since, limit)
+        return [UnknownKind(queue=row["queue"], kind=row["kind"]) for row in rows]
+
+    async def refused(self, served: ServedWork, limit: int) -> list[UUID]:
+        """Tasks that wait because their kind was not known, of kinds in queues that a processor serves."""
+        return [row["id"] for row in await self._connections.fetch(_REFUSED, served.queues, served.kinds, limit)]
 
     async def finished(self) -> dict[str, int]:
         """How many runs of the tasks of each queue have ended, ever."""

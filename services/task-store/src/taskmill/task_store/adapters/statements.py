@@ -153,7 +153,7 @@ WITH event_log AS MATERIALIZED (
     SELECT {_values(ATTEMPT_COLUMNS)} FROM event_log, {_rows(_parameter("attempts"), ATTEMPT_COLUMNS)}
     ON CONFLICT (task_id, attempt) DO UPDATE SET {_ATTEMPT_ASSIGNMENTS}
 ), counted AS (
-    UPDATE queues SET waiting = waiting + new.delta{_COUNTER_ASSIGNMENTS}
+    UPDATE queues SET idle_since = NULL, waiting = waiting + new.delta{_COUNTER_ASSIGNMENTS}
     FROM event_log, {_rows(_parameter("counts"), _QUEUE_CHANGE)}
     WHERE queues.name = new.name AND queues.waiting <= coalesce(new.most_waiting, queues.waiting)
     RETURNING queues.name, queues.waiting
@@ -199,7 +199,7 @@ USED_IDS = """
 SELECT task_id FROM task_events WHERE task_id = ANY($1::uuid[]) UNION SELECT id FROM tasks WHERE id = ANY($1::uuid[])
 """
 
-QUEUES = "SELECT name, waiting FROM queues"
+QUEUES = "SELECT name, waiting, paused_at IS NOT NULL AS is_paused FROM queues"
 
 KINDS = f"SELECT {_names(KIND_COLUMNS)} FROM kinds"  # noqa: S608
 

@@ -222,7 +222,7 @@ class TaskWriter:
 
     def _committed(self, batch: Batch, first_position: int | None) -> None:
         failpoint("store.after_commit")
-        self._memory.note(batch.queues.added, batch.kinds.changed)
+        self._memory.note(batch.queues.added, batch.kinds.changed, batch.services)
         if first_position is not None:
             self._on_commit(committed_events(batch, first_position))
         if batch.next_run_at is not None:

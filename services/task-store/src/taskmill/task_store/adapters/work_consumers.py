@@ -3,9 +3,9 @@
 from collections.abc import Awaitable, Callable
 
 from taskmill.contracts.status import Priority
-from taskmill.contracts.streams import work_consumer
+from taskmill.contracts.streams import WORK_STREAM, work_consumer, work_consumer_name
 from taskmill.runtime.nats_session import NatsSession
-from taskmill.runtime.provisioning import ensure_consumer
+from taskmill.runtime.provisioning import delete_consumer, ensure_consumer
 
 
 class WorkConsumers:
@@ -40,6 +40,18 @@ class WorkConsumers:
         """
         while self._forgotten:
             await self.ensure(next(iter(self._forgotten)))
+
+    async def ensure_again(self, queue: str) -> None:
+        """Make a queue's consumers exist though they seemed to: one is gone. Raises as `ensure`."""
+        self._ensured.discard(queue)
+        await self.ensure(queue)
+
+    async def remove(self, queue: str) -> None:
+        """Delete the consumers of a queue that is forgotten. Raises what `ensure` does."""
+        self._ensured.discard(queue)
+        self._forgotten.discard(queue)
+        for priority in Priority:
+            await delete_consumer(self._session, WORK_STREAM, work_consumer_name(queue, priority))
 
     async def ensure(self, queue: str) -> None:
         """Make a queue's consumers exist. Idempotent, and free after the first time.

@@ -61,21 +61,31 @@ class WorkPauses:
             self._session.publish(subjects.QUEUES_PAUSED_SUBJECT, message.model_dump_json().encode())
 
     async def agree(self) -> None:
-        """Look at all consumers, and pause or resume those that are otherwise than their queue.
+        """Look at all consumers, and mend what is otherwise than the queues.
+
+        Those of a queue are made again when one is missing, paused or resumed when one is not as it should be, and
+        deleted when the queue is forgotten. Should a task bring it back at that moment, its work waits in
+        the stream until the next look.
 
         Raises:
             UnavailableError: Something is away.
             JetStreamError: JetStream refuses.
         """
-        paused = await self._queues.paused()
-        otherwise = {
-            queue
-            async for consumer in consumer_pauses(self._session, WORK_STREAM)
-            if (queue := parse_work_consumer(consumer.name)) is not None and consumer.is_paused != (queue in paused)
-        }
-        for queue in sorted(otherwise):
-            _log.info("queue.pause_mended", queue=queue)
-            await self.apply(queue)
+        found: dict[str, list[bool]] = {}
+        async for consumer in consumer_pauses(self._session, WORK_STREAM):
+            if (queue := parse_work_consumer(consumer.name)) is not None:
+                found.setdefault(queue, []).append(consumer.is_paused)
+        # After the consumers: a queue exists before they do.
+        queues = await self._queues.pauses()
+        for queue in sorted(found.keys() - queues.keys()):
+            await self._consumers.remove(queue)
+        for queue, is_paused in sorted(queues.items()):
+            consumers = found.get(queue, [])
+            if len(consumers) < len(Priority):
+                await self._consumers.ensure_again(queue)
+            if consumers.count(is_paused) < len(consumers):
+                _log.info("queue.pause_mended", queue=queue)
+                await self.apply(queue)
 
     async def _apply(self, queue: str) -> None:
         # First, so that nobody makes them anew without the pause: one that exists keeps it.

@@ -1,7 +1,7 @@
 """What a writer remembers of queues, kinds and processors, so that it need not read them for every batch."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from asyncpg import Connection, Record
@@ -9,19 +9,18 @@ from asyncpg import Connection, Record
 from taskmill.contracts.tasks import KindDefaults
 from taskmill.task_store.adapters import statements
 from taskmill.task_store.adapters.processor_rows import living_services
-from taskmill.task_store.adapters.queue_rows import PAUSED
 from taskmill.task_store.adapters.rows import kind_defaults
 from taskmill.task_store.domain.waiting import ServedWork
 
 REFRESH_SECONDS = 1
-"""How long a store goes on with what it knew of kinds, processors and pauses when another one has heard otherwise."""
+"""How long a store goes on with what it knew of queues, kinds and processors when another one has heard otherwise."""
 
 
 class WriterMemory:
     """The queues, with how many tasks wait in each, which are paused, kinds' defaults, and what living processors do.
 
-    Queues are never removed: one that was seen once stays, whichever store made it. How many tasks wait in it may have
-    changed since; the statement that writes looks again.
+    How many tasks wait in a queue may have changed since, and it may have been forgotten; the statement that writes
+    looks again.
     """
 
     def __init__(self) -> None:
@@ -34,7 +33,7 @@ class WriterMemory:
     async def read_queues(self, connection: "Connection[Record]") -> None:
         """Read the queues anew. Under the lock of the event log, nobody changes them meanwhile."""
         rows = await connection.fetch(statements.QUEUES)
-        self.queues.update({row["name"]: row["waiting"] for row in rows})
+        self._know(rows)
 
     async def refresh(self, connection: "Connection[Record]", now: datetime) -> None:
         """Read kinds, processors and pauses anew if that is some time ago."""
@@ -43,16 +42,21 @@ class WriterMemory:
         rows = await connection.fetch(statements.KINDS)
         self.kinds = {name: kind_defaults(*declared) for name, *declared in rows}
         self.services = await living_services(connection, now)
-        self.paused = frozenset(row["name"] for row in await connection.fetch(PAUSED))
+        self._know(await connection.fetch(statements.QUEUES))
         self._expires_at = time.monotonic() + REFRESH_SECONDS
+
+    def _know(self, queues: "Sequence[Record]") -> None:
+        self.queues = {row["name"]: row["waiting"] for row in queues}
+        self.paused = frozenset(row["name"] for row in queues if row["is_paused"])
 
     def note_service(self, service: ServedWork) -> None:
         """Remember what a processor does that has just said so, until all are read anew."""
-        if service not in self.services:
-            self.services = [*self.services, service]
+        others = [other for other in self.services if other.processor_id != service.processor_id]
+        self.services = [*others, service]
 
-    def note(self, queues: Iterable[str], kinds: Mapping[str, KindDefaults]) -> None:
-        """Remember queues that were added, and what kinds declare since."""
+    def note(self, queues: Iterable[str], kinds: Mapping[str, KindDefaults], services: list[ServedWork]) -> None:
+        """Remember queues that were added, what kinds declare since, and what processors do."""
+        self.services = services
         for name in queues:
             self.queues.setdefault(name, 0)
         self.kinds.update(kinds)

@@ -37,15 +37,17 @@ from taskmill.task_store.domain.operations import (
     ExpireCancellations,
     KeyedReply,
     MakeDue,
+    OfferAgain,
     Operation,
     Redispatch,
     RemoveExpired,
+    StoreOperation,
     named_tasks,
 )
 from taskmill.task_store.domain.queues import QueueBook
 from taskmill.task_store.domain.reports import Hearing, comes_early, decide_report
 from taskmill.task_store.domain.retention import has_expired
-from taskmill.task_store.domain.runs import RunRules, decide_due, decide_lost, decide_process
+from taskmill.task_store.domain.runs import RunRules, decide_due, decide_lost, decide_offer, decide_process
 from taskmill.task_store.domain.state import AttemptState, LineState, TaskState
 from taskmill.task_store.domain.waiting import WAITING, ServedWork, waiting_for
 
@@ -85,7 +87,8 @@ class Batch:
         self._loaded = {state.id: state for state in states}
         self._states = dict(self._loaded)
         self._used_ids = set(used_ids)
-        self._services = services
+        self.services = list(services)
+        """What the living processors do, also those that have just said so."""
         self._rules = rules
         self._now = now
         self._random = random
@@ -109,7 +112,7 @@ class Batch:
         match operation:
             case ReportBundle():
                 return Answer(must_repeat=self._hear(operation))
-            case MakeDue() | Redispatch() | ExpireCancellations():
+            case MakeDue() | OfferAgain() | Redispatch() | ExpireCancellations():
                 self._carry_on(operation)
                 return Answer()
             case RemoveExpired():
@@ -196,7 +199,7 @@ class Batch:
                 return self._answer_of((self._change(request),))
 
     def _answer_of(self, states: tuple[TaskState, ...]) -> Answer:
-        return Answer(states, waiting_for(states[0], self._services, self._paused))
+        return Answer(states, waiting_for(states[0], self.services, self._paused))
 
     def _create(self, requests: Sequence[IdentifiedTask]) -> tuple[TaskState, ...]:
         new_ids: set[UUID] = set()
@@ -221,7 +224,8 @@ class Batch:
         match request:
             case ProcessTask():
                 decision = decide_process(state, self.kinds.defaults(state.kind), self._now)
-                self.queues.admit((), {state.queue: 1})
+                # It may have been forgotten since the task was last in a run.
+                self.queues.admit((state.queue,), {state.queue: 1})
                 return self._take(decision)
             case DeleteTask():
                 return self._delete(state, force=request.force)
@@ -248,17 +252,24 @@ class Batch:
         for report in bundle.reports:
             if isinstance(report, Hello):
                 self._admit_served(report)
-                self.kinds.declare(report)
+                self.kinds.declare(bundle.processor_id, report, self.services)
+                self._note_service(bundle.processor_id, report)
             elif (state := self._states.get(report.task_id)) is not None:
                 if comes_early(state, report, bundle.processor_id):
                     must_repeat = True
                     continue
                 defaults = self.kinds.defaults(state.kind)
-                hearing = Hearing(bundle.processor_id, self._now, self._rules, defaults, self._random)
+                hearing = Hearing(bundle.processor_id, self._now, self._rules, defaults, self._random, self.services)
                 decided = self._take(decide_report(state, report, hearing))
                 if isinstance(report, Submitted) and decided is not state:
                     self._submit(report.task, state)
         return must_repeat
+
+    def _note_service(self, processor_id: str, hello: Hello) -> None:
+        self.services = [service for service in self.services if service.processor_id != processor_id]
+        if not hello.is_draining:
+            served = ServedWork(frozenset(hello.queues), frozenset(hello.kinds), processor_id, hello.started_at)
+            self.services.append(served)
 
     def _submit(self, task: IdentifiedTask, by: TaskState) -> None:
         """Make the task that a handler wants, unless it exists, or did."""
@@ -282,15 +293,17 @@ class Batch:
                 # The processor serves those that there is room for; nobody can create a task in the others.
                 return
 
-    def _carry_on(self, operation: MakeDue | Redispatch | ExpireCancellations) -> None:
+    def _carry_on(self, operation: StoreOperation) -> None:
         for task_id in named_tasks(operation):
             if (state := self._states.get(task_id)) is not None:
                 self._take(self._next_step(state, operation))
 
-    def _next_step(self, state: TaskState, operation: MakeDue | Redispatch | ExpireCancellations) -> Decision:
+    def _next_step(self, state: TaskState, operation: StoreOperation) -> Decision:
         match operation:
             case MakeDue():
                 return decide_due(state, self._now)
+            case OfferAgain():
+                return decide_offer(state, self._now)
             case Redispatch():
                 return decide_lost(state, operation.lost[state.id], self._now)
             case ExpireCancellations():

@@ -21,7 +21,7 @@ _plain_values = attrgetter(*_PLAIN)
 _details = composer(TaskState, [name for name in TaskCreatedData.model_fields if name not in EventData.model_fields])
 
 _NUMBERS = (
-    *("run", "attempt", "attempt_limit", "dispatch", "delivery", "crashes"),
+    *("run", "attempt", "attempt_limit", "dispatch", "delivery", "crashes", "refusals"),
     *("line_count", "line_number", "checkpoint_number", "submission_number"),
 )
 

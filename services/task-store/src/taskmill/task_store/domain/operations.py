@@ -28,6 +28,12 @@ class MakeDue(NamedTuple):
     task_ids: tuple[UUID, ...]
 
 
+class OfferAgain(NamedTuple):
+    """Queue those of these tasks at once that wait because no processor knew their kind."""
+
+    task_ids: tuple[UUID, ...]
+
+
 class Redispatch(NamedTuple):
     """Queue tasks again whose work item is nowhere, unless a processor holds them, or there is a newer work item."""
 
@@ -48,8 +54,11 @@ class RemoveExpired(NamedTuple):
     kept_for: KeptFor
 
 
+StoreOperation = MakeDue | OfferAgain | Redispatch | ExpireCancellations
+"""What the store asks of itself to carry tasks on."""
+
 ClientRequest = CreateTask | CreateTasks | TaskRequest | StartBulkOperation
-Operation = ClientRequest | ReportBundle | MakeDue | Redispatch | ExpireCancellations | RemoveExpired | BulkChunk
+Operation = ClientRequest | ReportBundle | StoreOperation | RemoveExpired | BulkChunk
 """No bulk operation: that is begun by one of these, `StartBulkOperation`, and carried out by others, `BulkChunk`."""
 
 
@@ -82,7 +91,7 @@ def named_tasks(operation: Operation) -> list[UUID]:
     match operation:
         case ReportBundle():
             return [report.task_id for report in operation.reports if not isinstance(report, Hello)]
-        case MakeDue() | ExpireCancellations() | RemoveExpired():
+        case MakeDue() | OfferAgain() | ExpireCancellations() | RemoveExpired():
             return list(operation.task_ids)
         case Redispatch():
             return list(operation.lost)

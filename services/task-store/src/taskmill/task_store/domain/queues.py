@@ -76,6 +76,7 @@ class QueueBook:
 
     def count(self, name: str, change: int) -> None:
         """Note that a task has come to wait (1), or does not any more (-1)."""
+        self._keep(name)
         self._deltas[name] = self._deltas.get(name, 0) + change
 
     def move(self, before: TaskState | None, after: TaskState) -> None:
@@ -85,6 +86,7 @@ class QueueBook:
             before: The task before; None: it is new. While it is queued, its queue and priority stay.
             after: The same after.
         """
+        self._keep(after.queue)
         counts = self._counts.setdefault(after.queue, dict.fromkeys(COUNTERS, 0))
         if before is not None and (counter := _counter(before)) is not None:
             counts[counter] -= 1
@@ -92,6 +94,11 @@ class QueueBook:
             counts[counter] += 1
         if before is not None and before.is_run_active and not after.is_run_active:
             counts["finished"] += 1
+
+    def _keep(self, name: str) -> None:
+        """Let a queue that was forgotten exist again, for a task in it that moves."""
+        if name not in self._waiting and name not in self.added:
+            self.added.append(name)
 
     @property
     def changes(self) -> list[QueueChange]:

@@ -1,6 +1,6 @@
 """What a processor's reports change."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple, assert_never
 
@@ -42,9 +42,15 @@ from taskmill.task_store.domain.state import (
     newest_attempt,
     next_revision,
 )
+from taskmill.task_store.domain.waiting import ServedWork
 
 MAX_CRASHES = 3
 """After so many an attempt fails: its work, it seems, ends whoever does it."""
+
+KNOWN_ELSEWHERE_BACKOFF = timedelta(milliseconds=250)
+"""How long a task waits at first, after a processor did not know its kind and another one of its queue does."""
+
+MAX_DOUBLINGS = 16
 
 _CRASH_LOOP = TaskError(
     code="crash_loop", message=f"{MAX_CRASHES} processors fell silent while they executed this attempt."
@@ -61,6 +67,8 @@ class Hearing(NamedTuple):
     """What the task's kind declares."""
     random: Callable[[], float]
     """Returns a number from 0 to 1, for the jitter of retries."""
+    services: Sequence[ServedWork] = ()
+    """What the living processors do."""
 
 
 def decide_report(state: TaskState, report: RunReport, hearing: Hearing) -> Decision:
@@ -154,6 +162,7 @@ def _start(
         crashes=state.crashes + _is_crash(state, report),
         line_number=0,
         checkpoint_number=0,
+        refusals=0,
         submission_number=0,
         lease_until=lease_until,
         processor_id=hearing.processor_id,
@@ -284,9 +293,20 @@ def _give_back(state: TaskState, report: GivenBack, hearing: Hearing) -> Decisio
         case "not_now" as reason:
             wait = timedelta(seconds=report.after_seconds)
         case "unknown_kind" as reason:
-            wait = hearing.rules.unknown_kind_backoff
-    scheduled, event = to_scheduled(state, hearing.now + wait, reason, hearing.now, _charged(state, report))
+            wait = _wait_after_refusal(state, hearing)
+    refusals = state.refusals + 1 if reason == "unknown_kind" else 0
+    changes = {**_charged(state, report), "refusals": refusals}
+    scheduled, event = to_scheduled(state, hearing.now + wait, reason, hearing.now, changes)
     return Decision(scheduled, (event,), newest_attempt(scheduled))
+
+
+def _wait_after_refusal(state: TaskState, hearing: Hearing) -> timedelta:
+    """Short while another processor knows the kind, and is only to be met; longer and longer while none does."""
+    rules, doubled = hearing.rules, 1 << min(state.refusals, MAX_DOUBLINGS)
+    others = (service for service in hearing.services if service.processor_id != hearing.processor_id)
+    if any(state.queue in service.queues and state.kind in service.kinds for service in others):
+        return min(rules.unknown_kind_backoff, KNOWN_ELSEWHERE_BACKOFF * doubled)
+    return min(rules.max_unknown_kind_backoff, rules.unknown_kind_backoff * doubled)
 
 
 def _charged(state: TaskState, report: GivenBack | Cancelled) -> Mapping[str, int]:

@@ -27,7 +27,10 @@ class RunRules:
     """How long a processor holds an attempt after its last sign of life."""
 
     unknown_kind_backoff: timedelta
-    """How long a task waits after a processor had no handler for its kind."""
+    """How long a task waits after a processor had no handler for its kind, at first; it doubles with each."""
+
+    max_unknown_kind_backoff: timedelta
+    """No longer than that."""
 
 
 def decide_process(
@@ -52,6 +55,7 @@ def decide_process(
         "attempt": state.attempt + 1,
         "attempt_limit": state.attempt + max_attempts(state, defaults),
         "crashes": 0,
+        "refusals": 0,
         "error": None,
         "finished_at": None,
         "result": JSON_NULL,
@@ -69,6 +73,13 @@ def decide_due(state: TaskState, now: datetime) -> Decision:
     if not is_open or state.run_at is None or state.run_at > now:
         return Decision(state)
     return to_queued(state, "due", now)
+
+
+def decide_offer(state: TaskState, now: datetime) -> Decision:
+    """Queue a task before its time that waits because its kind was not known; anything else stays as it is."""
+    if state.status is not TaskStatus.SCHEDULED or not state.refusals or state.run_at is None:
+        return Decision(state)
+    return decide_due(state._replace(run_at=min(state.run_at, now)), now)
 
 
 def decide_lost(state: TaskState, dispatch: int, now: datetime) -> Decision:

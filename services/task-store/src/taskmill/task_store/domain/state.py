@@ -46,6 +46,8 @@ class TaskState(NamedTuple):
     """JetStream's delivery count of the execution that holds the attempt; 0: nobody has started this dispatch."""
     crashes: int
     """Deliveries of the newest attempt that started, never ended and were not given back."""
+    refusals: int
+    """How often processors gave the newest attempt back for not knowing its kind, since one last did."""
     line_count: int
     """Position of the task's newest line, over all attempts: how many there were, dropped or not."""
     line_number: int

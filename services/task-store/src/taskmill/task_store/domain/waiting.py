@@ -1,7 +1,7 @@
 """What a task that does not move waits for."""
 
 from collections.abc import Collection, Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from taskmill.contracts.status import TaskStatus
@@ -20,6 +20,8 @@ class ServedWork(NamedTuple):
 
     queues: frozenset[str]
     kinds: frozenset[str]
+    processor_id: str = ""
+    started_at: datetime | None = None
 
 
 def waits_for_processors(state: TaskState) -> bool:
