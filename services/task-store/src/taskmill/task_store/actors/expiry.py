@@ -1,4 +1,4 @@
-"""Removes idempotency keys, completed bulk operations and replays when kept long enough, and lost processors."""
+"""Removes idempotency keys, completed bulk operations, replays, API keys and lost processors when kept long enough."""
 
 from datetime import timedelta
 
@@ -6,6 +6,7 @@ from taskmill.runtime.clock import Clock
 from taskmill.runtime.leadership import Leadership
 from taskmill.task_store.actors.leader_duty import LeaderDuty
 from taskmill.task_store.adapters.expired_rows import ExpiredRows
+from taskmill.task_store.domain.api_keys import KEPT_AFTER_END
 
 MAX_ROWS_AT_ONCE = 1_000
 LOOK_INTERVAL_SECONDS = 60
@@ -40,4 +41,5 @@ class Expiry(LeaderDuty):
         deleted += await self._rows.delete_bulk_operations(before, MAX_ROWS_AT_ONCE)
         deleted += await self._rows.delete_replays(before, MAX_ROWS_AT_ONCE)
         await self._rows.delete_processors(self._now() - PROCESSORS_KEPT_FOR)
+        await self._rows.delete_api_keys(self._now() - KEPT_AFTER_END)
         return NEXT_BATCH_SECONDS if deleted >= MAX_ROWS_AT_ONCE else None

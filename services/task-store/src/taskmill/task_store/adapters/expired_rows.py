@@ -25,6 +25,8 @@ DELETE FROM replays WHERE id IN (
 )
 """
 
+_FORGET_API_KEYS = "DELETE FROM api_keys WHERE least(revoked_at, expires_at) < $1"
+
 
 class ExpiredRows:
     """Deletes them. Every method raises `DatabaseUnavailableError` when PostgreSQL is away.
@@ -52,6 +54,11 @@ class ExpiredRows:
         """Delete the processors that were not heard of since an instant."""
         async with self._connection.use() as connection:
             await connection.execute(_FORGET_PROCESSORS, seen_before)
+
+    async def delete_api_keys(self, ended_before: datetime) -> None:
+        """Delete the API keys that were revoked, or have expired, before an instant."""
+        async with self._connection.use() as connection:
+            await connection.execute(_FORGET_API_KEYS, ended_before)
 
     async def _delete(self, statement: str, before: datetime, limit: int) -> int:
         async with self._connection.use() as connection:
