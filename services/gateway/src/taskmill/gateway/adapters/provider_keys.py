@@ -1,6 +1,7 @@
 """The keys that an OpenID Connect provider signs with: a JSON Web Key Set (RFC 7517), fetched seldom."""
 
 import asyncio
+import ssl
 import time
 from collections.abc import Collection
 from typing import Any
@@ -45,6 +46,7 @@ class ProviderKeys:
         self._fetched_at = float("-inf")
         self._tried_at = float("-inf")
         self._fetching = asyncio.Lock()
+        self._tls: ssl.SSLContext | None = None
 
     async def key(self, key_id: object, algorithms: Collection[str]) -> jwt.PyJWK | None:
         """The key of an id; without one, the only key. None: there is none.
@@ -91,9 +93,12 @@ class ProviderKeys:
             raise ProviderUnavailableError
 
     async def _fetched(self) -> list[jwt.PyJWK]:
+        if self._tls is None:
+            # Reading the certificates of the world takes a tenth of a second: once is enough.
+            self._tls = await asyncio.to_thread(httpx.create_ssl_context)
         async with (
             asyncio.timeout(FETCH_SECONDS),
-            httpx.AsyncClient(timeout=FETCH_SECONDS, follow_redirects=False) as client,
+            httpx.AsyncClient(timeout=FETCH_SECONDS, follow_redirects=False, verify=self._tls) as client,
         ):
             url = self._url
             if url is None:

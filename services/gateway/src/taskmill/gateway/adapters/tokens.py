@@ -90,12 +90,12 @@ class Tokens:
                 leeway=LEEWAY_SECONDS,
                 options={"require": ["exp", "iss", "aud", "sub"], "enforce_minimum_key_length": True},
             )
-        except (jwt.PyJWTError, ValueError, TypeError) as error:
+        except (jwt.PyJWTError, ArithmeticError, ValueError, TypeError) as error:
             raise _refusal(error) from None
         now = self._clock()
         ends_at = now + float(claims["exp"]) + LEEWAY_SECONDS - self._wall_clock()
         return Caller(
-            f"token:{str(claims['sub'])[:MAX_SUBJECT_CHARS]}",
+            f"token:{_printable(claims['sub'][:MAX_SUBJECT_CHARS])}",
             self._scopes(claims),
             valid_until=min(ends_at, now + MAX_BELIEVED_SECONDS),
             ends_at=ends_at,
@@ -107,6 +107,10 @@ class Tokens:
         if not isinstance(scopes, (list, tuple)):
             return frozenset()
         return _KNOWN_SCOPES.intersection(scope for scope in scopes if isinstance(scope, str))
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else "?" for char in text)
 
 
 def _refusal(error: Exception) -> UnauthenticatedError:
