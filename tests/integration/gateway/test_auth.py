@@ -159,7 +159,6 @@ async def test_a_gateway_that_could_let_nobody_in_ends_also_when_it_learns_that_
     supervisor = await build_gateway(settings)
     serving = asyncio.create_task(supervisor.run())
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{settings.port}", trust_env=False) as client:
-
         await holds(partial(check_ready, client, path="/livez"))
     async with running_store(database_url, nats_url), asyncio.timeout(20):
         with pytest.raises(StartError, match="no API key"):
@@ -201,7 +200,7 @@ async def run(*command: str, directory: Path, **variables: str) -> asyncio.subpr
 async def test_a_gateway_that_others_reach_starts_only_with_a_key_and_never_logs_one(
     database_url: str, nats_url: str, tmp_path: Path
 ) -> None:
-    """It says how to make one, which works as it is printed; and no secret is in its logs or answers, whatever comes."""
+    """It prints how to make one, which works as it is; and no secret is in its logs or answers, whatever comes."""
     port = free_port()
     gateway = {
         "NATS_URL": nats_url,
@@ -224,7 +223,6 @@ async def test_a_gateway_that_others_reach_starts_only_with_a_key_and_never_logs
         serving = await run(sys.executable, "-m", "taskmill.gateway", directory=tmp_path, **gateway)
         try:
             async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
-
                 await holds(partial(check_ready, client), within_seconds=30)
                 answers = [
                     await client.get("/tasks", headers=bearer(key)),

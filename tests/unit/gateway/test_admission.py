@@ -1,7 +1,6 @@
 """Who is let in, for what, and what the others are told."""
 
 from collections.abc import Callable, Collection, Iterator
-from datetime import UTC, datetime
 
 import httpx
 import pytest
@@ -11,7 +10,7 @@ from starlette.types import ASGIApp
 from taskmill.contracts import registry
 from taskmill.contracts.api_keys import ALL_SCOPES, Scope
 from taskmill.contracts.errors import StoreUnavailableError
-from taskmill.contracts.key_text import KeyText, new_key, read_key
+from taskmill.contracts.key_text import KeyText, read_key
 from taskmill.gateway.adapters.callers import MAX_CREDENTIALS_BYTES, Callers
 from taskmill.gateway.adapters.key_ring import KeyRing
 from taskmill.gateway.adapters.rate_limit import RateLimit
@@ -22,8 +21,8 @@ from taskmill.gateway.api.scopes import PUBLIC, SCOPES
 from taskmill.gateway.domain.callers import local_developer
 from tests.support.gateway import RememberingStore, assert_problem, client_of
 
-KEY = new_key(datetime.now(UTC))
-OTHER_KEY = new_key(datetime.now(UTC))
+KEY = "tm_mwtz6nk0abcdefgh_0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefg_0WfSLH"
+OTHER_KEY = "tm_mwtz6nk1hgfedcba_gfedcbaZYXWVUTSRQPONMLKJIHGFEDCBA9876543210_1afADn"
 
 
 def parts_of(key: str) -> KeyText:

@@ -104,7 +104,7 @@ class ApiKey(WireModel):
 
     id: KeyId
     name: KeyName
-    scopes: Scopes
+    scopes: Annotated[list[str], Field(description="What who has it may do; newer versions may know more scopes.")]
     created_at: Instant
     created_by: Annotated[
         str, Field(description="Who made it: `key:<id>`, `token:<subject>`, `local-dev`, `anonymous` or `operator`.")

@@ -3,6 +3,7 @@
 RequestError
 ├── PathNotFoundError          not_found
 ├── MalformedHttpError         malformed_http
+├── HeadTooLargeError          head_too_large
 ├── MethodNotAllowedError      method_not_allowed
 ├── RequestTimeoutError        request_timeout
 ├── UnsupportedMediaTypeError  unsupported_media_type
@@ -19,6 +20,9 @@ from collections.abc import Collection, Mapping, Sequence
 
 from taskmill.contracts.api_keys import Scope
 from taskmill.contracts.errors import Problem, RequestError, TaskmillError, UnavailableError
+
+MAX_HEAD_BYTES = 64 * 1024
+"""What the target of a request and its headers may have; what came in one piece of the network may exceed it."""
 
 
 def error_headers(error: TaskmillError) -> dict[str, str]:
@@ -38,6 +42,13 @@ class MalformedHttpError(RequestError):
 
     code = "malformed_http"
     detail = "This is not an HTTP/1.1 request that can be read."
+
+
+class HeadTooLargeError(RequestError):
+    """The target of a request and its headers together are too large."""
+
+    code = "head_too_large"
+    detail = f"The request's target and headers have more than {MAX_HEAD_BYTES} bytes."
 
 
 class MethodNotAllowedError(RequestError):
@@ -131,6 +142,7 @@ class ProviderUnavailableError(UnavailableError):
 
 HTTP_ONLY_ERRORS: tuple[type[TaskmillError], ...] = (
     MalformedHttpError,
+    HeadTooLargeError,
     PathNotFoundError,
     MethodNotAllowedError,
     RequestTimeoutError,

@@ -1,6 +1,7 @@
 """Makes an API key without a gateway: the first one, before which a gateway that others reach does not start."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 
 from taskmill.contracts.api_keys import CreateApiKey, Scope
@@ -37,9 +38,25 @@ async def create_operator_key(
     parts = read_key(text)
     assert parts is not None  # noqa: S101 -- for the type checker
     request = CreateApiKey(id=parts.id, digest=parts.digest, name=name, scopes=list(scopes), created_by=OPERATOR)
+    async with _rows(database_url, max_keys) as rows:
+        await rows.add(new_api_key(request, now))
+    return text
+
+
+async def is_any_key_usable(database_url: str, now: datetime) -> bool:
+    """Whether there is any key that is neither revoked nor expired.
+
+    Raises:
+        DatabaseUnavailableError: PostgreSQL does not say so now.
+    """
+    async with _rows(database_url, 0) as rows:
+        return bool(await rows.page(behind="", limit=1, usable_at=now))
+
+
+@asynccontextmanager
+async def _rows(database_url: str, max_keys: int) -> AsyncIterator[ApiKeyRows]:
     connections = await shared_connections(database_url, "operator", max_connections=1)
     try:
-        await ApiKeyRows(connections, max_keys=max_keys).add(new_api_key(request, now))
+        yield ApiKeyRows(connections, max_keys=max_keys)
     finally:
         await connections.close()
-    return text

@@ -51,6 +51,7 @@ HTTP_ERRORS = {
     "queue_full": HttpError(429, "The queue is full"),
     "rate_limited": HttpError(429, "Too many requests"),
     "too_many_replays": HttpError(429, "Too many replays"),
+    "head_too_large": HttpError(431, "The headers are too large"),
     "internal_error": HttpError(500, "Internal error"),
     "bus_unavailable": HttpError(503, "The message bus is away"),
     "database_unavailable": HttpError(503, "The database is away"),

@@ -43,7 +43,7 @@ class StrictRoute(APIRoute):
         **options: Any,
     ) -> None:
         super().__init__(path, endpoint, responses=responses, **options)
-        [method] = self.methods
+        [method] = list(self.methods or ())
         self.scope = SCOPES[f"{method} {self.path_format}"]
         """What who asks must have; `PUBLIC`: nothing."""
         self.openapi_extra = {"security": [] if self.scope is PUBLIC else [{"bearer": [self.scope.value]}]}
