@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints
 
 from taskmill.contracts.instants import BoundedInstant
 from taskmill.contracts.limits import DEFAULT_PAGE_ITEMS, MAX_FOUND_KEYS, MAX_KEY_NAME_CHARS
@@ -57,7 +57,13 @@ Scopes = Annotated[
 KeyExpiry = Annotated[BoundedInstant | None, Field(description="From when on it is worth nothing; null: never.")]
 
 
-class CreateApiKey(Request):
+class KeyRequest(Request):
+    """Base of what is asked about keys. Validators are built when they are used first: few processes need them."""
+
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
+
+
+class CreateApiKey(KeyRequest):
     """Keep a key that the caller has made. Replied to with `ApiKey`."""
 
     id: KeyId
@@ -70,13 +76,13 @@ class CreateApiKey(Request):
     created_by: Annotated[str, Field(max_length=300, description="Who asks for it, as gateways call callers.")]
 
 
-class GetApiKey(Request):
+class GetApiKey(KeyRequest):
     """Read what is known of a key. Replied to with `ApiKey`."""
 
     id: KeyId
 
 
-class ListApiKeys(Request):
+class ListApiKeys(KeyRequest):
     """Read a page of keys, oldest first. Replied to with `ApiKeyPage`."""
 
     is_usable: Annotated[bool, Field(description="Only those that are neither revoked nor expired.")] = False
@@ -84,13 +90,13 @@ class ListApiKeys(Request):
     cursor: Cursor | None = None
 
 
-class RevokeApiKey(Request):
+class RevokeApiKey(KeyRequest):
     """Have a key be worth nothing, for good. One that is revoked stays as it is. Replied to with `ApiKey`."""
 
     id: KeyId
 
 
-class FindApiKeys(Request):
+class FindApiKeys(KeyRequest):
     """Read what keys are checked against, of those that can be used now. Replied to with `FoundApiKeys`."""
 
     ids: Annotated[list[KeyId], Field(max_length=MAX_FOUND_KEYS, description="Those that are looked for.")]
