@@ -130,6 +130,23 @@ async def test_a_key_that_is_found_no_more_opens_nothing(bench: Bench) -> None:
     assert await bench.ring.caller(KEY) is None
 
 
+async def test_a_key_that_is_revoked_here_opens_nothing_at_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the store was asked before, and says late."""
+    caller = await bench.caller()
+    store = bench.store.request
+
+    async def late(*arguments: Any, **options: Any) -> Reply:
+        reply = await store(*arguments, **options)
+        bench.ring.revoke(KEY.split("_")[1])
+        return reply
+
+    monkeypatch.setattr(bench.store, "request", late)
+    await bench.ring.refresh()
+    assert caller.is_over
+    bench.store.answers(registry.FIND_KEYS, {"keys": []})
+    assert await bench.ring.caller(KEY) is None
+
+
 async def test_a_key_that_expires_is_believed_until_then_only(bench: Bench) -> None:
     """To the fraction of a second, and so are its streams."""
     bench.store.answers(registry.FIND_KEYS, found(expires_at=(NOW + timedelta(seconds=0.3)).isoformat()))

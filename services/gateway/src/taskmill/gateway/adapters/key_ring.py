@@ -66,6 +66,8 @@ class KeyRing:
         self._clock = clock
         self._now = now
         self._entries: dict[str, _Entry] = {}
+        # Which were revoked here, and when: of late.
+        self._revoked: dict[str, float] = {}
         self._asking: dict[str, asyncio.Future[None]] = {}
         self.used = asyncio.Event()
 
@@ -92,8 +94,12 @@ class KeyRing:
             return None
         return entry.caller
 
-    def forget(self, key_id: str) -> None:
+    def revoke(self, key_id: str) -> None:
         """Believe nothing of a key any more, for it is revoked: its streams end."""
+        self._revoked[key_id] = self._clock()
+        self._end(key_id)
+
+    def _end(self, key_id: str) -> None:
         entry = self._entries.pop(key_id, None)
         if entry is not None:
             entry.caller.end()
@@ -112,6 +118,7 @@ class KeyRing:
     async def refresh(self) -> None:
         """Ask for the keys that were used since, or have streams open, and forget those that are not used."""
         now = self._clock()
+        self._revoked = {key: at for key, at in self._revoked.items() if now - at < FORGOTTEN_AFTER_SECONDS}
         due: list[str] = []
         for key_id, entry in list(self._entries.items()):
             age = now - entry.asked_at
@@ -132,7 +139,7 @@ class KeyRing:
         for key_id in key_ids:
             entry = self._entries.get(key_id)
             if entry is not None and entry.asked_at < oldest:
-                self.forget(key_id)
+                self._end(key_id)
 
     async def _ask_once(self, key_id: str) -> None:
         """Ask for a key, or wait for the answer that somebody else waits for already."""
@@ -166,9 +173,12 @@ class KeyRing:
             if key_id in found:
                 self._note(found[key_id], asked_at)
             else:
-                self.forget(key_id)
+                self._end(key_id)
 
     def _note(self, key: FoundApiKey, asked_at: float) -> None:
+        if asked_at <= self._revoked.get(key.id, float("-inf")):
+            # What the store said before somebody had it revoked here.
+            return
         ends_at = asked_at + self._remaining_seconds(key.expires_at)
         entry = self._entries.get(key.id)
         if entry is None:

@@ -57,7 +57,16 @@ class Gateway(FastAPI):
             schemas |= schema.pop("$defs")
             schemas[ProblemDocument.__name__] = schema
             document["components"]["securitySchemes"] = SECURITY_SCHEMES
+            if not self._admission.needs_credentials:
+                _say_that_credentials_are_optional(document)
         return document
+
+
+def _say_that_credentials_are_optional(document: dict[str, Any]) -> None:
+    operations = [operation for item in document["paths"].values() for operation in item.values()]
+    for operation in operations:
+        if operation["security"]:
+            operation["security"] = [*operation["security"], {}]
 
 
 def create_app(

@@ -172,7 +172,7 @@ class KeyEndpoints:
         revoked already stays so.
         """
         reply = await self._store.ask(registry.REVOKE_KEY, RevokeApiKey(id=_id(key_id)))
-        self._ring.forget(key_id)
+        self._ring.revoke(key_id)
         return json_response(reply, 200)
 
 
