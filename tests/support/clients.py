@@ -13,7 +13,7 @@ from taskmill.sdk import AsyncClient, Client
 KINDS = ("sync", "async")
 """Of clients."""
 
-_ITERATING = {"list", "events", "watch", "logs", "attempts", "processors", "queues"}
+_ITERATING = {"list", "events", "watch", "logs", "attempts", "processors", "keys", "queues"}
 
 
 class _Threaded:
