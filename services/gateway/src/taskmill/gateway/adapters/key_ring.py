@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from taskmill.contracts import registry
-from taskmill.contracts.api_keys import FindApiKeys, FoundApiKey, FoundApiKeys, ListApiKeys
+from taskmill.contracts.api_keys import ApiKeyPage, FindApiKeys, FoundApiKey, FoundApiKeys, ListApiKeys
 from taskmill.contracts.errors import OverloadedError, TaskmillError
 from taskmill.contracts.key_text import KEY_PREFIX, read_key
 from taskmill.contracts.limits import MAX_FOUND_KEYS
@@ -113,7 +113,7 @@ class KeyRing:
         """
         wanted = ListApiKeys(is_usable=True, limit=1)
         reply = await self._store.ask(registry.LIST_KEYS, wanted, timeout_seconds=ASK_SECONDS)
-        return bool(registry.LIST_KEYS.reply.model_validate_json(reply.body).items)  # type: ignore[attr-defined]
+        return bool(ApiKeyPage.model_validate_json(reply.body).items)
 
     async def refresh(self) -> None:
         """Ask for the keys that were used since, or have streams open, and forget those that are not used."""
