@@ -44,6 +44,8 @@ CODES = {
     "too_many_replays",
     "too_many_webhooks",
     "webhook_not_found",
+    "api_key_not_found",
+    "too_many_api_keys",
 }
 
 ARGUMENTS: dict[str, tuple[object, ...]] = {
@@ -51,6 +53,7 @@ ARGUMENTS: dict[str, tuple[object, ...]] = {
     "payload_too_large": ("payload", 5),
     "queue_full": ("default", 5),
     "task_exists": (UUID(int=1),),
+    "too_many_api_keys": (1000,),
     "too_many_queues": (64,),
     "too_many_replays": (16,),
     "too_many_webhooks": (100,),

@@ -65,6 +65,25 @@ async def test_a_task_is_submitted(taskmill: Command) -> None:
     assert (await taskmill("get", task["id"], "-o", "jsonl")).json == task
 
 
+async def test_api_keys_are_made_and_revoked(taskmill: Command) -> None:
+    """The key is shown once, and is data; what it may not do is told, and so is that it opens nothing any more."""
+    made = await taskmill("key", "create", "ci", "--scope", "tasks:read", "--expires-in", "30", "-o", "json")
+    assert made.status == 0, made
+    key, key_id = made.json["key"], made.json["id"]
+    assert (await taskmill("list", TASKMILL_API_KEY=key)).status == 0
+    refused = await taskmill("submit", "echo", TASKMILL_API_KEY=key)
+    assert (refused.status, "tasks:write" in refused.err) == (ExitCode.FAILED, True), refused
+    listed = await taskmill("key", "ls")
+    assert re.search(rf"^{key_id} +ci +usable +tasks:read ", listed.out, re.MULTILINE), listed
+    assert key not in listed.out
+    revoked = await taskmill("key", "revoke", key_id)
+    assert re.search(r"^state +revoked$", revoked.out, re.MULTILINE), revoked
+    opened = await taskmill("list", TASKMILL_API_KEY=key)
+    assert (opened.status, "TASKMILL_API_KEY" in opened.err) == (ExitCode.FAILED, True), opened
+    assert (await taskmill("key", "revoke", "0" * 16)).status == ExitCode.NOT_FOUND
+    assert (await taskmill("key", "create", "x", "--all", "--scope", "tasks:read")).status == ExitCode.USAGE
+
+
 async def test_where_a_payload_comes_from(taskmill: Command) -> None:
     """An argument, a file, stdin; or nowhere."""
     (taskmill.directory / "payload.json").write_text("[1]")

@@ -16,6 +16,7 @@ import taskmill
 from taskmill.cli.embedded.ports import free_port
 from taskmill.gateway.actors.event_feed import EventFeed
 from taskmill.gateway.actors.http_server import HttpServer
+from taskmill.gateway.actors.key_watch import KeyWatch
 from taskmill.gateway.actors.kind_watch import KindWatch
 from taskmill.gateway.bootstrap import build as build_gateway
 from taskmill.gateway.settings import GatewaySettings
@@ -119,6 +120,7 @@ FACTORIES: dict[type[Actor], Callable[[Place], Awaitable[Sequence[Actor]]]] = {
     HealthFile: task_store,
     Heartbeats: processor,
     HttpServer: gateway,
+    KeyWatch: gateway,
     KindWatch: gateway,
     Leadership: task_store,
     Lifespans: processor,

@@ -13,7 +13,19 @@ from taskmill.sdk import AsyncClient, Client
 KINDS = ("sync", "async")
 """Of clients."""
 
-_ITERATING = {"list", "events", "watch", "logs", "attempts", "processors", "queues", "kinds", "webhooks", "deliveries"}
+_ITERATING = {
+    "list",
+    "events",
+    "watch",
+    "logs",
+    "attempts",
+    "processors",
+    "queues",
+    "kinds",
+    "webhooks",
+    "deliveries",
+    "keys",
+}
 
 
 class _Threaded:

@@ -9,15 +9,20 @@ from uuid import UUID
 
 import httpx
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from taskmill.contracts.errors import StoreUnavailableError
 from taskmill.contracts.registry import Command
 from taskmill.contracts.requests import REPLAYED_HEADER
+from taskmill.gateway.adapters.callers import Callers
+from taskmill.gateway.adapters.key_ring import KeyRing
 from taskmill.gateway.adapters.log import Log
 from taskmill.gateway.adapters.payload_schemas import PayloadSchemas
 from taskmill.gateway.adapters.store import Store
 from taskmill.gateway.api import examples
+from taskmill.gateway.api.admission import Admission
 from taskmill.gateway.api.app import create_app
+from taskmill.gateway.domain.callers import local_developer
 from taskmill.gateway.domain.following import EventFilter
 from taskmill.gateway.followers import Follower
 from taskmill.runtime.reply import Reply
@@ -78,20 +83,23 @@ class NoFeed:
 
 
 def gateway_app(store: RememberingStore) -> FastAPI:
-    """A gateway that asks this store."""
+    """A gateway that asks this store, and lets in everybody."""
     asked = Store(store)
+    ring = KeyRing(asked)
     return create_app(
         asked,
         Log(asked),
         NoFeed(),
         PayloadSchemas(asked),
         is_bus_connected=lambda: store.is_bus_connected,
+        admission=Admission(Callers(ring, None, local_developer())),
+        ring=ring,
         new_id=lambda: NEW_TASK_ID,
     )
 
 
 @asynccontextmanager
-async def client_of(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+async def client_of(app: ASGIApp) -> AsyncIterator[httpx.AsyncClient]:
     """A client of a gateway in this process. An unexpected error is answered, not raised."""
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:

@@ -22,6 +22,17 @@ def section(service: str) -> str:
     return re.split(r"\n(?=  \w|\w)", rest, maxsplit=1)[0]
 
 
+def test_nothing_is_open_in_production() -> None:
+    """What has a default that everybody knows must be chosen there, and the gateway asks who is there."""
+    production = (ROOT / "docker-compose.prod.yml").read_text()
+    defaults = set(re.findall(r"\$\{(\w*PASSWORD):-", COMPOSE_FILE.read_text()))
+    assert defaults
+    assert defaults == set(re.findall(r"\$\{(\w*PASSWORD):\?", production))
+    assert "TASKMILL_AUTH: required\n" in production
+    assert "TASKMILL_AUTH: ${TASKMILL_AUTH:-none}\n" in section("gateway")
+    assert re.findall(r"^  (\w+):$", production, re.MULTILINE) == ["postgres", "nats", "gateway"]
+
+
 @pytest.mark.parametrize(
     ("service", "settings"),
     [("gateway", GatewaySettings), ("task-store", TaskStoreSettings), ("processor", ProcessorSettings)],

@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 from taskmill.cli.embedded.ports import free_port
 from taskmill.gateway.actors.http_server import HttpServer
 from taskmill.gateway.bootstrap import build
+from taskmill.gateway.errors import MAX_HEAD_BYTES
 from taskmill.gateway.settings import GatewaySettings
 from taskmill.runtime.errors import StartError
 from tests.support.eventually import eventually
@@ -131,6 +132,29 @@ async def test_a_signal_ends_the_process_with_0(nats_url: str, tmp_path: Path) -
         await eventually(is_alive, within_seconds=20)
         process.send_signal(signal.SIGTERM)
         assert await asyncio.wait_for(process.wait(), 10) == 0
+
+
+@pytest.mark.parametrize("piece", [b"x" * 8_192, b"X-Many: headers\r\n" * 512], ids=["one header", "many headers"])
+async def test_a_head_that_does_not_end_is_refused(nats_url: str, piece: bytes) -> None:
+    """It would fill the memory of the gateway."""
+    async with running_gateway(nats_url) as client:
+        reader, writer = await asyncio.open_connection("127.0.0.1", client.base_url.port)
+        answering = asyncio.create_task(reader.read())
+        writer.write(b"GET /livez HTTP/1.1\r\nX-Long: ")
+        pieces = 0
+        # One after another: an answer is lost with the connection if there is more to read when that is closed.
+        while not answering.done():
+            assert pieces * len(piece) < 100 * MAX_HEAD_BYTES
+            writer.write(piece)
+            pieces += 1
+            await asyncio.wait({answering}, timeout=0.02)
+        writer.close()
+        try:
+            head, _, body = answering.result().partition(b"\r\n\r\n")
+        except ConnectionError:
+            return
+    assert head.startswith(b"HTTP/1.1 431 ")
+    assert json.loads(body)["code"] == "head_too_large"
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from taskmill.sdk.client import (
     AlreadyFinishedError,
     Event,
     EventsGoneError,
+    ForbiddenError,
     IdempotencyKeyReusedError,
     InvalidRequestError,
     LogSetBackError,
@@ -36,6 +37,7 @@ from taskmill.sdk.client import (
     RunFailedError,
     TaskNotFoundError,
     TaskToSubmit,
+    UnauthorizedError,
     UnavailableError,
     WaitTimeoutError,
 )
@@ -458,6 +460,23 @@ async def test_a_store_is_waited_for(kind: str, database_url: str, nats_url: str
             assert (await submitting).status == "queued"
         assert losses.statuses[-1] == 201
         assert all(later - earlier >= 1 for earlier, later in pairwise(losses.at))
+
+
+async def test_api_keys(client: Any, open_client: OpenClient) -> None:
+    """One is made, opens what it should, and is revoked."""
+    expires_at = datetime.now(UTC) + timedelta(days=1)
+    made = await client.create_key("reader", ["tasks:read"], expires_at=expires_at)
+    assert (made.name, made.scopes, made.expires_at) == ("reader", ["tasks:read"], expires_at)
+    assert [key.id for key in await _all(client.keys())] == [made.id]
+    async with open_client(api_key=made.key) as reader:
+        assert await _all(reader.list()) == []
+        with pytest.raises(ForbiddenError, match="tasks:write"):
+            await reader.submit("echo")
+        assert (await client.revoke_key(made.id)).revoked_at is not None
+        with pytest.raises(UnauthorizedError):
+            await _all(reader.list())
+    with pytest.raises(NotFoundError):
+        await client.revoke_key("no/key")
 
 
 async def test_the_fleet(client: Any) -> None:

@@ -56,6 +56,21 @@ class Quitter(Recorder):
         await super().run(started)
 
 
+class Refusing(Actor):
+    """Finds out that the service cannot be as it is set up."""
+
+    name = "refusing"
+
+    def __init__(self, *, serves: bool) -> None:
+        self._serves = serves
+
+    async def run(self, started: Callable[[], None]) -> None:
+        """Serve first, or not."""
+        if self._serves:
+            started()
+        raise StartError("it makes no sense")
+
+
 async def test_starts_in_order_and_drains_in_reverse() -> None:
     """Each actor starts after the one before serves, and stops after the one behind has ended."""
     notes: list[str] = []
@@ -138,6 +153,17 @@ async def test_an_actor_that_does_not_start_ends_the_service() -> None:
     with pytest.raises(StartError, match=r"^b did not start within 0\.05 s$"):
         await supervisor.run()
     assert notes == ["a started", "b stopping", "a stopping", "a drained"]
+
+
+async def test_an_actor_may_say_that_the_service_cannot_be() -> None:
+    """Whenever it finds out: then all are drained, and the service ends with what it said."""
+    for serves in (False, True):
+        notes: list[str] = []
+        supervisor = Supervisor([Recorder("a", notes), Refusing(serves=serves)])
+        async with asyncio.timeout(5):
+            with pytest.raises(StartError, match=r"^it makes no sense$"):
+                await supervisor.run()
+        assert notes == ["a started", "a stopping", "a drained"]
 
 
 async def test_stop_during_the_start() -> None:

@@ -28,7 +28,14 @@ from taskmill.sdk.client import (
 )
 
 TASK_ID = "01920f3e-8c2b-7c4e-9d51-3b1f0c6a7d42"
-BY_STATUS = {404: NotFoundError, 409: ConflictError, 412: PreconditionFailedError, 429: TooManyRequestsError}
+BY_STATUS = {
+    401: UnauthorizedError,
+    403: ForbiddenError,
+    404: NotFoundError,
+    409: ConflictError,
+    412: PreconditionFailedError,
+    429: TooManyRequestsError,
+}
 
 
 def get_answered(response: httpx.Response) -> None:

@@ -48,6 +48,18 @@ class CannotListenError(StackError):
         )
 
 
+class NoKeyError(StackError):
+    """Others reach the gateway, and none of them could be let in."""
+
+    def __init__(self, host: str) -> None:
+        super().__init__(
+            f"there is no API key yet, and without one nobody could be let in (TASKMILL_HOST={host}). Make the first:\n"
+            "  taskmill up --create-key admin\n"
+            "Or set TASKMILL_OIDC_ISSUER and TASKMILL_OIDC_AUDIENCE; or TASKMILL_AUTH=none, if whoever reaches this "
+            "address may do everything."
+        )
+
+
 class ServerMissingError(StackError):
     """Of Taskmill only what clients need is installed."""
 

@@ -52,6 +52,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "up": Entry(f"{_COMMANDS}.up", "Run NATS, PostgreSQL and the three services here, until Ctrl-C"),
         "doctor": Entry(f"{_COMMANDS}.doctor", "Look for what is wrong, and say what to do"),
         "migrate": Entry(f"{_COMMANDS}.migrate", "Change the schema of the task store's database", is_group=True),
+        "key": Entry(f"{_COMMANDS}.keys", "Make API keys, and revoke them", is_group=True),
         "drill": Entry(
             "taskmill.cli.drill.commands",
             "Break a part of the running stack on purpose, and see that nothing is lost",

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from taskmill.cli.embedded.nats import NatsServer
@@ -33,9 +33,18 @@ class Stack:
         settings: Where to listen and how many processors to run.
         data_dir: The directory that keeps everything, with `logs` and `run` in it; held by this process alone.
         warn: Gets lines for people when a process ended.
+        prepare: Called with the address of the database when that is migrated, before anything serves; what it raises
+            stops the stack.
     """
 
-    def __init__(self, settings: StackSettings, data_dir: Path, warn: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        settings: StackSettings,
+        data_dir: Path,
+        warn: Callable[[str], None],
+        prepare: Callable[[str], Awaitable[None]] | None = None,
+    ) -> None:
+        self._prepare = prepare
         self._settings = settings
         self._data_dir = data_dir
         self._warn = warn
@@ -65,6 +74,8 @@ class Stack:
             # Only the store has to wait for the migration: the others spend that time on their imports.
             await self._start(services.gateway, *services.processors)
             await _run_to_the_end(services.migration)
+            if self._prepare is not None:
+                await self._prepare(postgres.url)
             await self._start(services.store)
             await self._wait_until_ready(services.processors)
             ready(nats.public_url)

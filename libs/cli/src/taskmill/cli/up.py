@@ -12,9 +12,12 @@ import typer
 from taskmill.cli.directory_lock import directory_lock
 from taskmill.cli.embedded.ports import bind_once
 from taskmill.cli.errors import CannotListenError
+from taskmill.cli.first_key import provide_key
 from taskmill.cli.pid_file import PidFile
 from taskmill.cli.settings import StackSettings
 from taskmill.cli.stack import Stack
+from taskmill.gateway.settings import AuthSettings
+from taskmill.runtime.settings import load
 
 _ORPHAN_ENDS_WITHIN_SECONDS = 3.0
 _PORT_POLLS = 20
@@ -24,24 +27,35 @@ _READY = """\
 taskmill ready at {url}
 
 Post a task, and it is done in the background:
-  curl -s {url}/tasks -H 'Content-Type: application/json' \
+  curl -s {url}/tasks{credentials} -H 'Content-Type: application/json' \
 -d '{{"title": "Say hello", "kind": "echo", "payload": {{"hello": "world"}}, "process": true}}'
 Every operation: {url}/docs
 Events for subscribers: {nats_url}, subjects tasks.v1.event.>{nats_user}
 The data and the logs are in {data_dir}. Ctrl-C stops everything.
 """
 
+_CREDENTIALS = ' -H "Authorization: Bearer $TASKMILL_API_KEY"'
 _AS_READER = ",\n  as the user `reader` with the password TASKMILL_NATS_READER_PASSWORD"
 
 
-async def up(settings: StackSettings) -> None:
+async def up(settings: StackSettings, *, key_name: str | None = None) -> None:
     """Run the stack until SIGINT or SIGTERM, which drains and stops it; a second signal ends it at once.
+
+    Args:
+        settings: What runs, and where.
+        key_name: The name of an API key that is made, and printed, before anything serves; None: none.
 
     Raises:
         StackError: It could not be started; the message says why.
     """
     data_dir = settings.data.resolve()
-    stack = Stack(settings, data_dir, _warn)
+
+    async def prepare(database_url: str) -> None:
+        key = await provide_key(database_url, key_name)
+        if key is not None:
+            typer.echo(f"API key {key_name}, which is shown this once:\n  {key}")
+
+    stack = Stack(settings, data_dir, _warn, prepare)
     running = asyncio.create_task(_run_alone(stack, settings, data_dir))
     _stop_on_signals(running, stack)
     with contextlib.suppress(asyncio.CancelledError):
@@ -50,12 +64,16 @@ async def up(settings: StackSettings) -> None:
 
 async def _run_alone(stack: Stack, settings: StackSettings, data_dir: Path) -> None:
     nats_user = "" if settings.nats_password is None else _AS_READER
+    credentials = _CREDENTIALS if load(AuthSettings).needs_credentials else ""
     with directory_lock(data_dir):
         await _end_orphans(data_dir / "run")
         await _check_address(settings.host, settings.port)
         await stack.run(
             lambda nats_url: typer.echo(
-                _READY.format(url=settings.url, nats_url=nats_url, nats_user=nats_user, data_dir=data_dir), nl=False
+                _READY.format(
+                    url=settings.url, credentials=credentials, nats_url=nats_url, nats_user=nats_user, data_dir=data_dir
+                ),
+                nl=False,
             )
         )
 

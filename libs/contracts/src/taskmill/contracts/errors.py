@@ -15,6 +15,7 @@ TaskmillError
 │   ├── ProcessorNotFoundError   processor_not_found
 │   ├── WebhookNotFoundError     webhook_not_found
 │   ├── ReplayNotFoundError      replay_not_found
+│   ├── ApiKeyNotFoundError      api_key_not_found
 │   ├── TaskExistsError          task_exists
 │   ├── RunActiveError           run_active
 │   ├── AlreadyFinishedError     already_finished
@@ -25,7 +26,8 @@ TaskmillError
 │   ├── QueueFullError           queue_full
 │   ├── TooManyQueuesError       too_many_queues
 │   ├── TooManyWebhooksError     too_many_webhooks
-│   └── TooManyReplaysError      too_many_replays
+│   ├── TooManyReplaysError      too_many_replays
+│   └── TooManyApiKeysError      too_many_api_keys
 ├── UnavailableError             nobody's fault; the same request may succeed later
 │   ├── StoreUnavailableError    store_unavailable
 │   ├── DatabaseUnavailableError database_unavailable
@@ -161,6 +163,13 @@ class ReplayNotFoundError(RequestError):
     detail = "No replay has this id; one that was completed is kept for some days."
 
 
+class ApiKeyNotFoundError(RequestError):
+    """No API key has this id, or it was revoked or has expired long ago."""
+
+    code = "api_key_not_found"
+    detail = "No API key has this id; one that was revoked or has expired is kept for some days."
+
+
 class TaskExistsError(RequestError):
     """A task with the id of a new one exists already."""
 
@@ -250,6 +259,15 @@ class TooManyReplaysError(RequestError):
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"{limit} replays are running already.")
+
+
+class TooManyApiKeysError(RequestError):
+    """A new API key would exceed the number that the operator allows."""
+
+    code = "too_many_api_keys"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"No more than {limit} API keys may be usable (TASKMILL_MAX_API_KEYS): revoke some.")
 
 
 class UnavailableError(TaskmillError):

@@ -80,6 +80,11 @@ MAX_RUNNING_REPLAYS = 16
 MAX_REPLAY_EVENTS = 1_000_000
 """Positions of the log that one replay may span."""
 
+MAX_KEY_NAME_CHARS = 100
+
+MAX_FOUND_KEYS = 200
+"""API keys that one request looks for."""
+
 MAX_LABEL_CONDITIONS = 8
 """Labels that a list may be narrowed by."""
 

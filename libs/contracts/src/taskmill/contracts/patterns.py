@@ -5,6 +5,7 @@ NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 
 LABEL_KEY_PATTERN = r"^[a-zA-Z0-9]([a-zA-Z0-9._/-]{0,62}[a-zA-Z0-9])?$"
 LABEL_CONDITION_PATTERN = r"^[a-zA-Z0-9]([a-zA-Z0-9._/-]{0,62}[a-zA-Z0-9])?(:[^\x00]{0,200})?$"
+KEY_ID_PATTERN = r"^[0-9a-z]{16}$"
 CURSOR_PATTERN = r"^[A-Za-z0-9_-]{1,200}$"
 VISIBLE_ASCII_PATTERN = r"^[\x21-\x7e]+$"
 
@@ -14,6 +15,7 @@ IN_WORDS = {
     NAME_PATTERN: "Input should be 1 to 64 of a-z, 0-9, `_` and `-`, the first a letter or digit",
     LABEL_KEY_PATTERN: f"A label's key should be {_LABEL_KEY}",
     LABEL_CONDITION_PATTERN: f"Input should be `key` or `key:value`; a key is {_LABEL_KEY}",
+    KEY_ID_PATTERN: "Input should be 16 of a-z and 0-9",
     CURSOR_PATTERN: "Input should be a cursor, as a page tells the next one",
     VISIBLE_ASCII_PATTERN: "Input should be of visible ASCII characters",
 }

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
-from taskmill.contracts import bulk_operations, fleet, kinds, log, requests, subjects, webhooks
+from taskmill.contracts import api_keys, bulk_operations, fleet, kinds, log, requests, subjects, webhooks
 from taskmill.contracts.control import CancelAttempt, Drain, QueuesPaused
 from taskmill.contracts.errors import Problem
 from taskmill.contracts.events import EVENT_DATA, EventPage, TaskEvent
@@ -58,6 +58,11 @@ PAUSE_QUEUE = Command("pause_queue", fleet.PauseQueue, fleet.QueueInfo)
 RESUME_QUEUE = Command("resume_queue", fleet.ResumeQueue, fleet.QueueInfo)
 LIST_KINDS = Command("list_kinds", kinds.ListKinds, kinds.KindPage)
 DRAIN_PROCESSOR = Command("drain_processor", fleet.DrainProcessor, fleet.DrainingProcessor)
+CREATE_KEY = Command("create_key", api_keys.CreateApiKey, api_keys.ApiKey)
+GET_KEY = Command("get_key", api_keys.GetApiKey, api_keys.ApiKey)
+LIST_KEYS = Command("list_keys", api_keys.ListApiKeys, api_keys.ApiKeyPage)
+REVOKE_KEY = Command("revoke_key", api_keys.RevokeApiKey, api_keys.ApiKey)
+FIND_KEYS = Command("find_keys", api_keys.FindApiKeys, api_keys.FoundApiKeys)
 HEALTH = Command("health", requests.CheckHealth, requests.StoreHealth)
 
 COMMANDS = (
@@ -66,6 +71,7 @@ COMMANDS = (
     *(CREATE_WEBHOOK, GET_WEBHOOK, LIST_WEBHOOKS, UPDATE_WEBHOOK, DELETE_WEBHOOK, ROTATE_WEBHOOK),
     *(SWITCH_OFF_WEBHOOK, PREPARE_DELIVERY, START_REPLAY, GET_REPLAY),
     *(LIST_PROCESSORS, LIST_QUEUES, PAUSE_QUEUE, RESUME_QUEUE, DRAIN_PROCESSOR),
+    *(CREATE_KEY, GET_KEY, LIST_KEYS, REVOKE_KEY, FIND_KEYS),
 )
 
 

@@ -26,6 +26,7 @@ class Actor(ABC):
             started: Called as soon as the actor serves; calling it again changes nothing.
 
         Raises:
+            StartError: The service cannot be as it is set up: it drains, and ends with that.
             Exception: The actor crashed; the supervisor runs it again after a pause.
         """
 

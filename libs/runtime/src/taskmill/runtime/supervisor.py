@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 
@@ -44,10 +44,11 @@ class Supervisor:
         names = [actor.name for actor in actors]
         if len(set(names)) != len(names):
             raise ValueError("two actors have the same name")
-        self._charges = [_Charge(actor) for actor in actors]
+        self._charges = [_Charge(actor, self._refuse) for actor in actors]
         self._start_timeout_seconds = start_timeout_seconds
         self._drain_timeout_seconds = drain_timeout_seconds
         self._stop_requested = asyncio.Event()
+        self._refusal: StartError | None = None
 
     def states(self) -> dict[str, RunState]:
         """The run state of each actor, by name, in starting order."""
@@ -63,7 +64,8 @@ class Supervisor:
         A second signal during the drain ends the process at once.
 
         Raises:
-            StartError: An actor did not serve in time; those that had started are drained.
+            StartError: An actor did not serve in time, or said that the service cannot be; those that had started are
+                drained.
         """
         with self._signals():
             try:
@@ -71,6 +73,12 @@ class Supervisor:
                 await self._stop_requested.wait()
             finally:
                 await self._drain_all()
+        if self._refusal is not None:
+            raise self._refusal
+
+    def _refuse(self, refusal: StartError) -> None:
+        self._refusal = refusal
+        self.stop()
 
     async def _start_all(self) -> None:
         for charge in self._charges:
@@ -110,8 +118,9 @@ class Supervisor:
 class _Charge:
     """One actor in a supervisor's care."""
 
-    def __init__(self, actor: Actor) -> None:
+    def __init__(self, actor: Actor, on_refused: Callable[[StartError], None]) -> None:
         self.actor = actor
+        self._on_refused = on_refused
         self.state = RunState.STOPPED
         self.serving = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -142,6 +151,10 @@ class _Charge:
             started_at = clock()
             try:
                 await self.actor.run(self._on_started)
+            except StartError as refusal:
+                # To run it again would change nothing.
+                self._on_refused(refusal)
+                return
             except (Exception, asyncio.CancelledError) as error:
                 # A cancellation that nobody asked this task for comes from something the actor awaited: a crash too.
                 if isinstance(error, asyncio.CancelledError) and self._is_cancelled():

@@ -1,17 +1,23 @@
-"""The process: `python -m taskmill.task_store` serves, `python -m taskmill.task_store migrate` updates the schema."""
+"""The process: `python -m taskmill.task_store` serves; `migrate` updates the schema, `create-key` makes an API key."""
 
 import argparse
+import asyncio
 import sys
 from collections.abc import Sequence
 
 import asyncpg
 
-from taskmill.runtime.errors import SettingsError
+from taskmill.contracts.api_keys import ALL_SCOPES, Scope
+from taskmill.contracts.errors import TaskmillError
+from taskmill.contracts.limits import MAX_KEY_NAME_CHARS
+from taskmill.runtime.clock import utc_now
+from taskmill.runtime.errors import SettingsError, StartError
 from taskmill.runtime.service import EXIT_BAD_SETTINGS, EXIT_DRAINED, EXIT_START_FAILED, run_service
 from taskmill.runtime.settings import load
 from taskmill.task_store.adapters.database_url import database_place
 from taskmill.task_store.bootstrap import build
 from taskmill.task_store.migrations import upgrade
+from taskmill.task_store.operator_keys import create_operator_key
 from taskmill.task_store.settings import DatabaseSettings, TaskStoreSettings
 
 _NOT_LET_IN = (
@@ -23,7 +29,7 @@ _NOT_LET_IN = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until drained, or migrate.
+    """Serve until drained, migrate, or make an API key.
 
     Args:
         arguments: The command line without the program; None: this process's.
@@ -32,15 +38,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code; see `run_service`.
     """
     parser = argparse.ArgumentParser(prog="python -m taskmill.task_store", description="Taskmill's task store.")
-    parser.add_argument(
-        "action",
-        nargs="?",
-        choices=("serve", "migrate"),
-        default="serve",
-        help="serve (the default), or bring the schema of the database up to date and exit",
+    actions = parser.add_subparsers(dest="action", title="actions", metavar="ACTION")
+    actions.add_parser("serve", help="serve, as without an action")
+    actions.add_parser("migrate", help="bring the schema of the database up to date and exit")
+    create_key = actions.add_parser("create-key", help="make an API key, print it, and exit")
+    create_key.add_argument("name", type=_key_name, help="what it is for, for people")
+    create_key.add_argument(
+        "--scope",
+        dest="scopes",
+        action="append",
+        type=Scope,
+        metavar="SCOPE",
+        help=f"what who has it may do; may be repeated; by default everything: {', '.join(ALL_SCOPES)}",
     )
-    if parser.parse_args(arguments).action == "migrate":
+    given = parser.parse_args(arguments)
+    if given.action == "migrate":
         return _migrate()
+    if given.action == "create-key":
+        return _create_key(given.name, given.scopes or ALL_SCOPES)
     return run_service("task-store", TaskStoreSettings, build)
 
 
@@ -57,6 +72,30 @@ def _migrate() -> int:
         place = f"PostgreSQL at {database_place(url)} (TASKMILL_DATABASE_URL)"
         sys.stderr.write(f"{place} cannot be reached: {type(error).__name__}\n")
         return EXIT_START_FAILED
+    return EXIT_DRAINED
+
+
+def _key_name(text: str) -> str:
+    if not 1 <= len(text) <= MAX_KEY_NAME_CHARS or "\0" in text:
+        raise argparse.ArgumentTypeError(f"1 to {MAX_KEY_NAME_CHARS} characters")
+    return text
+
+
+def _create_key(name: str, scopes: Sequence[Scope]) -> int:
+    try:
+        settings = load(TaskStoreSettings)
+    except SettingsError as error:
+        sys.stderr.write(f"{error}\n")
+        return EXIT_BAD_SETTINGS
+    url = settings.database_url.get_secret_value()
+    making = create_operator_key(url, name, scopes, now=utc_now(), max_keys=settings.max_api_keys)
+    try:
+        key = asyncio.run(making)
+    except (StartError, TaskmillError) as error:
+        sys.stderr.write(f"{error}\n")
+        return EXIT_START_FAILED
+    sys.stderr.write("This is the only time that the key is shown:\n")
+    sys.stdout.write(f"{key}\n")
     return EXIT_DRAINED
 
 

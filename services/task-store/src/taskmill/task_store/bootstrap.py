@@ -39,6 +39,7 @@ from taskmill.task_store.actors.report_intake import ReportIntake
 from taskmill.task_store.actors.retention import Retention
 from taskmill.task_store.actors.streams import Streams
 from taskmill.task_store.actors.webhook_deliveries import CommitBell, WebhookDeliveries
+from taskmill.task_store.adapters.api_key_rows import ApiKeyRows
 from taskmill.task_store.adapters.bulk_operation_rows import BulkOperationRows
 from taskmill.task_store.adapters.database import DedicatedConnection, SharedConnections, shared_connections
 from taskmill.task_store.adapters.ended_tasks import EndedTaskRows
@@ -207,6 +208,7 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
         rates=rates,
         bulk_operations=bulk_rows,
         webhooks=webhook_rows,
+        api_keys=ApiKeyRows(database.shared, max_keys=settings.max_api_keys),
         now=utc_now,
         on_webhook=commit_bell.woken.set,
         on_replay=replay_alarm.set,

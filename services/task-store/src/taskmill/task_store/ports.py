@@ -9,6 +9,7 @@ from taskmill.contracts.errors import TaskmillError
 from taskmill.contracts.kinds import KnownKind
 from taskmill.contracts.log import ReadLog
 from taskmill.contracts.requests import ListTasks, UnknownKind
+from taskmill.task_store.domain.api_keys import ApiKeyState
 from taskmill.task_store.domain.bulk_operations import BulkOperationState
 from taskmill.task_store.domain.cursors import ListPosition
 from taskmill.task_store.domain.fleet import ProcessorState, QueueState, Servers
@@ -292,6 +293,40 @@ class Webhooks(Protocol):
         Raises:
             ReplayNotFoundError: There is none with this id.
         """
+
+
+class ApiKeys(Protocol):
+    """Knows the API keys. Raises `DatabaseUnavailableError` when PostgreSQL is away."""
+
+    async def add(self, key: ApiKeyState) -> None:
+        """Add a key.
+
+        Raises:
+            TooManyApiKeysError: As many can be used as may.
+        """
+
+    async def key(self, key_id: str) -> ApiKeyState:
+        """A key.
+
+        Raises:
+            ApiKeyNotFoundError: There is none with this id.
+        """
+
+    async def page(self, *, behind: str, limit: int, usable_at: datetime | None = None) -> list[ApiKeyState]:
+        """Keys behind an id, oldest first, at most `limit`; of all (None), or of those that can be used then."""
+
+    async def revoke(self, key_id: str, now: datetime) -> ApiKeyState:
+        """Revoke a key, unless it is already, and return it.
+
+        Raises:
+            ApiKeyNotFoundError: There is none with this id.
+        """
+
+    async def find(self, key_ids: Sequence[str], now: datetime) -> list[ApiKeyState]:
+        """Those of some keys that can be used."""
+
+    async def note_use(self, key_ids: Sequence[str], now: datetime) -> None:
+        """Write down that some keys are used, unless that was written a moment ago."""
 
 
 class BulkOperationReads(Protocol):

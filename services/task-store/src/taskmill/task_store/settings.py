@@ -44,6 +44,9 @@ class TaskStoreSettings(DatabaseSettings, NatsSettings, LogSettings, HealthSetti
     max_webhooks: Annotated[
         int, Field(ge=0, le=1000, description="How many webhooks may exist. Each event is compared with each.")
     ] = 100
+    max_api_keys: Annotated[
+        int, Field(ge=1, le=10_000, description="How many API keys may be neither revoked nor expired.")
+    ] = 1_000
     lease_seconds: Annotated[
         float, Field(ge=1, le=3600, description="How long a processor holds an attempt after its last sign of life.")
     ] = 30

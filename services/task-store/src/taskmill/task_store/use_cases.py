@@ -57,6 +57,7 @@ from taskmill.task_store.domain.operations import Answer, ClientRequest
 from taskmill.task_store.domain.state import TaskState
 from taskmill.task_store.domain.waiting import PROCESSOR_LIFE, ServedWork, waiting_for, waits_for_processors
 from taskmill.task_store.ports import (
+    ApiKeys,
     BulkOperationReads,
     Drains,
     Lists,
@@ -93,6 +94,7 @@ class Ports:
     rates: Rates
     bulk_operations: BulkOperationReads
     webhooks: Webhooks
+    api_keys: ApiKeys
     now: Clock
     on_webhook: Callable[[], None] = lambda: None
     """Called after a webhook was made or changed."""

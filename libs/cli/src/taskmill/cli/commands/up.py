@@ -2,6 +2,9 @@
 
 import asyncio
 import importlib.util
+from typing import Annotated
+
+import typer
 
 from taskmill.cli.errors import ServerMissingError
 from taskmill.cli.registry import new_app
@@ -15,12 +18,17 @@ app = new_app()
 
 
 @app.command()
-def up() -> None:
+def up(
+    create_key: Annotated[
+        str | None,
+        typer.Option("--create-key", metavar="NAME", help="Make an API key that may do everything, and print it."),
+    ] = None,
+) -> None:
     """Run NATS, PostgreSQL and the three services here, until Ctrl-C or SIGTERM.
 
     Settings come from the environment or a .env file: TASKMILL_HOST (127.0.0.1), TASKMILL_PORT (8000), TASKMILL_DATA
-    (./.data, keeps everything) and TASKMILL_PROCESSORS (1).
+    (./.data, keeps everything) and TASKMILL_PROCESSORS (1). On an address that others reach it needs an API key.
     """
     if any(importlib.util.find_spec(package) is None for package in _PACKAGES):
         raise ServerMissingError
-    asyncio.run(run_stack(load(StackSettings)))
+    asyncio.run(run_stack(load(StackSettings), key_name=create_key))

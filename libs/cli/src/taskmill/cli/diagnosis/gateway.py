@@ -6,7 +6,14 @@ from importlib.metadata import version
 from taskmill.cli.connecting import GatewayUnreachableError, client_of
 from taskmill.cli.diagnosis.remark import Remark, fail, ok, warn
 from taskmill.contracts.health import Health, HealthStatus
-from taskmill.sdk.client import ApiError, Client, UnreadableAnswerError
+from taskmill.sdk.client import (
+    ApiError,
+    Client,
+    ForbiddenError,
+    UnauthorizedError,
+    UnavailableError,
+    UnreadableAnswerError,
+)
 
 _RETRY_WITHIN_SECONDS = 1.0
 
@@ -15,6 +22,7 @@ _ADVICE = {
     "store": "Start a task store: python -m taskmill.task_store",
     "postgresql": "Start PostgreSQL, or set TASKMILL_DATABASE_URL of the task store",
 }
+_PART_OF_CODE = {"bus_unavailable": "nats", "store_unavailable": "store", "database_unavailable": "postgresql"}
 
 
 def look_at_gateway(context: str | None, queues: list[str]) -> Iterator[Remark]:
@@ -35,6 +43,11 @@ def look_at_gateway(context: str | None, queues: list[str]) -> Iterator[Remark]:
     except GatewayUnreachableError as error:
         found, *advice = str(error).splitlines()
         yield fail("gateway", found, " ".join(advice))
+    except (UnauthorizedError, ForbiddenError) as error:
+        yield fail("gateway", str(error), "Set TASKMILL_API_KEY to a key with tasks:read, or give the context one")
+    except UnavailableError as error:
+        # It cannot even find out who asks.
+        yield fail("gateway", str(error), _ADVICE.get(_PART_OF_CODE.get(error.code, ""), "Try again"))
     except (ApiError, UnreadableAnswerError) as error:
         yield fail("gateway", str(error), "Does TASKMILL_URL, or the context, lead to a gateway of Taskmill?")
 

@@ -1,8 +1,9 @@
 """The client for asyncio. Each method does what the same one of `Client` does: all but the waiting is shared."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterable, Sequence
 from contextlib import aclosing
+from datetime import datetime
 from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack, overload
@@ -11,6 +12,7 @@ import httpx
 import stamina
 from httpx_sse import EventSource, ServerSentEvent
 
+from taskmill.contracts.api_keys import ApiKey, ApiKeyWithSecret
 from taskmill.contracts.bulk_operations import BulkAction, BulkOperation
 from taskmill.contracts.fleet import ProcessorInfo, QueueInfo
 from taskmill.contracts.health import Health
@@ -350,6 +352,20 @@ class AsyncClient:
     async def replay(self, replay_id: Id) -> Replay:
         """Read how far a replay is; see `Client.replay`."""
         return await self._send(operations.replay(replay_id))
+
+    async def create_key(
+        self, name: str, scopes: Sequence[str], *, expires_at: datetime | None = None
+    ) -> ApiKeyWithSecret:
+        """Make an API key; see `Client.create_key`."""
+        return await self._send(operations.create_key(name, scopes, expires_at))
+
+    def keys(self) -> AsyncIterator[ApiKey]:
+        """Iterate over what is known of the API keys; see `Client.keys`."""
+        return self._items(operations.keys())
+
+    async def revoke_key(self, key_id: str) -> ApiKey:
+        """Have an API key be worth nothing; see `Client.revoke_key`."""
+        return await self._send(operations.revoke_key(key_id))
 
     async def health(self) -> Health:
         """Tell how Taskmill is; see `Client.health`."""

@@ -1,6 +1,6 @@
 """Each operation of the API as a `Call`."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -10,6 +10,7 @@ import httpx
 from pydantic import BaseModel
 from pydantic_core import from_json, to_json
 
+from taskmill.contracts.api_keys import ApiKey, ApiKeyPage, ApiKeyWithSecret
 from taskmill.contracts.bulk_operations import BulkAction, BulkOperation
 from taskmill.contracts.events import EventType
 from taskmill.contracts.fleet import ProcessorInfo, ProcessorPage, QueueInfo, QueuePage
@@ -233,6 +234,31 @@ def start_replay(
 def replay(replay_id: Id) -> Call[Replay]:
     """Read how far a replay is."""
     return Call(method="GET", path=f"/replays/{_uuid(replay_id)}", read=_model(Replay))
+
+
+def create_key(name: str, scopes: Sequence[str], expires_at: datetime | None) -> Call[ApiKeyWithSecret]:
+    """Make an API key. A second time it would be another one."""
+    wanted: dict[str, Any] = {"name": name, "scopes": list(scopes)}
+    if expires_at is not None:
+        wanted["expires_at"] = expires_at.isoformat()
+    return Call(
+        method="POST",
+        path="/keys",
+        headers={"Content-Type": "application/json"},
+        body=to_json(wanted),
+        read=_model(ApiKeyWithSecret),
+        is_repeatable=False,
+    )
+
+
+def keys() -> Call[Page[ApiKey]]:
+    """Read the first page of the API keys."""
+    return _page("/keys", _FULL_PAGE, _model(ApiKeyPage))
+
+
+def revoke_key(key_id: str) -> Call[ApiKey]:
+    """Have an API key be worth nothing."""
+    return Call(method="POST", path=_path("keys", key_id, "revoke"), read=_model(ApiKey))
 
 
 def health() -> Call[Health]:

@@ -1,7 +1,8 @@
 """The client for programs without asyncio."""
 
 import time
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
+from datetime import datetime
 from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack, overload
@@ -10,6 +11,7 @@ import httpx
 import stamina
 from httpx_sse import EventSource, ServerSentEvent
 
+from taskmill.contracts.api_keys import ApiKey, ApiKeyWithSecret
 from taskmill.contracts.bulk_operations import BulkAction, BulkOperation
 from taskmill.contracts.fleet import ProcessorInfo, QueueInfo
 from taskmill.contracts.health import Health
@@ -697,6 +699,44 @@ class Client:
             NotFoundError: There is no such replay.
         """
         return self._send(operations.replay(replay_id))
+
+    def create_key(self, name: str, scopes: Sequence[str], *, expires_at: datetime | None = None) -> ApiKeyWithSecret:
+        """Make an API key, which nobody can read again.
+
+        It is not made again when nobody answered: then look among `keys` for one of the name, revoke it, and make
+        another.
+
+        Args:
+            name: What it is for: 1 to 100 characters.
+            scopes: What who has it may do, as `tasks:read`; each must be one of the caller's own. See docs/security.md.
+            expires_at: From when on it is worth nothing, with a time zone; None: never.
+
+        Returns:
+            The key, with `key`, which is shown this once.
+
+        Raises:
+            ForbiddenError: The caller has not `keys:admin`, or not one of the scopes.
+            InvalidRequestError: There are as many keys as may be; or it is none that can be made.
+        """
+        return self._send(operations.create_key(name, scopes, expires_at))
+
+    def keys(self) -> Iterator[ApiKey]:
+        """Iterate over what is known of the API keys, oldest first; those that ended are known for 30 days."""
+        return self._items(operations.keys())
+
+    def revoke_key(self, key_id: str) -> ApiKey:
+        """Have an API key be worth nothing, for good, within a second. One that is revoked stays so.
+
+        Args:
+            key_id: Its id: the part of it behind `tm_`.
+
+        Returns:
+            What is known of it.
+
+        Raises:
+            NotFoundError: There is no such key.
+        """
+        return self._send(operations.revoke_key(key_id))
 
     def health(self) -> Health:
         """Tell how Taskmill is: the state of its parts, and who is there for the tasks.

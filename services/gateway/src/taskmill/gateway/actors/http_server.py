@@ -4,15 +4,17 @@ import asyncio
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import cast
 
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from taskmill.contracts.errors import TaskmillError
 from taskmill.gateway.adapters.gathering_transport import GatheringTransport
 from taskmill.gateway.api.problems import problem_response
-from taskmill.gateway.errors import MalformedHttpError
+from taskmill.gateway.errors import MAX_HEAD_BYTES, HeadTooLargeError, MalformedHttpError
 from taskmill.runtime.actor import Actor
 
 DRAIN_SECONDS = 6
@@ -73,17 +75,42 @@ class HttpServer(Actor):
 
 
 class _Protocol(HttpToolsProtocol):
-    """uvicorn's HTTP/1.1, with fewer writes, and an answer of ours to what is no HTTP at all.
+    """uvicorn's HTTP/1.1, with fewer writes, and an answer of ours to what is no HTTP at all, or never ends.
 
     That never reaches the application.
     """
+
+    _head_bytes: int | None = None
+    """How much of a head came so far, beside its first piece; None: no head is coming."""
+
+    def data_received(self, data: bytes) -> None:
+        # The parser would gather headers for ever.
+        if self._head_bytes is not None:
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES:
+                self._refuse(HeadTooLargeError())
+                return
+        super().data_received(data)
+
+    def on_message_begin(self) -> None:
+        self._head_bytes = 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._head_bytes = None
+        super().on_headers_complete()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(cast("asyncio.Transport", GatheringTransport(transport)))
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's words, which are no document
-        answer = problem_response(MalformedHttpError().problem(), {"Connection": "close"})
-        lines = [b"HTTP/1.1 400 Bad Request", *(b"%b: %b" % header for header in answer.raw_headers)]
+        self._refuse(MalformedHttpError())
+
+    def _refuse(self, error: TaskmillError) -> None:
+        answer = problem_response(error.problem(), {"Connection": "close"})
+        phrase = HTTPStatus(answer.status_code).phrase
+        first = f"HTTP/1.1 {answer.status_code} {phrase}".encode()
+        lines = [first, *(b"%b: %b" % header for header in answer.raw_headers)]
         self.transport.write(b"\r\n".join([*lines, b"", bytes(answer.body)]))
         self.transport.close()
 

@@ -9,22 +9,27 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 from uuid_utils.compat import uuid7
 
+from taskmill.gateway.adapters.key_ring import KeyRing
 from taskmill.gateway.adapters.log import Log
 from taskmill.gateway.adapters.payload_schemas import PayloadSchemas
 from taskmill.gateway.adapters.store import Store
+from taskmill.gateway.api.admission import Admission
 from taskmill.gateway.api.bulk_endpoints import BulkEndpoints
 from taskmill.gateway.api.dispatcher import Dispatcher
 from taskmill.gateway.api.documentation import DocumentationEndpoints
 from taskmill.gateway.api.event_endpoints import EventEndpoints
 from taskmill.gateway.api.fleet_endpoints import FleetEndpoints
 from taskmill.gateway.api.health_endpoints import HealthEndpoints
+from taskmill.gateway.api.key_endpoints import KeyEndpoints
 from taskmill.gateway.api.list_endpoints import ListEndpoints
 from taskmill.gateway.api.payload_check import PayloadCheck
 from taskmill.gateway.api.problems import ProblemDocument
 from taskmill.gateway.api.routes import declared_routes
+from taskmill.gateway.api.scopes import SECURITY_SCHEMES
 from taskmill.gateway.api.task_endpoints import TaskEndpoints
 from taskmill.gateway.api.webhook_endpoints import WebhookEndpoints
 from taskmill.gateway.followers import Feed
+from taskmill.runtime.clock import Clock, utc_now
 
 
 class Gateway(FastAPI):
@@ -33,9 +38,13 @@ class Gateway(FastAPI):
     Every operation of the document refers to the schema.
     """
 
+    def __init__(self, admission: Admission, **options: Any) -> None:
+        self._admission = admission
+        super().__init__(**options)
+
     def build_middleware_stack(self) -> ASGIApp:
         """Our own, of one layer."""
-        return Dispatcher(self.routes)
+        return Dispatcher(self.routes, self._admission)
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document; made once."""
@@ -47,7 +56,17 @@ class Gateway(FastAPI):
             )
             schemas |= schema.pop("$defs")
             schemas[ProblemDocument.__name__] = schema
+            document["components"]["securitySchemes"] = SECURITY_SCHEMES
+            if not self._admission.needs_credentials:
+                _say_that_credentials_are_optional(document)
         return document
+
+
+def _say_that_credentials_are_optional(document: dict[str, Any]) -> None:
+    operations = [operation for item in document["paths"].values() for operation in item.values()]
+    for operation in operations:
+        if operation["security"]:
+            operation["security"] = [*operation["security"], {}]
 
 
 def create_app(
@@ -57,6 +76,9 @@ def create_app(
     schemas: PayloadSchemas,
     *,
     is_bus_connected: Callable[[], bool],
+    admission: Admission,
+    ring: KeyRing,
+    now: Clock = utc_now,
     new_id: Callable[[], UUID] = uuid7,
 ) -> FastAPI:
     """Build the application.
@@ -67,9 +89,13 @@ def create_app(
         feed: What happens.
         schemas: What payloads must fit.
         is_bus_connected: Whether NATS answers.
+        admission: Says who may ask for what.
+        ring: The API keys that are used here.
+        now: The clock.
         new_id: Makes the id of a new task, bulk operation, webhook or replay, a UUID of version 7.
     """
     return Gateway(
+        admission,
         title="Taskmill",
         version=version("taskmill-gateway"),
         summary="A task service: post a task, have it processed in the background, and see what becomes of it.",
@@ -84,6 +110,7 @@ def create_app(
             {"name": "history", "description": "What was done for a task, what happened, and what happens."},
             {"name": "webhooks", "description": "Have events sent by HTTP, and see what became of it."},
             {"name": "fleet", "description": "See the processors and the queues, and pause a queue."},
+            {"name": "keys", "description": "Make, list and revoke API keys."},
             {"name": "health", "description": "How Taskmill is."},
             {"name": "documentation", "description": "What the answers mean."},
         ],
@@ -99,6 +126,7 @@ def create_app(
             *declared_routes(BulkEndpoints(store, new_id)),
             *declared_routes(WebhookEndpoints(store, new_id)),
             *declared_routes(FleetEndpoints(store)),
+            *declared_routes(KeyEndpoints(store, ring, now)),
             *declared_routes(HealthEndpoints(store, is_bus_connected)),
             *declared_routes(DocumentationEndpoints()),
         ],

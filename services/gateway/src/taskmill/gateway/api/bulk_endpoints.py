@@ -4,11 +4,13 @@ from collections.abc import Callable
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Body, Path, Response
+from fastapi import Body, Path, Request, Response
 from pydantic import BaseModel
 
 from taskmill.contracts import registry
+from taskmill.contracts.api_keys import Scope
 from taskmill.contracts.bulk_operations import (
+    BulkAction,
     BulkOperation,
     GetBulkOperation,
     NewBulkOperation,
@@ -17,8 +19,10 @@ from taskmill.contracts.bulk_operations import (
 from taskmill.contracts.errors import BulkOperationNotFoundError, IdempotencyKeyReusedError
 from taskmill.gateway.adapters.store import Store
 from taskmill.gateway.api import examples
+from taskmill.gateway.api.admission import caller_of
 from taskmill.gateway.api.idempotency import IdempotencyKeyHeader, idempotency, json_response
 from taskmill.gateway.api.routes import REPLAYED, UNAVAILABLE, location, route
+from taskmill.gateway.errors import MissingScopeError
 
 OperationId = Annotated[UUID, Path(description="The bulk operation's id, a UUID.")]
 
@@ -57,6 +61,7 @@ class BulkEndpoints:
     )
     async def start(
         self,
+        http: Request,
         body: Annotated[NewBulkOperation, Body(openapi_examples=examples.body(examples.NEW_BULK_OPERATION))],
         idempotency_key: IdempotencyKeyHeader = None,
     ) -> Response:
@@ -65,8 +70,10 @@ class BulkEndpoints:
         The filter has the conditions of the list of tasks; it takes in tasks that exist now, and each once. The
         operation is stored, and carried out in the background; follow it at the path in `Location`. Each task is asked
         as by its own endpoint: `refusals` counts those to which it could not be done, by the code of the error. A queue
-        that is full is waited for.
+        that is full is waited for. To cancel takes the scope `tasks:cancel`, too.
         """
+        if body.action is BulkAction.CANCEL and Scope.TASKS_CANCEL not in caller_of(http.scope).scopes:
+            raise MissingScopeError(Scope.TASKS_CANCEL)
         given = {*body.model_fields_set, "id", "idempotency"}
         request = StartBulkOperation.model_construct(
             given,

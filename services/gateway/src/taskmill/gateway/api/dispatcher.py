@@ -17,9 +17,11 @@ from taskmill.contracts.errors import (
     TaskNotFoundError,
     WebhookNotFoundError,
 )
+from taskmill.gateway.api.admission import Admission, Told
 from taskmill.gateway.api.problems import problem_response
+from taskmill.gateway.api.scopes import PUBLIC
 from taskmill.gateway.api.strict_route import StrictRoute
-from taskmill.gateway.errors import MethodNotAllowedError, PathNotFoundError
+from taskmill.gateway.errors import MethodNotAllowedError, PathNotFoundError, error_headers
 
 _NOT_FOUND: dict[str, type[TaskmillError]] = {
     "tasks": TaskNotFoundError,
@@ -35,10 +37,12 @@ class Dispatcher:
     """The ASGI application behind FastAPI, instead of its layers of middleware: those cost as much CPU as all else.
 
     Args:
-        routes: All routes. Of several that fit, the first is taken.
+        routes: All routes. Of several that fit, the first is taken. One that is none of ours is public.
+        admission: Says who may ask for what.
     """
 
-    def __init__(self, routes: Sequence[BaseRoute]) -> None:
+    def __init__(self, routes: Sequence[BaseRoute], admission: Admission) -> None:
+        self._admission = admission
         self._routes = routes
         # Paths without parameters need no search, the one that most requests go to among them.
         self._fixed: dict[tuple[str, str], BaseRoute] = {}
@@ -49,22 +53,25 @@ class Dispatcher:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
+        told: Told = ()
         try:
             route = self._fixed.get((scope["method"], scope["path"])) or self._find(scope)
             if not isinstance(route, StrictRoute):
                 await route.handle(scope, receive, send)
                 return
+            if route.scope is not PUBLIC:
+                told = await self._admission.admit(scope, route.scope)
             response = await route.answer(scope, receive)
-        except MethodNotAllowedError as error:
-            response = problem_response(error.problem(), {"Allow": ", ".join(error.allowed)})
         except TaskmillError as error:
-            response = problem_response(error.problem())
+            response = problem_response(error.problem(), error_headers(error))
         except ClientDisconnect:
             response = Response(status_code=400)  # nobody is there to read it
         except Exception:
             await problem_response(InternalError().problem())(scope, receive, send)
             # The server logs it with its traceback.
             raise
+        if told:
+            response.raw_headers.extend(told)
         await response(scope, receive, send)
 
     def _find(self, scope: Scope) -> BaseRoute:

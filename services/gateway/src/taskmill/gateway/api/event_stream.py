@@ -4,6 +4,7 @@ https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, suppress
 
@@ -13,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 from taskmill.contracts.errors import UnavailableError
 from taskmill.gateway.adapters.log import LogEnds
 from taskmill.gateway.adapters.shared_log import SharedLog
+from taskmill.gateway.api.admission import caller_of
 from taskmill.gateway.domain.following import EventFilter, FollowedEvent
 from taskmill.gateway.followers import Feed
 
@@ -36,9 +38,9 @@ class EventStreamResponse(Response):
 
     First what happened behind the position that the client has, from the log; then what happens, without a hole or a
     repeat in between. Whenever the stream ends, the client comes again with the position of the last event that it got.
-    It ends, too, when events were removed before they were read, which is told when the client comes again; and when
-    the log cannot be read, even at the very start: of any answer but 200 the `EventSource` of a browser takes that it
-    should never come again.
+    It ends, too, when events were removed before they were read, which is told when the client comes again; when who
+    asked may do so no more; and when the log cannot be read, even at the very start: of any answer but 200 the
+    `EventSource` of a browser takes that it should never come again.
 
     Args:
         feed: What happens.
@@ -84,15 +86,20 @@ class EventStreamResponse(Response):
             return
         sending = asyncio.ensure_future(self._send(send, ends))
         # Whose client takes nothing cannot be ended properly: the server closes its connection.
-        others = [asyncio.ensure_future(left(receive)), asyncio.ensure_future(self._last_words_said())]
+        ended = asyncio.ensure_future(caller_of(scope).ended(time.monotonic))
+        others = [ended, asyncio.ensure_future(left(receive)), asyncio.ensure_future(self._last_words_said())]
         try:
             await asyncio.wait([sending, *others], return_when=asyncio.FIRST_COMPLETED)
+            is_over = ended.done() and not sending.done()
         finally:
             for other in others:
                 other.cancel()
             sending.cancel()
         with suppress(asyncio.CancelledError, TimeoutError):
             await sending
+        if is_over:
+            with suppress(TimeoutError):
+                await _end(send, LAST_WORDS_SECONDS)
 
     async def _last_words_said(self) -> None:
         """Return when no client may take anything any more."""
@@ -118,8 +125,7 @@ class EventStreamResponse(Response):
                 async for chunk in chunks:
                     async with asyncio.timeout(SEND_WITHIN_SECONDS):
                         await send({"type": "http.response.body", "body": chunk, "more_body": True})
-        async with asyncio.timeout(SEND_WITHIN_SECONDS):
-            await send({"type": "http.response.body", "body": b""})
+        await _end(send, SEND_WITHIN_SECONDS)
 
     async def _chunks(self, ends: LogEnds | None) -> AsyncGenerator[bytes]:
         yield b"retry: %d\n\n" % RETRY_MILLISECONDS
@@ -166,6 +172,11 @@ def _chunk(events: list[FollowedEvent], position: int) -> bytes:
     if not events or events[-1].position < position:
         lines.append(b": nothing else\nid: %d\n\n" % position)
     return b"".join(lines)
+
+
+async def _end(send: Send, within_seconds: float) -> None:
+    async with asyncio.timeout(within_seconds):
+        await send({"type": "http.response.body", "body": b""})
 
 
 def _reset(ends: LogEnds) -> bytes:

@@ -256,6 +256,23 @@ KIND_PAGE: dict[str, Any] = {
     "next_cursor": None,
 }
 
+NEW_API_KEY = {"name": "billing", "scopes": ["tasks:read", "tasks:write"], "expires_at": "2027-11-24T12:00:00Z"}
+API_KEY = {
+    "id": "mwtz6nk0abcdefgh",
+    "name": "billing",
+    "scopes": ["tasks:read", "tasks:write"],
+    "created_at": "2026-11-24T12:00:00Z",
+    "created_by": "local-dev",
+    "expires_at": "2027-11-24T12:00:00Z",
+    "revoked_at": None,
+    "last_used_at": None,
+}
+API_KEY_WITH_SECRET = {
+    **API_KEY,
+    "key": "tm_mwtz6nk0abcdefgh_0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefg_0WfSLH",
+}
+API_KEY_PAGE = {"items": [API_KEY], "next_cursor": None}
+
 
 def body(value: Any) -> dict[str, Any]:
     """The only example of a request's body, as OpenAPI wants it."""

@@ -2,9 +2,12 @@
 
 from typing import Any, cast
 
+from taskmill.gateway.adapters.callers import Callers
+from taskmill.gateway.adapters.key_ring import KeyRing
 from taskmill.gateway.adapters.log import Log
 from taskmill.gateway.adapters.payload_schemas import PayloadSchemas
 from taskmill.gateway.adapters.store import Store
+from taskmill.gateway.api.admission import Admission
 from taskmill.gateway.api.app import create_app
 from taskmill.gateway.followers import Feed
 
@@ -14,5 +17,14 @@ def openapi_document() -> dict[str, Any]:
     # Endpoints ask what they are given when a request comes, and none does.
     nobody = cast("Any", None)
     store, log, feed = cast("Store", nobody), cast("Log", nobody), cast("Feed", nobody)
-    app = create_app(store, log, feed, PayloadSchemas(store), is_bus_connected=lambda: False)
+    ring = KeyRing(store)
+    app = create_app(
+        store,
+        log,
+        feed,
+        PayloadSchemas(store),
+        is_bus_connected=lambda: False,
+        admission=Admission(Callers(ring, None, None)),
+        ring=ring,
+    )
     return app.openapi()

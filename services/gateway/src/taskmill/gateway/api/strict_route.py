@@ -14,8 +14,10 @@ from starlette.routing import Match
 from starlette.types import Receive, Scope
 
 from taskmill.contracts.errors import InternalError, TaskmillError
+from taskmill.gateway.api.admission import REFUSALS
 from taskmill.gateway.api.parameters import Parameters
 from taskmill.gateway.api.problems import problem_responses
+from taskmill.gateway.api.scopes import PUBLIC, SCOPES
 
 Endpoint = Callable[..., Awaitable[Response]]
 
@@ -41,9 +43,15 @@ class StrictRoute(APIRoute):
         **options: Any,
     ) -> None:
         super().__init__(path, endpoint, responses=responses, **options)
+        [method] = list(self.methods or ())
+        self.scope = SCOPES[f"{method} {self.path_format}"]
+        """What who asks must have; `PUBLIC`: nothing."""
+        self.openapi_extra = {"security": [] if self.scope is PUBLIC else [{"bearer": [self.scope.value]}]}
         self._parameters = Parameters(self)
         # Added afterwards, because only now is known what reading the parameters may fail with.
         possible: set[type[TaskmillError]] = {*errors, *self._parameters.errors(), InternalError}
+        if self.scope is not PUBLIC:
+            possible.update(REFUSALS)
         self.responses = self.responses | problem_responses(possible)
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:

@@ -1,4 +1,4 @@
-"""Removes idempotency keys, ended bulk operations and replays, idle queues and lost processors after their time."""
+"""Removes what was kept long enough: idempotency keys, operations, replays, API keys, idle queues, lost processors."""
 
 from datetime import timedelta
 
@@ -8,6 +8,7 @@ from taskmill.runtime.clock import Clock
 from taskmill.runtime.leadership import Leadership
 from taskmill.task_store.actors.leader_duty import LeaderDuty
 from taskmill.task_store.adapters.expired_rows import ExpiredRows
+from taskmill.task_store.domain.api_keys import KEPT_AFTER_END
 
 _log = structlog.get_logger(__name__)
 
@@ -54,6 +55,7 @@ class Expiry(LeaderDuty):
         deleted += await self._rows.delete_bulk_operations(before, MAX_ROWS_AT_ONCE)
         deleted += await self._rows.delete_replays(before, MAX_ROWS_AT_ONCE)
         await self._rows.delete_processors(self._now() - PROCESSORS_KEPT_FOR)
+        await self._rows.delete_api_keys(self._now() - KEPT_AFTER_END)
         # Their consumers go when whoever leads compares consumers with queues the next time.
         forgotten = await self._rows.forget_queues(self._now() - self._queues_kept_for, self._now())
         if forgotten:

@@ -28,6 +28,8 @@ DELETE FROM replays WHERE id IN (
 )
 """
 
+_FORGET_API_KEYS = "DELETE FROM api_keys WHERE least(revoked_at, expires_at) < $1"
+
 
 # The last look is into an index: were the counters wrong, work would wait without consumers.
 _IS_IDLE = """
@@ -85,6 +87,11 @@ class ExpiredRows:
             forgotten = await connection.fetch(_FORGET_QUEUES, seen_since, idle_before, DEFAULT_QUEUE)
             await connection.execute("COMMIT")
             return [row["name"] for row in forgotten]
+
+    async def delete_api_keys(self, ended_before: datetime) -> None:
+        """Delete the API keys that were revoked, or have expired, before an instant."""
+        async with self._connection.use() as connection:
+            await connection.execute(_FORGET_API_KEYS, ended_before)
 
     async def _delete(self, statement: str, before: datetime, limit: int) -> int:
         async with self._connection.use() as connection:

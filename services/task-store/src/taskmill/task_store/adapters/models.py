@@ -299,6 +299,22 @@ class WebhookRow(Base):
     updated_at: Mapped[datetime]
 
 
+class ApiKeyRow(Base):
+    """An API key as it stands. `domain.api_keys.ApiKeyState` says what its columns mean."""
+
+    __tablename__ = "api_keys"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    digest: Mapped[str]
+    name: Mapped[str]
+    scopes: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    created_at: Mapped[datetime]
+    created_by: Mapped[str]
+    expires_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
+
+
 class WebhookCursorRow(Base):
     """Up to where in the log every event has its deliveries: one row."""
 
