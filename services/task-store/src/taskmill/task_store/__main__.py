@@ -11,7 +11,8 @@ from taskmill.runtime.service import EXIT_BAD_SETTINGS, EXIT_DRAINED, EXIT_START
 from taskmill.runtime.settings import load
 from taskmill.task_store.adapters.database_url import database_place
 from taskmill.task_store.bootstrap import build
-from taskmill.task_store.migrations import upgrade
+from taskmill.task_store.errors import MigrationOrderError
+from taskmill.task_store.migrations import Steps, migrate
 from taskmill.task_store.settings import DatabaseSettings, TaskStoreSettings
 
 _NOT_LET_IN = (
@@ -39,12 +40,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         default="serve",
         help="serve (the default), or bring the schema of the database up to date and exit",
     )
-    if parser.parse_args(arguments).action == "migrate":
-        return _migrate()
+    parser.add_argument(
+        "--steps",
+        choices=list(Steps),
+        default=Steps.PRE,
+        help="with migrate: pre (the default), what only adds, before the new task stores start; post, what takes "
+        "away, when the last old one is gone; or all, where no task store runs",
+    )
+    options = parser.parse_args(arguments)
+    if options.action == "migrate":
+        return _migrate(Steps(options.steps))
     return run_service("task-store", TaskStoreSettings, build)
 
 
-def _migrate() -> int:
+def _migrate(steps: Steps) -> int:
     try:
         settings = load(DatabaseSettings)
     except SettingsError as error:
@@ -52,7 +61,10 @@ def _migrate() -> int:
         return EXIT_BAD_SETTINGS
     url = settings.database_url.get_secret_value()
     try:
-        upgrade(url)
+        migrate(url, steps)
+    except MigrationOrderError as error:
+        sys.stderr.write(f"{error}\n")
+        return EXIT_START_FAILED
     except (OSError, *_NOT_LET_IN) as error:
         place = f"PostgreSQL at {database_place(url)} (TASKMILL_DATABASE_URL)"
         sys.stderr.write(f"{place} cannot be reached: {type(error).__name__}\n")

@@ -69,7 +69,8 @@ from taskmill.task_store.domain.operations import Answer, Operation
 from taskmill.task_store.domain.publication import UnpublishedEvent
 from taskmill.task_store.domain.retention import KeptFor
 from taskmill.task_store.domain.runs import RunRules
-from taskmill.task_store.migrations import newest_revision
+from taskmill.task_store.migrations import needed_revision
+from taskmill.task_store.migrations.database import STORE_SESSION
 from taskmill.task_store.settings import TaskStoreSettings
 from taskmill.task_store.use_cases import Ports
 
@@ -240,13 +241,15 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
 
 
 async def _database(url: str) -> _Database:
-    await wait_for_schema(url, newest_revision())
+    needed = needed_revision()
+    await wait_for_schema(url, needed)
     return _Database(
         shared=await shared_connections(url, "reader", max_connections=MAX_READ_CONNECTIONS),
         writer=DedicatedConnection(url, "writer"),
         # To forget how far the relay was, who led, or what has expired costs nothing: it is done again.
         relay=DedicatedConnection(url, "relay", is_commit_awaited=False),
-        lease=DedicatedConnection(url, "lease", is_commit_awaited=False),
+        # By its name a migration knows which stores are there. It is used every second or two.
+        lease=DedicatedConnection(url, f"{STORE_SESSION} {needed}", is_commit_awaited=False),
         expiry=DedicatedConnection(url, "expiry", is_commit_awaited=False),
         partitions=DedicatedConnection(url, "partitions"),
         webhooks=DedicatedConnection(url, "webhooks", is_commit_awaited=False),
