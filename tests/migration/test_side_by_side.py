@@ -87,7 +87,9 @@ async def run_to_the_end(environment: Mapping[str, str], *arguments: str) -> str
 
 
 @asynccontextmanager
-async def store_process(environment: Mapping[str, str], url: str, nats_url: str) -> AsyncIterator[asyncio.subprocess.Process]:
+async def store_process(
+    environment: Mapping[str, str], url: str, nats_url: str
+) -> AsyncIterator[asyncio.subprocess.Process]:
     """Run a task store; it must drain by itself or at the end."""
     known = len(await connected_stores(url))
     variables = {"TASKMILL_DATABASE_URL": url, "TASKMILL_NATS_URL": nats_url}

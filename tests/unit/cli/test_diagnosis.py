@@ -62,8 +62,14 @@ def test_services() -> None:
 
 @pytest.mark.parametrize(
     ("revision", "level"),
-    [("0008", Level.OK), ("0007", Level.WARN), ("0006", Level.WARN), ("0005", Level.FAIL), (None, Level.FAIL)]
-    + [("0009", Level.WARN)],
+    [
+        ("0009", Level.WARN),
+        ("0008", Level.OK),
+        ("0007", Level.WARN),
+        ("0006", Level.WARN),
+        ("0005", Level.FAIL),
+        (None, Level.FAIL),
+    ],
 )
 def test_the_schema(revision: str | None, level: Level) -> None:
     """An older one has to be migrated; a newer one serves, and one that still has what nobody needs."""

@@ -11,7 +11,7 @@ import structlog
 
 from taskmill.runtime.actor import Actor, is_set_within, unless_set
 from taskmill.runtime.backoff import Backoff
-from taskmill.runtime.errors import StartError
+from taskmill.runtime.errors import RestartError, StartError
 
 _log = structlog.get_logger(__name__)
 
@@ -48,6 +48,7 @@ class Supervisor:
         self._start_timeout_seconds = start_timeout_seconds
         self._drain_timeout_seconds = drain_timeout_seconds
         self._stop_requested = asyncio.Event()
+        self._failure: RestartError | None = None
 
     def states(self) -> dict[str, RunState]:
         """The run state of each actor, by name, in starting order."""
@@ -57,6 +58,13 @@ class Supervisor:
         """Begin the drain, as SIGTERM and SIGINT do."""
         self._stop_requested.set()
 
+    def fail(self, reason: str) -> None:
+        """Begin the drain, after which `run` raises: what the service started with is no longer so."""
+        if self._failure is None:
+            self._failure = RestartError(reason)
+            _log.error("service.must_restart", reason=reason)
+        self.stop()
+
     async def run(self) -> None:
         """Start every actor, serve until `stop()` or a signal, then drain. To be called once, in the main thread.
 
@@ -64,6 +72,7 @@ class Supervisor:
 
         Raises:
             StartError: An actor did not serve in time; those that had started are drained.
+            RestartError: `fail` was called.
         """
         with self._signals():
             try:
@@ -71,6 +80,8 @@ class Supervisor:
                 await self._stop_requested.wait()
             finally:
                 await self._drain_all()
+        if self._failure is not None:
+            raise self._failure
 
     async def _start_all(self) -> None:
         for charge in self._charges:

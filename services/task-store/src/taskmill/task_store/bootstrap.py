@@ -27,6 +27,7 @@ from taskmill.task_store.actors.commands import QUEUE_GROUP, commands
 from taskmill.task_store.actors.connections import Connections
 from taskmill.task_store.actors.due_tasks import Alarm, DueTasks
 from taskmill.task_store.actors.expiry import Expiry
+from taskmill.task_store.actors.log_continuity import LogContinuity
 from taskmill.task_store.actors.log_months import LogMonths
 from taskmill.task_store.actors.queue_counts import QueueCounts
 from taskmill.task_store.actors.queue_pauses import QueuePauses
@@ -44,6 +45,7 @@ from taskmill.task_store.adapters.database import DedicatedConnection, SharedCon
 from taskmill.task_store.adapters.ended_tasks import EndedTaskRows
 from taskmill.task_store.adapters.event_stream import EventStream
 from taskmill.task_store.adapters.expired_rows import ExpiredRows
+from taskmill.task_store.adapters.log_epochs import LogEpochs
 from taskmill.task_store.adapters.log_partitions import LogPartitions
 from taskmill.task_store.adapters.log_reader import LogReader
 from taskmill.task_store.adapters.processor_drains import ProcessorDrains
@@ -65,6 +67,7 @@ from taskmill.task_store.adapters.work_consumers import WorkConsumers
 from taskmill.task_store.adapters.work_pauses import WorkPauses
 from taskmill.task_store.adapters.work_stream import WorkStream
 from taskmill.task_store.domain.fleet import FinishedRates
+from taskmill.task_store.domain.log_epoch import LogEpoch
 from taskmill.task_store.domain.operations import Answer, Operation
 from taskmill.task_store.domain.publication import UnpublishedEvent
 from taskmill.task_store.domain.retention import KeptFor
@@ -92,13 +95,14 @@ class _Database(NamedTuple):
     expiry: DedicatedConnection
     partitions: DedicatedConnection
     webhooks: DedicatedConnection
+    epochs: DedicatedConnection
     lists: AsyncEngine
     bulk_lists: AsyncEngine
     counts: SharedConnections
 
     def connections(self) -> Connections:
         """The actor that closes them."""
-        own = (self.writer, self.relay, self.lease, self.expiry, self.partitions, self.webhooks)
+        own = (self.writer, self.relay, self.lease, self.expiry, self.partitions, self.webhooks, self.epochs)
         return Connections(
             [
                 self.shared.close,
@@ -125,12 +129,13 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
     consumers = WorkConsumers(session, ack_wait_seconds=settings.work_ack_wait_seconds, is_paused=queue_rows.is_paused)
     publisher = Publisher(session, timeout_seconds=settings.request_timeout_seconds)
     work = WorkStream(session, publisher, consumers)
+    event_stream = EventStream(session, publisher)
     relay = Relay(
         session,
         log=relay_log,
         leadership=leadership,
         owner=owner,
-        events=EventStream(session, publisher),
+        events=event_stream,
         work=work,
         kept_for=timedelta(seconds=settings.events_max_age_seconds),
         now=utc_now,
@@ -168,14 +173,46 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
     registrations = Registrations(
         processors, consumers, knows_queue=writer.knows_queue, on_noted=writer.note_service, now=utc_now
     )
+    stalled = StalledTasks(database.shared)
     reconciler = Reconciler(
         session,
         leadership=leadership,
-        stalled=StalledTasks(database.shared),
+        stalled=stalled,
         work=work,
         writes=writes,
         now=utc_now,
         interval_seconds=settings.reconcile_interval_seconds,
+    )
+
+    def on_epoch(epoch: LogEpoch) -> None:
+        writer.begin_epoch(epoch)
+        stalled.begin_epoch(epoch)
+
+    def restart(reason: str) -> None:
+        supervisor.fail(reason)
+
+    continuity = LogContinuity(
+        LogEpochs(database.epochs),
+        event_stream,
+        newest_written=lambda: writer.newest_position,
+        on_epoch=on_epoch,
+        on_changed=restart,
+    )
+    # The first, before anything is written; the second, for a store that has nothing to write.
+    database.writer.on_connect = database.lease.on_connect = continuity.check
+    streams = Streams(
+        session,
+        publisher=publisher,
+        streams=[
+            work_stream(),
+            reports_stream(settings.reports_max_bytes),
+            events_stream(settings.events_max_bytes, settings.events_max_age_seconds),
+        ],
+        consumers=[reports_consumer()],
+        on_replaced=lambda stream: consumers.forget() if stream == WORK_STREAM else None,
+        renew_consumers=consumers.renew,
+        epoch=lambda: continuity.epoch.begin,
+        on_later_epoch=restart,
     )
     expiry = Expiry(
         ExpiredRows(database.expiry),
@@ -209,7 +246,8 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
     actors: list[Actor] = [
         database.connections(),
         session,
-        _streams(session, publisher, settings, consumers),
+        continuity,
+        streams,
         leadership,
         expiry,
         log_months,
@@ -237,7 +275,8 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
             group=QUEUE_GROUP,
         ),
     ]
-    return supervise(actors, session, settings)
+    supervisor = supervise(actors, session, settings)
+    return supervisor
 
 
 async def _database(url: str) -> _Database:
@@ -253,6 +292,7 @@ async def _database(url: str) -> _Database:
         expiry=DedicatedConnection(url, "expiry", is_commit_awaited=False),
         partitions=DedicatedConnection(url, "partitions"),
         webhooks=DedicatedConnection(url, "webhooks", is_commit_awaited=False),
+        epochs=DedicatedConnection(url, "epochs"),
         lists=list_engine(url, "lists", timeout_seconds=LIST_TIMEOUT_SECONDS),
         bulk_lists=list_engine(url, "bulk operations", timeout_seconds=BULK_TIMEOUT_SECONDS),
         counts=await shared_connections(url, "counts", max_connections=1, timeout_seconds=COUNT_TIMEOUT_SECONDS),
@@ -288,20 +328,3 @@ def _tasks_kept_for(settings: TaskStoreSettings) -> KeptFor:
 def _events_kept_for(settings: TaskStoreSettings) -> timedelta | None:
     seconds = settings.retention_events_seconds
     return None if seconds is None else timedelta(seconds=seconds)
-
-
-def _streams(
-    session: NatsSession, publisher: Publisher, settings: TaskStoreSettings, consumers: WorkConsumers
-) -> Streams:
-    return Streams(
-        session,
-        publisher=publisher,
-        streams=[
-            work_stream(),
-            reports_stream(settings.reports_max_bytes),
-            events_stream(settings.events_max_bytes, settings.events_max_age_seconds),
-        ],
-        consumers=[reports_consumer()],
-        on_replaced=lambda stream: consumers.forget() if stream == WORK_STREAM else None,
-        renew_consumers=consumers.renew,
-    )

@@ -30,8 +30,8 @@ class ContractingStepMissingError(MigrationOrderError):
 
     def __init__(self, contracting: str, expanding: str) -> None:
         super().__init__(
-            f"the schema needs step {contracting}, which takes away what older task stores use, before {expanding}: when "
-            "none of them runs any more, `python -m taskmill.task_store migrate --steps post`, then this again"
+            f"the schema needs step {contracting}, which takes away what older task stores use, before {expanding}: "
+            "when none of them runs any more, `python -m taskmill.task_store migrate --steps post`, then this again"
         )
 
 

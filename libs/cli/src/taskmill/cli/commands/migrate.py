@@ -32,7 +32,9 @@ class _Status(NamedTuple):
         if self.is_current:
             return "nothing"
         is_expanded = self.revision is not None and self.revision >= needed_revision()
-        return "taskmill migrate up --steps post, when the old stores are gone" if is_expanded else "taskmill migrate up"
+        return (
+            "taskmill migrate up --steps post, when the old stores are gone" if is_expanded else "taskmill migrate up"
+        )
 
 
 _STATUS: list[Column[_Status]] = [
@@ -48,8 +50,8 @@ def up(
         Steps,
         typer.Option(
             "--steps",
-            help="pre: what only adds, before the new task stores start; post: what takes away, when the last old one is "
-            "gone; all: where no task store runs.",
+            help="pre: what only adds, before the new task stores start; post: what takes away, when the last old one "
+            "is gone; all: where no task store runs.",
         ),
     ] = Steps.PRE,
     to: Annotated[
