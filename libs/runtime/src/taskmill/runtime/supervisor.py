@@ -54,6 +54,11 @@ class Supervisor:
         """The run state of each actor, by name, in starting order."""
         return {charge.actor.name: charge.state for charge in self._charges}
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether `fail` was called."""
+        return self._failure is not None
+
     def stop(self) -> None:
         """Begin the drain, as SIGTERM and SIGINT do."""
         self._stop_requested.set()

@@ -1,15 +1,21 @@
-"""The process: `python -m taskmill.task_store` serves, `python -m taskmill.task_store migrate` updates the schema."""
+"""The process: `python -m taskmill.task_store` serves, with `migrate` it updates the schema.
+
+With `restored` it says that the database was set back to a backup, where that cannot be noticed.
+"""
 
 import argparse
+import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import asyncpg
 
+from taskmill.contracts.errors import DatabaseUnavailableError
 from taskmill.runtime.errors import SettingsError
 from taskmill.runtime.service import EXIT_BAD_SETTINGS, EXIT_DRAINED, EXIT_START_FAILED, run_service
 from taskmill.runtime.settings import load
 from taskmill.task_store.adapters.database_url import database_place
+from taskmill.task_store.adapters.log_epochs import say_restored
 from taskmill.task_store.bootstrap import build
 from taskmill.task_store.errors import MigrationOrderError
 from taskmill.task_store.migrations import Steps, migrate
@@ -36,9 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "action",
         nargs="?",
-        choices=("serve", "migrate"),
+        choices=("serve", "migrate", "restored"),
         default="serve",
-        help="serve (the default), or bring the schema of the database up to date and exit",
+        help="serve (the default); or bring the schema of the database up to date and exit; or say that the database "
+        "was restored from a backup, which task stores notice by themselves unless NATS lost its data, too",
     )
     parser.add_argument(
         "--steps",
@@ -49,11 +56,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     if options.action == "migrate":
-        return _migrate(Steps(options.steps))
+        return _with_database(lambda url: migrate(url, Steps(options.steps)))
+    if options.action == "restored":
+        return _with_database(lambda url: asyncio.run(say_restored(url)))
     return run_service("task-store", TaskStoreSettings, build)
 
 
-def _migrate(steps: Steps) -> int:
+def _with_database(act: Callable[[str], object]) -> int:
     try:
         settings = load(DatabaseSettings)
     except SettingsError as error:
@@ -61,8 +70,8 @@ def _migrate(steps: Steps) -> int:
         return EXIT_BAD_SETTINGS
     url = settings.database_url.get_secret_value()
     try:
-        migrate(url, steps)
-    except MigrationOrderError as error:
+        act(url)
+    except (MigrationOrderError, DatabaseUnavailableError) as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_START_FAILED
     except (OSError, *_NOT_LET_IN) as error:

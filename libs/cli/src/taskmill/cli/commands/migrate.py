@@ -1,5 +1,6 @@
 """`taskmill migrate …`."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, NamedTuple
@@ -9,11 +10,13 @@ from alembic.util.exc import CommandError
 
 from taskmill.cli import options
 from taskmill.cli.database import driver_errors_told, look_at_database
-from taskmill.cli.database_errors import DatabaseUnknownError, MigrationRefusedError, NoSuchRevisionError
+from taskmill.cli.database_errors import DatabaseAwayError, DatabaseUnknownError, MigrationRefusedError, NoSuchRevisionError
 from taskmill.cli.exit_codes import ExitCode
 from taskmill.cli.output import Column, OutputFormat, print_one, say
 from taskmill.cli.registry import new_app
+from taskmill.contracts.errors import DatabaseUnavailableError
 from taskmill.runtime.settings import load
+from taskmill.task_store.adapters.log_epochs import say_restored
 from taskmill.task_store.errors import MigrationOrderError
 from taskmill.task_store.migrations import Steps, downgrade, migrate, needed_revision, newest_revision, upgrade
 from taskmill.task_store.settings import DatabaseSettings
@@ -88,6 +91,24 @@ def down(
     with _errors_told(to):
         downgrade(url, to)
     say(f"The schema is at {_revision(url) or 'base'}.")
+
+
+@app.command()
+def restored(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
+    """Say that the database was restored from a backup: the log goes on in a new epoch.
+
+    Task stores notice that by themselves, by what NATS still has of what was lost. This is for when NATS has lost its
+    data, too, and for before they start. Those that run end, and have to be started again.
+    """
+    url = _database_url()
+    if not yes:
+        typer.confirm("All that is being processed is dispatched anew. Go on?", abort=True, err=True)
+    with driver_errors_told():
+        try:
+            epoch = asyncio.run(say_restored(url))
+        except DatabaseUnavailableError as error:
+            raise DatabaseAwayError(str(error)) from error
+    say(f"The log goes on behind position {epoch.begin}.")
 
 
 @app.command()

@@ -5,6 +5,7 @@ from typing import NamedTuple
 from asyncpg import Connection, Record
 
 from taskmill.task_store.adapters.database import DedicatedConnection
+from taskmill.task_store.adapters.database_url import plain_database_url
 from taskmill.task_store.adapters.statements import BEGIN_UNDER_LOCK
 from taskmill.task_store.domain.log_epoch import LogEpoch
 
@@ -93,3 +94,19 @@ async def log_standing(connection: "Connection[Record]") -> LogStanding:
 def is_behind(standing: LogStanding, seen: LogStanding) -> bool:
     """Whether the log lacks what was published of it, or has not heard of an epoch: it was set back."""
     return standing.newest < seen.newest or standing.epoch < seen.epoch
+
+
+async def say_restored(database_url: str) -> LogEpoch:
+    """Have the log go on in a new epoch: the database is known to have been set back to an earlier state.
+
+    Args:
+        database_url: `postgresql://…` in any of the forms that `settings.TaskStoreSettings` understands.
+
+    Raises:
+        DatabaseUnavailableError: PostgreSQL is away.
+    """
+    connection = DedicatedConnection(plain_database_url(database_url), "epochs")
+    try:
+        return await LogEpochs(connection).begin(None)
+    finally:
+        await connection.close()
