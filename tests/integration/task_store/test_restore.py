@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import sys
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -30,28 +31,34 @@ from tests.support.services import running_gateway
 from tests.support.task_store import logged, run_sql, running_store, store_client, told
 
 SLOTS = 3
-QUEUED = 5
+QUEUED = 3
+
+QUICK = {"lease_seconds": 5, "reconcile_interval_seconds": 1}
+"""So long a processor that says nothing is believed to work."""
 
 
 class Gates:
-    """Handlers that wait, each at the gate that stands when it is called, and say the how manieth call it was."""
+    """Handlers that wait, each at the gate that its payload names, and say the how manieth call it was."""
 
     def __init__(self) -> None:
         self.app = TaskApp("gates")
         self.app.task("gated")(self._handle)
-        self.calls = 0
-        self.gate = asyncio.Event()
+        self.calls: list[str] = []
+        self.standing: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
 
-    async def _handle(self, _payload: None, _ctx: Context) -> int:
-        self.calls += 1
-        number = self.calls
-        await self.gate.wait()
+    async def _handle(self, name: str, _ctx: Context) -> int:
+        self.calls.append(name)
+        number = len(self.calls)
+        await self.standing[name].wait()
         return number
 
-    def open(self) -> None:
-        """Let all go on who wait; those who come have to wait again."""
-        self.gate.set()
-        self.gate = asyncio.Event()
+    def open(self, name: str) -> None:
+        """Let all go on who wait there; those who come have to wait again."""
+        self.replace(name).set()
+
+    def replace(self, name: str) -> asyncio.Event:
+        """Have those who come wait elsewhere; return the gate of those who wait."""
+        return self.standing.pop(name, asyncio.Event())
 
 
 class World(NamedTuple):
@@ -70,6 +77,11 @@ class World(NamedTuple):
         task: dict[str, Any] = answer.json()
         return task
 
+    async def process(self, task: dict[str, Any]) -> None:
+        """Ask for a task to be processed."""
+        answer = await self.client.post(f"/tasks/{task['id']}/process")
+        assert answer.status_code == httpx.codes.ACCEPTED, answer.text
+
     async def running(self, count: int) -> None:
         """Return when so many tasks are in progress."""
 
@@ -80,10 +92,10 @@ class World(NamedTuple):
         await holds(check, within_seconds=20)
 
     async def completed(self, *tasks: dict[str, Any]) -> list[dict[str, Any]]:
-        """Let all go on who wait, until tasks are completed; return them as they are then."""
+        """Let all go on who wait at the first gate, until tasks are completed; return them as they are then."""
 
         async def check() -> list[dict[str, Any]]:
-            self.gates.open()
+            self.gates.open("first")
             answers = [(await self.client.get(f"/tasks/{task['id']}")).json() for task in tasks]
             assert {answer["status"] for answer in answers} == {"completed"}
             return answers
@@ -122,21 +134,21 @@ async def test_what_was_lost_does_not_come_back(
     """All tasks of the backup end, whatever became of them in the time that is lost; all who saw that time are told."""
     async with running_world(postgres_url, database_template, nats_server) as world:
         settings = SubscriberSettings(nats_url=nats_server.reader_url)
-        async with running_store(world.url, world.nats_url), Subscriber(settings) as subscriber:
+        async with running_store(world.url, world.nats_url, **QUICK), Subscriber(settings) as subscriber:
             done = await world.create(key="before", kind="echo", payload=1)
             await world.completed(done)
-            gated = [await world.create(kind="gated") for _ in range(SLOTS + QUEUED)]
+            gated = [await world.create(kind="gated", payload="first") for _ in range(SLOTS + QUEUED)]
+            later = await world.create(kind="gated", payload="second", process=False)
             await world.running(SLOTS)
             await back_up(world.url, tmp_path / "backup")
             kept = await logged(world.url)
             # From here on everything is lost.
             lost = await world.create(key="after", kind="echo", payload=2)
             await world.completed(lost, *gated)
-            assert (await world.client.post(f"/tasks/{gated[0]['id']}/process")).status_code == httpx.codes.ACCEPTED
+            # This one will be asked for again, under the same numbers but for the dispatch.
+            await world.process(later)
             await world.running(1)
-            calls = world.gates.calls
-            zombie_gate = world.gates.gate
-            world.gates.gate = asyncio.Event()
+            calls, zombie_gate = len(world.gates.calls), world.gates.replace("second")
             position = await world.newest()
             async for event in subscriber.events(after=0):
                 if event.position == position:
@@ -145,19 +157,29 @@ async def test_what_was_lost_does_not_come_back(
         await restore(world.url, tmp_path / "backup")
 
         async with (
-            running_store(world.url, world.nats_url),
-            running_store(world.url, world.nats_url),
+            running_store(world.url, world.nats_url, **QUICK),
+            running_store(world.url, world.nats_url, **QUICK),
             Subscriber(settings) as subscriber,
         ):
             epoch = await epoch_of(world.url)
             assert epoch > position
-            # It does not say anything of the attempt that it was called for in the time that is lost.
+            await world.process(later)
+
+            def check_called_again() -> None:
+                world.gates.open("first")
+                assert "second" in world.gates.calls[calls:]
+
+            await holds(check_called_again, within_seconds=30)
+            # The call of the time that is lost ends, and says so, before what is created next.
             zombie_gate.set()
             again = await world.create(key="after", kind="echo", payload=2)
             assert again["id"] != lost["id"]
             assert (await world.create(key="before", kind="echo", payload=1))["id"] == done["id"]
             assert (await world.client.get(f"/tasks/{lost['id']}")).status_code == httpx.codes.NOT_FOUND
-            _, _, *ended = await world.completed(done, again, *gated)
+            await world.completed(done, again)
+            assert (await world.client.get(f"/tasks/{later['id']}")).json()["status"] == "in_progress"
+            world.gates.open("second")
+            ended = await world.completed(later, *gated)
             assert all(task["result"] > calls for task in ended), "a call that is lost has counted"
             assert {task["run"] for task in ended} == {1}
 
