@@ -17,6 +17,7 @@ class Plan:
         in_progress: How many tasks must be in progress when a fault is inflicted.
         max_pause_seconds: The longest pause between two faults; a quarter of it is the shortest.
         stores: How many task stores run.
+        gateways: How many gateways run.
         faults: How often each fault is inflicted.
     """
 
@@ -26,6 +27,7 @@ class Plan:
     in_progress: int = 50
     max_pause_seconds: float = 2
     stores: int = 2
+    gateways: int = 2
     faults: Mapping[str, int]
 
     @property
@@ -67,6 +69,7 @@ def round_plan() -> Plan:
     return Plan(tasks=12_500, max_pause_seconds=1.2, faults=faults)
 
 
-def small_plan(*, tasks: int, stores: int, faults: Mapping[str, int]) -> Plan:
+def small_plan(*, tasks: int, stores: int, gateways: int, faults: Mapping[str, int]) -> Plan:
     """A run of chosen faults, for whoever looks for a defect."""
-    return Plan(tasks=tasks, steps_per_second=15, clients=16, in_progress=10, stores=stores, faults=faults)
+    size = {"tasks": tasks, "stores": stores, "gateways": gateways, "clients": 16, "in_progress": 10}
+    return Plan(**size, steps_per_second=15, faults=faults)

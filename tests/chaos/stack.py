@@ -5,6 +5,7 @@ import shutil
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import asyncpg
@@ -15,6 +16,7 @@ from taskmill.cli.embedded.postgres import PostgresServer
 from taskmill.cli.readiness import is_ready
 from tests.chaos.disks import own_disks
 from tests.chaos.ledger import LEDGER_VARIABLE
+from tests.chaos.plan import Plan
 from tests.chaos.processes import KeptProcess
 from tests.chaos.proxy import TcpProxy
 from tests.support.eventually import eventually
@@ -31,18 +33,18 @@ class ChaosStack:
 
     nats: NatsServer
     postgres: PostgresServer
-    gateway: KeptProcess
+    gateways: Sequence[KeptProcess]
     stores: Sequence[KeptProcess]
     processors: Sequence[KeptProcess]
     proxies: Sequence[TcpProxy]
-    gateway_port: int
+    gateway_ports: Sequence[int]
     logs: Path
     processor_environment: Mapping[str, str]
 
     @property
     def services(self) -> Sequence[KeptProcess]:
         """All service processes."""
-        return [*self.stores, *self.processors, self.gateway]
+        return [*self.stores, *self.processors, *self.gateways]
 
     async def heal(self) -> None:
         """Undo every fault that is not undone."""
@@ -88,17 +90,16 @@ class ChaosStack:
 
 
 @asynccontextmanager
-async def running_stack(directory: Path, *, stores: int, has_own_disks: bool) -> AsyncIterator[ChaosStack]:
+async def running_stack(directory: Path, plan: Plan) -> AsyncIterator[ChaosStack]:
     """Start everything, yield it once the gateway is ready, and end it.
 
     Args:
         directory: Where servers keep their data, and logs and the ledger are written.
-        stores: How many task stores.
-        has_own_disks: Whether each server gets a disk of its own that can be filled.
+        plan: How many of each service, and whether each server gets a disk of its own that can be filled.
     """
     async with AsyncExitStack() as cleanup:
         nats_server, postgres = NatsServer(directory / "nats"), PostgresServer(directory / "postgres")
-        if has_own_disks:
+        if plan.fills_disks:
             await cleanup.enter_async_context(own_disks([nats_server.data_dir, postgres.data_dir]))
         for server in (nats_server, postgres):
             cleanup.push_async_callback(server.stop)
@@ -108,11 +109,12 @@ async def running_stack(directory: Path, *, stores: int, has_own_disks: bool) ->
             cleanup.push_async_callback(proxy.stop)
             await proxy.start((postgres if name == "store-postgres" else nats_server).port)
         await _migrate(postgres.url)
-        stack = _describe(directory, nats_server, postgres, proxies, stores=stores)
+        stack = _describe(directory, nats_server, postgres, proxies, plan)
         for service in stack.services:
             service.start()
         cleanup.push_async_callback(stack.stop_services)
-        await eventually(lambda: is_ready(LOOPBACK, stack.gateway_port), within_seconds=READY_WITHIN_SECONDS)
+        for port in stack.gateway_ports:
+            await eventually(partial(is_ready, LOOPBACK, port), within_seconds=READY_WITHIN_SECONDS)
         yield stack
 
 
@@ -121,11 +123,10 @@ def _describe(
     nats_server: NatsServer,
     postgres: PostgresServer,
     proxies: dict[str, TcpProxy],
-    *,
-    stores: int,
+    plan: Plan,
 ) -> ChaosStack:
     logs = directory / "logs"
-    port = free_port()
+    ports = [free_port() for _ in range(plan.gateways)]
     database_url = postgres.url.replace(f":{postgres.port}/", f":{proxies['store-postgres'].port}/")
     timers = {"TASKMILL_WORK_ACK_WAIT_SECONDS": str(ACK_WAIT_SECONDS), "TASKMILL_LEASE_SECONDS": str(LEASE_SECONDS)}
 
@@ -141,17 +142,22 @@ def _describe(
     return ChaosStack(
         nats=nats_server,
         postgres=postgres,
-        gateway=KeptProcess("gateway", "taskmill.gateway", logs, environment("gateway-nats", TASKMILL_PORT=str(port))),
+        gateways=[
+            KeptProcess(
+                f"gateway-{number}", "taskmill.gateway", logs, environment("gateway-nats", TASKMILL_PORT=str(port))
+            )
+            for number, port in enumerate(ports, 1)
+        ],
         stores=[
             KeptProcess(f"store-{number}", "taskmill.task_store", logs, store_environment)
-            for number in range(1, stores + 1)
+            for number in range(1, plan.stores + 1)
         ],
         processors=[
             KeptProcess(f"processor-{number}", "taskmill.processor", logs, processor_environment)
             for number in range(1, PROCESSORS + 1)
         ],
         proxies=list(proxies.values()),
-        gateway_port=port,
+        gateway_ports=ports,
         logs=logs,
         processor_environment=processor_environment,
     )

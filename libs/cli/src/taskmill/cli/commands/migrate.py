@@ -10,7 +10,12 @@ from alembic.util.exc import CommandError
 
 from taskmill.cli import options
 from taskmill.cli.database import driver_errors_told, look_at_database
-from taskmill.cli.database_errors import DatabaseAwayError, DatabaseUnknownError, MigrationRefusedError, NoSuchRevisionError
+from taskmill.cli.database_errors import (
+    DatabaseAwayError,
+    DatabaseUnknownError,
+    MigrationRefusedError,
+    NoSuchRevisionError,
+)
 from taskmill.cli.exit_codes import ExitCode
 from taskmill.cli.output import Column, OutputFormat, print_one, say
 from taskmill.cli.registry import new_app
