@@ -29,7 +29,9 @@ async def run(plan: Plan, seed: int, directory: Path) -> History:
     """
     artefacts = Artefacts(directory)
     try:
-        async with running_stack(directory, plan) as stack:
+        async with running_stack(
+            directory, stores=plan.stores, gateways=plan.gateways, has_own_disks=plan.fills_disks
+        ) as stack:
             witness = Witness(stack.nats.url, on_event=artefacts.event, on_report=artefacts.report)
             witnessing = asyncio.create_task(witness.run())
             try:

@@ -16,7 +16,6 @@ from taskmill.cli.embedded.postgres import PostgresServer
 from taskmill.cli.readiness import is_ready
 from tests.chaos.disks import own_disks
 from tests.chaos.ledger import LEDGER_VARIABLE
-from tests.chaos.plan import Plan
 from tests.chaos.processes import KeptProcess
 from tests.chaos.proxy import TcpProxy
 from tests.support.eventually import eventually
@@ -90,16 +89,20 @@ class ChaosStack:
 
 
 @asynccontextmanager
-async def running_stack(directory: Path, plan: Plan) -> AsyncIterator[ChaosStack]:
+async def running_stack(
+    directory: Path, *, stores: int, gateways: int, has_own_disks: bool
+) -> AsyncIterator[ChaosStack]:
     """Start everything, yield it once the gateway is ready, and end it.
 
     Args:
         directory: Where servers keep their data, and logs and the ledger are written.
-        plan: How many of each service, and whether each server gets a disk of its own that can be filled.
+        stores: How many task stores.
+        gateways: How many gateways.
+        has_own_disks: Whether each server gets a disk of its own that can be filled.
     """
     async with AsyncExitStack() as cleanup:
         nats_server, postgres = NatsServer(directory / "nats"), PostgresServer(directory / "postgres")
-        if plan.fills_disks:
+        if has_own_disks:
             await cleanup.enter_async_context(own_disks([nats_server.data_dir, postgres.data_dir]))
         for server in (nats_server, postgres):
             cleanup.push_async_callback(server.stop)
@@ -109,7 +112,7 @@ async def running_stack(directory: Path, plan: Plan) -> AsyncIterator[ChaosStack
             cleanup.push_async_callback(proxy.stop)
             await proxy.start((postgres if name == "store-postgres" else nats_server).port)
         await _migrate(postgres.url)
-        stack = _describe(directory, nats_server, postgres, proxies, plan)
+        stack = _describe(directory, nats_server, postgres, proxies, stores=stores, gateways=gateways)
         for service in stack.services:
             service.start()
         cleanup.push_async_callback(stack.stop_services)
@@ -123,10 +126,12 @@ def _describe(
     nats_server: NatsServer,
     postgres: PostgresServer,
     proxies: dict[str, TcpProxy],
-    plan: Plan,
+    *,
+    stores: int,
+    gateways: int,
 ) -> ChaosStack:
     logs = directory / "logs"
-    ports = [free_port() for _ in range(plan.gateways)]
+    ports = [free_port() for _ in range(gateways)]
     database_url = postgres.url.replace(f":{postgres.port}/", f":{proxies['store-postgres'].port}/")
     timers = {"TASKMILL_WORK_ACK_WAIT_SECONDS": str(ACK_WAIT_SECONDS), "TASKMILL_LEASE_SECONDS": str(LEASE_SECONDS)}
 
@@ -150,7 +155,7 @@ def _describe(
         ],
         stores=[
             KeptProcess(f"store-{number}", "taskmill.task_store", logs, store_environment)
-            for number in range(1, plan.stores + 1)
+            for number in range(1, stores + 1)
         ],
         processors=[
             KeptProcess(f"processor-{number}", "taskmill.processor", logs, processor_environment)

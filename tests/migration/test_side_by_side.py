@@ -4,8 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 import httpx
@@ -18,6 +17,7 @@ from tests.support.earlier_code import environment_before_newest_migration
 from tests.support.eventually import holds
 from tests.support.running_service import running_service
 from tests.support.services import running_gateway
+from tests.support.store_processes import connected_stores, serving_store
 from tests.support.task_store import run_sql
 
 CLIENTS = 8
@@ -66,16 +66,6 @@ async def completed(url: str) -> int:
     return int(row["count"])
 
 
-async def connected_stores(url: str) -> list[str]:
-    """Of each store that is connected, the name of the session that holds its lease."""
-    rows = await run_sql(
-        url,
-        "SELECT application_name FROM pg_stat_activity WHERE datname = current_database() "
-        "AND application_name LIKE 'taskmill lease%' ORDER BY application_name",
-    )
-    return [row["application_name"] for row in rows]
-
-
 async def run_to_the_end(environment: Mapping[str, str], *arguments: str) -> str:
     """Run Python; return what it prints."""
     process = await asyncio.create_subprocess_exec(
@@ -86,30 +76,6 @@ async def run_to_the_end(environment: Mapping[str, str], *arguments: str) -> str
     return output.decode().strip()
 
 
-@asynccontextmanager
-async def store_process(
-    environment: Mapping[str, str], url: str, nats_url: str
-) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run a task store; it must drain by itself or at the end."""
-    known = len(await connected_stores(url))
-    variables = {"TASKMILL_DATABASE_URL": url, "TASKMILL_NATS_URL": nats_url}
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "taskmill.task_store"), env={**environment, **variables}
-    )
-    try:
-
-        async def check_connected() -> None:
-            assert process.returncode is None
-            assert len(await connected_stores(url)) == known + 1
-
-        await holds(check_connected, within_seconds=30)
-        yield process
-    finally:
-        if process.returncode is None:
-            process.send_signal(signal.SIGTERM)
-        assert await process.wait() == 0
-
-
 async def test_old_and_new_stores_work_side_by_side(postgres_url: str, nats_url: str, tmp_path: Path) -> None:
     """Tasks complete all along while the schema is changed, a new store comes, and the old one goes; none is lost."""
     earlier = await environment_before_newest_migration(tmp_path)
@@ -118,7 +84,7 @@ async def test_old_and_new_stores_work_side_by_side(postgres_url: str, nats_url:
     async with new_database(postgres_url) as url:
         await run_to_the_end({**earlier, "TASKMILL_DATABASE_URL": url}, "-m", "taskmill.task_store", "migrate")
         async with (
-            store_process(earlier, url, nats_url) as old_store,
+            serving_store(earlier, url, nats_url) as old_store,
             running_service(build_processor(ProcessorSettings(nats_url=nats_url), ())),
             running_gateway(nats_url) as client,
             asyncio.TaskGroup() as group,
@@ -128,7 +94,7 @@ async def test_old_and_new_stores_work_side_by_side(postgres_url: str, nats_url:
             await load.goes_on(url)
             await asyncio.to_thread(migrate, url)
             await load.goes_on(url)
-            async with store_process(os.environ, url, nats_url):
+            async with serving_store(os.environ, url, nats_url):
                 await load.goes_on(url)
                 assert len(await connected_stores(url)) == 2
                 old_store.send_signal(signal.SIGTERM)
