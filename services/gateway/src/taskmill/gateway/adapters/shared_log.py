@@ -52,8 +52,8 @@ class SharedLog:
         if wanted.is_for_the_store:
             return await self._log.behind(position, wanted)
         page = await self._page(position - position % MAX_LOG_PAGE_ITEMS)
-        if page.position <= position < page.newest:
-            # Few events were as many as a page may hold.
+        if page.position <= position < page.newest or page.newest < position:
+            # Few events were as many as a page may hold; or the log was set back.
             return await self._log.behind(position, wanted)
         events = [event for event in page.events if event.position > position and wanted.admits(event)]
         return LogSlice(events, max(position, page.position), page.oldest, self._newest, page.removed, page.epoch)

@@ -24,13 +24,14 @@ WHERE datname = current_database() AND pid <> pg_backend_pid() AND starts_with(a
 _BEGIN = """
 WITH begun AS (
     INSERT INTO log_epochs (begin, after, begun_at)
-    SELECT greatest((extract(epoch FROM clock_timestamp()) * 1000000)::bigint, $1::bigint + 1, $2::bigint + 1),
-        $1, clock_timestamp()
+    SELECT 1000000 * greatest(
+        ceil(extract(epoch FROM clock_timestamp()))::bigint, greatest($1::bigint, $2::bigint) / 1000000 + 1
+    ), $1::bigint, clock_timestamp()
     RETURNING begin
 ), continued AS (
     SELECT begin, setval(pg_get_serial_sequence('task_events', 'position'), begin) FROM begun
 ), led AS (
-    UPDATE relay_cursor SET owner = NULL, lease_until = NULL, work_position = greatest(work_position, position, $1)
+    UPDATE relay_cursor SET owner = NULL, lease_until = NULL, work_position = greatest(work_position, position, $1::bigint)
 )
 SELECT begin FROM continued
 """

@@ -3,7 +3,8 @@
 What happened between the backup and the restore is lost, but not forgotten by all: subscribers have positions of it,
 processors do work that it asked for, streams hold its messages. Nothing of that may be taken for what happens from now
 on. So what an epoch gives out lies above everything that was given out before, known or not: it begins where the clock
-stands, in microseconds, which is further than a log comes that grows by less than a million events a second.
+stands, in microseconds, which is further than a log comes that grows by less than a million events a second. It is a
+whole second, so that a reader of pages that begin at round positions finds none that begins in what is lost.
 """
 
 from typing import NamedTuple
