@@ -277,3 +277,29 @@ async def test_a_log_that_goes_on_is_left_alone(database_url: str, nats_server: 
             await nats_server.start()
     async with running_store(database_url, nats_server.url):
         assert await epoch_of(database_url) == 0
+
+
+async def test_a_store_that_runs_notices_it(database_url: str, nats_url: str) -> None:
+    """The primary is gone, and its replica lacks the last commits: nothing is written as if they had never been."""
+    with pytest.raises(RestartError, match="set back"):
+        await set_back_under_a_store(database_url, nats_url)
+    async with running_store(database_url, nats_url), store_client(nats_url) as client:
+        assert await epoch_of(database_url) > 0
+        await client.create()
+        await told_is(nats_url, await logged(database_url))
+
+
+async def set_back_under_a_store(url: str, nats_url: str) -> None:
+    """Take the newest task away, and cut off whoever is connected."""
+    async with running_store(url, nats_url) as store, store_client(nats_url) as client:
+        await client.create()
+        newest = (await client.create())["id"]
+        await told_is(nats_url, await logged(url))
+        await run_sql(
+            url,
+            f"DELETE FROM task_events WHERE task_id = '{newest}'",
+            f"DELETE FROM tasks WHERE id = '{newest}'",
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        )
+        await eventually(lambda: store.has_failed, within_seconds=15)
