@@ -293,12 +293,12 @@ async def set_back_under_a_store(url: str, nats_url: str) -> None:
     """Take the newest task away, and cut off whoever is connected."""
     async with running_store(url, nats_url) as store, store_client(nats_url) as client:
         await client.create()
-        newest = (await client.create())["id"]
+        await client.create()
         await told_is(nats_url, await logged(url))
         await run_sql(
             url,
-            f"DELETE FROM task_events WHERE task_id = '{newest}'",
-            f"DELETE FROM tasks WHERE id = '{newest}'",
+            "DELETE FROM task_events WHERE position = (SELECT max(position) FROM task_events)",
+            "DELETE FROM tasks WHERE id NOT IN (SELECT task_id FROM task_events)",
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
             "WHERE datname = current_database() AND pid <> pg_backend_pid()",
         )

@@ -18,7 +18,8 @@ SELECT coalesce((SELECT max(begin) FROM log_epochs), 0) AS epoch, greatest(
 # Who goes on with what it knew of the epoch before has to connect again, and look.
 _END_OTHER_SESSIONS = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-WHERE datname = current_database() AND pid <> pg_backend_pid() AND starts_with(application_name, 'taskmill ')
+WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()
+    AND starts_with(application_name, 'taskmill ')
 """
 
 _BEGIN = """
@@ -31,7 +32,8 @@ WITH begun AS (
 ), continued AS (
     SELECT begin, setval(pg_get_serial_sequence('task_events', 'position'), begin) FROM begun
 ), led AS (
-    UPDATE relay_cursor SET owner = NULL, lease_until = NULL, work_position = greatest(work_position, position, $1::bigint)
+    UPDATE relay_cursor
+    SET owner = NULL, lease_until = NULL, work_position = greatest(work_position, position, $1::bigint)
 )
 SELECT begin FROM continued
 """
