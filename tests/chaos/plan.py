@@ -66,7 +66,7 @@ def usual_plan(*, has_own_disks: bool) -> Plan:
 def round_plan() -> Plan:
     """One round of `make chaos-full`: every fault, and 125 kills."""
     faults = {name: KILLS_OF_ROUND.get(name, 1) for name in all_faults()}
-    return Plan(tasks=12_500, max_pause_seconds=1.2, faults=faults)
+    return Plan(tasks=12_500, max_pause_seconds=1.2, gateways=1, faults=faults)
 
 
 def small_plan(*, tasks: int, stores: int, gateways: int, faults: Mapping[str, int]) -> Plan:

@@ -20,11 +20,10 @@ Made by `.venv/bin/python -m tests.chaos.report` from [reliability.jsonl](reliab
 round that was run, failed ones included. `make chaos-full` runs the rounds that have no clean result of the present
 code yet; what is claimed below rests on the rounds of the newest commit alone.
 
-In each round the real processes (two gateways, two task stores, four processors, nats-server, PostgreSQL) serve a
-steady load, and are killed and hindered meanwhile, often before they have recovered from the time before. A fault is
-inflicted when 50 tasks or more are in progress. Afterwards everything is healed, and
-[the checker](../tests/chaos/checker) holds what clients were told, what handlers did, what a subscriber received and
-what PostgreSQL has against each other.
+In each round the real processes (a gateway, two task stores, four processors, nats-server, PostgreSQL) serve a steady
+load, and are killed and hindered meanwhile, often before they have recovered from the time before. A fault is inflicted
+when 50 tasks or more are in progress. Afterwards everything is healed, and [the checker](../tests/chaos/checker) holds
+what clients were told, what handlers did, what a subscriber received and what PostgreSQL has against each other.
 That the checker finds mistakes, too, is shown by [those that were planted](mutants.md).
 """
 
