@@ -53,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--fault", action="append", metavar="NAME[=TIMES]", help="only this fault; may be repeated")
     parser.add_argument("--tasks", type=int, default=300, help="with --fault: tasks to accept (300)")
     parser.add_argument("--stores", type=int, default=1, help="with --fault: task stores (1)")
+    parser.add_argument("--gateways", type=int, default=1, help="with --fault: gateways (1)")
     parser.add_argument("--keep", action="store_true", help="keep the files of a clean run, too")
     parser.add_argument("--check", type=Path, metavar="FOLDER", help="check the files of a past run")
     return parser
@@ -94,7 +95,7 @@ def _run(options: argparse.Namespace, seed: int) -> Mapping[str, Any]:
 def _plan(options: argparse.Namespace, directory: Path) -> Plan:
     if options.fault:
         faults = {name: int(times or 1) for name, _, times in (fault.partition("=") for fault in options.fault)}
-        return small_plan(tasks=options.tasks, stores=options.stores, faults=faults)
+        return small_plan(tasks=options.tasks, stores=options.stores, gateways=options.gateways, faults=faults)
     if options.round is not None:
         return round_plan()
     has_own_disks = asyncio.run(can_mount(directory / "disk"))

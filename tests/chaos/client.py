@@ -22,15 +22,16 @@ class Client:
 
     Args:
         number: Which client it is.
-        port: Where the gateway listens.
+        ports: Where the gateways listen.
         chance: Its own source of randomness.
         record: Takes each line of the history.
     """
 
-    def __init__(self, number: int, port: int, chance: random.Random, record: Record) -> None:
+    def __init__(self, number: int, ports: Sequence[int], chance: random.Random, record: Record) -> None:
         self.number = number
         self.chance = chance
-        self._connection = HttpConnection(port)
+        first = number % len(ports)
+        self._connection = HttpConnection([*ports[first:], *ports[:first]])
         self._record = record
         self._keys = itertools.count(1)
         self._tasks = 0

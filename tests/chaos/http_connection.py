@@ -1,7 +1,9 @@
 """One HTTP/1.1 connection to the gateway on a bare socket: a comfortable client would cost more than the services."""
 
 import asyncio
+import itertools
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,14 +22,14 @@ class HttpAnswer:
 
 
 class HttpConnection:
-    """Sends one request after the other; connects again when it has to.
+    """Sends one request after the other; when it has to connect again, to the next gateway, as behind a load balancer.
 
     Args:
-        port: Where the gateway listens.
+        ports: Where the gateways listen, the first one first.
     """
 
-    def __init__(self, port: int) -> None:
-        self._port = port
+    def __init__(self, ports: Sequence[int]) -> None:
+        self._ports = itertools.cycle(ports)
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def ask(self, method: str, path: str, body: Any = None, *, key: str | None = None) -> HttpAnswer | None:
@@ -51,7 +53,7 @@ class HttpConnection:
 
     async def _exchange(self, request: bytes) -> HttpAnswer:
         if self._streams is None:
-            self._streams = await asyncio.open_connection(LOOPBACK, self._port)
+            self._streams = await asyncio.open_connection(LOOPBACK, next(self._ports))
         reader, writer = self._streams
         writer.write(request)
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")

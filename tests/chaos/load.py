@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -20,7 +20,7 @@ class Load:
     """Several clients at work until they are told to stop.
 
     Args:
-        port: Where the gateway listens.
+        ports: Where the gateways listen.
         seed: What the clients do follows from it.
         clients: How many.
         steps_per_second: How often one of them begins something new; a step makes 1.5 tasks on average.
@@ -29,13 +29,13 @@ class Load:
     """
 
     def __init__(
-        self, port: int, *, seed: int, clients: int, steps_per_second: float, enough: int, record: Record
+        self, ports: Sequence[int], *, seed: int, clients: int, steps_per_second: float, enough: int, record: Record
     ) -> None:
         self._clients = [
-            Client(number, port, random.Random(f"{seed}-client-{number}"), record) for number in range(clients)
+            Client(number, ports, random.Random(f"{seed}-client-{number}"), record) for number in range(clients)
         ]
         # Of its own, for what the nemesis posts: a client does one thing after the other.
-        self.extra_client = Client(clients, port, random.Random(f"{seed}-extra"), record)
+        self.extra_client = Client(clients, ports, random.Random(f"{seed}-extra"), record)
         self._seconds_per_step = 1 / steps_per_second
         self._steps = 0
         self._began_at = 0.0

@@ -17,6 +17,7 @@ class Plan:
         in_progress: How many tasks must be in progress when a fault is inflicted.
         max_pause_seconds: The longest pause between two faults; a quarter of it is the shortest.
         stores: How many task stores run.
+        gateways: How many gateways run.
         faults: How often each fault is inflicted.
     """
 
@@ -26,6 +27,7 @@ class Plan:
     in_progress: int = 50
     max_pause_seconds: float = 2
     stores: int = 2
+    gateways: int = 2
     faults: Mapping[str, int]
 
     @property
@@ -64,9 +66,10 @@ def usual_plan(*, has_own_disks: bool) -> Plan:
 def round_plan() -> Plan:
     """One round of `make chaos-full`: every fault, and 125 kills."""
     faults = {name: KILLS_OF_ROUND.get(name, 1) for name in all_faults()}
-    return Plan(tasks=12_500, max_pause_seconds=1.2, faults=faults)
+    return Plan(tasks=12_500, max_pause_seconds=1.2, gateways=1, faults=faults)
 
 
-def small_plan(*, tasks: int, stores: int, faults: Mapping[str, int]) -> Plan:
+def small_plan(*, tasks: int, stores: int, gateways: int, faults: Mapping[str, int]) -> Plan:
     """A run of chosen faults, for whoever looks for a defect."""
-    return Plan(tasks=tasks, steps_per_second=15, clients=16, in_progress=10, stores=stores, faults=faults)
+    size = {"tasks": tasks, "stores": stores, "gateways": gateways, "clients": 16, "in_progress": 10}
+    return Plan(**size, steps_per_second=15, faults=faults)

@@ -29,7 +29,9 @@ async def run(plan: Plan, seed: int, directory: Path) -> History:
     """
     artefacts = Artefacts(directory)
     try:
-        async with running_stack(directory, stores=plan.stores, has_own_disks=plan.fills_disks) as stack:
+        async with running_stack(
+            directory, stores=plan.stores, gateways=plan.gateways, has_own_disks=plan.fills_disks
+        ) as stack:
             witness = Witness(stack.nats.url, on_event=artefacts.event, on_report=artefacts.report)
             witnessing = asyncio.create_task(witness.run())
             try:
@@ -49,7 +51,7 @@ async def run(plan: Plan, seed: int, directory: Path) -> History:
 
 async def _load_and_hurt(plan: Plan, seed: int, stack: ChaosStack, artefacts: Artefacts) -> None:
     load = Load(
-        stack.gateway_port,
+        stack.gateway_ports,
         seed=seed,
         clients=plan.clients,
         steps_per_second=plan.steps_per_second,

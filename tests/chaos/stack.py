@@ -5,6 +5,7 @@ import shutil
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import asyncpg
@@ -32,18 +33,18 @@ class ChaosStack:
 
     nats: NatsServer
     postgres: PostgresServer
-    gateway: KeptProcess
+    gateways: Sequence[KeptProcess]
     stores: Sequence[KeptProcess]
     processors: Sequence[KeptProcess]
     proxies: Sequence[TcpProxy]
-    gateway_port: int
+    gateway_ports: Sequence[int]
     logs: Path
     processor_environment: Mapping[str, str]
 
     @property
     def services(self) -> Sequence[KeptProcess]:
         """All service processes."""
-        return [*self.stores, *self.processors, self.gateway]
+        return [*self.stores, *self.processors, *self.gateways]
 
     async def heal(self) -> None:
         """Undo every fault that is not undone."""
@@ -89,12 +90,15 @@ class ChaosStack:
 
 
 @asynccontextmanager
-async def running_stack(directory: Path, *, stores: int, has_own_disks: bool) -> AsyncIterator[ChaosStack]:
+async def running_stack(
+    directory: Path, *, stores: int, gateways: int, has_own_disks: bool
+) -> AsyncIterator[ChaosStack]:
     """Start everything, yield it once the gateway is ready, and end it.
 
     Args:
         directory: Where servers keep their data, and logs and the ledger are written.
         stores: How many task stores.
+        gateways: How many gateways.
         has_own_disks: Whether each server gets a disk of its own that can be filled.
     """
     async with AsyncExitStack() as cleanup:
@@ -109,11 +113,12 @@ async def running_stack(directory: Path, *, stores: int, has_own_disks: bool) ->
             cleanup.push_async_callback(proxy.stop)
             await proxy.start((postgres if name == "store-postgres" else nats_server).port)
         await _migrate(postgres.url)
-        stack = _describe(directory, nats_server, postgres, proxies, stores=stores)
+        stack = _describe(directory, nats_server, postgres, proxies, stores=stores, gateways=gateways)
         for service in stack.services:
             service.start()
         cleanup.push_async_callback(stack.stop_services)
-        await eventually(lambda: is_ready(LOOPBACK, stack.gateway_port), within_seconds=READY_WITHIN_SECONDS)
+        for port in stack.gateway_ports:
+            await eventually(partial(is_ready, LOOPBACK, port), within_seconds=READY_WITHIN_SECONDS)
         yield stack
 
 
@@ -124,9 +129,10 @@ def _describe(
     proxies: dict[str, TcpProxy],
     *,
     stores: int,
+    gateways: int,
 ) -> ChaosStack:
     logs = directory / "logs"
-    port = free_port()
+    ports = [free_port() for _ in range(gateways)]
     database_url = postgres.url.replace(f":{postgres.port}/", f":{proxies['store-postgres'].port}/")
     timers = {"TASKMILL_WORK_ACK_WAIT_SECONDS": str(ACK_WAIT_SECONDS), "TASKMILL_LEASE_SECONDS": str(LEASE_SECONDS)}
 
@@ -143,7 +149,12 @@ def _describe(
     return ChaosStack(
         nats=nats_server,
         postgres=postgres,
-        gateway=KeptProcess("gateway", "taskmill.gateway", logs, environment("gateway-nats", TASKMILL_PORT=str(port))),
+        gateways=[
+            KeptProcess(
+                f"gateway-{number}", "taskmill.gateway", logs, environment("gateway-nats", TASKMILL_PORT=str(port))
+            )
+            for number, port in enumerate(ports, 1)
+        ],
         stores=[
             KeptProcess(f"store-{number}", "taskmill.task_store", logs, store_environment)
             for number in range(1, stores + 1)
@@ -153,7 +164,7 @@ def _describe(
             for number in range(1, PROCESSORS + 1)
         ],
         proxies=list(proxies.values()),
-        gateway_port=port,
+        gateway_ports=ports,
         logs=logs,
         processor_environment=processor_environment,
     )

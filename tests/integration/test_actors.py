@@ -44,6 +44,7 @@ from taskmill.task_store.actors.bulk_operations import BulkOperations
 from taskmill.task_store.actors.connections import Connections
 from taskmill.task_store.actors.due_tasks import DueTasks
 from taskmill.task_store.actors.expiry import Expiry
+from taskmill.task_store.actors.log_continuity import LogContinuity
 from taskmill.task_store.actors.log_months import LogMonths
 from taskmill.task_store.actors.queue_counts import QueueCounts
 from taskmill.task_store.actors.queue_pauses import QueuePauses
@@ -124,6 +125,7 @@ FACTORIES: dict[type[Actor], Callable[[Place], Awaitable[Sequence[Actor]]]] = {
     KindWatch: gateway,
     Leadership: task_store,
     Lifespans: processor,
+    LogContinuity: task_store,
     LogMonths: task_store,
     NatsSession: processor,
     ProcessorQueuePauses: processor,

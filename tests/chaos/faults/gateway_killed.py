@@ -1,9 +1,10 @@
-"""kill -9 of the gateway."""
+"""kill -9 of a gateway."""
 
 from tests.chaos.faults.fault import Scene
 
 
 async def gateway_killed(scene: Scene) -> str:
     """Clients do not know what became of their requests."""
-    await scene.stack.gateway.kill()
-    return scene.stack.gateway.name
+    gateway = scene.chance.choice(scene.stack.gateways)
+    await gateway.kill()
+    return gateway.name

@@ -23,7 +23,7 @@ async def processors_suspended(scene: Scene) -> str:
 
 async def gateway_suspended(scene: Scene) -> str:
     """Clients give up on it, while their requests wait in its sockets."""
-    return await _suspend([scene.stack.gateway])
+    return await _suspend([scene.chance.choice(scene.stack.gateways)])
 
 
 async def _suspend(processes: Sequence[KeptProcess]) -> str:

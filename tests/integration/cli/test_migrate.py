@@ -20,6 +20,9 @@ async def test_a_schema_goes_up_and_down(postgres_url: str, tmp_path: Path) -> N
         assert (await taskmill("migrate", "up")).status == 0
         current = await taskmill("migrate", "status", "-o", "json")
         assert (current.status, current.json) == (0, {"revision": newest, "newest": newest, "is_current": True})
+        assert (await taskmill("migrate", "up", "--steps", "post")).status == 0
+        restored = await taskmill("migrate", "restored", "--yes")
+        assert (restored.status, "The log goes on behind position" in restored.err) == (0, True), restored
         refused = await taskmill("migrate", "down", "--to", "0005", stdin="n\n")
         assert (refused.status, "Go on?" in refused.err) == (ExitCode.FAILED, True), refused
         assert (await taskmill("migrate", "down", "--to", "0005", "--yes")).err == "The schema is at 0005.\n"

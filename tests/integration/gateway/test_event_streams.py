@@ -125,7 +125,7 @@ async def test_a_position_that_the_log_does_not_have(client: httpx.AsyncClient) 
     await _create(client)
     async with streaming(client, "/events", last_event_id=4711) as stream:
         [reset] = await stream.take(1)
-        assert (reset.type, reset.id, reset.data) == ("reset", 1, {"oldest": 1, "newest": 1, "removed": 0})
+        assert (reset.type, reset.id, reset.data) == ("reset", 1, {"oldest": 1, "newest": 1, "removed": 0, "epoch": 0})
         await _create(client)
         assert [(event.type, event.id) for event in await stream.take(1)] == [("created", 2)]
     refused = await client.get("/events", headers={"Accept": "text/event-stream", "Last-Event-ID": "x"})

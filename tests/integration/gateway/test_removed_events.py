@@ -56,7 +56,7 @@ async def test_who_comes_with_a_position_that_was_removed_is_told_to_begin_anew(
     """There was something behind it that nobody can tell any more; the stream goes on with what happens."""
     async with streaming(client, "/events", last_event_id=1) as stream:
         [reset] = await stream.take(1)
-        assert (reset.type, reset.id, reset.data) == ("reset", 5, {"oldest": 3, "newest": 5, "removed": 2})
+        assert (reset.type, reset.id, reset.data) == ("reset", 5, {"oldest": 3, "newest": 5, "removed": 2, "epoch": 0})
         await client.delete(f"/tasks/{tasks[2]['id']}")
         assert [(event.type, event.id) for event in await stream.take(1)] == [("deleted", 6)]
 

@@ -232,7 +232,7 @@ async def test_what_was_removed_is_told(store: StoreClient, database_url: str, p
     assert await published(database_url) == 3
     await partitions.drop(this_month())
     page = await store.ask(registry.READ_LOG, after=0)
-    assert page == {"items": [], "next_after": 3, "oldest": 0, "newest": 3, "removed": 3}
+    assert page == {"items": [], "next_after": 3, "oldest": 0, "newest": 3, "removed": 3, "epoch": 0}
     assert await store.ask(registry.EVENTS, task_id=old["id"]) == {"items": [], "next_cursor": None, "removed": 1}
     assert await store.refusal(registry.EVENTS, task_id=gone["id"]) == "task_not_found"
 

@@ -85,11 +85,19 @@ def test_services() -> None:
 
 
 @pytest.mark.parametrize(
-    ("revision", "level"), [("0008", Level.OK), ("0007", Level.FAIL), (None, Level.FAIL), ("0009", Level.WARN)]
+    ("revision", "level"),
+    [
+        ("0009", Level.WARN),
+        ("0008", Level.OK),
+        ("0007", Level.WARN),
+        ("0006", Level.WARN),
+        ("0005", Level.FAIL),
+        (None, Level.FAIL),
+    ],
 )
 def test_the_schema(revision: str | None, level: Level) -> None:
-    """An older one has to be migrated; a newer one serves."""
-    assert judge_schema(revision, "0008").level is level
+    """An older one has to be migrated; a newer one serves, and one that still has what nobody needs."""
+    assert judge_schema(revision, "0006", "0008").level is level
 
 
 @pytest.mark.parametrize(

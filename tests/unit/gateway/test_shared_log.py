@@ -26,13 +26,14 @@ class CountedLog(Log):
 
     def __init__(self, newest: int) -> None:
         self.newest = newest
+        self.epoch = 0
         self.per_read = PAGE
         self.reads: list[int] = []
         self.is_away = False
 
-    async def ends(self) -> LogEnds:
+    async def ends(self, _after: int | None = None) -> LogEnds:
         """Where it begins and ends."""
-        return LogEnds(1, self.newest, 0)
+        return LogEnds(1, self.newest, 0, self.epoch)
 
     async def behind(self, position: int, wanted: EventFilter, *, limit: int = PAGE) -> LogSlice:
         """What lies behind a position."""
@@ -46,7 +47,9 @@ class CountedLog(Log):
             FollowedEvent(number, "created", "echo", str(number), b'{"data":{"queue":"default"}}')
             for number in range(position + 1, last + 1)
         ]
-        return LogSlice([event for event in events if wanted.admits(event)], max(position, last), 1, newest, 0)
+        return LogSlice(
+            [event for event in events if wanted.admits(event)], max(position, last), 1, newest, 0, self.epoch
+        )
 
 
 async def all_behind(log: SharedLog, position: int) -> list[int]:
@@ -121,6 +124,29 @@ async def test_a_log_that_was_set_back() -> None:
     source.newest = PAGE - 1
     assert await log.ends() == LogEnds(1, PAGE - 1, 0)
     assert await all_behind(log, 0) == list(range(1, PAGE))
+
+
+async def test_a_log_that_was_set_back_and_has_grown_since() -> None:
+    """By its epoch it is another one, although it is longer."""
+    source = CountedLog(newest=2 * PAGE)
+    log = SharedLog(source)
+    await all_behind(log, 0)
+    source.newest, source.epoch = 3 * PAGE, 2 * PAGE
+    await log.ends(after=1)
+    before = len(source.reads)
+    assert (await log.behind(1, ALL)).epoch == source.epoch
+    assert len(source.reads) == before + 1
+
+
+async def test_a_position_that_nobody_gave_out_says_nothing_of_the_log() -> None:
+    """What is kept is kept, whoever asks for what."""
+    source = CountedLog(newest=2 * PAGE)
+    log = SharedLog(source)
+    await all_behind(log, 0)
+    before = len(source.reads)
+    await log.ends(after=10**18)
+    assert (await log.behind(1, ALL)).newest == source.newest
+    assert len(source.reads) == before
 
 
 async def test_all_who_wait_are_told_that_it_cannot_be_read() -> None:

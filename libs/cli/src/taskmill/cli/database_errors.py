@@ -3,7 +3,8 @@
 DatabaseError
 ├── DatabaseUnknownError    nobody has said where it is
 ├── DatabaseAwayError       it does not answer
-└── NoSuchRevisionError     no migration has this name
+├── NoSuchRevisionError     no migration has this name
+└── MigrationRefusedError   something has to come first
 """
 
 
@@ -36,3 +37,7 @@ class NoSuchRevisionError(DatabaseError):
 
     def __init__(self, revision: str) -> None:
         super().__init__(f"there is no migration {revision!r}: taskmill migrate status shows where the schema is")
+
+
+class MigrationRefusedError(DatabaseError):
+    """Something has to come first, which the text says."""

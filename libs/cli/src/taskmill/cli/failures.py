@@ -4,7 +4,12 @@ from typing import NamedTuple
 
 from taskmill.cli.connecting import GatewayUnreachableError
 from taskmill.cli.contexts import ContextError, NoSuchContextError
-from taskmill.cli.database_errors import DatabaseAwayError, DatabaseUnknownError, NoSuchRevisionError
+from taskmill.cli.database_errors import (
+    DatabaseAwayError,
+    DatabaseUnknownError,
+    MigrationRefusedError,
+    NoSuchRevisionError,
+)
 from taskmill.cli.errors import ServerMissingError, StackError
 from taskmill.cli.exit_codes import ExitCode
 from taskmill.runtime.errors import SettingsError
@@ -48,6 +53,7 @@ _CODES: dict[type[Exception], ExitCode] = {
     ServerMissingError: ExitCode.USAGE,
     DatabaseUnknownError: ExitCode.USAGE,
     NoSuchRevisionError: ExitCode.USAGE,
+    MigrationRefusedError: ExitCode.CONFLICT,
     DatabaseAwayError: ExitCode.UNREACHABLE,
     ContextError: ExitCode.FAILED,
     StackError: ExitCode.FAILED,

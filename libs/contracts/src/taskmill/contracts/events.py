@@ -25,7 +25,20 @@ from taskmill.contracts.tasks import (
 )
 
 EVENT_SOURCE = "/taskmill/task-store"
+"""The `source` of every event of a log that was never set back."""
+
 EVENT_CONTENT_TYPE = "application/cloudevents+json"
+
+
+def event_source(epoch: int) -> str:
+    """The `source` of the events of an epoch.
+
+    An event of a log that was lost, and one that came in its place, may have the same `id`, but not the same source.
+
+    Args:
+        epoch: The position behind which its events stand; 0: the first epoch.
+    """
+    return f"{EVENT_SOURCE}/{epoch}" if epoch else EVENT_SOURCE
 
 
 class EventType(StrEnum):
@@ -201,7 +214,13 @@ class TaskEvent(WireModel):
 
     specversion: Annotated[Literal["1.0"], Field(description="The version of CloudEvents.")] = "1.0"
     id: Annotated[str, Field(description="`<task id>.<sequence>`: the same in every copy, for deduplication.")]
-    source: Annotated[str, Field(description="Who tells it.")] = EVENT_SOURCE
+    source: Annotated[
+        str,
+        Field(
+            description="Who tells it. It ends with the number of the log's epoch when the log was set back to a "
+            "backup: `id` is unique within a source."
+        ),
+    ] = EVENT_SOURCE
     type: Annotated[str, Field(description="`taskmill.task.<event>.v1`.")]
     subject: Annotated[UUID, Field(description="The task's id.")]
     time: Annotated[AwareDatetime, Field(description="When it happened.")]

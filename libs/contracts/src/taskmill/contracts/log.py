@@ -50,8 +50,19 @@ class LogPage(WireModel):
     ]
     oldest: Annotated[Position, Field(description="Position of the oldest event that is kept; 0: there is none.")]
     newest: Annotated[
-        Position, Field(description="Position of the newest event that there ever was; 0: there was none.")
+        Position,
+        Field(
+            description="Position of the newest event that there ever was; 0: there was none. Below `after`: that is a "
+            "position of a log that was lost, which ran up to here as this one does; go on here."
+        ),
     ]
     removed: Annotated[
         Position, Field(description="Events up to this position were removed from the log; 0: none was.")
+    ] = 0
+    epoch: Annotated[
+        Position,
+        Field(
+            description="The position behind which the log's epoch begins; 0: it is the first. Another one than "
+            "before: the log was set back to a backup."
+        ),
     ] = 0

@@ -26,6 +26,10 @@ PREVIOUS_POSITION_HEADER = "Taskmill-Previous-Position"
 missed something."""
 
 
+EPOCH_METADATA = "taskmill.epoch"
+"""In a stream's metadata: the epoch of the log that it belongs to. Where it is not, that is the first, 0."""
+
+
 class Retention(StrEnum):
     """How long a stream keeps a message."""
 

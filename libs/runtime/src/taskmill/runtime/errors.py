@@ -3,7 +3,9 @@
 Exception
 ├── SettingsError        settings are missing or wrong
 ├── StartError           a service cannot start
+│   └── RestartError     a service has to be started anew
 ├── JetStreamError       JetStream refused a request
+├── LaterEpochError      a stream belongs to a later epoch of the log than this process knows
 ├── NoRespondersError    nobody is there to answer a request
 └── BatchRefusedError    a batch holds a message that cannot be applied
 """
@@ -15,6 +17,17 @@ class SettingsError(Exception):
 
 class StartError(Exception):
     """A service cannot start. The text says why, for the operator; no traceback is needed to understand it."""
+
+
+class RestartError(StartError):
+    """What a service started with is no longer so: it ends, to be started anew."""
+
+
+class LaterEpochError(Exception):
+    """A stream belongs to a later epoch of the log than this process knows."""
+
+    def __init__(self, stream: str, epoch: int) -> None:
+        super().__init__(f"{stream} belongs to epoch {epoch} of the log, which has begun meanwhile")
 
 
 class JetStreamError(Exception):

@@ -1,12 +1,13 @@
 """Makes JetStream agree with the specs in the contracts. Idempotent; several may do it at the same time."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import structlog
 
-from taskmill.contracts.streams import ConsumerSpec, StreamSpec
+from taskmill.contracts.streams import EPOCH_METADATA, ConsumerSpec, StreamSpec
 from taskmill.runtime.consumer_pause import NO_SUCH_CONSUMER, PAUSED_UNTIL
-from taskmill.runtime.errors import JetStreamError
+from taskmill.runtime.errors import JetStreamError, LaterEpochError
 from taskmill.runtime.jetstream_api import NANOSECONDS, jetstream_request
 from taskmill.runtime.nats_session import NatsSession
 
@@ -17,10 +18,16 @@ STREAM_NAME_TAKEN = 10058
 UNLIMITED = -1
 
 
-async def ensure_stream(session: NatsSession, spec: StreamSpec) -> str:
+async def ensure_stream(session: NatsSession, spec: StreamSpec, *, epoch: int = 0) -> str:
     """Create a stream, or bring the one that exists in line with its spec.
 
-    What a spec does not mention stays as it is: an operator may raise `num_replicas`, for one.
+    What a spec does not mention stays as it is: an operator may raise `num_replicas`, for one. A stream of an earlier
+    epoch of the log is deleted, with all that is in it, and made anew.
+
+    Args:
+        session: The connection.
+        spec: What the stream should be.
+        epoch: The epoch of the log that it belongs to.
 
     Returns:
         When the stream was created, as the server writes it: another text is another stream.
@@ -28,12 +35,20 @@ async def ensure_stream(session: NatsSession, spec: StreamSpec) -> str:
     Raises:
         BusUnavailableError: JetStream cannot be reached.
         JetStreamError: It refuses, as for a change that an existing stream cannot undergo.
+        LaterEpochError: The stream belongs to a later epoch.
     """
     wanted = stream_config(spec)
     existing = await _existing_stream(session, spec.name)
+    if existing is not None and stream_epoch(existing) != epoch:
+        if stream_epoch(existing) > epoch:
+            raise LaterEpochError(spec.name, stream_epoch(existing))
+        await _delete_stream(session, spec.name)
+        _log.warning("stream.of_lost_log_deleted", stream=spec.name, epoch=stream_epoch(existing))
+        existing = None
     if existing is None:
+        metadata = {"metadata": {EPOCH_METADATA: str(epoch)}} if epoch else {}
         try:
-            created = await jetstream_request(session, f"STREAM.CREATE.{spec.name}", wanted)
+            created = await jetstream_request(session, f"STREAM.CREATE.{spec.name}", {**wanted, **metadata})
         except JetStreamError as error:
             # Somebody else was faster, with another version of the spec.
             if error.error_code != STREAM_NAME_TAKEN:
@@ -74,6 +89,30 @@ async def delete_consumer(session: NatsSession, stream: str, consumer: str) -> N
         await jetstream_request(session, f"CONSUMER.DELETE.{stream}.{consumer}")
     except JetStreamError as error:
         if error.error_code != NO_SUCH_CONSUMER:
+            raise
+
+
+def stream_epoch(info: Mapping[str, Any]) -> int:
+    """The epoch of the log that a stream belongs to, by what the server tells of it."""
+    return int((info["config"].get("metadata") or {}).get(EPOCH_METADATA, 0))
+
+
+async def epoch_of_stream(session: NatsSession, name: str) -> int:
+    """Ask which epoch of the log a stream belongs to.
+
+    Raises:
+        BusUnavailableError: JetStream cannot be reached.
+        JetStreamError: There is no such stream.
+    """
+    return stream_epoch(await jetstream_request(session, f"STREAM.INFO.{name}"))
+
+
+async def _delete_stream(session: NatsSession, name: str) -> None:
+    try:
+        await jetstream_request(session, f"STREAM.DELETE.{name}")
+    except JetStreamError as error:
+        # Somebody else was faster.
+        if error.error_code != NO_SUCH_STREAM:
             raise
 
 

@@ -44,19 +44,31 @@ class Supervisor:
         names = [actor.name for actor in actors]
         if len(set(names)) != len(names):
             raise ValueError("two actors have the same name")
-        self._charges = [_Charge(actor, self._refuse) for actor in actors]
+        self._charges = [_Charge(actor, self.fail) for actor in actors]
         self._start_timeout_seconds = start_timeout_seconds
         self._drain_timeout_seconds = drain_timeout_seconds
         self._stop_requested = asyncio.Event()
-        self._refusal: StartError | None = None
+        self._failure: StartError | None = None
 
     def states(self) -> dict[str, RunState]:
         """The run state of each actor, by name, in starting order."""
         return {charge.actor.name: charge.state for charge in self._charges}
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether `fail` was called."""
+        return self._failure is not None
+
     def stop(self) -> None:
         """Begin the drain, as SIGTERM and SIGINT do."""
         self._stop_requested.set()
+
+    def fail(self, failure: StartError) -> None:
+        """Begin the drain, after which `run` raises: the service cannot be, or has to be started anew."""
+        if self._failure is None:
+            self._failure = failure
+            _log.error("service.failed", reason=str(failure))
+        self.stop()
 
     async def run(self) -> None:
         """Start every actor, serve until `stop()` or a signal, then drain. To be called once, in the main thread.
@@ -66,6 +78,7 @@ class Supervisor:
         Raises:
             StartError: An actor did not serve in time, or said that the service cannot be; those that had started are
                 drained.
+            RestartError: The service has to be started anew.
         """
         with self._signals():
             try:
@@ -73,12 +86,8 @@ class Supervisor:
                 await self._stop_requested.wait()
             finally:
                 await self._drain_all()
-        if self._refusal is not None:
-            raise self._refusal
-
-    def _refuse(self, refusal: StartError) -> None:
-        self._refusal = refusal
-        self.stop()
+        if self._failure is not None:
+            raise self._failure
 
     async def _start_all(self) -> None:
         for charge in self._charges:
@@ -118,9 +127,9 @@ class Supervisor:
 class _Charge:
     """One actor in a supervisor's care."""
 
-    def __init__(self, actor: Actor, on_refused: Callable[[StartError], None]) -> None:
+    def __init__(self, actor: Actor, on_failed: Callable[[StartError], None]) -> None:
         self.actor = actor
-        self._on_refused = on_refused
+        self._on_failed = on_failed
         self.state = RunState.STOPPED
         self.serving = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -153,7 +162,7 @@ class _Charge:
                 await self.actor.run(self._on_started)
             except StartError as refusal:
                 # To run it again would change nothing.
-                self._on_refused(refusal)
+                self._on_failed(refusal)
                 return
             except (Exception, asyncio.CancelledError) as error:
                 # A cancellation that nobody asked this task for comes from something the actor awaited: a crash too.

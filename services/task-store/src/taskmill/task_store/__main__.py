@@ -1,22 +1,27 @@
-"""The process: `python -m taskmill.task_store` serves; `migrate` updates the schema, `create-key` makes an API key."""
+"""The process: `python -m taskmill.task_store` serves; `migrate` updates the schema, `create-key` makes an API key.
+
+`restored` says that the database was set back to a backup, where that cannot be noticed.
+"""
 
 import argparse
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import asyncpg
 
 from taskmill.contracts.api_keys import ALL_SCOPES, Scope
-from taskmill.contracts.errors import TaskmillError
+from taskmill.contracts.errors import DatabaseUnavailableError, TaskmillError
 from taskmill.contracts.limits import MAX_KEY_NAME_CHARS
 from taskmill.runtime.clock import utc_now
 from taskmill.runtime.errors import SettingsError, StartError
 from taskmill.runtime.service import EXIT_BAD_SETTINGS, EXIT_DRAINED, EXIT_START_FAILED, run_service
 from taskmill.runtime.settings import load
 from taskmill.task_store.adapters.database_url import database_place
+from taskmill.task_store.adapters.log_epochs import say_restored
 from taskmill.task_store.bootstrap import build
-from taskmill.task_store.migrations import upgrade
+from taskmill.task_store.errors import MigrationOrderError
+from taskmill.task_store.migrations import Steps, migrate
 from taskmill.task_store.operator_keys import create_operator_key
 from taskmill.task_store.settings import DatabaseSettings, TaskStoreSettings
 
@@ -40,7 +45,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m taskmill.task_store", description="Taskmill's task store.")
     actions = parser.add_subparsers(dest="action", title="actions", metavar="ACTION")
     actions.add_parser("serve", help="serve, as without an action")
-    actions.add_parser("migrate", help="bring the schema of the database up to date and exit")
+    steps = actions.add_parser("migrate", help="bring the schema of the database up to date and exit")
+    steps.add_argument(
+        "--steps",
+        choices=list(Steps),
+        default=Steps.PRE,
+        help="pre (the default), what only adds, before the new task stores start; post, what takes away, when the "
+        "last old one is gone; or all, where no task store runs",
+    )
+    actions.add_parser(
+        "restored",
+        help="say that the database was restored from a backup, which task stores notice by themselves unless NATS "
+        "lost its data, too",
+    )
     create_key = actions.add_parser("create-key", help="make an API key, print it, and exit")
     create_key.add_argument("name", type=_key_name, help="what it is for, for people")
     create_key.add_argument(
@@ -53,13 +70,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     given = parser.parse_args(arguments)
     if given.action == "migrate":
-        return _migrate()
+        return _with_database(lambda url: migrate(url, Steps(given.steps)))
+    if given.action == "restored":
+        return _with_database(lambda url: asyncio.run(say_restored(url)))
     if given.action == "create-key":
         return _create_key(given.name, given.scopes or ALL_SCOPES)
     return run_service("task-store", TaskStoreSettings, build)
 
 
-def _migrate() -> int:
+def _with_database(act: Callable[[str], object]) -> int:
     try:
         settings = load(DatabaseSettings)
     except SettingsError as error:
@@ -67,7 +86,10 @@ def _migrate() -> int:
         return EXIT_BAD_SETTINGS
     url = settings.database_url.get_secret_value()
     try:
-        upgrade(url)
+        act(url)
+    except (MigrationOrderError, DatabaseUnavailableError) as error:
+        sys.stderr.write(f"{error}\n")
+        return EXIT_START_FAILED
     except (OSError, *_NOT_LET_IN) as error:
         place = f"PostgreSQL at {database_place(url)} (TASKMILL_DATABASE_URL)"
         sys.stderr.write(f"{place} cannot be reached: {type(error).__name__}\n")

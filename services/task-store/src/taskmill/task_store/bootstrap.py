@@ -15,6 +15,7 @@ from taskmill.contracts.streams import WORK_STREAM, events_stream, reports_consu
 from taskmill.runtime.actor import Actor
 from taskmill.runtime.clock import utc_now
 from taskmill.runtime.discovery import Discovery
+from taskmill.runtime.errors import RestartError
 from taskmill.runtime.health import supervise
 from taskmill.runtime.leadership import Leadership
 from taskmill.runtime.mailbox import BatchingMailbox
@@ -27,6 +28,7 @@ from taskmill.task_store.actors.commands import QUEUE_GROUP, commands
 from taskmill.task_store.actors.connections import Connections
 from taskmill.task_store.actors.due_tasks import Alarm, DueTasks
 from taskmill.task_store.actors.expiry import Expiry
+from taskmill.task_store.actors.log_continuity import LogContinuity
 from taskmill.task_store.actors.log_months import LogMonths
 from taskmill.task_store.actors.queue_counts import QueueCounts
 from taskmill.task_store.actors.queue_pauses import QueuePauses
@@ -45,6 +47,7 @@ from taskmill.task_store.adapters.database import DedicatedConnection, SharedCon
 from taskmill.task_store.adapters.ended_tasks import EndedTaskRows
 from taskmill.task_store.adapters.event_stream import EventStream
 from taskmill.task_store.adapters.expired_rows import ExpiredRows
+from taskmill.task_store.adapters.log_epochs import LogEpochs
 from taskmill.task_store.adapters.log_partitions import LogPartitions
 from taskmill.task_store.adapters.log_reader import LogReader
 from taskmill.task_store.adapters.processor_drains import ProcessorDrains
@@ -66,11 +69,13 @@ from taskmill.task_store.adapters.work_consumers import WorkConsumers
 from taskmill.task_store.adapters.work_pauses import WorkPauses
 from taskmill.task_store.adapters.work_stream import WorkStream
 from taskmill.task_store.domain.fleet import FinishedRates
+from taskmill.task_store.domain.log_epoch import LogEpoch
 from taskmill.task_store.domain.operations import Answer, Operation
 from taskmill.task_store.domain.publication import UnpublishedEvent
 from taskmill.task_store.domain.retention import KeptFor
 from taskmill.task_store.domain.runs import RunRules
-from taskmill.task_store.migrations import newest_revision
+from taskmill.task_store.migrations import needed_revision
+from taskmill.task_store.migrations.database import STORE_SESSION
 from taskmill.task_store.settings import TaskStoreSettings
 from taskmill.task_store.use_cases import Ports
 
@@ -92,13 +97,14 @@ class _Database(NamedTuple):
     expiry: DedicatedConnection
     partitions: DedicatedConnection
     webhooks: DedicatedConnection
+    epochs: DedicatedConnection
     lists: AsyncEngine
     bulk_lists: AsyncEngine
     counts: SharedConnections
 
     def connections(self) -> Connections:
         """The actor that closes them."""
-        own = (self.writer, self.relay, self.lease, self.expiry, self.partitions, self.webhooks)
+        own = (self.writer, self.relay, self.lease, self.expiry, self.partitions, self.webhooks, self.epochs)
         return Connections(
             [
                 self.shared.close,
@@ -125,12 +131,13 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
     consumers = WorkConsumers(session, ack_wait_seconds=settings.work_ack_wait_seconds, is_paused=queue_rows.is_paused)
     publisher = Publisher(session, timeout_seconds=settings.request_timeout_seconds)
     work = WorkStream(session, publisher, consumers)
+    event_stream = EventStream(session, publisher)
     relay = Relay(
         session,
         log=relay_log,
         leadership=leadership,
         owner=owner,
-        events=EventStream(session, publisher),
+        events=event_stream,
         work=work,
         kept_for=timedelta(seconds=settings.events_max_age_seconds),
         now=utc_now,
@@ -174,14 +181,46 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
         on_noted=writer.note_service,
         now=utc_now,
     )
+    stalled = StalledTasks(database.shared)
     reconciler = Reconciler(
         session,
         leadership=leadership,
-        stalled=StalledTasks(database.shared),
+        stalled=stalled,
         work=work,
         writes=writes,
         now=utc_now,
         interval_seconds=settings.reconcile_interval_seconds,
+    )
+
+    def on_epoch(epoch: LogEpoch) -> None:
+        writer.begin_epoch(epoch)
+        stalled.begin_epoch(epoch)
+
+    def restart(reason: str) -> None:
+        supervisor.fail(RestartError(reason))
+
+    continuity = LogContinuity(
+        LogEpochs(database.epochs),
+        event_stream,
+        newest_written=lambda: writer.newest_position,
+        on_epoch=on_epoch,
+        on_changed=restart,
+    )
+    # The first, before anything is written; the second, for a store that has nothing to write.
+    database.writer.on_connect = database.lease.on_connect = continuity.check
+    streams = Streams(
+        session,
+        publisher=publisher,
+        streams=[
+            work_stream(),
+            reports_stream(settings.reports_max_bytes),
+            events_stream(settings.events_max_bytes, settings.events_max_age_seconds),
+        ],
+        consumers=[reports_consumer()],
+        on_replaced=lambda stream: consumers.forget() if stream == WORK_STREAM else None,
+        renew_consumers=consumers.renew,
+        epoch=lambda: continuity.epoch.begin,
+        on_later_epoch=restart,
     )
     expiry = Expiry(
         ExpiredRows(database.expiry),
@@ -217,7 +256,8 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
     actors: list[Actor] = [
         database.connections(),
         session,
-        _streams(session, publisher, settings, consumers),
+        continuity,
+        streams,
         leadership,
         expiry,
         log_months,
@@ -245,20 +285,24 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
             group=QUEUE_GROUP,
         ),
     ]
-    return supervise(actors, session, settings)
+    supervisor = supervise(actors, session, settings)
+    return supervisor
 
 
 async def _database(url: str) -> _Database:
-    await wait_for_schema(url, newest_revision())
+    needed = needed_revision()
+    await wait_for_schema(url, needed)
     return _Database(
         shared=await shared_connections(url, "reader", max_connections=MAX_READ_CONNECTIONS),
         writer=DedicatedConnection(url, "writer"),
         # To forget how far the relay was, who led, or what has expired costs nothing: it is done again.
         relay=DedicatedConnection(url, "relay", is_commit_awaited=False),
-        lease=DedicatedConnection(url, "lease", is_commit_awaited=False),
+        # By its name a migration knows which stores are there. It is used every second or two.
+        lease=DedicatedConnection(url, f"{STORE_SESSION} {needed}", is_commit_awaited=False),
         expiry=DedicatedConnection(url, "expiry", is_commit_awaited=False),
         partitions=DedicatedConnection(url, "partitions"),
         webhooks=DedicatedConnection(url, "webhooks", is_commit_awaited=False),
+        epochs=DedicatedConnection(url, "epochs"),
         lists=list_engine(url, "lists", timeout_seconds=LIST_TIMEOUT_SECONDS),
         bulk_lists=list_engine(url, "bulk operations", timeout_seconds=BULK_TIMEOUT_SECONDS),
         counts=await shared_connections(url, "counts", max_connections=1, timeout_seconds=COUNT_TIMEOUT_SECONDS),
@@ -295,20 +339,3 @@ def _tasks_kept_for(settings: TaskStoreSettings) -> KeptFor:
 def _events_kept_for(settings: TaskStoreSettings) -> timedelta | None:
     seconds = settings.retention_events_seconds
     return None if seconds is None else timedelta(seconds=seconds)
-
-
-def _streams(
-    session: NatsSession, publisher: Publisher, settings: TaskStoreSettings, consumers: WorkConsumers
-) -> Streams:
-    return Streams(
-        session,
-        publisher=publisher,
-        streams=[
-            work_stream(),
-            reports_stream(settings.reports_max_bytes),
-            events_stream(settings.events_max_bytes, settings.events_max_age_seconds),
-        ],
-        consumers=[reports_consumer()],
-        on_replaced=lambda stream: consumers.forget() if stream == WORK_STREAM else None,
-        renew_consumers=consumers.renew,
-    )

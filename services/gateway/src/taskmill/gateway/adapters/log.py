@@ -22,6 +22,8 @@ class LogEnds(NamedTuple):
     """Position of the newest event that there ever was; 0: there was none."""
     removed: int
     """Events up to this position were removed; 0: none was."""
+    epoch: int = 0
+    """The position behind which the log's epoch begins; 0: it is the first."""
 
 
 class LogSlice(NamedTuple):
@@ -33,9 +35,12 @@ class LogSlice(NamedTuple):
     oldest: int
     """Position of the oldest event that is kept; 0: there is none."""
     newest: int
-    """Position of the newest event that there ever was; 0: there was none."""
+    """Position of the newest event that there ever was; 0: there was none. Below the position that was asked for: that
+    is one of a log that was lost, and up to here the two are the same."""
     removed: int
     """Events up to this position were removed; 0: none was."""
+    epoch: int = 0
+    """The position behind which the log's epoch begins; 0: it is the first."""
 
 
 class Log:
@@ -48,14 +53,18 @@ class Log:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def ends(self) -> LogEnds:
+    async def ends(self, after: int | None = None) -> LogEnds:
         """Where the log begins and ends.
+
+        Args:
+            after: The position of somebody who wants to go on there. If only a log that was lost has given it out, the
+                log ends, for them, where the two are the same, which is before it.
 
         Raises:
             UnavailableError: The log cannot be read now.
         """
-        page = await self._read(ReadLog())
-        return LogEnds(page["oldest"], page["newest"], _removed(page))
+        page = await self._read(ReadLog(after=after, limit=1) if after else ReadLog())
+        return LogEnds(page["oldest"], page["newest"], _removed(page), page.get("epoch", 0))
 
     async def behind(self, position: int, wanted: EventFilter, *, limit: int = MAX_LOG_PAGE_ITEMS) -> LogSlice:
         """What happened behind a position, as far as one request finds out.
@@ -76,7 +85,8 @@ class Log:
             for item in page["items"]
         ]
         wanted_events = [event for event in events if wanted.admits(event)]
-        return LogSlice(wanted_events, page["next_after"], page["oldest"], page["newest"], _removed(page))
+        ends = page["oldest"], page["newest"], _removed(page), page.get("epoch", 0)
+        return LogSlice(wanted_events, page["next_after"], *ends)
 
     async def up_to_now(self, position: int, wanted: EventFilter) -> AsyncIterator[LogSlice]:
         """All that happened behind a position, in slices, until the newest event of the moment is reached."""

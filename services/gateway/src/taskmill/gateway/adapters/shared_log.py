@@ -22,18 +22,21 @@ class SharedLog:
 
     def __init__(self, log: Log) -> None:
         self._log = log
-        self._newest = 0
+        self._newest = self._epoch = 0
         self._pages: OrderedDict[int, LogSlice] = OrderedDict()
         self._reads: dict[int, asyncio.Task[LogSlice]] = {}
 
-    async def ends(self) -> LogEnds:
+    async def ends(self, after: int | None = None) -> LogEnds:
         """Where the log begins and ends at the moment.
+
+        Args:
+            after: As `Log.ends` takes it.
 
         Raises:
             UnavailableError: The log cannot be read now.
         """
-        ends = await self._log.ends()
-        self._note(ends.newest)
+        ends = await self._log.ends(after)
+        self._note(ends.newest, ends.epoch, asked_for=after or 0)
         return ends
 
     async def behind(self, position: int, wanted: EventFilter) -> LogSlice:
@@ -49,11 +52,11 @@ class SharedLog:
         if wanted.is_for_the_store:
             return await self._log.behind(position, wanted)
         page = await self._page(position - position % MAX_LOG_PAGE_ITEMS)
-        if page.position <= position < page.newest:
-            # Few events were as many as a page may hold.
+        if page.position <= position < page.newest or page.newest < position:
+            # Few events were as many as a page may hold; or the log was set back.
             return await self._log.behind(position, wanted)
         events = [event for event in page.events if event.position > position and wanted.admits(event)]
-        return LogSlice(events, max(position, page.position), page.oldest, self._newest, page.removed)
+        return LogSlice(events, max(position, page.position), page.oldest, self._newest, page.removed, page.epoch)
 
     async def _page(self, start: int) -> LogSlice:
         if start in self._pages:
@@ -67,18 +70,20 @@ class SharedLog:
 
     async def _read(self, start: int) -> LogSlice:
         page = await self._log.behind(start, EventFilter())
-        self._note(page.newest)
+        self._note(page.newest, page.epoch, asked_for=start)
         if page.position < page.newest:
             self._pages[start] = page
             if len(self._pages) > KEPT_PAGES:
                 self._pages.popitem(last=False)
         return page
 
-    def _note(self, newest: int) -> None:
-        if newest < self._newest:
+    def _note(self, newest: int, epoch: int, *, asked_for: int) -> None:
+        # For a position that it has never given out, or that is lost, the log ends elsewhere.
+        newest = self._newest if asked_for > newest else newest
+        if newest < self._newest or epoch != self._epoch:
             # PostgreSQL was set back, or this was asked before what was answered already: then it costs a read.
             self._pages.clear()
-        self._newest = newest
+        self._newest, self._epoch = newest, epoch
 
     def _end_read(self, start: int, ended: asyncio.Task[LogSlice]) -> None:
         del self._reads[start]

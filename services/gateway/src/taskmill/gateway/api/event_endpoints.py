@@ -65,11 +65,22 @@ class EventLogPage(BaseModel):
     next_after: Annotated[Position, Field(description="Up to where was searched: go on behind it.")]
     oldest: Annotated[Position, Field(description="Position of the oldest event that is kept; 0: there is none.")]
     newest: Annotated[
-        Position, Field(description="Position of the newest event: there is no more when `next_after` has come here.")
+        Position,
+        Field(
+            description="Position of the newest event: there is no more when `next_after` has come here. Below "
+            "`after`: the log was set back to a backup, and `after` is of what was lost; go on here."
+        ),
     ]
     removed: Annotated[
         Position,
         Field(description="Events up to this position were removed: who comes with a lower `after` has missed some."),
+    ]
+    epoch: Annotated[
+        Position,
+        Field(
+            description="The position behind which the log's epoch begins; 0: it is the first. Another one than "
+            "before: the log was set back to a backup."
+        ),
     ]
 
 
@@ -115,9 +126,10 @@ class EventEndpoints:
         With `Accept: text/event-stream` the answer is a stream of server-sent events: what happened behind `after`
         first, then what happens, without a hole or a repeat; without `after`, only what happens from now on. The `id`
         of an event is its position in the log. Whenever the stream ends, come again with the last one. An event `reset`
-        says that the log does not reach back to `after`; the stream goes on with what happens. An event `removed` says,
-        to who wanted all from the beginning, up to which position events were removed; the stream goes on with those
-        that are kept. A stream has no `limit`.
+        says that the log does not reach back to `after`, or was set back to a backup and lost what `after` stands for;
+        the stream goes on behind the `newest` that it names. An event `removed` says, to who wanted all from the
+        beginning, up to which position events were removed; the stream goes on with those that are kept. A stream has
+        no `limit`.
         """
         wanted = query.filter()
         if not _is_stream_wanted(accept):
@@ -190,7 +202,7 @@ class EventEndpoints:
             if len(events) >= limit or after >= found.newest:
                 break
         items = b",".join(b'{"position":%d,"event":%b}' % (event.position, event.document) for event in events)
-        ends = b'"oldest":%d,"newest":%d,"removed":%d' % (found.oldest, found.newest, found.removed)
+        ends = b'"oldest":%d,"newest":%d,"removed":%d,"epoch":%d' % found[2:]
         body = b'{"items":[%b],"next_after":%d,%b}' % (items, after, ends)
         return Response(body, media_type=JSON, headers=_VARY)
 

@@ -38,9 +38,9 @@ class EventStreamResponse(Response):
 
     First what happened behind the position that the client has, from the log; then what happens, without a hole or a
     repeat in between. Whenever the stream ends, the client comes again with the position of the last event that it got.
-    It ends, too, when events were removed before they were read, which is told when the client comes again; when who
-    asked may do so no more; and when the log cannot be read, even at the very start: of any answer but 200 the
-    `EventSource` of a browser takes that it should never come again.
+    It ends, too, when events were removed before they were read, or the log was set back, which is told when the client
+    comes again; when who asked may do so no more; and when the log cannot be read, even at the very start: of any
+    answer but 200 the `EventSource` of a browser takes that it should never come again.
 
     Args:
         feed: What happens.
@@ -109,7 +109,7 @@ class EventStreamResponse(Response):
     async def _ends(self) -> LogEnds | None:
         """Where the log begins and ends; None: it cannot be read."""
         try:
-            return await self._log.ends()
+            return await self._log.ends(self._after)
         except UnavailableError:
             return None
 
@@ -131,7 +131,7 @@ class EventStreamResponse(Response):
         yield b"retry: %d\n\n" % RETRY_MILLISECONDS
         if ends is None:
             return
-        oldest, newest, removed = ends
+        oldest, newest, removed, epoch = ends
         position = newest if self._after is None else self._after
         if position > newest or 0 < position < removed:
             yield _reset(ends)
@@ -143,7 +143,7 @@ class EventStreamResponse(Response):
             yield _chunk([], position)
         while position < newest:
             found = await self._log.behind(position, self._wanted)
-            if position < found.removed > removed:
+            if position < found.removed > removed or found.epoch != epoch:
                 return
             position, newest = found.position, found.newest
             yield _chunk(found.events, position)
@@ -152,7 +152,7 @@ class EventStreamResponse(Response):
             live_from = self._feed.position
             while position < live_from:
                 found = await self._log.behind(position, self._wanted)
-                if position < found.removed > removed:
+                if position < found.removed > removed or found.epoch != epoch:
                     return
                 position = found.position
                 yield _chunk(found.events, position)
@@ -181,7 +181,7 @@ async def _end(send: Send, within_seconds: float) -> None:
 
 def _reset(ends: LogEnds) -> bytes:
     """Says that the client's position is not one that the log can be followed from, and where it goes on."""
-    data = b'{"oldest":%d,"newest":%d,"removed":%d}' % ends
+    data = b'{"oldest":%d,"newest":%d,"removed":%d,"epoch":%d}' % ends
     return b"id: %d\nevent: reset\ndata: %b\n\n" % (ends.newest, data)
 
 

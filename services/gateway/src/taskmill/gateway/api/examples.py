@@ -146,6 +146,7 @@ EVENT_LOG_PAGE = {
     "oldest": 1,
     "newest": 4711,
     "removed": 0,
+    "epoch": 0,
 }
 
 WEBHOOK_ID = "01920f3e-a1b2-7c3d-8e4f-6a7b8c9d0e1f"

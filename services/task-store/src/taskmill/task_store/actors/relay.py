@@ -162,6 +162,8 @@ class Relay(Actor):
     async def _checked_cursor(self) -> RelayCursor | None:
         """How far the relay is, which holds for the stream as it is now; None: somebody else leads after all."""
         if self._cursor is None:
+            # They may be of a time when this store led: what is behind the cursor is read.
+            self._committed.clear()
             self._cursor = self._saved = await self._log.cursor(self._owner)
             self._is_stream_checked = False
         if self._cursor is not None and not self._is_stream_checked:

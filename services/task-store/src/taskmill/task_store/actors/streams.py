@@ -10,7 +10,7 @@ import structlog
 from taskmill.contracts.errors import BusUnavailableError, UnavailableError
 from taskmill.contracts.streams import ROLLUP_HEADER, ConsumerSpec, StreamSpec
 from taskmill.runtime.actor import Actor, is_set_within
-from taskmill.runtime.errors import JetStreamError
+from taskmill.runtime.errors import JetStreamError, LaterEpochError
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.outbound import OutboundMessage
 from taskmill.runtime.provisioning import ensure_consumer, ensure_stream
@@ -36,6 +36,8 @@ class Streams(Actor):
         on_replaced: Called with the name of a stream that was made again, by whomever: what stood in it, and its other
             consumers, are gone.
         renew_consumers: Called afterwards, to make those other consumers again.
+        epoch: Returns the epoch of the log: streams of an earlier one are made anew.
+        on_later_epoch: Called with a reason when there are streams of a later one.
     """
 
     name = "streams"
@@ -49,6 +51,8 @@ class Streams(Actor):
         consumers: Sequence[ConsumerSpec],
         on_replaced: Callable[[str], None],
         renew_consumers: Callable[[], Awaitable[None]],
+        epoch: Callable[[], int],
+        on_later_epoch: Callable[[str], None],
     ) -> None:
         self._session = session
         self._publisher = publisher
@@ -56,6 +60,8 @@ class Streams(Actor):
         self._consumers = consumers
         self._on_replaced = on_replaced
         self._renew_consumers = renew_consumers
+        self._epoch = epoch
+        self._on_later_epoch = on_later_epoch
         self._created_at: dict[str, str] = {}
         self._placed_at: dict[str, float] = {}
         self._woken = asyncio.Event()
@@ -69,19 +75,26 @@ class Streams(Actor):
     async def run(self, started: Callable[[], None]) -> None:
         """Serve once everything exists for the first time."""
         if not self._stop_requested.is_set():
-            await self._provision()
+            await self._provision_epoch()
         started()
         while not self._stop_requested.is_set():
             self._woken.clear()
             await is_set_within(self._woken, LOOK_INTERVAL_SECONDS)
             try:
-                await self._provision()
+                await self._provision_epoch()
             except (UnavailableError, JetStreamError) as error:
                 _log.warning("streams.postponed", error=str(error))
 
+    async def _provision_epoch(self) -> None:
+        try:
+            await self._provision()
+        except LaterEpochError as error:
+            self._on_later_epoch(str(error))
+            await self._stop_requested.wait()
+
     async def _provision(self) -> None:
         for stream in self._streams:
-            created_at = await ensure_stream(self._session, stream)
+            created_at = await ensure_stream(self._session, stream, epoch=self._epoch())
             if self._created_at.setdefault(stream.name, created_at) != created_at:
                 self._created_at[stream.name] = created_at
                 self._on_replaced(stream.name)

@@ -1,6 +1,6 @@
 """Connections to PostgreSQL, and what its errors mean."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import asyncpg
@@ -57,9 +57,13 @@ class DedicatedConnection:
         name: Appears in `pg_stat_activity`.
         is_commit_awaited: Whether a commit waits until it is safe on disk. Without it PostgreSQL may forget the last
             commits in a crash, in return for not waiting.
+
+    Attributes:
+        on_connect: Called with each connection that is made, before it is used. What it raises is raised by `use`.
     """
 
     def __init__(self, database_url: str, name: str, *, is_commit_awaited: bool = True) -> None:
+        self.on_connect: Callable[[Connection[Record]], Awaitable[None]] | None = None
         self._database_url = database_url
         self._server_settings = {
             "application_name": f"taskmill {name}",
@@ -95,12 +99,19 @@ class DedicatedConnection:
 
     async def _open(self) -> "Connection[Record]":
         if self._connection is None or self._connection.is_closed():
-            self._connection = await asyncpg.connect(
+            made = await asyncpg.connect(
                 self._database_url,
                 timeout=CONNECT_TIMEOUT_SECONDS,
                 command_timeout=COMMAND_TIMEOUT_SECONDS,
                 server_settings=self._server_settings,
             )
+            if self.on_connect is not None:
+                try:
+                    await self.on_connect(made)
+                except BaseException:
+                    made.terminate()
+                    raise
+            self._connection = made
         return self._connection
 
 

@@ -12,11 +12,15 @@ from taskmill.contracts.streams import (
     PREVIOUS_POSITION_HEADER,
 )
 from taskmill.runtime.direct_get import last_message
+from taskmill.runtime.errors import JetStreamError
 from taskmill.runtime.nats_protocol import header_value
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.outbound import OutboundMessage
+from taskmill.runtime.provisioning import NO_SUCH_STREAM, epoch_of_stream
 from taskmill.runtime.publisher import Publisher
 from taskmill.runtime.stream_state import StreamState, stream_state
+from taskmill.task_store.adapters.log_epochs import LogStanding
+from taskmill.task_store.domain.log_epoch import FIRST_EPOCH, LogEpoch
 from taskmill.task_store.domain.publication import UnpublishedEvent
 
 
@@ -35,6 +39,21 @@ class EventStream:
             JetStreamError: There is no stream.
         """
         return await stream_state(self._session, EVENTS_STREAM)
+
+    async def standing(self) -> LogStanding:
+        """How far the log is, by what was published of it; without a stream: nowhere.
+
+        Raises:
+            BusUnavailableError: JetStream cannot be reached.
+            JetStreamError: It refuses.
+        """
+        try:
+            epoch = LogEpoch(await epoch_of_stream(self._session, EVENTS_STREAM))
+            return LogStanding(epoch, await self.newest_position() or 0)
+        except JetStreamError as error:
+            if error.error_code != NO_SUCH_STREAM:
+                raise
+            return LogStanding(FIRST_EPOCH, 0)
 
     async def newest_position(self) -> int | None:
         """The position in the log of the stream's newest event; None: it holds none.

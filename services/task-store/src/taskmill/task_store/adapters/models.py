@@ -164,6 +164,18 @@ class RemovedEvents(Base):
     recorded_before: Mapped[datetime | None]
 
 
+class LogEpochRow(Base):
+    """An epoch of the log but the first: it begins when the database was set back. `domain.log_epoch` says more."""
+
+    __tablename__ = "log_epochs"
+
+    # Its events have positions behind this one; those from `after` up to it were never given out, or are lost.
+    begin: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    # The newest position of what was restored.
+    after: Mapped[int] = mapped_column(BigInteger)
+    begun_at: Mapped[datetime]
+
+
 class RelayCursor(Base):
     """The one row that says who publishes the log, up to where it is published, and where in TASK_EVENTS that was."""
 

@@ -8,6 +8,8 @@ import asyncpg
 
 from taskmill.contracts.status import Priority
 from taskmill.task_store.adapters.database import SharedConnections
+from taskmill.task_store.adapters.statements import effective_dispatch
+from taskmill.task_store.domain.log_epoch import FIRST_EPOCH, LogEpoch
 
 # As scalars, because the planner looks those up row by row: of an EXISTS it may make a join with the whole log.
 # An event that is no longer there was published: before that, none is removed.
@@ -17,13 +19,13 @@ _IS_WORK_PUBLISHED = """coalesce((
 ), 0) <= (SELECT greatest(work_position, position) FROM relay_cursor)"""
 
 _QUEUED = f"""
-SELECT queued_at, id, dispatch, queue, priority, kind FROM tasks
+SELECT queued_at, id, {{dispatch}}, queue, priority, kind FROM tasks
 WHERE status = 'queued' AND (queued_at, id) > ($1, $2) AND queued_at <= $3 AND {_IS_WORK_PUBLISHED}
 ORDER BY queued_at, id LIMIT $4
 """  # noqa: S608
 
 _SILENT = f"""
-SELECT created_at, id, dispatch, queue, priority, kind FROM tasks
+SELECT created_at, id, {{dispatch}}, queue, priority, kind FROM tasks
 WHERE status = 'in_progress' AND is_run_active AND (created_at, id) > ($1, $2)
 AND lease_until <= $3 AND cancel_requested_at IS NULL AND {_IS_WORK_PUBLISHED}
 ORDER BY created_at, id LIMIT $4
@@ -71,14 +73,20 @@ class StalledTasks:
 
     def __init__(self, connections: SharedConnections) -> None:
         self._connections = connections
+        self.begin_epoch(FIRST_EPOCH)
+
+    def begin_epoch(self, epoch: LogEpoch) -> None:
+        """Say which epoch of the log it is."""
+        dispatch = effective_dispatch(epoch.dispatch_floor)
+        self._queued, self._silent = (statement.format(dispatch=dispatch) for statement in (_QUEUED, _SILENT))
 
     async def queued(self, after: Place, until: datetime, limit: int) -> list[StalledTask]:
         """Tasks behind a place that are queued since `until` or longer, and whose work the relay has published."""
-        return [_stalled(row) for row in await self._connections.fetch(_QUEUED, *after, until, limit)]
+        return [_stalled(row) for row in await self._connections.fetch(self._queued, *after, until, limit)]
 
     async def silent(self, after: Place, now: datetime, limit: int) -> list[StalledTask]:
         """Tasks in progress behind a place whose lease has run out, and which nobody wants to be cancelled."""
-        return [_stalled(row) for row in await self._connections.fetch(_SILENT, *after, now, limit)]
+        return [_stalled(row) for row in await self._connections.fetch(self._silent, *after, now, limit)]
 
     async def cancelling(self, limit: int) -> list[CancellingTask]:
         """Tasks that are to be cancelled, in the order in which their leases run out."""

@@ -183,16 +183,22 @@ ON CONFLICT (name) DO UPDATE SET {_KIND_ASSIGNMENTS}
 
 BEGIN_UNDER_LOCK = f"BEGIN; SELECT pg_advisory_xact_lock({EVENT_LOG_LOCK})"
 
-# Reading a row with its large documents costs as much as all its other columns: only where they are asked for.
-LOAD = f"""
-SELECT {
-    _names(
-        f"CASE WHEN id = ANY($2::uuid[]) THEN {name} END AS {name}" if name in DOCUMENTS else name
-        for name in TASK_COLUMNS
-    )
-}
-FROM tasks WHERE id = ANY($1::uuid[])
-"""  # noqa: S608
+
+def effective_dispatch(floor: int) -> str:
+    """The dispatch of a task as it counts, when no execution of an earlier epoch of the log may (`LogEpoch`)."""
+    return f"greatest(dispatch, {floor})" if floor else "dispatch"
+
+
+def load_statement(dispatch_floor: int) -> str:
+    """Make the statement that reads tasks, with their documents where they are asked for.
+
+    Reading a row with its large documents costs as much as all its other columns.
+    """
+    special = {name: f"CASE WHEN id = ANY($2::uuid[]) THEN {name} END" for name in DOCUMENTS}
+    special["dispatch"] = effective_dispatch(dispatch_floor)
+    selected = _names(f"{special[name]} AS {name}" if name in special else name for name in TASK_COLUMNS)
+    return f"SELECT {selected} FROM tasks WHERE id = ANY($1::uuid[])"  # noqa: S608
+
 
 # Of a deleted task only the end of its events may be left, and of one that is there not even that.
 USED_IDS = """

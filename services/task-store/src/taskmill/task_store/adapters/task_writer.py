@@ -27,6 +27,7 @@ from taskmill.task_store.domain.batch import Batch
 from taskmill.task_store.domain.bulk_operations import BulkBook, BulkChunk
 from taskmill.task_store.domain.idempotency import KeyBook, KeyedAnswer
 from taskmill.task_store.domain.kinds import KindBook
+from taskmill.task_store.domain.log_epoch import FIRST_EPOCH, LogEpoch
 from taskmill.task_store.domain.months import NewIds
 from taskmill.task_store.domain.operations import (
     Answer,
@@ -87,6 +88,18 @@ class TaskWriter:
         self._on_scheduled = on_scheduled
         self._on_bulk_operation = on_bulk_operation
         self._memory = WriterMemory()
+        self._newest_position = 0
+        self.begin_epoch(FIRST_EPOCH)
+
+    @property
+    def newest_position(self) -> int:
+        """The position of the newest event that this writer has committed; 0: it has written none."""
+        return self._newest_position
+
+    def begin_epoch(self, epoch: LogEpoch) -> None:
+        """Say which epoch of the log it is; to be called before anything is written."""
+        self._epoch = epoch
+        self._load_statement = statements.load_statement(epoch.dispatch_floor)
 
     def knows_queue(self, name: str) -> bool:
         """Whether a queue exists for certain: after a batch that named it, whether it exists."""
@@ -157,7 +170,7 @@ class TaskWriter:
         task_ids = {task_id for operation in operations for task_id in named_tasks(operation)}
         edits = filter(wants_documents, operations)
         whole_ids = {task_id for operation in edits for task_id in named_tasks(operation)}
-        rows = await connection.fetch(statements.LOAD, task_ids, whole_ids) if task_ids else []
+        rows = await connection.fetch(self._load_statement, task_ids, whole_ids) if task_ids else []
         chunks = [operation for operation in operations if isinstance(operation, BulkChunk)]
         bulk = await read_bulk_operations(connection, [chunk.operation_id for chunk in chunks]) if chunks else []
         names = [name for operation in operations if (name := named_key(operation)) is not None]
@@ -174,6 +187,7 @@ class TaskWriter:
             now=self._now(),
             random=self._random,
             paused=self._memory.paused,
+            epoch=self._epoch,
         )
 
     def _may_load_unlocked(self, operations: Sequence[Operation]) -> bool:
@@ -224,6 +238,7 @@ class TaskWriter:
         failpoint("store.after_commit")
         self._memory.note(batch.queues.added, batch.kinds.changed, batch.services)
         if first_position is not None:
+            self._newest_position = first_position + len(batch.events) - 1
             self._on_commit(committed_events(batch, first_position))
         if batch.next_run_at is not None:
             self._on_scheduled(batch.next_run_at)

@@ -28,9 +28,10 @@ from taskmill.task_store.domain.decision import Decision
 from taskmill.task_store.domain.documents import reply_document
 from taskmill.task_store.domain.editing import check_revision, decide_change, decide_delete
 from taskmill.task_store.domain.endings import cancel_at_once, decide_expiry
-from taskmill.task_store.domain.events import LoggedEvent
+from taskmill.task_store.domain.events import LoggedEvent, of_source
 from taskmill.task_store.domain.idempotency import KeyBook, KeyedAnswer, KeyName, key_name
 from taskmill.task_store.domain.kinds import KindBook
+from taskmill.task_store.domain.log_epoch import FIRST_EPOCH, LogEpoch
 from taskmill.task_store.domain.operations import (
     Answer,
     ClientRequest,
@@ -67,6 +68,7 @@ class Batch:
         now: The moment of the whole batch.
         random: Returns a number from 0 to 1, for the jitter of retries.
         paused: The queues that are paused.
+        epoch: The epoch of the log that its events belong to.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class Batch:
         now: datetime,
         random: Callable[[], float],
         paused: Collection[str] = (),
+        epoch: LogEpoch = FIRST_EPOCH,
     ) -> None:
         self._loaded = {state.id: state for state in states}
         self._states = dict(self._loaded)
@@ -93,6 +96,7 @@ class Batch:
         self._now = now
         self._random = random
         self._paused = paused
+        self._source = None if epoch == FIRST_EPOCH else epoch.source
         self.queues = queues
         self.kinds = kinds
         self.keys = keys
@@ -325,7 +329,10 @@ class Batch:
         if state.run_at is not None and (self.next_run_at is None or state.run_at < self.next_run_at):
             self.next_run_at = state.run_at
         self._states[state.id] = state
-        self.events.extend(decision.events)
+        events = decision.events
+        if self._source is not None:
+            events = tuple([of_source(event, self._source) for event in events])
+        self.events.extend(events)
         if decision.attempt is not None:
             self._attempts[decision.attempt.task_id, decision.attempt.attempt] = decision.attempt
         if decision.lines:

@@ -69,11 +69,17 @@ def line_document(line: LineState) -> bytes:
 
 
 def log_document(
-    events: Iterable[tuple[int, str, str, str, str]], next_after: int, oldest: int, newest: int, removed: int
+    events: Iterable[tuple[int, str, str, str, str]],
+    next_after: int,
+    oldest: int,
+    newest: int,
+    removed: int,
+    epoch: int,
 ) -> bytes:
     """A `LogPage`."""
     items = [dict(zip(_LOGGED, event, strict=True)) for event in events]
-    return _dump({"items": items, "next_after": next_after, "oldest": oldest, "newest": newest, "removed": removed})
+    ends = {"oldest": oldest, "newest": newest, "removed": removed, "epoch": epoch}
+    return _dump({"items": items, "next_after": next_after, **ends})
 
 
 def events_document(documents: Iterable[bytes], next_cursor: str | None, removed: int) -> bytes:

@@ -62,3 +62,12 @@ def compose_event(event_type: EventType, state: TaskState, now: datetime, detail
     dispatch = state.dispatch if event_type is EventType.QUEUED else None
     text = orjson.dumps(document, option=orjson.OPT_UTC_Z).decode()
     return LoggedEvent(state.id, state.version, event_type, state.kind, dispatch, text)
+
+
+_FIRST_SOURCE = f'"source":"{EVENT_SOURCE}"'
+
+
+def of_source(event: LoggedEvent, source: str) -> LoggedEvent:
+    """The same event, told by another source: of a later epoch of the log."""
+    # What stands before it is made of the task's id and numbers alone.
+    return event._replace(document=event.document.replace(_FIRST_SOURCE, f'"source":"{source}"', 1))

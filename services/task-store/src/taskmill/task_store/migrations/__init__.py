@@ -1,25 +1,95 @@
 """The migrations of the task store's schema, and the functions that run them.
 
 Revisions are numbered `0001`, `0002`, …, so that their order can be read off the database. Each can be undone, and each
-leaves a schema that the release before it can still work with: stores are replaced one after another.
+has a `phase`, for stores are replaced one after another:
+
+- `pre`, which is meant where nothing is said: it only adds. The stores of the release before work with it, so that it
+  is run before the first of the new ones starts.
+- `post`: it takes away what the release before still uses, and is run when the last store of that is gone. The
+  revisions of a release that are `post` come behind all of its that are `pre`.
 """
 
+from collections.abc import Sequence
+from enum import StrEnum
+from itertools import dropwhile, takewhile
 from pathlib import Path
+from typing import NamedTuple
 
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
+from taskmill.task_store.errors import ContractingStepMissingError, ExpandingStepMissingError, OldStoresError
+from taskmill.task_store.migrations.database import look_at_schema
 
-def upgrade(database_url: str, revision: str = "head") -> None:
-    """Bring a database's schema up to a revision. Idempotent; two at once wait for each other.
+_VERSIONS = Path(__file__).parent / "versions"
 
-    Must not be called from within a running event loop.
+
+class Phase(StrEnum):
+    """When a revision is run in an update."""
+
+    PRE = "pre"
+    POST = "post"
+
+
+class Steps(StrEnum):
+    """Which steps of an update to take."""
+
+    PRE = "pre"
+    """Those that only add, before the first new store starts."""
+    POST = "post"
+    """Those that take away, when the last old store is gone."""
+    ALL = "all"
+    """One after the other, where no store runs."""
+
+
+class Revision(NamedTuple):
+    """A migration."""
+
+    name: str
+    phase: Phase
+
+
+def migrate(database_url: str, steps: Steps = Steps.PRE, *, versions: Sequence[Path] = (_VERSIONS,)) -> None:
+    """Take steps of an update. Idempotent; two at once wait for each other.
+
+    An empty database, with which no store works, gets everything. Must not be called from within a running event loop.
 
     Args:
         database_url: `postgresql://…` in any of the forms that `settings.TaskStoreSettings` understands.
-        revision: Where to stop; the newest by default.
+        steps: Which.
+        versions: The folders that hold the revisions.
+
+    Raises:
+        ContractingStepMissingError: A step that takes away stands before one that adds: an update is not finished yet.
+        ExpandingStepMissingError: A step that adds stands before those that take away.
+        OldStoresError: Task stores are connected that still use what would be taken away.
     """
+    config = _config(database_url, versions)
+    known = _revisions(config)
+    found = look_at_schema(database_url)
+    pending = known if found.revision is None else [step for step in known if step.name > found.revision]
+    if not pending:
+        return
+    if found.revision is None or steps is Steps.ALL:
+        _check_stores(known, pending, found.stores)
+        command.upgrade(config, pending[-1].name)
+        return
+    is_post = steps is Steps.POST
+    steps_now = list(takewhile(lambda step: (step.phase is Phase.POST) is is_post, pending))
+    others = [step.name for step in pending[len(steps_now) :] if (step.phase is Phase.POST) is is_post]
+    if not steps_now and is_post:
+        raise ExpandingStepMissingError(pending[0].name)
+    if is_post:
+        _check_stores(known, steps_now, found.stores)
+    if steps_now:
+        command.upgrade(config, steps_now[-1].name)
+    if others and not is_post:
+        raise ContractingStepMissingError(pending[len(steps_now)].name, others[0])
+
+
+def upgrade(database_url: str, revision: str = "head") -> None:
+    """Bring a database's schema up to a revision, whatever its phase, and whoever is connected."""
     command.upgrade(_config(database_url), revision)
 
 
@@ -29,14 +99,44 @@ def downgrade(database_url: str, revision: str = "base") -> None:
 
 
 def newest_revision() -> str:
-    """The revision that this code needs."""
-    revision = ScriptDirectory.from_config(_config("")).get_current_head()
-    assert revision is not None  # noqa: S101  (the package holds at least one)
-    return revision
+    """The last of all revisions."""
+    return _revisions(_config(""))[-1].name
 
 
-def _config(database_url: str) -> Config:
+def needed_revision() -> str:
+    """The revision that this code needs: those behind it only take away what it does not use."""
+    return _last_pre(_revisions(_config("")))
+
+
+def _check_stores(known: Sequence[Revision], steps: Sequence[Revision], stores: Sequence[str]) -> None:
+    """Make sure that no store is connected that needs what steps take away.
+
+    Raises:
+        OldStoresError: One is.
+    """
+    contracting = [step.name for step in steps if step.phase is Phase.POST]
+    if not contracting:
+        return
+    needed = _last_pre([step for step in known if step.name < contracting[-1]])
+    old = [store for store in stores if store < needed]
+    if old:
+        raise OldStoresError(contracting[0], len(old), needed)
+
+
+def _last_pre(revisions: Sequence[Revision]) -> str:
+    return next(dropwhile(lambda step: step.phase is Phase.POST, reversed(revisions))).name
+
+
+def _revisions(config: Config) -> list[Revision]:
+    """All that there are, in their order."""
+    scripts = reversed(list(ScriptDirectory.from_config(config).walk_revisions()))
+    return [Revision(script.revision, Phase(getattr(script.module, "phase", Phase.PRE))) for script in scripts]
+
+
+def _config(database_url: str, versions: Sequence[Path] = (_VERSIONS,)) -> Config:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent))
+    config.set_main_option("path_separator", "newline")
+    config.set_main_option("version_locations", "\n".join(map(str, versions)))
     config.attributes["database_url"] = database_url
     return config
