@@ -12,7 +12,7 @@ from tests.support.paths import ROOT
 
 COMPOSE_FILE = ROOT / "docker-compose.yml"
 
-UNIQUE = {"TASKMILL_PROCESSOR_ID"}
+UNIQUE = {"TASKMILL_PROCESSOR_ID", "TASKMILL_NATS_NKEY_FILE", "TASKMILL_NATS_NKEY_SEED"}
 """Not for every container alike."""
 
 
