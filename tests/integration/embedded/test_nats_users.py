@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 import nats
 import pytest
 import pytest_asyncio
-from nats.aio.client import Client
 from typer.testing import CliRunner
 
 from benchmarks.machine import server_directory
@@ -23,6 +22,7 @@ from taskmill.cli.main import app
 from taskmill.contracts import permissions, registry, subjects
 from taskmill.contracts.permissions import GATEWAY, OPERATOR, PROCESSOR, READER, TASK_STORE, NatsUser
 from taskmill.contracts.streams import events_stream, reports_consumer, reports_stream, set_aside_stream, work_stream
+from taskmill.runtime.nats_client import RawClient
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.provisioning import ensure_consumer, ensure_stream
 from taskmill.runtime.settings import NatsSettings
@@ -208,7 +208,7 @@ class Guest:
     """A connection of a user, with what the server refused it."""
 
     def __init__(self) -> None:
-        self.client = Client()
+        self.client = RawClient()
         self.refused: list[str] = []
 
     async def on_error(self, error: Exception) -> None:
@@ -217,16 +217,17 @@ class Guest:
 
     async def refused_subjects(self) -> set[str]:
         """Every subject so far that was refused, once the server has read all that was sent."""
-        # What it says comes before the answer to this.
-        await self.client.flush()
+        # What it says comes before the answer to this. (The PING of `flush` overtakes what is written.)
+        assert await self.client.round_trip(10)
         return {text.split('"')[1] for text in self.refused}
 
 
 @asynccontextmanager
-async def connected(url: str, user: NatsUser = READER, **options: Any) -> AsyncIterator[Guest]:
+async def connected(url: str, user: NatsUser = READER, *, seed: str | None = None) -> AsyncIterator[Guest]:
     """A user who is connected."""
     guest = Guest()
-    await guest.client.connect(url, inbox_prefix=f"{user.inbox_prefix}.test", error_cb=guest.on_error, **options)
+    inbox_prefix = f"{user.inbox_prefix}.test"
+    await guest.client.open([url], name="guest", inbox_prefix=inbox_prefix, on_error=guest.on_error, seed=seed)
     try:
         yield guest
     finally:
@@ -257,7 +258,7 @@ async def _guest(server: NatsServer, name: str) -> AsyncIterator[Guest]:
             yield guest
     else:
         seed = seed_of(user).get_secret_value()
-        async with connected(server.public_url, user, nkeys_seed_str=seed) as guest:
+        async with connected(server.public_url, user, seed=seed) as guest:
             yield guest
 
 
