@@ -32,8 +32,8 @@ def doctor(output: options.Output = OutputFormat.TABLE, context: options.InConte
     """Look for what is wrong, and say what to do; ends with 1 if something does not work.
 
     Looks at the gateway, and through it at the fleet; at NATS and PostgreSQL where TASKMILL_NATS_URL and
-    TASKMILL_DATABASE_URL say, or a stack of `taskmill up` on TASKMILL_DATA (./.data) does; and at this machine. Where NATS
-    asks who is there, it comes as the operator: TASKMILL_NATS_NKEY_FILE.
+    TASKMILL_DATABASE_URL say, or a stack of `taskmill up` on TASKMILL_DATA (./.data) does; and at this machine. Where
+    NATS asks who is there, it comes as the operator: TASKMILL_NATS_NKEY_FILE.
     """
     with progress_bar("looking") as show:
         remarks = []
