@@ -4,6 +4,7 @@ import asyncio
 import random
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import NamedTuple
 
@@ -298,15 +299,16 @@ def _events_kept_for(settings: TaskStoreSettings) -> timedelta | None:
 def _streams(
     session: NatsSession, publisher: Publisher, settings: TaskStoreSettings, consumers: WorkConsumers
 ) -> Streams:
+    specs = (
+        work_stream(),
+        reports_stream(settings.reports_max_bytes),
+        events_stream(settings.events_max_bytes, settings.events_max_age_seconds),
+        set_aside_stream(),
+    )
     return Streams(
         session,
         publisher=publisher,
-        streams=[
-            work_stream(),
-            reports_stream(settings.reports_max_bytes),
-            events_stream(settings.events_max_bytes, settings.events_max_age_seconds),
-            set_aside_stream(),
-        ],
+        streams=[replace(spec, replicas=settings.nats_replicas) for spec in specs],
         consumers=[reports_consumer()],
         on_replaced=lambda stream: consumers.forget() if stream == WORK_STREAM else None,
         renew_consumers=consumers.renew,
