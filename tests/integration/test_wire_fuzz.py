@@ -9,8 +9,11 @@ import pytest
 import pytest_asyncio
 from structlog.testing import capture_logs
 
+from taskmill.cli.diagnosis.bus import look_at_nats
+from taskmill.cli.diagnosis.remark import Level
 from taskmill.contracts import registry, subjects
 from taskmill.contracts.errors import InternalError, Problem, error_codes
+from taskmill.contracts.permissions import OPERATOR, NatsUser
 from taskmill.contracts.streams import REPORTS_STREAM, SET_ASIDE_STREAM, WORK_STREAM
 from taskmill.runtime.nats_protocol import decode_headers, encode_publish
 from taskmill.runtime.nats_session import NatsSession
@@ -20,7 +23,7 @@ from taskmill.runtime.settings import NatsSettings
 from tests.support.actors import running
 from tests.support.databases import new_database
 from tests.support.eventually import holds
-from tests.support.nats_keys import violations
+from tests.support.nats_keys import seed_of, violations
 from tests.support.servers import running_nats
 from tests.support.services import Services, running_services
 from tests.support.task_store import run_sql
@@ -49,6 +52,7 @@ class Stack(NamedTuple):
     services: Services
     session: NatsSession
     database_url: str
+    nats_url: str
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -61,10 +65,14 @@ async def stack(postgres_url: str, database_template: str) -> AsyncIterator[Stac
             running_services(database_url, server.url) as services,
             running(NatsSession(NatsSettings(nats_url=server.url), client_name="stranger")) as session,
         ):
-            yield Stack(services, session, database_url)
+            yield Stack(services, session, database_url, server.public_url)
             await _serves(services)
             assert violations(server.log_file) == []
     assert [entry for entry in logs if entry["event"] in CRASHES] == []
+
+
+def _seed(user: NatsUser) -> str:
+    return seed_of(user).get_secret_value()
 
 
 async def _serves(services: Services) -> None:
@@ -150,6 +158,10 @@ async def test_what_is_no_report_is_set_aside(stack: Stack) -> None:
         headers[SUBJECT_HEADER] for _, headers in aside
     }
     await _serves(stack.services)
+    # The operator is told, and may look.
+    told = await asyncio.to_thread(look_at_nats, stack.nats_url, ["default"], seed=_seed(OPERATOR))
+    assert [remark for remark in told if remark.level is Level.FAIL] == []
+    assert [remark.level for remark in told if remark.what == "set aside"] == [Level.WARN]
 
 
 async def test_what_is_no_work_is_set_aside(stack: Stack) -> None:
