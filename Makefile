@@ -36,6 +36,10 @@ test-docker: $(VENV)/.installed-dev $(NODE_INSTALLED) ## Run the tests that need
 	$(BIN)/python -m pytest -m docker
 	$(if $(filter 0,$(DOCKER_OK)),,TASKMILL_TEST_SERVERS=docker $(BIN)/python -m pytest $(IN_PARALLEL) -m "not docker" tests/integration)
 
+.PHONY: test-cluster
+test-cluster: $(VENV)/.installed-dev ## Run the main job on three nats-servers that are killed in turn, a dozen times (4 minutes)
+	TASKMILL_TEST_CLUSTER_KILLS=12 $(BIN)/python -m pytest tests/integration/test_nats_cluster.py
+
 .PHONY: tutorial
 tutorial: $(VENV)/.installed-dev ## Follow docs/tutorial.md in a fresh clone of what is committed, and tell the time (3 minutes)
 	$(BIN)/python -m tests.tutorial

@@ -14,6 +14,7 @@ from taskmill.cli.embedded.nats import NatsServer
 from taskmill.cli.embedded.ports import LOOPBACK, free_port
 from taskmill.cli.embedded.postgres import PostgresServer
 from taskmill.cli.readiness import is_ready
+from taskmill.contracts.permissions import GATEWAY, PROCESSOR, TASK_STORE, NatsUser
 from tests.chaos.checker.history import PAUSED_QUEUE
 from tests.chaos.disks import own_disks
 from tests.chaos.ledger import LEDGER_VARIABLE
@@ -136,12 +137,14 @@ def _describe(
     database_url = postgres.url.replace(f":{postgres.port}/", f":{proxies['store-postgres'].port}/")
     timers = {"TASKMILL_WORK_ACK_WAIT_SECONDS": str(ACK_WAIT_SECONDS), "TASKMILL_LEASE_SECONDS": str(LEASE_SECONDS)}
 
-    def environment(edge: str, **variables: str) -> dict[str, str]:
-        return {**timers, "TASKMILL_NATS_URL": f"nats://{LOOPBACK}:{proxies[edge].port}", **variables}
+    def environment(edge: str, user: NatsUser, **variables: str) -> dict[str, str]:
+        nats_url, seed_file = f"nats://{LOOPBACK}:{proxies[edge].port}", nats_server.seed_files[user.name]
+        return {**timers, "TASKMILL_NATS_URL": nats_url, "TASKMILL_NATS_NKEY_FILE": str(seed_file), **variables}
 
-    store_environment = environment("store-nats", TASKMILL_DATABASE_URL=database_url)
+    store_environment = environment("store-nats", TASK_STORE, TASKMILL_DATABASE_URL=database_url)
     processor_environment = environment(
         "processor-nats",
+        PROCESSOR,
         TASKMILL_QUEUES=f"default,{PAUSED_QUEUE}",
         TASKMILL_APPS="tests.chaos.handlers:app",
         **{LEDGER_VARIABLE: str(directory / "effects.jsonl")},
@@ -151,7 +154,10 @@ def _describe(
         postgres=postgres,
         gateways=[
             KeptProcess(
-                f"gateway-{number}", "taskmill.gateway", logs, environment("gateway-nats", TASKMILL_PORT=str(port))
+                f"gateway-{number}",
+                "taskmill.gateway",
+                logs,
+                environment("gateway-nats", GATEWAY, TASKMILL_PORT=str(port)),
             )
             for number, port in enumerate(ports, 1)
         ],

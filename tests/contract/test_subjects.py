@@ -45,9 +45,9 @@ def test_the_subjects_are_these() -> None:
 
 def test_each_stream_has_its_own_subjects() -> None:
     """No message is stored twice: the streams' subjects do not overlap, and commands are in none."""
-    specs = [streams.work_stream(), streams.reports_stream(1), streams.events_stream(1, 1)]
-    stored = [subject.removesuffix(">") for spec in specs for subject in spec.subjects]
-    assert len(set(stored)) == len(stored) == 3
+    specs = [streams.work_stream(), streams.reports_stream(1), streams.events_stream(1, 1), streams.set_aside_stream()]
+    stored = [subject.rstrip("*>") for spec in specs for subject in spec.subjects]
+    assert len(set(stored)) == len(stored) == 4
     assert [command.subject for command in COMMANDS if command.subject.startswith(tuple(stored))] == []
 
 

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 import taskmill
 from taskmill.cli.embedded.ports import free_port
+from taskmill.contracts.permissions import GATEWAY, PROCESSOR, TASK_STORE
 from taskmill.gateway.actors.event_feed import EventFeed
 from taskmill.gateway.actors.http_server import HttpServer
 from taskmill.gateway.actors.key_watch import KeyWatch
@@ -60,6 +61,7 @@ from taskmill.task_store.actors.webhook_deliveries import WebhookDeliveries
 from taskmill.task_store.bootstrap import build as build_task_store
 from taskmill.task_store.settings import TaskStoreSettings
 from tests.support.actors import running
+from tests.support.nats_keys import seed_of
 from tests.support.task_store import running_store
 
 DEADLINE_SECONDS = 5
@@ -81,18 +83,27 @@ def place(database_url: str, nats_url: str, tmp_path: Path) -> Place:
 
 async def gateway(place: Place) -> Sequence[Actor]:
     """The actors of a gateway, in the order in which they start."""
-    return actors_of(await build_gateway(GatewaySettings(nats_url=place.nats_url, port=free_port())))
+    return actors_of(
+        await build_gateway(GatewaySettings(nats_url=place.nats_url, nats_nkey_seed=seed_of(GATEWAY), port=free_port()))
+    )
 
 
 async def processor(place: Place) -> Sequence[Actor]:
     """The actors of a processor."""
-    return actors_of(await build_processor(ProcessorSettings(nats_url=place.nats_url)))
+    return actors_of(
+        await build_processor(ProcessorSettings(nats_url=place.nats_url, nats_nkey_seed=seed_of(PROCESSOR)))
+    )
 
 
 async def task_store(place: Place) -> Sequence[Actor]:
     """The actors of a task store, the health file among them."""
     url = SecretStr(place.database_url)
-    settings = TaskStoreSettings(database_url=url, nats_url=place.nats_url, health_file=place.health_file)
+    settings = TaskStoreSettings(
+        database_url=url,
+        nats_url=place.nats_url,
+        nats_nkey_seed=seed_of(TASK_STORE),
+        health_file=place.health_file,
+    )
     return actors_of(await build_task_store(settings))
 
 

@@ -13,6 +13,7 @@ import nats
 from benchmarks.machine import server_directory
 from taskmill.cli.embedded.nats import NatsServer
 from taskmill.cli.embedded.postgres import PostgresServer
+from tests.support.nats_keys import put_keys, violations
 
 
 @asynccontextmanager
@@ -50,15 +51,21 @@ async def shared_nats() -> AsyncIterator[str | None]:
 
 
 @asynccontextmanager
-async def running_nats() -> AsyncIterator[NatsServer]:
-    """Yield an embedded nats-server that nobody else uses; it may be stopped, killed and started again."""
+async def running_nats(*, may_violate: bool = False) -> AsyncIterator[NatsServer]:
+    """Yield an embedded nats-server that nobody else uses; it may be stopped, killed and started again.
+
+    Args:
+        may_violate: Whether somebody may want what the server refuses to its user; else that fails the test.
+    """
     with server_directory() as directory:
+        put_keys(directory / "nats")
         server = NatsServer(directory / "nats")
         await server.start()
         try:
             yield server
         finally:
             await server.stop()
+        assert may_violate or violations(server.log_file) == []
 
 
 async def delete_streams(nats_url: str) -> None:

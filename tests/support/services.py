@@ -9,6 +9,7 @@ import httpx
 from pydantic import SecretStr
 
 from taskmill.cli.embedded.ports import free_port
+from taskmill.contracts.permissions import GATEWAY, PROCESSOR, TASK_STORE
 from taskmill.gateway.bootstrap import build as build_gateway
 from taskmill.gateway.settings import GatewaySettings
 from taskmill.processor.bootstrap import build_processor
@@ -17,12 +18,17 @@ from taskmill.sdk import TaskApp
 from taskmill.task_store.bootstrap import build as build_task_store
 from taskmill.task_store.settings import TaskStoreSettings
 from tests.support.eventually import holds
+from tests.support.nats_keys import seed_of
 from tests.support.running_service import running_service
 
 
 def task_store(database_url: str, nats_url: str, **settings: Any) -> Any:
     """Build a task store; to be awaited."""
-    return build_task_store(TaskStoreSettings(database_url=SecretStr(database_url), nats_url=nats_url, **settings))
+    return build_task_store(
+        TaskStoreSettings(
+            database_url=SecretStr(database_url), nats_url=nats_url, nats_nkey_seed=seed_of(TASK_STORE), **settings
+        )
+    )
 
 
 @asynccontextmanager
@@ -31,7 +37,9 @@ async def running_gateway(
 ) -> AsyncIterator[httpx.AsyncClient]:
     """Run a gateway; yield a client of it, once it has found NATS if that is there."""
     port = port or free_port()
-    supervisor = await build_gateway(GatewaySettings(nats_url=nats_url, port=port, **settings))
+    supervisor = await build_gateway(
+        GatewaySettings(nats_url=nats_url, nats_nkey_seed=seed_of(GATEWAY), port=port, **settings)
+    )
     async with (
         running_service(supervisor),
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10, trust_env=False) as client,
@@ -96,7 +104,7 @@ async def running_services(
         for _ in range(stores):
             await stack.enter_async_context(running_service(await task_store(database_url, nats_url, **store_settings)))
         for _ in range(processors):
-            processor = build_processor(ProcessorSettings(nats_url=nats_url), apps)
+            processor = build_processor(ProcessorSettings(nats_url=nats_url, nats_nkey_seed=seed_of(PROCESSOR)), apps)
             await stack.enter_async_context(running_service(processor))
         client = await stack.enter_async_context(running_gateway(nats_url))
 

@@ -14,6 +14,7 @@ import httpx
 
 from taskmill.cli.embedded.ports import free_port
 from tests.support.eventually import eventually, holds
+from tests.support.nats_keys import violations
 
 SHOWN_LINES = 40
 """So much of a launcher's output is told of when it does not do what it should."""
@@ -125,7 +126,10 @@ class TaskmillUp:
             return None
         if self.is_running:
             self._process.send_signal(number)
-        return await self.wait(within_seconds=within_seconds)
+        status = await self.wait(within_seconds=within_seconds)
+        refused = violations(self.data_dir / "nats" / "nats-server.log")
+        assert refused == [], "NATS refused to a service what it wanted"
+        return status
 
     async def wait(self, *, within_seconds: float = 15) -> int:
         """Wait until it ends by itself; return its exit status. Its output is complete then."""

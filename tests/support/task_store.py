@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from taskmill.contracts import registry, subjects
 from taskmill.contracts.errors import RemoteError
+from taskmill.contracts.permissions import TASK_STORE
 from taskmill.contracts.registry import Command
 from taskmill.contracts.streams import EVENTS_STREAM, MESSAGE_ID_HEADER, POSITION_HEADER, REPORTS_STREAM, WORK_STREAM
 from taskmill.runtime.failpoint import FAILPOINT_VARIABLE
@@ -26,6 +27,7 @@ from taskmill.task_store.bootstrap import build
 from taskmill.task_store.settings import TaskStoreSettings
 from tests.support.actors import running
 from tests.support.eventually import holds
+from tests.support.nats_keys import seed_of
 from tests.support.running_service import running_service
 
 Document = dict[str, Any]
@@ -46,7 +48,11 @@ class StoredMessage(NamedTuple):
 @asynccontextmanager
 async def running_store(database_url: str, nats_url: str, **settings: Any) -> AsyncIterator[Supervisor]:
     """Yield a task store that serves; it is drained at the end."""
-    store = await build(TaskStoreSettings(database_url=SecretStr(database_url), nats_url=nats_url, **settings))
+    store = await build(
+        TaskStoreSettings(
+            database_url=SecretStr(database_url), nats_url=nats_url, nats_nkey_seed=seed_of(TASK_STORE), **settings
+        )
+    )
     async with running_service(store) as supervisor:
         yield supervisor
 
@@ -56,7 +62,13 @@ async def store_process(
     database_url: str, nats_url: str, failpoint: str, **variables: str
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """Yield a task store of its own process that dies at a failpoint; it has to be dead in the end."""
-    environment = {"DATABASE_URL": database_url, "NATS_URL": nats_url, FAILPOINT_VARIABLE: failpoint, **variables}
+    environment = {
+        "DATABASE_URL": database_url,
+        "NATS_URL": nats_url,
+        "TASKMILL_NATS_NKEY_SEED": seed_of(TASK_STORE).get_secret_value(),
+        FAILPOINT_VARIABLE: failpoint,
+        **variables,
+    }
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.chaos.bootstrap", "taskmill.task_store"), env={**os.environ, **environment}
     )

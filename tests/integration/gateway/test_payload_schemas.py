@@ -6,11 +6,13 @@ from typing import Annotated, Any
 import httpx
 from pydantic import BaseModel, Field
 
+from taskmill.contracts.permissions import PROCESSOR
 from taskmill.processor.bootstrap import build_processor
 from taskmill.processor.settings import ProcessorSettings
 from taskmill.sdk import Context, TaskApp
 from tests.support.eventually import holds
 from tests.support.gateway import assert_problem
+from tests.support.nats_keys import seed_of
 from tests.support.running_service import running_service
 from tests.support.services import running_gateway, running_services
 from tests.support.task_store import hello, store_client
@@ -46,7 +48,7 @@ async def test_payloads_that_cannot_fit_are_refused(database_url: str, nats_url:
         many = {"tasks": [task({}), task({"width": 1})]}
         first_many = await services.client.post("/tasks/batch", json=many, headers={"Idempotency-Key": "many"})
         assert first_many.status_code == httpx.codes.CREATED
-        processor = build_processor(ProcessorSettings(nats_url=nats_url), [app])
+        processor = build_processor(ProcessorSettings(nats_url=nats_url, nats_nkey_seed=seed_of(PROCESSOR)), [app])
         await stack.enter_async_context(running_service(processor))
 
         async def check_refused(gateway: httpx.AsyncClient) -> None:

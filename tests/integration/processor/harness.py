@@ -13,6 +13,7 @@ from pydantic import JsonValue
 
 from taskmill.contracts import streams, subjects
 from taskmill.contracts.control import CancelAttempt
+from taskmill.contracts.permissions import PROCESSOR
 from taskmill.contracts.reports import AttemptReport, Hello, ReportBundle
 from taskmill.contracts.status import Priority
 from taskmill.contracts.work import WorkItem
@@ -29,6 +30,7 @@ from taskmill.runtime.supervisor import Supervisor
 from taskmill.sdk import TaskApp
 from tests.support.continuous_pull import ContinuousPull
 from tests.support.eventually import eventually, holds
+from tests.support.nats_keys import seed_of
 from tests.support.paths import ROOT
 from tests.support.running_service import running_service
 
@@ -287,7 +289,9 @@ async def running_processor(
 ) -> AsyncIterator[Supervisor]:
     """Yield a processor that serves in this process; it is drained at the end."""
     settings.setdefault("grace_seconds", 0)
-    processor = build_processor(ProcessorSettings(nats_url=nats_url, **settings), apps)
+    processor = build_processor(
+        ProcessorSettings(nats_url=nats_url, nats_nkey_seed=seed_of(PROCESSOR), **settings), apps
+    )
     async with running_service(processor) as supervisor:
         yield supervisor
 
@@ -311,6 +315,7 @@ async def processor_process(
             **os.environ,
             "PYTHONPATH": str(ROOT),
             "TASKMILL_NATS_URL": nats_url,
+            "TASKMILL_NATS_NKEY_SEED": seed_of(PROCESSOR).get_secret_value(),
             "TASKMILL_LOG_FORMAT": "json",
             **environment,
         },

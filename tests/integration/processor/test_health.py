@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from taskmill.contracts.permissions import PROCESSOR
 from taskmill.processor.bootstrap import build_processor
 from taskmill.processor.settings import ProcessorSettings
 from taskmill.runtime.health import HealthFile
@@ -12,6 +13,7 @@ from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.supervisor import RunState, Supervisor
 from tests.integration.processor.harness import running_processor, store_side
 from tests.support.eventually import eventually
+from tests.support.nats_keys import seed_of
 
 
 class BarrenSession(NatsSession):
@@ -37,7 +39,9 @@ async def test_a_processor_whose_intake_keeps_crashing_is_not_healthy(
     async with store_side(nats_url):
         async with running_processor(nats_url, health_file=tmp_path / "one") as processor:
             assert is_healthy(processor)
-        settings = ProcessorSettings(nats_url=nats_url, grace_seconds=0, health_file=tmp_path / "another")
+        settings = ProcessorSettings(
+            nats_url=nats_url, nats_nkey_seed=seed_of(PROCESSOR), grace_seconds=0, health_file=tmp_path / "another"
+        )
         monkeypatch.setattr("taskmill.processor.bootstrap.NatsSession", BarrenSession)
         processor = build_processor(settings)
         running = asyncio.create_task(processor.run())

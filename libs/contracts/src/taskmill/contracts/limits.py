@@ -116,6 +116,9 @@ MAX_INTEGER = 2**63 - 1
 MIN_INTEGER = -(2**63)
 """Integers in JSON documents: what a signed 64-bit number holds, as in PostgreSQL and most languages."""
 
+MAX_NUMBER = 2**31 - 1
+"""Of what is counted: attempts, dispatches, deliveries, slots. The store keeps them in 32 bits."""
+
 MAX_REQUESTS_IN_A_BUNDLE = 64
 
 MAX_BUNDLED_REQUEST_BYTES = 8 * 1024

@@ -14,6 +14,7 @@ from taskmill.contracts.limits import (
     MAX_BACKOFF_SECONDS,
     MAX_KINDS_PER_PROCESSOR,
     MAX_LINES_IN_A_REPORT,
+    MAX_NUMBER,
     MAX_QUEUES_PER_PROCESSOR,
     MAX_TRACEBACK_CHARS,
 )
@@ -36,9 +37,9 @@ class AttemptReport(WireModel):
     """Base of every report: which execution of which task it speaks of."""
 
     task_id: UUID
-    attempt: Annotated[int, Field(ge=1)]
-    dispatch: Annotated[int, Field(ge=1)]
-    delivery: Annotated[int, Field(ge=1, description="JetStream's delivery count of the work item.")]
+    attempt: Annotated[int, Field(ge=1, le=MAX_NUMBER)]
+    dispatch: Annotated[int, Field(ge=1, le=MAX_NUMBER)]
+    delivery: Annotated[int, Field(ge=1, le=MAX_NUMBER, description="JetStream's delivery count of the work item.")]
 
 
 class OrderedReport(AttemptReport):
@@ -48,6 +49,7 @@ class OrderedReport(AttemptReport):
         int,
         Field(
             ge=0,
+            le=MAX_NUMBER,
             description="How many tasks its execution had submitted before: this counts only once those are taken in.",
         ),
     ] = 0
@@ -98,6 +100,7 @@ class Checkpointed(HandlerReport, OrderedReport):
         int,
         Field(
             ge=1,
+            le=MAX_NUMBER,
             description="Which checkpoint of its execution this is: 1, 2, 3, …; not all are told. A report that comes "
             "again is recognised by it.",
         ),
@@ -113,6 +116,7 @@ class Submitted(HandlerReport):
         int,
         Field(
             ge=1,
+            le=MAX_NUMBER,
             description="Which task of its execution this is: 1, 2, 3, …; each is told, in this order. A report that "
             "comes again is recognised by it.",
         ),
@@ -128,12 +132,18 @@ class Logged(HandlerReport):
         int,
         Field(
             ge=1,
+            le=MAX_NUMBER,
             description="Which line of its execution the first of these is: 1, 2, 3, …, dropped ones included. A "
             "report that comes again is recognised by it.",
         ),
     ] = 1
     dropped: Annotated[
-        int, Field(ge=0, description="How many lines before these were dropped, for they could not be told in time.")
+        int,
+        Field(
+            ge=0,
+            le=MAX_NUMBER,
+            description="How many lines before these were dropped, for they could not be told in time.",
+        ),
     ] = 0
     lines: Annotated[list[Line], Field(min_length=1, max_length=MAX_LINES_IN_A_REPORT)]
 
@@ -212,8 +222,8 @@ class Hello(WireModel):
         StringConstraints(pattern=r"^[0-9a-f]{64}$"),
         Field(description="SHA-256 of these schemas; null: no handler has one."),
     ] = None
-    slots: Annotated[int, Field(ge=1, description="Handlers that it executes at once.")]
-    running: Annotated[int, Field(ge=0, description="Handlers that run now.")] = 0
+    slots: Annotated[int, Field(ge=1, le=MAX_NUMBER, description="Handlers that it executes at once.")]
+    running: Annotated[int, Field(ge=0, le=MAX_NUMBER, description="Handlers that run now.")] = 0
     started_at: Annotated[BoundedInstant | None, Field(description="Since when it runs; null: it does not say.")] = None
     is_draining: Annotated[bool, Field(description="It takes no more work, and is about to end.")] = False
     software_version: str

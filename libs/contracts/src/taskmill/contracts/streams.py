@@ -47,6 +47,8 @@ class StreamSpec:
     max_bytes: int | None = None
     max_age_seconds: float | None = None
     max_msgs_per_subject: int | None = None
+    replicas: int | None = None
+    """On how many servers of a cluster it is kept; `None`: one, unless somebody has changed that."""
     duplicate_window_seconds: float = 120
     discard_new: bool = False
     allow_direct: bool = False
@@ -79,6 +81,10 @@ class ConsumerSpec:
 WORK_STREAM = "TASK_WORK"
 REPORTS_STREAM = "TASK_REPORTS"
 EVENTS_STREAM = "TASK_EVENTS"
+SET_ASIDE_STREAM = "TASK_SET_ASIDE"
+
+SET_ASIDE_MAX_BYTES = 64 * 1024 * 1024
+SET_ASIDE_MAX_AGE_SECONDS = 30 * 24 * 3_600
 
 WORK_ACK_WAIT_SECONDS = 30
 
@@ -133,6 +139,18 @@ def events_stream(max_bytes: int, max_age_seconds: float) -> StreamSpec:
         allow_batched=True,
         deny_delete=True,
         deny_purge=True,
+    )
+
+
+def set_aside_stream() -> StreamSpec:
+    """What nobody could read, for an operator to look at: the newest 64 MiB of 30 days."""
+    return StreamSpec(
+        name=SET_ASIDE_STREAM,
+        subjects=(subjects.SET_ASIDE_SUBJECTS,),
+        retention=Retention.LIMITS,
+        max_bytes=SET_ASIDE_MAX_BYTES,
+        max_age_seconds=SET_ASIDE_MAX_AGE_SECONDS,
+        allow_direct=True,
     )
 
 

@@ -11,15 +11,25 @@ PREFIX = "tasks.v1"
 WORK_SUBJECTS = f"{PREFIX}.work.>"
 REPORT_SUBJECTS = f"{PREFIX}.report.>"
 EVENT_SUBJECTS = f"{PREFIX}.event.>"
+COMMAND_SUBJECTS = f"{PREFIX}.cmd.>"
+CONTROL_SUBJECTS = f"{PREFIX}.ctl.>"
 
 REPLAY_SUBJECTS = f"{PREFIX}.replay.*"
 
 WORK_PLACEHOLDER_SUBJECT = f"{PREFIX}.placeholder.work"
 REPORT_PLACEHOLDER_SUBJECT = f"{PREFIX}.placeholder.report"
 """What nobody consumes: see `StreamSpec.placeholder_subject`."""
+PLACEHOLDER_SUBJECTS = f"{PREFIX}.placeholder.*"
+
+SET_ASIDE_SUBJECTS = f"{PREFIX}.set_aside.*"
+SET_ASIDE_REPORTS_SUBJECT = f"{PREFIX}.set_aside.reports"
+SET_ASIDE_WORK_SUBJECT = f"{PREFIX}.set_aside.work"
+"""What nobody can read, byte for byte, for an operator to look at."""
 
 CANCEL_SUBJECTS = f"{PREFIX}.ctl.cancel.*"
 """Every processor listens: whoever has the task stops it."""
+
+DRAIN_SUBJECTS = f"{PREFIX}.ctl.drain.*"
 
 RELAY_WAKE_SUBJECT = f"{PREFIX}.ctl.relay"
 """A store that does not lead tells the leader that it has committed events. A hint: losing it costs a poll's delay."""

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from pydantic import Field, JsonValue
 
+from taskmill.contracts.limits import MAX_NUMBER
 from taskmill.contracts.status import Priority
 from taskmill.contracts.tasks import Kind, Labels, Queue, TimeoutSeconds, Title, WireModel
 
@@ -17,12 +18,14 @@ class WorkItem(WireModel):
     """
 
     task_id: UUID
-    run: Annotated[int, Field(ge=1)]
-    attempt: Annotated[int, Field(ge=1)]
-    dispatch: Annotated[int, Field(ge=1, description="Number of this publication of the task's work.")]
-    attempt_limit: Annotated[int, Field(ge=1, description="The last attempt that the run may come to.")] = 1
+    run: Annotated[int, Field(ge=1, le=MAX_NUMBER)]
+    attempt: Annotated[int, Field(ge=1, le=MAX_NUMBER)]
+    dispatch: Annotated[int, Field(ge=1, le=MAX_NUMBER, description="Number of this publication of the task's work.")]
+    attempt_limit: Annotated[
+        int, Field(ge=1, le=MAX_NUMBER, description="The last attempt that the run may come to.")
+    ] = 1
     crashes: Annotated[
-        int, Field(ge=0, description="How many processors died over this attempt, as far as is known.")
+        int, Field(ge=0, le=MAX_NUMBER, description="How many processors died over this attempt, as far as is known.")
     ] = 0
     timeout_seconds: TimeoutSeconds = None
     title: Title

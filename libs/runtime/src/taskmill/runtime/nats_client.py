@@ -43,7 +43,13 @@ class RawClient(Client):
         self._ps = MessageParser(self)
 
     async def open(
-        self, servers: list[str], *, name: str, inbox_prefix: str, on_error: Callable[[Exception], Awaitable[None]]
+        self,
+        servers: list[str],
+        *,
+        name: str,
+        inbox_prefix: str,
+        on_error: Callable[[Exception], Awaitable[None]],
+        seed: str | None = None,
     ) -> None:
         """Connect, trying for as long as no server can be reached.
 
@@ -52,6 +58,7 @@ class RawClient(Client):
             name: Names the connection on the server.
             inbox_prefix: What nats-py's own requests use for answers.
             on_error: Told of every failed attempt, and of what the server complains about later.
+            seed: Proves as whom it comes (nkeys); None: only what the URLs say.
 
         Raises:
             nats.errors.Error: A server is there but refuses.
@@ -61,6 +68,7 @@ class RawClient(Client):
             name=name,
             inbox_prefix=inbox_prefix,
             error_cb=on_error,
+            nkeys_seed_str=seed,
             connect_timeout=CONNECT_TIMEOUT_SECONDS,
             max_reconnect_attempts=-1,
             reconnect_time_wait=CONNECT_PAUSE_SECONDS,  # type: ignore[arg-type] # it only sleeps so long

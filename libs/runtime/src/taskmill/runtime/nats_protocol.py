@@ -91,7 +91,8 @@ def header_value(headers: bytes | None, name: str) -> str | None:
     if start < 0:
         return None
     start += len(name) + 3
-    return headers[start : headers.index(b"\r\n", start)].strip().decode(errors="replace")
+    # The server passes on a block whose last line has no end.
+    return headers[start:].partition(b"\r\n")[0].strip().decode(errors="replace")
 
 
 def decode_headers(headers: bytes) -> dict[str, str]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import structlog
 from nats.errors import StaleConnectionError, UnexpectedEOF
+from nats.protocol.parser import PERMISSIONS_ERR
 
 from taskmill.contracts.errors import BusUnavailableError, PayloadTooLargeError
 from taskmill.runtime.actor import Actor, is_set_within, unless_set
@@ -46,7 +47,8 @@ class NatsSession(Actor):
 
     Args:
         settings: Where NATS is.
-        client_name: Names the connection on the server, and its inboxes: `_INBOX.<client name>.>`.
+        client_name: Names the connection on the server.
+        inbox_prefix: What its inboxes begin with, which its user must be allowed to hear; None: `_INBOX.<client name>`.
         is_awaited: Whether it has started only once it is connected. A service that can tell its callers of an outage
             starts without.
         probe_interval_seconds: The pause between two round trips.
@@ -58,6 +60,7 @@ class NatsSession(Actor):
         settings: NatsSettings,
         *,
         client_name: str,
+        inbox_prefix: str | None = None,
         is_awaited: bool = True,
         probe_interval_seconds: float = 5,
         probe_timeout_seconds: float = 2,
@@ -68,7 +71,7 @@ class NatsSession(Actor):
         self._is_awaited = is_awaited
         self._probe_interval_seconds = probe_interval_seconds
         self._probe_timeout_seconds = probe_timeout_seconds
-        self._inbox_prefix = f"_INBOX.{client_name}"
+        self._inbox_prefix = f"_INBOX.{client_name}" if inbox_prefix is None else inbox_prefix
         self._client: RawClient | None = None
         self._is_fresh = False
         self._was_connected = False
@@ -79,6 +82,8 @@ class NatsSession(Actor):
         self._on_disconnect: list[Callable[[], None]] = []
         self.is_refused = False
         """Whether the server let nobody in with these credentials when it was asked last. It is asked again."""
+        self.permission_violations = 0
+        """How often the server has refused a subject to this session, over all its connections."""
         self.requests = RequestMux(self)
         """Requests on this connection, and the answers to them."""
 
@@ -252,6 +257,7 @@ class NatsSession(Actor):
                 name=self._client_name,
                 inbox_prefix=self._inbox_prefix,
                 on_error=on_error,
+                seed=self._settings.nats_seed(),
             )
         except Exception as error:
             self.is_refused = is_refusal(error)
@@ -298,8 +304,11 @@ class NatsSession(Actor):
         """Log what nats-py reports: an unreachable server once an outage, anything else each time."""
         if isinstance(error, UnexpectedEOF | StaleConnectionError):
             return  # the loss of the connection, which `_watch` logs
-        if not isinstance(error, OSError | TimeoutError):
-            # Permission violations arrive here and nowhere else: the request itself only times out.
+        if PERMISSIONS_ERR in str(error):
+            # It arrives here and nowhere else: a request just gets no answer, a subscription hears nothing.
+            self.permission_violations += 1
+            _log.error("nats.permission_violation", client=self._client_name, error=str(error))
+        elif not isinstance(error, OSError | TimeoutError):
             _log.error("nats.error", client=self._client_name, error=str(error), error_type=type(error).__name__)
         elif not self._is_outage_logged:
             self._is_outage_logged = True

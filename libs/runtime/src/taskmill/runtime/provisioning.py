@@ -138,7 +138,9 @@ def differences(existing: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
 
 def stream_config(spec: StreamSpec) -> dict[str, Any]:
     """The configuration that a stream's spec asks for, as JetStream writes it."""
+    replicas = {} if spec.replicas is None else {"num_replicas": spec.replicas}
     return {
+        **replicas,
         "name": spec.name,
         "subjects": list(spec.all_subjects),
         "retention": spec.retention.value,

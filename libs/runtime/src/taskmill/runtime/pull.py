@@ -141,7 +141,7 @@ class PullConsumer(Actor):
         self._backoff.reset()
         self._deliver(
             DeliveredMessage(
-                subject.decode(),
+                subject.decode(errors="replace"),
                 body,
                 reply.decode(),
                 int(tokens[first]),

@@ -1,9 +1,10 @@
 """Settings: from the environment and from a `.env` file, checked at once, never changed afterwards."""
 
+import re
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import AliasChoices, Field, ValidationError
+from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -46,8 +47,48 @@ class LogSettings(Settings):
     ] = "auto"
 
 
+SEED_PATTERN = r"^SU[A-Z2-7]{56}$"
+"""The secret half of a NATS user's key (nkeys)."""
+
+_FOR_OTHERS = 0o077
+
+
+def read_seed_file(path: Path) -> str:
+    """Return the seed that a file holds.
+
+    Raises:
+        ValueError: It cannot be read, others may read it, or it holds no seed; what it holds is not told.
+    """
+    try:
+        mode = path.stat().st_mode
+        text = path.read_text(encoding="ascii").strip()
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        text = ""
+    if mode & _FOR_OTHERS:
+        raise ValueError(f"others may read {path}, which holds a secret: chmod 600 {path}")
+    return _checked_seed(text, f"{path} holds no seed of a NATS user (SU and 56 letters and digits)")
+
+
+def _checked_seed(text: str, complaint: str) -> str:
+    if not re.fullmatch(SEED_PATTERN, text):
+        raise ValueError(complaint)
+    return text
+
+
+def _check_secret_seed(seed: SecretStr) -> SecretStr:
+    _checked_seed(seed.get_secret_value(), "is no seed of a NATS user (SU and 56 letters and digits)")
+    return seed
+
+
+def _check_seed_file(path: Path) -> Path:
+    read_seed_file(path)
+    return path
+
+
 class NatsSettings(Settings):
-    """Where NATS is, and how long to wait for it."""
+    """Where NATS is, as whom to come there, and how long to wait for it."""
 
     nats_url: Annotated[
         str,
@@ -59,10 +100,39 @@ class NatsSettings(Settings):
             description="NATS servers, separated by commas.",
         ),
     ] = "nats://127.0.0.1:4222"
+    nats_nkey_file: Annotated[
+        Path | None,
+        AfterValidator(lambda path: None if path is None else _check_seed_file(path)),
+        Field(
+            description="A file that holds the seed of the NATS user to be, such as gateway.nk of `taskmill nats "
+            "users`; only this user may be able to read it (mode 600). Unset: NATS is told no key."
+        ),
+    ] = None
+    nats_nkey_seed: Annotated[
+        SecretStr | None,
+        AfterValidator(lambda seed: None if seed is None else _check_secret_seed(seed)),
+        Field(description="The same seed itself, where a file cannot be handed over."),
+    ] = None
     request_timeout_seconds: Annotated[
         float,
         Field(gt=0, le=60, description="How long an answer of another service, or a publish to JetStream, may take."),
     ] = 4
+
+    @model_validator(mode="after")
+    def _check_one_key(self) -> Self:
+        if self.nats_nkey_file is not None and self.nats_nkey_seed is not None:
+            raise ValueError("TASKMILL_NATS_NKEY_FILE and TASKMILL_NATS_NKEY_SEED are both set: one key is enough")
+        return self
+
+    def nats_seed(self) -> str | None:
+        """The seed of the user to be; None: none is set.
+
+        Raises:
+            ValueError: Its file cannot be read any more.
+        """
+        if self.nats_nkey_file is not None:
+            return read_seed_file(self.nats_nkey_file)
+        return None if self.nats_nkey_seed is None else self.nats_nkey_seed.get_secret_value()
 
 
 class HealthSettings(Settings):

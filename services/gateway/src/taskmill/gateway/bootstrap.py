@@ -5,6 +5,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 from taskmill.contracts import registry, subjects
+from taskmill.contracts.permissions import GATEWAY
 from taskmill.gateway.actors.event_feed import EventFeed
 from taskmill.gateway.actors.http_server import HttpServer
 from taskmill.gateway.actors.key_watch import KeyWatch
@@ -34,7 +35,7 @@ async def build(settings: GatewaySettings) -> Supervisor:
     Raises:
         StartError: The address cannot be listened on.
     """
-    session = NatsSession(settings, client_name="gateway", is_awaited=False)
+    session = NatsSession(settings, client_name="gateway", inbox_prefix=GATEWAY.inbox_prefix, is_awaited=False)
     bundled = {command.subject: subjects.bundle(command.subject) for command in registry.BUNDLED}
     store = Store(RequestClient(session, timeout_seconds=settings.request_timeout_seconds, bundled=bundled))
     log = Log(store)

@@ -8,6 +8,7 @@ from importlib.metadata import version
 import structlog
 
 from taskmill.contracts.limits import MAX_KINDS_PER_PROCESSOR, MAX_QUEUES_PER_PROCESSOR
+from taskmill.contracts.permissions import PROCESSOR
 from taskmill.contracts.reports import Hello
 from taskmill.contracts.streams import HEARTBEATS_PER_ACK_WAIT
 from taskmill.contracts.tasks import DEFAULT_QUEUE
@@ -75,7 +76,9 @@ def build_processor(settings: ProcessorSettings, apps: Sequence[TaskApp] = ()) -
     """
     http = GuardedHttp(None if settings.http_allow_private else is_public_address)
     held = HeldWork()
-    session = NatsSession(settings, client_name=f"processor-{settings.processor_id}")
+    session = NatsSession(
+        settings, client_name=f"processor-{settings.processor_id}", inbox_prefix=PROCESSOR.inbox_prefix
+    )
     store = Store(RequestClient(session, timeout_seconds=settings.request_timeout_seconds))
     handlers = merge_handlers([builtin_app(Outside(http, store, settings.slots)), *apps])
     queues = settings.queues or _queues_of(handlers)

@@ -4,14 +4,24 @@ import asyncio
 import random
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from taskmill.contracts.limits import MAX_RUNNING_REPLAYS
+from taskmill.contracts.permissions import TASK_STORE
 from taskmill.contracts.status import TaskStatus
-from taskmill.contracts.streams import WORK_STREAM, events_stream, reports_consumer, reports_stream, work_stream
+from taskmill.contracts.streams import (
+    WORK_STREAM,
+    StreamSpec,
+    events_stream,
+    reports_consumer,
+    reports_stream,
+    set_aside_stream,
+    work_stream,
+)
 from taskmill.runtime.actor import Actor
 from taskmill.runtime.clock import utc_now
 from taskmill.runtime.discovery import Discovery
@@ -123,7 +133,7 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
         StartError: PostgreSQL cannot be reached, or its schema is too old.
     """
     database = await _database(settings.database_url.get_secret_value())
-    session = NatsSession(settings, client_name="task-store")
+    session = NatsSession(settings, client_name="task-store", inbox_prefix=TASK_STORE.inbox_prefix)
     owner = uuid.uuid4().hex
     relay_log = RelayLog(database.relay, database.lease)
     leadership = Leadership("leadership", relay_log, owner, ttl_seconds=RELAY_LEASE_SECONDS)
@@ -211,11 +221,7 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
     streams = Streams(
         session,
         publisher=publisher,
-        streams=[
-            work_stream(),
-            reports_stream(settings.reports_max_bytes),
-            events_stream(settings.events_max_bytes, settings.events_max_age_seconds),
-        ],
+        streams=_stream_specs(settings),
         consumers=[reports_consumer()],
         on_replaced=lambda stream: consumers.forget() if stream == WORK_STREAM else None,
         renew_consumers=consumers.renew,
@@ -339,3 +345,13 @@ def _tasks_kept_for(settings: TaskStoreSettings) -> KeptFor:
 def _events_kept_for(settings: TaskStoreSettings) -> timedelta | None:
     seconds = settings.retention_events_seconds
     return None if seconds is None else timedelta(seconds=seconds)
+
+
+def _stream_specs(settings: TaskStoreSettings) -> list[StreamSpec]:
+    specs = (
+        work_stream(),
+        reports_stream(settings.reports_max_bytes),
+        events_stream(settings.events_max_bytes, settings.events_max_age_seconds),
+        set_aside_stream(),
+    )
+    return [replace(spec, replicas=settings.nats_replicas) for spec in specs]

@@ -109,6 +109,15 @@ class TaskStoreSettings(DatabaseSettings, NatsSettings, LogSettings, HealthSetti
             "them is so old. At least 86400, and not less than TASKMILL_EVENTS_MAX_AGE_SECONDS; unset: for ever.",
         ),
     ] = None
+    nats_replicas: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=5,
+            description="On how many servers of a NATS cluster each stream is kept: 3 lets one of three die. The same "
+            "for all task stores. Unset: new streams on one, and those that exist as they are.",
+        ),
+    ] = None
     reports_max_bytes: Annotated[
         int,
         Field(ge=MEBIBYTE, description="Size of TASK_REPORTS. When it is full, processors keep their reports."),

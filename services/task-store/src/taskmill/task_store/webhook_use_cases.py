@@ -35,7 +35,7 @@ from taskmill.contracts.webhooks import (
 )
 from taskmill.runtime.reply import Reply
 from taskmill.task_store.domain.documents import fitting, page_document
-from taskmill.task_store.domain.idempotency import KeyedAnswer, key_name
+from taskmill.task_store.domain.idempotency import ID_TAKEN, KeyedAnswer, key_name
 from taskmill.task_store.domain.webhooks import (
     WebhookState,
     changed_webhook,
@@ -179,7 +179,11 @@ async def _once(
     key = request.idempotency
     if key is None:
         document, add = await make()
-        await add(None)
+        try:
+            await add(None)
+        except KeyTakenError as error:
+            # There is no other key than the id.
+            raise InvalidRequestError(errors=[ID_TAKEN]) from error
         return document
     name = key_name(request, key)
     stored = await ports.webhooks.answer(name)

@@ -33,7 +33,8 @@ def doctor(output: options.Output = OutputFormat.TABLE, context: options.InConte
     """Look for what is wrong, and say what to do; ends with 1 if something does not work.
 
     Looks at the gateway, and through it at the fleet; at NATS and PostgreSQL where TASKMILL_NATS_URL and
-    TASKMILL_DATABASE_URL say, or a stack of `taskmill up` on TASKMILL_DATA (./.data) does; and at this machine.
+    TASKMILL_DATABASE_URL say, or a stack of `taskmill up` on TASKMILL_DATA (./.data) does; and at this machine. Where
+    NATS asks who is there, it comes as the operator: TASKMILL_NATS_NKEY_FILE.
     """
     with progress_bar("looking") as show:
         remarks = []
@@ -55,7 +56,7 @@ def _look(context: str | None) -> Iterator[Remark]:
         has_answered = has_answered or (remark.what == "gateway" and remark.level is Level.OK)
         yield remark
     addresses = find_addresses()
-    yield from look_at_nats(addresses.nats_url, queues)
+    yield from look_at_nats(addresses.nats_url, queues, seed=addresses.nats_seed)
     yield from _database(addresses)
     yield from look_at_machine(addresses, target.url if has_answered else None)
 

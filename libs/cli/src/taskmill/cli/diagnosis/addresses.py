@@ -13,6 +13,8 @@ class Addresses(NamedTuple):
     """What is set, or else what a stack of `taskmill up` says; None: nobody says."""
 
     nats_url: str | None
+    nats_seed: str | None
+    """Proves on NATS as whom one comes; None: the URL says it."""
     database_url: str | None
     data_dir: Path
     port: int
@@ -31,6 +33,7 @@ def find_addresses() -> Addresses:
     stack = read_stack_file(settings.data / STACK_FILE)
     return Addresses(
         nats_url=nats.nats_url if "nats_url" in nats.model_fields_set else _listed(stack, "nats-server"),
+        nats_seed=nats.nats_seed(),
         database_url=_database_url() or _listed(stack, "postgres"),
         data_dir=settings.data,
         port=settings.port,

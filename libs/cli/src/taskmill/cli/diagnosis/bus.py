@@ -11,15 +11,18 @@ import nats
 import nats.errors
 from nats.aio.client import Client as NatsClient
 
-from taskmill.cli.diagnosis.remark import Remark, fail, ok, skip, warn
+from taskmill.cli.diagnosis.remark import Level, Remark, fail, ok, skip, warn
+from taskmill.contracts.permissions import OPERATOR
 from taskmill.contracts.status import Priority
 from taskmill.contracts.streams import (
+    SET_ASIDE_STREAM,
     WORK_ACK_WAIT_SECONDS,
     ConsumerSpec,
     StreamSpec,
     events_stream,
     reports_consumer,
     reports_stream,
+    set_aside_stream,
     work_consumer,
     work_stream,
 )
@@ -27,6 +30,7 @@ from taskmill.runtime.provisioning import consumer_config, differences, stream_c
 
 _CONNECT_SECONDS = 2
 _ANSWER_SECONDS = 2
+_USUAL_INBOXES = "_INBOX"
 _SILENCE_SECONDS = 0.5
 """Nobody else answers, if nobody has for so long."""
 
@@ -36,17 +40,18 @@ _BY_OPERATORS = frozenset({"max_bytes", "max_age", "ack_wait"})
 MANY_REPORTS = 10_000
 
 
-def look_at_nats(url: str | None, queues: Sequence[str]) -> list[Remark]:
+def look_at_nats(url: str | None, queues: Sequence[str], *, seed: str | None = None) -> list[Remark]:
     """Look at NATS.
 
     Args:
         url: Where it is; None: nobody has said.
         queues: Those whose consumers are looked at.
+        seed: Of the user to be, who has the rights of the operator; None: the URL says who.
     """
     if url is None:
         return [skip("streams", "nobody says where NATS is", "Set TASKMILL_NATS_URL to have it looked at")]
     try:
-        return asyncio.run(_look(url, queues))
+        return asyncio.run(_look(url.split(","), queues, seed))
     except (OSError, TimeoutError, nats.errors.Error) as error:
         reason = str(error) or type(error).__name__
         return [
@@ -54,14 +59,21 @@ def look_at_nats(url: str | None, queues: Sequence[str]) -> list[Remark]:
         ]
 
 
-async def _look(url: str, queues: Sequence[str]) -> list[Remark]:
+async def _look(urls: list[str], queues: Sequence[str], seed: str | None) -> list[Remark]:
     client = await nats.connect(
-        url, connect_timeout=_CONNECT_SECONDS, allow_reconnect=False, max_reconnect_attempts=1, error_cb=_ignore
+        urls,
+        connect_timeout=_CONNECT_SECONDS,
+        allow_reconnect=False,
+        max_reconnect_attempts=1,
+        error_cb=_ignore,
+        nkeys_seed_str=seed,
+        inbox_prefix=_USUAL_INBOXES if seed is None else OPERATOR.inbox_prefix,
     )
     try:
         remarks = [ok("nats", f"nats-server {_server_version(client)}"), *await _services(client)]
         streams = (work_stream(), reports_stream(0), events_stream(0, 0))
         remarks += [judge_stream(spec, await _ask(client, f"STREAM.INFO.{spec.name}")) for spec in streams]
+        remarks.append(judge_set_aside(await _ask(client, f"STREAM.INFO.{SET_ASIDE_STREAM}")))
         consumers = [
             reports_consumer(),
             *(work_consumer(queue, priority, WORK_ACK_WAIT_SECONDS) for queue in queues for priority in Priority),
@@ -125,6 +137,21 @@ def judge_stream(spec: StreamSpec, info: dict[str, Any] | None) -> Remark:
         return fail(what, f"differs in {', '.join(drifted)}", "Start a task store of this version anew: it mends that")
     placeholders = 0 if spec.placeholder_subject is None else 1
     return ok(what, f"as it should be, messages: {max(info['state']['messages'] - placeholders, 0)}")
+
+
+def judge_set_aside(info: dict[str, Any] | None) -> Remark:
+    """Say whether something came to the services that they could not read.
+
+    Args:
+        info: What JetStream tells of its stream; None: there is none.
+    """
+    remark = judge_stream(set_aside_stream(), info)
+    count = 0 if info is None else info["state"]["messages"]
+    if remark.level is not Level.OK or not count:
+        return remark
+    found = f"{count} messages that could not be read, the newest of {info['state']['last_ts']}" if info else ""
+    get, purge = f"nats stream get {SET_ASIDE_STREAM}", f"nats stream purge {SET_ASIDE_STREAM}"
+    return warn("set aside", found, f"Look at them, `{get}`, and throw them away, `{purge}`: docs/operations.md")
 
 
 def judge_consumers(found: Iterable[tuple[ConsumerSpec, dict[str, Any] | None]]) -> list[Remark]:

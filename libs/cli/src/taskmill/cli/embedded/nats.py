@@ -3,18 +3,26 @@
 import json
 import shutil
 import sysconfig
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from signal import SIGTERM
 
-from taskmill.cli.embedded.nats_users import READER, NatsUsers
+from taskmill.cli.embedded.nats_keys import ensure_keys
+from taskmill.cli.embedded.nats_users import NatsUsers
 from taskmill.cli.embedded.ports import LOOPBACK
 from taskmill.cli.embedded.server import EmbeddedServer
 from taskmill.cli.errors import BinaryMissingError
+from taskmill.contracts.permissions import OPERATOR, READER, SERVICE_USERS
 
 SERVER_NAME = "nats-server"
 JETSTREAM_DIRECTORY = "jetstream"
 """Where the server keeps every stream, under its own directory."""
+
+KEYS_DIRECTORY = "keys"
+"""Where the seeds are by which the services prove who they are, under the server's directory."""
+
+_KEY_HOLDERS = tuple(user.name for user in (*SERVICE_USERS, OPERATOR))
 
 # The streams reserve several GiB without using them: by default a machine with little free disk would refuse them.
 _CONFIGURATION = """\
@@ -33,6 +41,8 @@ jetstream {{
 class NatsServer(EmbeddedServer):
     """One nats-server. JetStream keeps its files, and the server its configuration, under `data_dir`.
 
+    Each service has a user of its own there, with a key that is made at the first start.
+
     Readiness is the ports file, which the server writes once JetStream runs and clients are accepted; its name has
     the pid, so it cannot be taken for that of another server.
 
@@ -48,20 +58,27 @@ class NatsServer(EmbeddedServer):
 
     @property
     def url(self) -> str:
-        """Where the services connect, with their password if they need one: `nats://127.0.0.1:4222`."""
+        """Where somebody connects who may do everything, with the password if there is one: `nats://127.0.0.1:4222`."""
         return f"nats://{self._users.credentials}{LOOPBACK}:{self.port}"
 
     @property
     def public_url(self) -> str:
-        """The same without a password, for people."""
+        """The same without a password: for people, and for who has a key."""
         return f"nats://{LOOPBACK}:{self.port}"
 
     @property
     def reader_url(self) -> str:
         """Where somebody connects who may only read events."""
-        return f"nats://{READER}:{self._users.reader_password}@{LOOPBACK}:{self.port}"
+        return f"nats://{READER.name}:{self._users.reader_password}@{LOOPBACK}:{self.port}"
+
+    @property
+    def seed_files(self) -> Mapping[str, Path]:
+        """Where the seed of each service's user is, by the user's name, once it was started."""
+        return {name: self.data_dir / KEYS_DIRECTORY / f"{name}.nk" for name in _KEY_HOLDERS}
 
     async def _prepare(self) -> None:
+        keys = ensure_keys(self.data_dir / KEYS_DIRECTORY, _KEY_HOLDERS)
+        self._users = replace(self._users, public_keys={name: key.public for name, key in keys.items()})
         for stale in self.data_dir.glob("*.ports"):
             stale.unlink()
 

@@ -1,14 +1,17 @@
-"""The users of NATS, and what each may do: the same for `taskmill up` and for docker-compose.yml."""
+"""nats-server's configuration of the users of NATS: for `taskmill up`, for Docker and for any other server.
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+What each may do is said in `taskmill.contracts.permissions`.
+"""
 
-from taskmill.contracts import registry, subjects
-from taskmill.contracts.streams import EVENTS_STREAM
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from taskmill.contracts import permissions
+from taskmill.contracts.permissions import NatsUser
 
 SERVICES_USER = "taskmill"
-READER = "reader"
-READER_INBOXES = f"_INBOX.{READER}.>"
+"""May do everything; comes with a password, or without anything while none is chosen."""
 
 OPEN_PASSWORD = "reader"  # noqa: S105 (for a server that lets everybody do everything)
 """The reader's password as long as none is chosen."""
@@ -16,34 +19,20 @@ OPEN_PASSWORD = "reader"  # noqa: S105 (for a server that lets everybody do ever
 PASSWORD_PATTERN = r"^[A-Za-z][A-Za-z0-9_.-]*$"  # noqa: S105
 """What stands unquoted in the server's configuration, and in a URL."""
 
-_JETSTREAM_OF_EVENTS = (
-    *("STREAM.INFO.{}", "STREAM.MSG.GET.{}", "DIRECT.GET.{}", "DIRECT.GET.{}.>"),
-    *("CONSUMER.CREATE.{}", "CONSUMER.CREATE.{}.>", "CONSUMER.DURABLE.CREATE.{}.>", "CONSUMER.DELETE.{}.>"),
-    *("CONSUMER.INFO.{}.>", "CONSUMER.NAMES.{}", "CONSUMER.LIST.{}", "CONSUMER.MSG.NEXT.{}.>"),
-)
-
-READER_PUBLISHES = (
-    registry.READ_LOG.subject,
-    *("$JS.API.INFO", "$JS.API.STREAM.NAMES"),
-    *(f"$JS.API.{operation.format(EVENTS_STREAM)}" for operation in _JETSTREAM_OF_EVENTS),
-    *(f"$JS.ACK.{EVENTS_STREAM}.>", f"$JS.FC.{EVENTS_STREAM}.>"),
-)
-"""All that the reader may publish: questions to the log and to JetStream about TASK_EVENTS, and acks of its events."""
-
-READER_SUBSCRIBES = (subjects.EVENT_SUBJECTS, subjects.REPLAY_SUBJECTS, READER_INBOXES)
-
 
 @dataclass(frozen=True, slots=True)
 class NatsUsers:
-    """Who may connect.
+    """Who may connect to the server of `taskmill up`.
 
     Attributes:
         password: Of the user who may do everything; None: whoever brings no credentials is that user.
         reader_password: Of the user who may only read events.
+        public_keys: Of the users who come with a key, by their names.
     """
 
     password: str | None = None
     reader_password: str = OPEN_PASSWORD
+    public_keys: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def credentials(self) -> str:
@@ -52,35 +41,64 @@ class NatsUsers:
 
     def configuration(self) -> str:
         """The part of nats-server's configuration that makes them."""
-        text = authorization(f'"{self.password or SERVICES_USER}"', f'"{self.reader_password}"')
+        text = authorization(
+            [
+                with_password(SERVICES_USER, f'"{self.password or SERVICES_USER}"'),
+                with_password(permissions.READER.name, f'"{self.reader_password}"', permissions.READER),
+                *with_keys(self.public_keys),
+            ]
+        )
         return text if self.password is not None else text + f"\nno_auth_user: {SERVICES_USER}\n"
 
 
-def authorization(password: str, reader_password: str) -> str:
+def authorization(users: Iterable[str]) -> str:
     """The block `authorization` of nats-server's configuration.
 
     Args:
-        password: Of the user who may do everything, as it stands there: quoted, or the name of a variable.
-        reader_password: Of the user who may only read events, alike.
+        users: The entry of each.
     """
-    publishes, subscribes = _lines(READER_PUBLISHES), _lines(READER_SUBSCRIBES)
+    return f"authorization {{\n  users: [\n{''.join(users)}  ]\n}}\n"
+
+
+def with_password(name: str, password: str, rights: NatsUser | None = None) -> str:
+    """The entry of a user who comes with a password.
+
+    Args:
+        name: The user's.
+        password: As it stands there: quoted, or the name of a variable.
+        rights: What it may do; None: everything.
+    """
+    who = f"user: {name}, password: {password}"
+    return f"    {{ {who} }}\n" if rights is None else _entry(who, rights)
+
+
+def with_keys(public_keys: Mapping[str, str]) -> list[str]:
+    """The entries of the users who come with a key.
+
+    Args:
+        public_keys: By the names of users; who is not among them has no entry.
+    """
+    # An nkey has no name in the server's logs and reports but itself.
+    return [
+        f"    # {user.name}\n" + _entry(f"nkey: {public_keys[user.name]}", user)
+        for user in permissions.USERS
+        if user.name in public_keys
+    ]
+
+
+def _entry(who: str, rights: NatsUser) -> str:
     return f"""\
-authorization {{
-  users: [
-    {{ user: {SERVICES_USER}, password: {password} }}
     {{
-      user: {READER}, password: {reader_password}
+      {who}
       permissions: {{
-        publish: [{publishes}
+        publish: [{_lines(rights.publishes)}
         ]
-        subscribe: [{subscribes}
+        subscribe: [{_lines(rights.subscribes)}
         ]
       }}
     }}
-  ]
-}}
 """
 
 
 def _lines(allowed: Iterable[str]) -> str:
-    return "".join(f'\n          "{subject}"' for subject in allowed)
+    return "".join(f"\n          {json.dumps(subject)}" for subject in allowed)

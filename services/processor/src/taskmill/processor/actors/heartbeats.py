@@ -11,6 +11,7 @@ import structlog
 
 from taskmill.contracts import subjects
 from taskmill.contracts.errors import BusUnavailableError
+from taskmill.contracts.permissions import PROCESSOR
 from taskmill.processor.domain.held_work import HeldWork
 from taskmill.processor.domain.messages import bundle_text, heartbeat_text, split_for_bundles
 from taskmill.runtime.actor import Actor, is_set_within, unless_set
@@ -82,7 +83,11 @@ class Heartbeats(Actor):
     async def _beat(
         self, started: Callable[[], None], handlers_loop: asyncio.AbstractEventLoop, is_over: asyncio.Event
     ) -> None:
-        session = NatsSession(self._settings, client_name=f"processor-heartbeats-{self._processor_id}")
+        session = NatsSession(
+            self._settings,
+            client_name=f"processor-heartbeats-{self._processor_id}",
+            inbox_prefix=PROCESSOR.inbox_prefix,
+        )
         session.on_reconnect(lambda: self._beat_once(session))
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(session.run(started))

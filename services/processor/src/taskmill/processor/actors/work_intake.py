@@ -6,6 +6,7 @@ from functools import partial
 
 import structlog
 
+from taskmill.contracts import subjects
 from taskmill.contracts.errors import BusUnavailableError
 from taskmill.contracts.status import Priority
 from taskmill.contracts.streams import WORK_STREAM, work_consumer_name
@@ -18,6 +19,7 @@ from taskmill.processor.errors import UndecodableWorkError
 from taskmill.runtime.actor import Actor, is_set_within
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.pull import DeliveredMessage, PullConsumer
+from taskmill.runtime.set_aside import set_aside
 
 _log = structlog.get_logger(__name__)
 
@@ -134,6 +136,13 @@ class WorkIntake(Actor):
             return self._execution.accept(delivery, possible_crashes=possible_crashes)
         except UndecodableWorkError as error:
             _log.error("work.undecodable", subject=delivery.subject, problems=error.problem_count)
+            set_aside(
+                self._session,
+                subjects.SET_ASIDE_WORK_SUBJECT,
+                delivery.body,
+                found_at=delivery.subject,
+                reason="unreadable",
+            )
             self._answer([delivery.reply], b"+TERM")
         except Exception:
             # Whatever is wrong with this one, its neighbours are served; it is delivered again after the ack wait.

@@ -10,7 +10,7 @@ from taskmill.contracts.errors import UnavailableError
 from taskmill.contracts.reports import Hello
 from taskmill.runtime.actor import Actor, unless_set
 from taskmill.runtime.clock import Clock
-from taskmill.runtime.errors import JetStreamError
+from taskmill.runtime.errors import BatchRefusedError, JetStreamError
 from taskmill.task_store.adapters.processor_rows import ProcessorRows
 from taskmill.task_store.adapters.queue_rows import QueueRows
 from taskmill.task_store.adapters.work_consumers import WorkConsumers
@@ -89,6 +89,9 @@ class Registrations(Actor):
             except (UnavailableError, JetStreamError) as error:
                 # Of queues with work, the relay makes the consumers before it publishes.
                 _log.warning("registrations.postponed", processor_id=greeting.processor_id, error=str(error))
+            except BatchRefusedError:
+                # It says what PostgreSQL cannot hold; others can be registered.
+                _log.error("registrations.refused", processor_id=greeting.processor_id)
 
     async def _handle(self, greeting: _Greeting) -> None:
         for queue in greeting.hello.queues:

@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 import structlog
 
+from taskmill.contracts import subjects
 from taskmill.contracts.errors import BusUnavailableError, OverloadedError, TaskmillError, UnavailableError
 from taskmill.contracts.reports import Hello, ReportBundle
 from taskmill.contracts.streams import REPORTS_CONSUMER, REPORTS_STREAM
@@ -13,6 +15,7 @@ from taskmill.runtime.failpoint import failpoint
 from taskmill.runtime.mailbox import BatchingMailbox
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.pull import DeliveredMessage, PullConsumer
+from taskmill.runtime.set_aside import set_aside
 from taskmill.task_store.adapters.report_bundles import read_bundle
 from taskmill.task_store.domain.operations import Answer, Operation
 from taskmill.task_store.domain.patience import Patience
@@ -43,7 +46,8 @@ class ReportIntake(Actor):
     """Pulls bundles and offers each as one operation to the mailbox of all writes.
 
     A bundle is acknowledged after its commit, and asked for again a second later when the database was away. One that
-    PostgreSQL refuses for its data is offered again report by report, so that the bad one alone is lost.
+    PostgreSQL refuses for its data is offered again report by report, so that the bad one alone is lost. What cannot be
+    read, or is refused, is set aside for an operator.
 
     Args:
         session: The connection.
@@ -94,12 +98,22 @@ class ReportIntake(Actor):
         asyncio.get_running_loop().call_soon(self._apply, delivery)
 
     def _apply(self, delivery: DeliveredMessage) -> None:
-        bundle = read_bundle(delivery.body)
+        bundle = self._read(delivery)
         if bundle is None:
             _log.error("reports.undecodable", subject=delivery.subject, bundle_bytes=len(delivery.body))
             self._settle(delivery.reply, _NEVER)
         else:
             self._offer(bundle, _Held(delivery.reply, delivery.stream_sequence))
+
+    def _read(self, delivery: DeliveredMessage) -> ReportBundle | None:
+        put_aside = partial(self._set_aside, delivery.body, found_at=delivery.subject, reason="unreadable")
+        try:
+            return read_bundle(delivery.body, put_aside)
+        except Exception:
+            # Whatever strangers have thought of, what comes behind it is served.
+            _log.exception("reports.not_read", subject=delivery.subject)
+            put_aside()
+            return None
 
     def _offer(self, bundle: ReportBundle, held: _Held) -> None:
         held.open_parts += 1
@@ -128,9 +142,14 @@ class ReportIntake(Actor):
     def _on_refusal(self, bundle: ReportBundle, held: _Held) -> None:
         if len(bundle.reports) == 1:
             _log.error("reports.refused", processor_id=bundle.processor_id, type=bundle.reports[0].type)
+            body = bundle.model_dump_json().encode()
+            self._set_aside(body, found_at=subjects.report(bundle.processor_id), reason="refused")
             return
         for report in bundle.reports:
             self._offer(ReportBundle.model_construct(processor_id=bundle.processor_id, reports=[report]), held)
+
+    def _set_aside(self, body: bytes, *, found_at: str, reason: str) -> None:
+        set_aside(self._session, subjects.SET_ASIDE_REPORTS_SUBJECT, body, found_at=found_at, reason=reason)
 
     def _settle(self, reply: str, body: bytes) -> None:
         """Note how JetStream is answered; everything that is settled in this turn goes out in one write."""

@@ -24,7 +24,7 @@ from taskmill.task_store.adapters.database import DedicatedConnection
 from taskmill.task_store.adapters.rows import arrays, json_rows, kind_row, task_state
 from taskmill.task_store.adapters.writer_memory import WriterMemory
 from taskmill.task_store.domain.batch import Batch
-from taskmill.task_store.domain.bulk_operations import BulkBook, BulkChunk
+from taskmill.task_store.domain.bulk_operations import BulkBook
 from taskmill.task_store.domain.idempotency import KeyBook, KeyedAnswer
 from taskmill.task_store.domain.kinds import KindBook
 from taskmill.task_store.domain.log_epoch import FIRST_EPOCH, LogEpoch
@@ -32,7 +32,7 @@ from taskmill.task_store.domain.months import NewIds
 from taskmill.task_store.domain.operations import (
     Answer,
     Operation,
-    is_of_bulk_operation,
+    named_bulk_operation,
     named_key,
     named_queues,
     named_tasks,
@@ -171,8 +171,8 @@ class TaskWriter:
         edits = filter(wants_documents, operations)
         whole_ids = {task_id for operation in edits for task_id in named_tasks(operation)}
         rows = await connection.fetch(self._load_statement, task_ids, whole_ids) if task_ids else []
-        chunks = [operation for operation in operations if isinstance(operation, BulkChunk)]
-        bulk = await read_bulk_operations(connection, [chunk.operation_id for chunk in chunks]) if chunks else []
+        bulk_ids = [bulk_id for operation in operations if (bulk_id := named_bulk_operation(operation)) is not None]
+        bulk = await read_bulk_operations(connection, bulk_ids) if bulk_ids else []
         names = [name for operation in operations if (name := named_key(operation)) is not None]
         answers = await connection.fetch(statements.STORED_ANSWERS, *arrays(names, 2)) if names else []
         return Batch(
@@ -198,7 +198,7 @@ class TaskWriter:
         new_ids = NewIds(self._now())
         return all(
             self._memory.queues.keys() >= set(named_queues(operation))
-            and not is_of_bulk_operation(operation)
+            and named_bulk_operation(operation) is None
             and all(task.id in new_ids for task in new_tasks(operation))
             for operation in operations
         )

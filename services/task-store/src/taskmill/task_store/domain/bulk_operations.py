@@ -13,10 +13,11 @@ from uuid import UUID
 import orjson
 
 from taskmill.contracts.bulk_operations import BulkAction, BulkStatus, BulkWait, StartBulkOperation
-from taskmill.contracts.errors import QueueFullError, RequestError, TaskNotFoundError
+from taskmill.contracts.errors import InvalidRequestError, QueueFullError, RequestError, TaskNotFoundError
 from taskmill.contracts.requests import CancelTask, DeleteTask, ProcessTask, TaskFilter
 from taskmill.task_store.domain.cursors import number_cursor, parse_number_cursor
 from taskmill.task_store.domain.filters import meets
+from taskmill.task_store.domain.idempotency import ID_TAKEN
 from taskmill.task_store.domain.state import JsonText, TaskState
 
 BulkRequest = ProcessTask | CancelTask | DeleteTask
@@ -89,7 +90,7 @@ class BulkBook:
     """The bulk operations that a batch speaks of, and what it changes of them.
 
     Args:
-        known: Those that its chunks belong to.
+        known: Those that its chunks belong to, or whose ids it wants for others.
     """
 
     def __init__(self, known: Iterable[BulkOperationState]) -> None:
@@ -98,7 +99,13 @@ class BulkBook:
         self.changed: dict[UUID, BulkOperationState] = {}
 
     def start(self, request: StartBulkOperation, now: datetime) -> BulkOperationState:
-        """Note a new operation."""
+        """Note a new operation.
+
+        Raises:
+            InvalidRequestError: Another one has its id.
+        """
+        if request.id in self._known or any(request.id == other.id for other in self.added):
+            raise InvalidRequestError(errors=[ID_TAKEN])
         operation = BulkOperationState(
             id=request.id,
             action=request.action,

@@ -4,9 +4,12 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import NamedTuple
 
-from taskmill.contracts.errors import IdempotencyKeyReusedError
+from taskmill.contracts.errors import FieldProblem, IdempotencyKeyReusedError
 from taskmill.contracts.registry import COMMANDS
 from taskmill.contracts.requests import IdempotencyKey, KeyedRequest, TaskRequest
+
+ID_TAKEN = FieldProblem(pointer="/id", detail="Something else has this id already.", code="id_taken")
+"""A request that came before, under no key, has made what this one would make."""
 
 _SCOPES = {command.request: command.verb.replace("_", "-") for command in COMMANDS}
 

@@ -115,9 +115,15 @@ def named_key(operation: Operation) -> KeyName | None:
     return None
 
 
-def is_of_bulk_operation(operation: Operation) -> bool:
-    """Whether an operation begins a bulk operation, or carries it on."""
-    return isinstance(operation, (StartBulkOperation, BulkChunk))
+def named_bulk_operation(operation: Operation) -> UUID | None:
+    """The bulk operation that an operation begins or carries on; None: it does neither."""
+    match operation:
+        case StartBulkOperation():
+            return operation.id
+        case BulkChunk():
+            return operation.operation_id
+        case _:
+            return None
 
 
 def new_tasks(operation: Operation) -> Sequence[IdentifiedTask]:
