@@ -21,6 +21,9 @@ DRAIN_TIMEOUT_SECONDS = 2
 PROBES_UNTIL_STALE = 2
 PROBES_UNTIL_BROKEN = 3
 
+_PERMISSION_VIOLATION = "permissions violation"
+"""So the protocol of NATS calls it; nats-py has no type of its own for it."""
+
 USUAL_MAX_MESSAGE_BYTES = 1024 * 1024
 """What nats-server takes unless it is told otherwise; each connection begins with the true number."""
 
@@ -79,6 +82,10 @@ class NatsSession(Actor):
         self._on_disconnect: list[Callable[[], None]] = []
         self.requests = RequestMux(self)
         """Requests on this connection, and the answers to them."""
+        self.reconnects = 0
+        """Connections after the first."""
+        self.permission_violations = 0
+        """What the server did not let this session publish or hear."""
 
     @property
     def client(self) -> RawClient:
@@ -221,6 +228,7 @@ class NatsSession(Actor):
                 # Each time, or after a crash nobody would learn that it serves again.
                 started()
                 if self._was_connected:
+                    self.reconnects += 1
                     self._tell(self._on_reconnect)
                 self._was_connected = True
                 await self._watch(client)
@@ -296,6 +304,7 @@ class NatsSession(Actor):
             return  # the loss of the connection, which `_watch` logs
         if not isinstance(error, OSError | TimeoutError):
             # Permission violations arrive here and nowhere else: the request itself only times out.
+            self.permission_violations += _PERMISSION_VIOLATION in str(error).lower()
             _log.error("nats.error", client=self._client_name, error=str(error), error_type=type(error).__name__)
         elif not self._is_outage_logged:
             self._is_outage_logged = True

@@ -63,6 +63,27 @@ class NatsSettings(Settings):
     ] = 4
 
 
+class MetricsSettings(Settings):
+    """Where a service without HTTP tells its metrics. The gateway does so on its own port, at `/metrics`."""
+
+    metrics_port: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=65_535,
+            description="The TCP port where metrics are told to Prometheus, at `/metrics`; unset: nowhere. Under "
+            "`taskmill up` the store has this one, and the processors have those after it.",
+        ),
+    ] = None
+    metrics_address: Annotated[
+        str,
+        Field(
+            min_length=1,
+            description="The address to listen on for that, an IPv4 address. Nobody is asked who they are.",
+        ),
+    ] = "127.0.0.1"
+
+
 class HealthSettings(Settings):
     """How a service without HTTP tells that it is well."""
 

@@ -11,9 +11,11 @@ from taskmill.gateway.adapters.log import Log
 from taskmill.gateway.adapters.payload_schemas import PayloadSchemas
 from taskmill.gateway.adapters.store import Store
 from taskmill.gateway.api.app import create_app
+from taskmill.gateway.metrics import gateway_metrics
 from taskmill.gateway.settings import GatewaySettings
 from taskmill.runtime.discovery import Discovery
 from taskmill.runtime.errors import StartError
+from taskmill.runtime.loop_watch import LoopWatch
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.requests import RequestClient
 from taskmill.runtime.supervisor import Supervisor
@@ -31,10 +33,11 @@ async def build(settings: GatewaySettings) -> Supervisor:
     log = Log(store)
     feed = EventFeed(session, log, max_followers=settings.max_followers)
     schemas = PayloadSchemas(store)
-    app = create_app(store, log, feed, schemas, is_bus_connected=lambda: session.is_connected)
+    metrics = gateway_metrics(session, feed)
+    app = create_app(store, log, feed, schemas, is_bus_connected=lambda: session.is_connected, metrics=metrics)
     server = HttpServer(app, _bind(settings.host, settings.port), on_stop=feed.cut_off_all)
     discovery = Discovery(session, "taskmill-gateway", "Speaks HTTP.", instance_id=uuid.uuid4().hex)
-    return Supervisor([session, discovery, feed, KindWatch(schemas), server])
+    return Supervisor([session, discovery, LoopWatch(metrics.loop_delay), feed, KindWatch(schemas), server])
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -11,22 +11,32 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from taskmill.contracts.limits import MAX_RUNNING_REPLAYS
 from taskmill.contracts.status import TaskStatus
-from taskmill.contracts.streams import WORK_STREAM, events_stream, reports_consumer, reports_stream, work_stream
+from taskmill.contracts.streams import (
+    REPORTS_STREAM,
+    WORK_STREAM,
+    events_stream,
+    reports_consumer,
+    reports_stream,
+    work_stream,
+)
 from taskmill.runtime.actor import Actor
 from taskmill.runtime.clock import utc_now
 from taskmill.runtime.discovery import Discovery
 from taskmill.runtime.health import supervise
 from taskmill.runtime.leadership import Leadership
 from taskmill.runtime.mailbox import BatchingMailbox
+from taskmill.runtime.metrics_server import metrics_actors
 from taskmill.runtime.nats_session import NatsSession
+from taskmill.runtime.process_metrics import REDELIVERED, REQUEST_SECONDS, SET_ASIDE, ProcessMetrics, request_seconds
 from taskmill.runtime.publisher import Publisher
-from taskmill.runtime.requests import RequestClient
+from taskmill.runtime.requests import RequestClient, RequestServer
 from taskmill.runtime.supervisor import Supervisor
 from taskmill.task_store.actors.bulk_operations import BulkOperations
 from taskmill.task_store.actors.commands import QUEUE_GROUP, commands
 from taskmill.task_store.actors.connections import Connections
 from taskmill.task_store.actors.due_tasks import Alarm, DueTasks
 from taskmill.task_store.actors.expiry import Expiry
+from taskmill.task_store.actors.gauges import Gauges
 from taskmill.task_store.actors.log_months import LogMonths
 from taskmill.task_store.actors.queue_counts import QueueCounts
 from taskmill.task_store.actors.queue_pauses import QueuePauses
@@ -44,6 +54,7 @@ from taskmill.task_store.adapters.database import DedicatedConnection, SharedCon
 from taskmill.task_store.adapters.ended_tasks import EndedTaskRows
 from taskmill.task_store.adapters.event_stream import EventStream
 from taskmill.task_store.adapters.expired_rows import ExpiredRows
+from taskmill.task_store.adapters.gauge_rows import GaugeRows
 from taskmill.task_store.adapters.log_partitions import LogPartitions
 from taskmill.task_store.adapters.log_reader import LogReader
 from taskmill.task_store.adapters.processor_drains import ProcessorDrains
@@ -64,11 +75,13 @@ from taskmill.task_store.adapters.webhook_rows import WebhookRows
 from taskmill.task_store.adapters.work_consumers import WorkConsumers
 from taskmill.task_store.adapters.work_pauses import WorkPauses
 from taskmill.task_store.adapters.work_stream import WorkStream
+from taskmill.task_store.domain.batch import Batch
 from taskmill.task_store.domain.fleet import FinishedRates
 from taskmill.task_store.domain.operations import Answer, Operation
 from taskmill.task_store.domain.publication import UnpublishedEvent
 from taskmill.task_store.domain.retention import KeptFor
 from taskmill.task_store.domain.runs import RunRules
+from taskmill.task_store.metrics import LEADS, BatchCounts
 from taskmill.task_store.migrations import newest_revision
 from taskmill.task_store.settings import TaskStoreSettings
 from taskmill.task_store.use_cases import Ports
@@ -143,6 +156,7 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
         relay.wake(events)
         commit_bell.ring()
 
+    counts = BatchCounts()
     writer = TaskWriter(
         database.writer,
         rules=_run_rules(settings),
@@ -150,6 +164,7 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
         max_queued_tasks=settings.max_queued_tasks,
         now=utc_now,
         random=random.random,
+        note=_ignore if settings.metrics_port is None else counts.note,
         on_commit=on_commit,
         on_scheduled=alarm.set,
         on_bulk_operation=bulk_alarm.set,
@@ -204,7 +219,9 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
         on_webhook=commit_bell.woken.set,
         on_replay=replay_alarm.set,
     )
+    intake = ReportIntake(session, writes, greet=registrations.greet)
     requests = commands(session, ports, deadline_seconds=settings.request_timeout_seconds)
+    metrics = _metrics(session, counts, intake, requests, leadership)
     actors: list[Actor] = [
         database.connections(),
         session,
@@ -225,7 +242,7 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
         QueueCounts(QueueRows(database.counts, max_queues=settings.max_queues), leadership),
         QueueRates(queue_rows, rates, now=utc_now),
         registrations,
-        ReportIntake(session, writes, greet=registrations.greet),
+        intake,
         requests,
         Discovery(
             session,
@@ -236,7 +253,26 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
             group=QUEUE_GROUP,
         ),
     ]
+    if settings.metrics_port is not None:
+        gauges = Gauges(session, queue_rows, GaugeRows(database.shared), processors, metrics, now=utc_now)
+        actors += [gauges, *metrics_actors(metrics, settings)]
     return supervise(actors, session, settings)
+
+
+def _ignore(_batch: Batch) -> None:
+    """Nobody asks for what was counted."""
+
+
+def _metrics(
+    session: NatsSession, counts: BatchCounts, intake: ReportIntake, requests: RequestServer, leadership: Leadership
+) -> ProcessMetrics:
+    metrics = ProcessMetrics(session)
+    counts.add_to(metrics)
+    metrics.add(REQUEST_SECONDS, lambda: request_seconds(requests.stats))
+    metrics.add(REDELIVERED, lambda: {(REPORTS_STREAM,): intake.redelivered})
+    metrics.add(SET_ASIDE, lambda: {(REPORTS_STREAM,): intake.set_aside})
+    metrics.add(LEADS, lambda: {(): leadership.is_leader})
+    return metrics
 
 
 async def _database(url: str) -> _Database:

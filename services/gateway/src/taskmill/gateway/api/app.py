@@ -13,29 +13,37 @@ from taskmill.gateway.adapters.log import Log
 from taskmill.gateway.adapters.payload_schemas import PayloadSchemas
 from taskmill.gateway.adapters.store import Store
 from taskmill.gateway.api.bulk_endpoints import BulkEndpoints
-from taskmill.gateway.api.dispatcher import Dispatcher
+from taskmill.gateway.api.dispatcher import HTTP_SECONDS, Dispatcher
 from taskmill.gateway.api.documentation import DocumentationEndpoints
 from taskmill.gateway.api.event_endpoints import EventEndpoints
 from taskmill.gateway.api.fleet_endpoints import FleetEndpoints
 from taskmill.gateway.api.health_endpoints import HealthEndpoints
 from taskmill.gateway.api.list_endpoints import ListEndpoints
+from taskmill.gateway.api.metrics_endpoints import MetricsEndpoints
 from taskmill.gateway.api.payload_check import PayloadCheck
 from taskmill.gateway.api.problems import ProblemDocument
 from taskmill.gateway.api.routes import declared_routes
 from taskmill.gateway.api.task_endpoints import TaskEndpoints
 from taskmill.gateway.api.webhook_endpoints import WebhookEndpoints
 from taskmill.gateway.followers import Feed
+from taskmill.runtime.histogram import REQUEST_BUCKETS, Histograms
+from taskmill.runtime.metrics import Metrics
 
 
 class Gateway(FastAPI):
     """FastAPI, with the schema of problems in its OpenAPI document, and with a dispatcher in place of its middleware.
 
     Every operation of the document refers to the schema.
+
+    Attributes:
+        http_seconds: How long answers take, by operation and status.
     """
+
+    http_seconds: Histograms
 
     def build_middleware_stack(self) -> ASGIApp:
         """Our own, of one layer."""
-        return Dispatcher(self.routes)
+        return Dispatcher(self.routes, self.http_seconds)
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document; made once."""
@@ -57,6 +65,7 @@ def create_app(
     schemas: PayloadSchemas,
     *,
     is_bus_connected: Callable[[], bool],
+    metrics: Metrics | None = None,
     new_id: Callable[[], UUID] = uuid7,
 ) -> FastAPI:
     """Build the application.
@@ -67,9 +76,11 @@ def create_app(
         feed: What happens.
         schemas: What payloads must fit.
         is_bus_connected: Whether NATS answers.
+        metrics: What the gateway tells, to which its requests are added; None: nothing else.
         new_id: Makes the id of a new task, bulk operation, webhook or replay, a UUID of version 7.
     """
-    return Gateway(
+    metrics = metrics or Metrics()
+    app = Gateway(
         title="Taskmill",
         version=version("taskmill-gateway"),
         summary="A task service: post a task, have it processed in the background, and see what becomes of it.",
@@ -100,6 +111,10 @@ def create_app(
             *declared_routes(WebhookEndpoints(store, new_id)),
             *declared_routes(FleetEndpoints(store)),
             *declared_routes(HealthEndpoints(store, is_bus_connected)),
+            *declared_routes(MetricsEndpoints(metrics)),
             *declared_routes(DocumentationEndpoints()),
         ],
     )
+    app.http_seconds = Histograms(REQUEST_BUCKETS)
+    metrics.add(HTTP_SECONDS, lambda: app.http_seconds)
+    return app

@@ -101,6 +101,11 @@ class Reports(Actor):
         """Whether so little waits to be stored that new work may be fetched."""
         return len(self._queue) < MAX_UNSENT_REPORTS and self._queue.size_bytes < MAX_UNSENT_BYTES
 
+    @property
+    def unsent_count(self) -> int:
+        """How many reports wait to be stored."""
+        return len(self._queue) + len(self._unstored)
+
     def on_stored(self, listener: Callable[[], None]) -> None:
         """Have a function called whenever a bundle was stored."""
         self._listeners.append(listener)

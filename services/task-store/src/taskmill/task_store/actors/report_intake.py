@@ -67,9 +67,16 @@ class ReportIntake(Actor):
             session, stream=REPORTS_STREAM, consumer=REPORTS_CONSUMER, deliver=self._take_in, on_change=self._ask
         )
         self._patience = Patience()
+        self.set_aside = 0
+        """How many bundles and reports were given up, for they cannot be read or stored."""
         self._in_hand = 0
         self._settled: list[tuple[str, bytes]] = []
         self._all_settled = asyncio.Event()
+
+    @property
+    def redelivered(self) -> int:
+        """How many of the bundles had been delivered before."""
+        return self._pull.redelivered
 
     def stop(self) -> None:
         """Begin the drain: pull nothing more, settle what is in hand."""
@@ -96,6 +103,7 @@ class ReportIntake(Actor):
     def _apply(self, delivery: DeliveredMessage) -> None:
         bundle = read_bundle(delivery.body)
         if bundle is None:
+            self.set_aside += 1
             _log.error("reports.undecodable", subject=delivery.subject, bundle_bytes=len(delivery.body))
             self._settle(delivery.reply, _NEVER)
         else:
@@ -127,6 +135,7 @@ class ReportIntake(Actor):
 
     def _on_refusal(self, bundle: ReportBundle, held: _Held) -> None:
         if len(bundle.reports) == 1:
+            self.set_aside += 1
             _log.error("reports.refused", processor_id=bundle.processor_id, type=bundle.reports[0].type)
             return
         for report in bundle.reports:
