@@ -30,6 +30,7 @@ from taskmill.contracts.tasks import (
     TaskError,
     WireModel,
 )
+from taskmill.contracts.tracing import Traceparent
 
 
 class AttemptReport(WireModel):
@@ -39,6 +40,7 @@ class AttemptReport(WireModel):
     attempt: Annotated[int, Field(ge=1)]
     dispatch: Annotated[int, Field(ge=1)]
     delivery: Annotated[int, Field(ge=1, description="JetStream's delivery count of the work item.")]
+    traceparent: Traceparent = None
 
 
 class OrderedReport(AttemptReport):

@@ -10,9 +10,10 @@ import structlog
 import uvloop
 
 from taskmill.runtime.errors import SettingsError, StartError
-from taskmill.runtime.settings import LogSettings, load
+from taskmill.runtime.settings import ProcessSettings, load
 from taskmill.runtime.supervisor import Supervisor
 from taskmill.runtime.telemetry import configure_logging
+from taskmill.runtime.tracing import traced
 
 _log = structlog.get_logger(__name__)
 
@@ -25,7 +26,7 @@ EXIT_START_FAILED = 1
 EXIT_BAD_SETTINGS = 2
 EXIT_INTERRUPTED = 130
 
-SettingsT = TypeVar("SettingsT", bound=LogSettings)
+SettingsT = TypeVar("SettingsT", bound=ProcessSettings)
 
 
 def run_service(
@@ -57,7 +58,7 @@ def run_service(
         await supervisor.run()
 
     try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        with traced(service, settings), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serve())
     except StartError as error:
         _log.error("service.start_failed", reason=str(error))

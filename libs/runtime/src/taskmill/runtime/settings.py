@@ -63,6 +63,26 @@ class NatsSettings(Settings):
     ] = 4
 
 
+class TracingSettings(Settings):
+    """Where traces go."""
+
+    otlp_endpoint: Annotated[
+        str | None,
+        Field(
+            # It may hold a password.
+            repr=False,
+            pattern=r"^https?://\S+$",
+            validation_alias=AliasChoices("TASKMILL_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"),
+            description="The receiver of traces, by OTLP over HTTP: its URL, to which `/v1/traces` is added, such as "
+            "http://127.0.0.1:4318; unset: nothing is traced. OpenTelemetry's other variables hold, too.",
+        ),
+    ] = None
+
+
+class ProcessSettings(LogSettings, TracingSettings):
+    """What is set of every service."""
+
+
 class MetricsSettings(Settings):
     """Where a service without HTTP tells its metrics. The gateway does so on its own port, at `/metrics`."""
 

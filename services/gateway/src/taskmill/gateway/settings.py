@@ -4,10 +4,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from taskmill.runtime.settings import LogSettings, NatsSettings
+from taskmill.runtime.settings import NatsSettings, ProcessSettings
 
 
-class GatewaySettings(NatsSettings, LogSettings):
+class GatewaySettings(NatsSettings, ProcessSettings):
     """Settings of the gateway."""
 
     host: Annotated[str, Field(min_length=1, description="The address to listen on, an IPv4 or IPv6 address.")] = (

@@ -72,6 +72,7 @@ class Dispatcher:
                 await route.handle(scope, receive, send)
                 return
             operation = route.unique_id
+            scope["route"] = route
             response = await route.answer(scope, receive)
         except MethodNotAllowedError as error:
             response = problem_response(error.problem(), {"Allow": ", ".join(error.allowed)})

@@ -14,7 +14,13 @@ from taskmill.contracts.streams import MESSAGE_ID_HEADER
 from taskmill.processor.domain.announcements import Announcements, replacement_key
 from taskmill.processor.domain.held_attempt import HeldAttempt
 from taskmill.processor.domain.held_work import HeldWork
-from taskmill.processor.domain.messages import bundle_text, report_text, started_text, with_submissions
+from taskmill.processor.domain.messages import (
+    bundle_text,
+    report_text,
+    started_text,
+    with_submissions,
+    with_traceparent,
+)
 from taskmill.processor.domain.report_queue import QueuedReport, ReportQueue
 from taskmill.processor.errors import UnstorableError
 from taskmill.runtime.actor import Actor
@@ -125,7 +131,7 @@ class Reports(Actor):
     def announce(self, attempt: HeldAttempt) -> None:
         """Report at once that an attempt has started, if it has; `on_start_stored` is called when that is stored."""
         if attempt.started_at is not None:
-            text = started_text(attempt.fence, attempt.started_at)
+            text = with_traceparent(started_text(attempt.fence, attempt.started_at), attempt.traceparent)
             self._put((attempt, "started"), QueuedReport(text, on_stored=attempt.on_start_stored))
 
     def tell(self, attempt: HeldAttempt, report_type: type[HandlerReport], /, **content: Any) -> None:
@@ -162,7 +168,7 @@ class Reports(Actor):
         elif not attempt.told_at:
             # The end stands for the start too.
             self._queue.discard((attempt, "started"))
-        text = with_submissions(text, attempt.submitted)
+        text = with_traceparent(with_submissions(text, attempt.submitted), attempt.traceparent)
         self._put((attempt, "ended"), QueuedReport(text, ended_attempt=attempt))
 
     def stop(self) -> None:

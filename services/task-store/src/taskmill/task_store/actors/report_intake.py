@@ -6,13 +6,15 @@ from collections.abc import Callable
 import structlog
 
 from taskmill.contracts.errors import BusUnavailableError, OverloadedError, TaskmillError, UnavailableError
-from taskmill.contracts.reports import Hello, ReportBundle
+from taskmill.contracts.reports import Hello, Report, ReportBundle
 from taskmill.contracts.streams import REPORTS_CONSUMER, REPORTS_STREAM
 from taskmill.runtime.actor import Actor
 from taskmill.runtime.failpoint import failpoint
 from taskmill.runtime.mailbox import BatchingMailbox
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.pull import DeliveredMessage, PullConsumer
+from taskmill.runtime.spans import Span
+from taskmill.runtime.tracing import is_tracing, start_span
 from taskmill.task_store.adapters.report_bundles import read_bundle
 from taskmill.task_store.domain.operations import Answer, Operation
 from taskmill.task_store.domain.patience import Patience
@@ -30,13 +32,14 @@ _NEVER = b"+TERM"
 class _Held:
     """A bundle in hand: it is settled when each of the parts that it was offered in has been answered."""
 
-    __slots__ = ("must_repeat", "open_parts", "reply", "sequence")
+    __slots__ = ("must_repeat", "open_parts", "reply", "sequence", "spans")
 
     def __init__(self, reply: str, sequence: int) -> None:
         self.reply = reply
         self.sequence = sequence
         self.open_parts = 0
         self.must_repeat = False
+        self.spans: list[Span] = []
 
 
 class ReportIntake(Actor):
@@ -107,7 +110,8 @@ class ReportIntake(Actor):
             _log.error("reports.undecodable", subject=delivery.subject, bundle_bytes=len(delivery.body))
             self._settle(delivery.reply, _NEVER)
         else:
-            self._offer(bundle, _Held(delivery.reply, delivery.stream_sequence))
+            held = _Held(delivery.reply, delivery.stream_sequence)
+            self._offer(_traced(bundle, held.spans) if is_tracing() else bundle, held)
 
     def _offer(self, bundle: ReportBundle, held: _Held) -> None:
         held.open_parts += 1
@@ -125,6 +129,7 @@ class ReportIntake(Actor):
                 self._repeat(bundle, held)
         held.open_parts -= 1
         if held.open_parts == 0:
+            _end(held)
             self._settle(held.reply, _LATER if held.must_repeat else _ACK)
 
     def _repeat(self, bundle: ReportBundle, held: _Held) -> None:
@@ -136,7 +141,8 @@ class ReportIntake(Actor):
     def _on_refusal(self, bundle: ReportBundle, held: _Held) -> None:
         if len(bundle.reports) == 1:
             self.set_aside += 1
-            _log.error("reports.refused", processor_id=bundle.processor_id, type=bundle.reports[0].type)
+            [report] = bundle.reports
+            _log.error("reports.refused", processor_id=bundle.processor_id, type=report.type, **_attempt_of(report))
             return
         for report in bundle.reports:
             self._offer(ReportBundle.model_construct(processor_id=bundle.processor_id, reports=[report]), held)
@@ -164,3 +170,33 @@ class ReportIntake(Actor):
         for report in bundle.reports:
             if isinstance(report, Hello):
                 self._greet(bundle.processor_id, report)
+
+
+def _traced(bundle: ReportBundle, spans: list[Span]) -> ReportBundle:
+    """Begin a span for each report that is traced; what comes of a report belongs to that."""
+    reports = []
+    for report in bundle.reports:
+        parent = None if isinstance(report, Hello) else report.traceparent
+        span = None if parent is None else start_span(f"report {report.type}", "consumer", parent)
+        if span is not None:
+            spans.append(span)
+            span.describe(_trace_attributes(report))
+            report = report.model_copy(update={"traceparent": span.traceparent})  # noqa: PLW2901
+        reports.append(report)
+    return ReportBundle.model_construct(processor_id=bundle.processor_id, reports=reports)
+
+
+def _end(held: _Held) -> None:
+    for span in held.spans:
+        if held.must_repeat:
+            span.fail("repeated_later")
+        span.end()
+
+
+def _attempt_of(report: Report) -> dict[str, str | int]:
+    """Which attempt a report speaks of."""
+    return {} if isinstance(report, Hello) else {"task_id": str(report.task_id), "attempt": report.attempt}
+
+
+def _trace_attributes(report: Report) -> dict[str, str | int]:
+    return {f"taskmill.{name}": value for name, value in _attempt_of(report).items()}

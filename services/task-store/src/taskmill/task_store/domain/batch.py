@@ -243,7 +243,9 @@ class Batch:
         check_revision(state, request.expected_revision)
         match request:
             case ProcessTask():
-                decision = decide_process(state, self.kinds.defaults(state.kind), self._now)
+                decision = decide_process(
+                    state, self.kinds.defaults(state.kind), self._now, traceparent=request.traceparent
+                )
                 self.queues.admit((), {state.queue: 1})
                 return self._take(decision)
             case DeleteTask():
@@ -299,6 +301,7 @@ class Batch:
         """Make the task that a handler wants, unless it exists, or did."""
         if task.id in self._used_ids or task.id in self._states:
             return
+        task = task.model_copy(update={"traceparent": by.traceparent})
         defaults = self.kinds.defaults(task.kind)
         decision = decide_create(task, defaults, self._now)
         try:

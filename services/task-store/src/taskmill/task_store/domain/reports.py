@@ -93,6 +93,8 @@ def comes_early(state: TaskState, report: RunReport, processor_id: str) -> bool:
 
 
 def _apply(state: TaskState, report: RunReport, hearing: Hearing) -> Decision:
+    if report.traceparent is not None:
+        state = state._replace(traceparent=report.traceparent)
     match report:
         case Completed():
             decision = _complete(state, report, hearing)
