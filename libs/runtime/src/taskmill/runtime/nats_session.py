@@ -1,5 +1,6 @@
 """One service's connection to NATS, which comes back by itself."""
 
+import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ _log = structlog.get_logger(__name__)
 DRAIN_TIMEOUT_SECONDS = 2
 PROBES_UNTIL_STALE = 2
 PROBES_UNTIL_BROKEN = 3
+
+AT_WORK_WITHIN_SECONDS = 30
+"""Far longer than it takes to probe, or to try all servers."""
 
 _PERMISSION_VIOLATION = "permissions violation"
 """So the protocol of NATS calls it; nats-py has no type of its own for it."""
@@ -82,6 +86,7 @@ class NatsSession(Actor):
         self._on_disconnect: list[Callable[[], None]] = []
         self.requests = RequestMux(self)
         """Requests on this connection, and the answers to them."""
+        self._worked_at = time.monotonic()
         self.reconnects = 0
         """Connections after the first."""
         self.permission_violations = 0
@@ -103,6 +108,14 @@ class NatsSession(Actor):
     def is_connected(self) -> bool:
         """True while there is a connection whose last round trips came back."""
         return self._client is not None and self._is_fresh and self._client.is_usable
+
+    @property
+    def is_at_work(self) -> bool:
+        """True while it does what it should: it is connected and looks after that, or tries to connect.
+
+        False for longer than a moment means that it never will again by itself.
+        """
+        return time.monotonic() - self._worked_at < AT_WORK_WITHIN_SECONDS
 
     def on_reconnect(self, callback: Callable[[], None]) -> None:
         """Have a function called after each connection but the first, once the subscriptions are made again."""
@@ -218,6 +231,7 @@ class NatsSession(Actor):
             started()
         backoff = Backoff(base_seconds=0.1, cap_seconds=2, jitter=0.3)
         while not self._stop_requested.is_set():
+            self._worked_at = time.monotonic()
             client = await self._connect()
             if client is None:
                 await is_set_within(self._stop_requested, backoff.next())
@@ -293,6 +307,7 @@ class NatsSession(Actor):
             # A single late answer is more likely a busy event loop than a dead peer.
             failures = 0 if await client.round_trip(self._probe_timeout_seconds) else failures + 1
             self._is_fresh = failures < PROBES_UNTIL_STALE
+            self._worked_at = time.monotonic()
         if self._stop_requested.is_set():
             await client.round_trip(DRAIN_TIMEOUT_SECONDS)
         else:
@@ -300,6 +315,7 @@ class NatsSession(Actor):
 
     async def _on_error(self, error: Exception) -> None:
         """Log what nats-py reports: an unreachable server once an outage, anything else each time."""
+        self._worked_at = time.monotonic()
         if isinstance(error, UnexpectedEOF | StaleConnectionError):
             return  # the loss of the connection, which `_watch` logs
         if not isinstance(error, OSError | TimeoutError):

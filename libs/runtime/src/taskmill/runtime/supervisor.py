@@ -53,6 +53,11 @@ class Supervisor:
         """The run state of each actor, by name, in starting order."""
         return {charge.actor.name: charge.state for charge in self._charges}
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether no actor has crashed and waits for its next start."""
+        return all(charge.state is not RunState.RESTARTING for charge in self._charges)
+
     def stop(self) -> None:
         """Begin the drain, as SIGTERM and SIGINT do."""
         self._stop_requested.set()

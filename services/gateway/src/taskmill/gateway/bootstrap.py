@@ -34,10 +34,19 @@ async def build(settings: GatewaySettings) -> Supervisor:
     feed = EventFeed(session, log, max_followers=settings.max_followers)
     schemas = PayloadSchemas(store)
     metrics = gateway_metrics(session, feed)
-    app = create_app(store, log, feed, schemas, is_bus_connected=lambda: session.is_connected, metrics=metrics)
+    app = create_app(
+        store,
+        log,
+        feed,
+        schemas,
+        is_bus_connected=lambda: session.is_connected,
+        is_live=lambda: session.is_at_work and supervisor.is_whole,
+        metrics=metrics,
+    )
     server = HttpServer(app, _bind(settings.host, settings.port), on_stop=feed.cut_off_all)
     discovery = Discovery(session, "taskmill-gateway", "Speaks HTTP.", instance_id=uuid.uuid4().hex)
-    return Supervisor([session, discovery, LoopWatch(metrics.loop_delay), feed, KindWatch(schemas), server])
+    supervisor = Supervisor([session, discovery, LoopWatch(metrics.loop_delay), feed, KindWatch(schemas), server])
+    return supervisor
 
 
 def _bind(host: str, port: int) -> socket.socket:

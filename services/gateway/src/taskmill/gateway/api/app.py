@@ -68,6 +68,7 @@ def create_app(
     schemas: PayloadSchemas,
     *,
     is_bus_connected: Callable[[], bool],
+    is_live: Callable[[], bool] = lambda: True,
     metrics: Metrics | None = None,
     new_id: Callable[[], UUID] = uuid7,
 ) -> FastAPI:
@@ -79,6 +80,7 @@ def create_app(
         feed: What happens.
         schemas: What payloads must fit.
         is_bus_connected: Whether NATS answers.
+        is_live: Whether all that runs in this process is at work.
         metrics: What the gateway tells, to which its requests are added; None: nothing else.
         new_id: Makes the id of a new task, bulk operation, webhook or replay, a UUID of version 7.
     """
@@ -113,7 +115,7 @@ def create_app(
             *declared_routes(BulkEndpoints(store, new_id)),
             *declared_routes(WebhookEndpoints(store, new_id)),
             *declared_routes(FleetEndpoints(store)),
-            *declared_routes(HealthEndpoints(store, is_bus_connected)),
+            *declared_routes(HealthEndpoints(store, is_bus_connected, is_live)),
             *declared_routes(MetricsEndpoints(metrics)),
             *declared_routes(DocumentationEndpoints()),
         ],

@@ -15,7 +15,13 @@ from taskmill.processor.actors.reports import Reports
 from taskmill.processor.domain.held_attempt import HeldAttempt
 from taskmill.processor.domain.held_work import HeldWork
 from taskmill.processor.domain.kind_limits import KindLimits
-from taskmill.processor.domain.messages import completed_text, failed_text, read_work_item, report_text
+from taskmill.processor.domain.messages import (
+    completed_text,
+    failed_text,
+    read_work_item,
+    report_text,
+    with_traceparent,
+)
 from taskmill.processor.domain.suspects import MAKES_WAY_AFTER_SECONDS, Suspects
 from taskmill.runtime.actor import Actor
 from taskmill.runtime.clock import Clock, utc_now
@@ -231,7 +237,8 @@ class Execution(Actor):
         give_up = self._handlers[attempt.work_item.kind].give_up
         match await ending.ending_of(self._call(attempt), attempt, give_up=give_up):
             case ending.Returned(result_json):
-                return completed_text(attempt.fence, *self._times(attempt), result_json)
+                text = completed_text(attempt.fence, *self._times(attempt), result_json)
+                return with_traceparent(text, attempt.traceparent)
             case ending.Failed() as failed:
                 if span is not None:
                     span.fail(failed.failure.error.code)

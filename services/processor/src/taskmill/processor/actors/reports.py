@@ -168,7 +168,7 @@ class Reports(Actor):
         elif not attempt.told_at:
             # The end stands for the start too.
             self._queue.discard((attempt, "started"))
-        text = with_traceparent(with_submissions(text, attempt.submitted), attempt.traceparent)
+        text = with_submissions(text, attempt.submitted)
         self._put((attempt, "ended"), QueuedReport(text, ended_attempt=attempt))
 
     def stop(self) -> None:

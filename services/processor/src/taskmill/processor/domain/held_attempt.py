@@ -118,5 +118,6 @@ class HeldAttempt:
         return ReportKey(*self.key, self.delivery)
 
     def report(self, report_type: type[_Report], **content: Any) -> _Report:
-        """A report of it, with what it holds beside the fence."""
-        return report_type(**self.fence._asdict(), **content)
+        """A report of it, with what it holds beside the fence; its start and its end also have their span."""
+        traceparent = None if issubclass(report_type, HandlerReport) else self.traceparent
+        return report_type(**self.fence._asdict(), traceparent=traceparent, **content)

@@ -78,7 +78,7 @@ def with_submissions(report: bytes, submitted: int) -> bytes:
 
 
 def with_traceparent(report: bytes, traceparent: str | None) -> bytes:
-    """A report, with the span of the execution that it speaks of."""
+    """A report that was composed here, with the span of the execution that it speaks of."""
     return report if traceparent is None else b'{"traceparent":"%b",%b' % (traceparent.encode(), report[1:])
 
 
