@@ -90,9 +90,7 @@ def test_each_expression_can_be_read_and_names_metrics_and_labels_that_there_are
         assert {matcher.name for matcher in selector.matchers.matchers} <= labels, place
     # A label that is grouped or joined by is one of some metric in the expression.
     grouped = {
-        name.strip()
-        for names in re.findall(r"\b(?:by|on)\s*\(([^)]*)\)", expression)
-        for name in names.split(",")
+        name.strip() for names in re.findall(r"\b(?:by|on)\s*\(([^)]*)\)", expression) for name in names.split(",")
     }
     assert grouped <= set[str]().union(*(named(selector.name)[1] for selector in found)), place
 

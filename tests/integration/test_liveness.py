@@ -1,4 +1,4 @@
-"""A blocked event loop, and a connection that is dead or left alone, are seen by whoever looks whether a process lives."""
+"""Whoever looks whether a process lives sees a blocked event loop, and a connection that is dead or left alone."""
 
 import asyncio
 import threading
