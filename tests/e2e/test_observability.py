@@ -5,14 +5,19 @@ import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import httpx
+import nats
 import pytest
 import pytest_asyncio
 from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.machine import server_directory
 from taskmill.cli.embedded.ports import free_port
+from taskmill.contracts import subjects
+from taskmill.contracts.status import Priority
+from taskmill.contracts.streams import REPORTS_STREAM, WORK_STREAM
 from tests.support.eventually import holds
 from tests.support.otlp import OtlpReceiver, ReceivedSpan, otlp_receiver
 from tests.support.receivers import Receiver, receiving
@@ -243,6 +248,26 @@ async def test_metrics_count_what_happened(observed: Observed) -> None:
     http = gateway["taskmill_http_request_seconds"]
     assert _value(http, "_count", {"operation": "createTask", "status": "201"}) >= 3
     assert _value(http, "_count", {"operation": "none", "status": "404"}) == 1
+
+
+async def test_messages_that_cannot_be_read_are_counted(observed: Observed) -> None:
+    """They are given up, which somebody has to know."""
+    nats_url = observed.stack.entries()["nats-server"]["url"]
+    assert nats_url is not None
+    connection = await nats.connect(nats_url, user="taskmill", password=f"{CANARY}-nats")
+    try:
+        for subject in (subjects.report("x"), subjects.work("default", Priority.HIGH, "echo", UUID(int=1))):
+            await connection.jetstream().publish(subject, f"{CANARY}-garbage".encode())
+    finally:
+        await connection.close()
+
+    async def check_counted() -> None:
+        ports = [observed.metrics_port + number for number in range(3)]
+        families = [(await observed.families(port))["taskmill_set_aside"] for port in ports]
+        for stream in (REPORTS_STREAM, WORK_STREAM):
+            assert sum(_value(family, "_total", {"stream": stream}) for family in families) == 1, stream
+
+    await holds(check_counted)
 
 
 async def test_gauges_follow_queues_and_streams(observed: Observed) -> None:

@@ -314,6 +314,7 @@ async def test_permission_violations_are_logged(guarded_server: NatsServer) -> N
             session.publish("forbidden", b"")
             await session.flush()
             assert session.is_connected
+            assert session.permission_violations == 1
     errors = [str(entry["error"]) for entry in logs if entry["event"] == "nats.error"]
     assert len(errors) == 1
     assert "forbidden" in errors[0]
