@@ -95,11 +95,12 @@ security: $(VENV)/.installed-dev ## Look for known vulnerabilities in what is lo
 	$(BIN)/python -m tools.audit $(AUDIT_OPTIONS)
 
 .PHONY: generate
-generate: $(VENV)/.installed-dev ## Write what is generated: docs/ of messages, of the SDK and of commands, and settings in .env.example and for Docker
+generate: $(VENV)/.installed-dev ## Write what is generated: docs/ of messages, of the SDK, of commands and of metrics, and settings in .env.example and for Docker
 	$(BIN)/python -m taskmill.contracts.generate
 	$(BIN)/python -m tools.api_reference
 	$(BIN)/python -m taskmill.cli.settings_files
 	$(BIN)/python -m taskmill.cli.reference
+	$(BIN)/python -m tools.metrics_reference
 
 .PHONY: drift
 drift: $(VENV)/.installed-dev ## Check that what is generated is up to date
@@ -107,6 +108,7 @@ drift: $(VENV)/.installed-dev ## Check that what is generated is up to date
 	$(BIN)/python -m tools.api_reference --check
 	$(BIN)/python -m taskmill.cli.settings_files --check
 	$(BIN)/python -m taskmill.cli.reference --check
+	$(BIN)/python -m tools.metrics_reference --check
 
 .PHONY: lock
 lock: ## Resolve every version anew (needs uv)

@@ -35,7 +35,9 @@ from taskmill.runtime.actor import Actor
 from taskmill.runtime.discovery import Discovery
 from taskmill.runtime.health import HealthFile
 from taskmill.runtime.leadership import Leadership
+from taskmill.runtime.loop_watch import LoopWatch
 from taskmill.runtime.mailbox import BatchingMailbox
+from taskmill.runtime.metrics_server import MetricsServer
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.pull import PullConsumer
 from taskmill.runtime.requests import RequestServer
@@ -45,6 +47,7 @@ from taskmill.task_store.actors.bulk_operations import BulkOperations
 from taskmill.task_store.actors.connections import Connections
 from taskmill.task_store.actors.due_tasks import DueTasks
 from taskmill.task_store.actors.expiry import Expiry
+from taskmill.task_store.actors.gauges import Gauges
 from taskmill.task_store.actors.log_continuity import LogContinuity
 from taskmill.task_store.actors.log_months import LogMonths
 from taskmill.task_store.actors.queue_counts import QueueCounts
@@ -89,20 +92,23 @@ async def gateway(place: Place) -> Sequence[Actor]:
 
 
 async def processor(place: Place) -> Sequence[Actor]:
-    """The actors of a processor."""
+    """The actors of a processor, those that tell metrics among them."""
     return actors_of(
-        await build_processor(ProcessorSettings(nats_url=place.nats_url, nats_nkey_seed=seed_of(PROCESSOR)))
+        await build_processor(
+            ProcessorSettings(nats_url=place.nats_url, nats_nkey_seed=seed_of(PROCESSOR), metrics_port=free_port())
+        )
     )
 
 
 async def task_store(place: Place) -> Sequence[Actor]:
-    """The actors of a task store, the health file among them."""
+    """The actors of a task store, the health file and those that tell metrics among them."""
     url = SecretStr(place.database_url)
     settings = TaskStoreSettings(
         database_url=url,
         nats_url=place.nats_url,
         nats_nkey_seed=seed_of(TASK_STORE),
         health_file=place.health_file,
+        metrics_port=free_port(),
     )
     return actors_of(await build_task_store(settings))
 
@@ -129,6 +135,7 @@ FACTORIES: dict[type[Actor], Callable[[Place], Awaitable[Sequence[Actor]]]] = {
     EventFeed: gateway,
     Execution: processor,
     Expiry: task_store,
+    Gauges: task_store,
     HealthFile: task_store,
     Heartbeats: processor,
     HttpServer: gateway,
@@ -138,6 +145,8 @@ FACTORIES: dict[type[Actor], Callable[[Place], Awaitable[Sequence[Actor]]]] = {
     Lifespans: processor,
     LogContinuity: task_store,
     LogMonths: task_store,
+    LoopWatch: gateway,
+    MetricsServer: processor,
     NatsSession: processor,
     ProcessorQueuePauses: processor,
     PullConsumer: pull_consumer,

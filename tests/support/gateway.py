@@ -68,9 +68,12 @@ class NoFeed:
 
     position = 0
     is_full = False
+    places = 0
+    streams = 0
 
-    def place(self) -> AbstractContextManager[None]:
+    def place(self, *, is_stream: bool) -> AbstractContextManager[None]:
         """Count nobody."""
+        del is_stream
         return nullcontext()
 
     async def closed(self) -> None:

@@ -13,11 +13,11 @@ SERVICE = """
 import asyncio, sys, threading
 from taskmill.runtime.actor import Actor
 from taskmill.runtime.service import run_service
-from taskmill.runtime.settings import NatsSettings, LogSettings
+from taskmill.runtime.settings import NatsSettings, ProcessSettings
 from taskmill.runtime.errors import SettingsError, StartError
 from taskmill.runtime.supervisor import Supervisor
 
-class Settings(NatsSettings, LogSettings):
+class Settings(NatsSettings, ProcessSettings):
     pass
 
 class Example(Actor):

@@ -335,7 +335,7 @@ async def test_requests_of_one_moment_travel_together(session: NatsSession) -> N
     """One message there and one back; each gets its own reply, with its headers, or its own error."""
     seen: list[list[bytes]] = []
 
-    async def each(bodies: Sequence[bytes]) -> list[bytes | Reply | TaskmillError]:
+    async def each(bodies: Sequence[bytes], _traceparents: Sequence[str | None]) -> list[bytes | Reply | TaskmillError]:
         seen.append(list(bodies))
         return [TaskNotFoundError() if body == b"bad" else Reply(body * 2, {"Told": body.decode()}) for body in bodies]
 
@@ -362,7 +362,7 @@ async def test_a_bundle_is_only_so_large(session: NatsSession) -> None:
     """More requests than that make several, and large replies arrive whole."""
     seen: list[int] = []
 
-    async def each(bodies: Sequence[bytes]) -> list[bytes | Reply | TaskmillError]:
+    async def each(bodies: Sequence[bytes], _traceparents: Sequence[str | None]) -> list[bytes | Reply | TaskmillError]:
         seen.append(len(bodies))
         return [body * 100 for body in bodies]
 
@@ -378,7 +378,7 @@ async def test_what_ends_a_bundle_ends_each_of_its_requests(session: NatsSession
     """An error of the whole, an answer that does not come, nobody there; and a cancelled request harms no other."""
     may_answer = asyncio.Event()
 
-    async def each(bodies: Sequence[bytes]) -> list[bytes | Reply | TaskmillError]:
+    async def each(bodies: Sequence[bytes], _traceparents: Sequence[str | None]) -> list[bytes | Reply | TaskmillError]:
         await may_answer.wait()
         if b"lost" in bodies:
             raise BusUnavailableError
@@ -407,7 +407,7 @@ async def test_what_ends_a_bundle_ends_each_of_its_requests(session: NatsSession
 async def test_a_broken_bundle_is_refused(session: NatsSession, sizes: str) -> None:
     """Nobody is asked what it says."""
 
-    async def each(bodies: Sequence[bytes]) -> list[bytes | Reply | TaskmillError]:
+    async def each(bodies: Sequence[bytes], _traceparents: Sequence[str | None]) -> list[bytes | Reply | TaskmillError]:
         raise AssertionError(bodies)
 
     async with running(bundling_server(session, each)):

@@ -119,6 +119,7 @@ async def opened(database_url: str) -> AsyncIterator[Store]:
         max_queued_tasks=10_000,
         now=utc_now,
         random=no_jitter,
+        note=lambda _: None,
         on_commit=lambda _: None,
         on_scheduled=lambda _: None,
         on_bulk_operation=lambda: None,

@@ -168,6 +168,7 @@ def bench(database_url: str) -> Iterator[Bench]:
                 max_queued_tasks=1_000,
                 now=clock,
                 random=no_jitter,
+                note=lambda _: None,
                 on_commit=committed.append,
                 on_scheduled=lambda _: None,
                 on_bulk_operation=lambda: None,

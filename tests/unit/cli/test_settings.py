@@ -1,9 +1,14 @@
 """The settings of `taskmill up`."""
 
+import re
+from pathlib import Path
+
 import pytest
 from typer.testing import CliRunner
 
+from taskmill.cli.embedded.nats import NatsServer
 from taskmill.cli.main import app
+from taskmill.cli.services import Services
 from taskmill.cli.settings import StackSettings
 
 
@@ -45,3 +50,18 @@ def test_a_password_that_would_break_out_is_refused(password: str) -> None:
     assert result.exit_code == 2
     assert "TASKMILL_NATS_READER_PASSWORD" in result.output
     assert password not in result.output.replace("TASKMILL_NATS_READER_PASSWORD", "")
+
+
+def test_each_process_has_a_port_for_its_metrics() -> None:
+    """The store has the one that is set, and the processors those after it; there must be enough of them."""
+    settings = StackSettings(metrics_port=9_100, metrics_address="127.0.0.2", processors=2)
+    nats = NatsServer(Path(".data"))
+    nats._port = 4_222
+    services = Services(settings, Path(".data"), database_url="postgresql://x", nats=nats)
+    told = [process._environment["TASKMILL_METRICS_PORT"] for process in (services.store, *services.processors)]
+    assert told == ["9100", "9101", "9102"]
+    assert services.processors[0]._environment["TASKMILL_METRICS_ADDRESS"] == "127.0.0.2"
+    variables = {"TASKMILL_METRICS_PORT": "65535", "TASKMILL_PROCESSORS": "1"}
+    result = CliRunner().invoke(app, ["up"], env=variables)
+    assert result.exit_code == 2
+    assert variables.keys() <= set(re.findall(r"\w+", result.output))

@@ -20,6 +20,7 @@ from taskmill.gateway.api.dispatcher import Dispatcher
 from taskmill.gateway.api.scopes import PUBLIC, SCOPES
 from taskmill.gateway.api.specification import openapi_document
 from taskmill.gateway.domain.callers import local_developer
+from taskmill.runtime.histogram import REQUEST_BUCKETS, Histograms
 from tests.support.gateway import RememberingStore, assert_problem, client_of
 
 KEY = "tm_mwtz6nk0abcdefgh_0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefg_0WfSLH"
@@ -58,7 +59,8 @@ def guarded(app: FastAPI, store: RememberingStore) -> Guarded:
         rate_limit: RateLimit | None = None,
     ) -> ASGIApp:
         callers = callers or Callers(KeyRing(Store(store)), None, None)
-        return Dispatcher(app.routes, Admission(callers, allowed_hosts=allowed_hosts, rate_limit=rate_limit))
+        admission = Admission(callers, allowed_hosts=allowed_hosts, rate_limit=rate_limit)
+        return Dispatcher(app.routes, admission, Histograms(REQUEST_BUCKETS))
 
     return guard
 

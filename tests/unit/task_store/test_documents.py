@@ -89,7 +89,7 @@ def test_events_fit_their_models(event_type: EventType) -> None:
     """Envelope and data say what their models want, and nothing that the models do not know."""
     document = orjson.loads(EVENTS[event_type].document)
     event = TaskEvent.model_validate(document)
-    assert set(document) == set(TaskEvent.model_fields)
+    assert set(document) == set(TaskEvent.model_fields) - {"traceparent"}
     assert event.type == event_type.cloud_event_type
     model = EVENT_DATA[event_type]
     data = model.model_validate_json(orjson.dumps(event.data), strict=True)

@@ -52,7 +52,7 @@ class Services:
             "task-store",
             "taskmill.task_store",
             data_dir=data_dir,
-            environment=store_environment,
+            environment={**store_environment, **_metrics(settings, 0)},
             stop_within_seconds=_STORE_STOP_SECONDS,
         )
         self.processors = [
@@ -64,6 +64,7 @@ class Services:
                     **environment(PROCESSOR),
                     "TASKMILL_PROCESSOR_ID": f"processor-{number}",
                     "TASKMILL_GRACE_SECONDS": str(_HANDLER_GRACE_SECONDS),
+                    **_metrics(settings, number),
                 },
                 stop_within_seconds=_PROCESSOR_STOP_SECONDS,
                 has_health_file=True,
@@ -82,6 +83,16 @@ class Services:
             stop_within_seconds=_GATEWAY_STOP_SECONDS,
             url=settings.url,
         )
+
+
+def _metrics(settings: StackSettings, number: int) -> dict[str, str]:
+    """Give each process a port of its own, if metrics are wanted, whatever port its `.env` says."""
+    if settings.metrics_port is None:
+        return {}
+    return {
+        "TASKMILL_METRICS_PORT": str(settings.metrics_port + number),
+        "TASKMILL_METRICS_ADDRESS": settings.metrics_address,
+    }
 
 
 def _base_environment(nats_url: str, seed_file: Path) -> dict[str, str]:

@@ -7,8 +7,9 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from taskmill.cli.embedded.nats_users import OPEN_PASSWORD, PASSWORD_PATTERN, NatsUsers
-from taskmill.runtime.settings import Settings
+from taskmill.runtime.settings import MetricsSettings
 
+_MAX_PORT = 65_535
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (recognised, not bound)
 
 
@@ -21,7 +22,7 @@ def _checked_password(password: SecretStr) -> SecretStr:
 Password = Annotated[SecretStr, AfterValidator(_checked_password)]
 
 
-class StackSettings(Settings):
+class StackSettings(MetricsSettings):
     """Where the embedded stack listens, keeps its data, and how much of it runs."""
 
     host: Annotated[str, Field(min_length=1, description="The address where the gateway serves HTTP.")] = "127.0.0.1"
@@ -41,6 +42,14 @@ class StackSettings(Settings):
         Password,
         Field(description="The password of the NATS user `reader`, who may only read events. Of the same characters."),
     ] = SecretStr(OPEN_PASSWORD)
+
+    @model_validator(mode="after")
+    def _check_metrics_ports(self) -> Self:
+        if self.metrics_port is not None and self.metrics_port + self.processors > _MAX_PORT:
+            raise ValueError(
+                "TASKMILL_METRICS_PORT is too high: the store has this one, and TASKMILL_PROCESSORS those after it"
+            )
+        return self
 
     @model_validator(mode="after")
     def _check_reader_password(self) -> Self:

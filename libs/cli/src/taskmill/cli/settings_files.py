@@ -23,7 +23,14 @@ from taskmill.cli.settings import StackSettings
 from taskmill.contracts import permissions
 from taskmill.gateway.settings import GatewaySettings
 from taskmill.processor.settings import ProcessorSettings
-from taskmill.runtime.settings import HealthSettings, LogSettings, NatsSettings, Settings, variable_name
+from taskmill.runtime.settings import (
+    HealthSettings,
+    LogSettings,
+    MetricsSettings,
+    NatsSettings,
+    Settings,
+    variable_name,
+)
 from taskmill.sdk.subscribing.settings import SubscriberSettings
 from taskmill.task_store.settings import TaskStoreSettings
 
@@ -31,6 +38,7 @@ SECTIONS: dict[str, type[Settings]] = {
     "Every service": NatsSettings,
     "Logs of every service": LogSettings,
     "Health of the task store and the processor": HealthSettings,
+    "Metrics of the task store and the processor": MetricsSettings,
     "taskmill up (make run)": StackSettings,
     "Gateway": GatewaySettings,
     "Task store": TaskStoreSettings,

@@ -23,6 +23,7 @@ from taskmill.contracts.tasks import (
     TaskLine,
     WireModel,
 )
+from taskmill.contracts.tracing import Traceparent
 
 EVENT_SOURCE = "/taskmill/task-store"
 """The `source` of every event of a log that was never set back."""
@@ -225,6 +226,7 @@ class TaskEvent(WireModel):
     subject: Annotated[UUID, Field(description="The task's id.")]
     time: Annotated[AwareDatetime, Field(description="When it happened.")]
     datacontenttype: Annotated[Literal["application/json"], Field(description="What `data` is.")] = "application/json"
+    traceparent: Traceparent = None
     sequence: Annotated[int, Field(ge=1, description="The task's version: 1, 2, 3, … without a gap.")]
     data: Annotated[dict[str, Any], Field(description="What the event tells; the model depends on the type.")]
 

@@ -31,6 +31,7 @@ from taskmill.contracts.tasks import (
     TaskError,
     WireModel,
 )
+from taskmill.contracts.tracing import Traceparent
 
 
 class AttemptReport(WireModel):
@@ -40,6 +41,7 @@ class AttemptReport(WireModel):
     attempt: Annotated[int, Field(ge=1, le=MAX_NUMBER)]
     dispatch: Annotated[int, Field(ge=1, le=MAX_NUMBER)]
     delivery: Annotated[int, Field(ge=1, le=MAX_NUMBER, description="JetStream's delivery count of the work item.")]
+    traceparent: Traceparent = None
 
 
 class OrderedReport(AttemptReport):

@@ -49,6 +49,7 @@ from taskmill.contracts.tasks import (
     TaskSummary,
     WireModel,
 )
+from taskmill.contracts.tracing import Traceparent
 
 REPLAYED_HEADER = "Taskmill-Replayed"
 """On a reply that was given before, to the first request under the same idempotency key; its value is `true`."""
@@ -151,6 +152,7 @@ class IdentifiedTask(NewTask):
     """A task that a client wants to exist, and its id."""
 
     id: Annotated[UUID, Field(description="The new task's id: a UUID, version 7, made by the caller.")]
+    traceparent: Traceparent = None
 
 
 class CreateTask(KeyedRequest, IdentifiedTask):
@@ -301,6 +303,8 @@ class DeleteTaskReply(WireModel):
 
 class ProcessTask(KeyedRequest, TaskRequest):
     """Start a run of a task. Replied to with `Task`."""
+
+    traceparent: Traceparent = None
 
 
 class CancelTask(KeyedRequest, TaskRequest):

@@ -56,7 +56,11 @@ def supervise(
         return Supervisor(actors, drain_timeout_seconds=drain_timeout_seconds)
 
     def is_healthy() -> bool:
-        return session.is_connected and all(state is RunState.RUNNING for state in supervisor.states().values())
+        return (
+            session.is_connected
+            and session.is_at_work
+            and all(state is RunState.RUNNING for state in supervisor.states().values())
+        )
 
     health_file = HealthFile(settings.health_file, is_healthy)
     supervisor = Supervisor([*actors, health_file], drain_timeout_seconds=drain_timeout_seconds)

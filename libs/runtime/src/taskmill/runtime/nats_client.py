@@ -39,6 +39,7 @@ class RawClient(Client):
     def __init__(self) -> None:
         super().__init__()
         self.broken = asyncio.Event()
+        self._is_reading = True
         self._sinks: dict[int, RawSink] = {}
         self._ps = MessageParser(self)
 
@@ -75,6 +76,13 @@ class RawClient(Client):
             allow_reconnect=False,
             ping_interval=PING_INTERVAL_SECONDS,
         )
+        if self._reading_task is not None:
+            self._reading_task.add_done_callback(self._on_reading_ended)
+
+    def _on_reading_ended(self, _reading: "asyncio.Task[None]") -> None:
+        """Nothing is heard any more, though nats-py may think that it is connected."""
+        self._is_reading = False
+        self.broken.set()
 
     @property
     def address(self) -> str | None:
@@ -84,8 +92,8 @@ class RawClient(Client):
 
     @property
     def is_usable(self) -> bool:
-        """True while commands may be written: connected, and not too far behind."""
-        return self._status == Client.CONNECTED and self._pending_data_size < MAX_UNSENT_BYTES
+        """True while commands may be written: connected, not too far behind, and answers can be heard."""
+        return self._status == Client.CONNECTED and self._is_reading and self._pending_data_size < MAX_UNSENT_BYTES
 
     def write(self, commands: bytes) -> None:
         """Hand commands to the socket. Whatever is written in one turn of the event loop goes out in one write."""

@@ -1,5 +1,6 @@
 """One service's connection to NATS, which comes back by itself."""
 
+import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -21,6 +22,12 @@ _log = structlog.get_logger(__name__)
 DRAIN_TIMEOUT_SECONDS = 2
 PROBES_UNTIL_STALE = 2
 PROBES_UNTIL_BROKEN = 3
+
+AT_WORK_WITHIN_SECONDS = 30
+"""Far longer than it takes to probe, or to try all servers."""
+
+_PERMISSION_VIOLATION = "permissions violation"
+"""So the protocol of NATS calls it; nats-py has no type of its own for it."""
 
 USUAL_MAX_MESSAGE_BYTES = 1024 * 1024
 """What nats-server takes unless it is told otherwise; each connection begins with the true number."""
@@ -86,6 +93,9 @@ class NatsSession(Actor):
         """How often the server has refused a subject to this session, over all its connections."""
         self.requests = RequestMux(self)
         """Requests on this connection, and the answers to them."""
+        self._worked_at = time.monotonic()
+        self.reconnects = 0
+        """Connections after the first."""
 
     @property
     def client(self) -> RawClient:
@@ -103,6 +113,14 @@ class NatsSession(Actor):
     def is_connected(self) -> bool:
         """True while there is a connection whose last round trips came back."""
         return self._client is not None and self._is_fresh and self._client.is_usable
+
+    @property
+    def is_at_work(self) -> bool:
+        """True while it does what it should: it is connected and looks after that, or tries to connect.
+
+        False for longer than a moment means that it never will again by itself.
+        """
+        return time.monotonic() - self._worked_at < AT_WORK_WITHIN_SECONDS
 
     def on_reconnect(self, callback: Callable[[], None]) -> None:
         """Have a function called after each connection but the first, once the subscriptions are made again."""
@@ -218,6 +236,7 @@ class NatsSession(Actor):
             started()
         backoff = Backoff(base_seconds=0.1, cap_seconds=2, jitter=0.3)
         while not self._stop_requested.is_set():
+            self._worked_at = time.monotonic()
             client = await self._connect()
             if client is None:
                 await is_set_within(self._stop_requested, backoff.next())
@@ -228,6 +247,7 @@ class NatsSession(Actor):
                 # Each time, or after a crash nobody would learn that it serves again.
                 started()
                 if self._was_connected:
+                    self.reconnects += 1
                     self._tell(self._on_reconnect)
                 self._was_connected = True
                 await self._watch(client)
@@ -295,6 +315,7 @@ class NatsSession(Actor):
             # A single late answer is more likely a busy event loop than a dead peer.
             failures = 0 if await client.round_trip(self._probe_timeout_seconds) else failures + 1
             self._is_fresh = failures < PROBES_UNTIL_STALE
+            self._worked_at = time.monotonic()
         if self._stop_requested.is_set():
             await client.round_trip(DRAIN_TIMEOUT_SECONDS)
         else:
@@ -302,6 +323,7 @@ class NatsSession(Actor):
 
     async def _on_error(self, error: Exception) -> None:
         """Log what nats-py reports: an unreachable server once an outage, anything else each time."""
+        self._worked_at = time.monotonic()
         if isinstance(error, UnexpectedEOF | StaleConnectionError):
             return  # the loss of the connection, which `_watch` logs
         if PERMISSIONS_ERR in str(error):

@@ -65,6 +65,8 @@ class PullConsumer(Actor):
         self.name = f"pull-{consumer}"
         self.outstanding = 0
         """How many messages are asked for and neither delivered nor given up."""
+        self.redelivered = 0
+        """How many of those that were delivered had been delivered before."""
         self._session = session
         self._next_subject = f"{API_PREFIX}.CONSUMER.MSG.NEXT.{stream}.{consumer}"
         self._deliver = deliver
@@ -139,12 +141,14 @@ class PullConsumer(Actor):
         if self.outstanding > 0:
             self.outstanding -= 1
         self._backoff.reset()
+        delivery = int(tokens[first])
+        self.redelivered += delivery > 1
         self._deliver(
             DeliveredMessage(
                 subject.decode(errors="replace"),
                 body,
                 reply.decode(),
-                int(tokens[first]),
+                delivery,
                 int(tokens[first + 1]),
                 int(tokens[first + 4]),
                 headers,

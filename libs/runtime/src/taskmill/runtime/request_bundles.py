@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 from taskmill.contracts.errors import InternalError
 from taskmill.contracts.limits import MAX_BUNDLED_REQUEST_BYTES, MAX_REQUESTS_IN_A_BUNDLE
+from taskmill.contracts.tracing import TRACEPARENT_HEADER, TRACEPARENTS_HEADER
 from taskmill.runtime.deflation import DEFLATE, ENCODING_HEADER, inflate
-from taskmill.runtime.nats_protocol import encode_headers, header_value
+from taskmill.runtime.nats_protocol import NO_HEADERS, encode_headers, header_value
 from taskmill.runtime.request_mux import RawReply, RequestMux
 
 BUNDLE_HEADER = "Taskmill-Bundle"
@@ -41,6 +42,17 @@ def write_replies(parts: Sequence[Part]) -> tuple[bytes, Mapping[str, str]]:
     """Body and header of the reply to a bundle."""
     sizes = ",".join([f"{len(part.headers)}:{len(part.body)}" for part in parts])
     return b"".join([piece for part in parts for piece in part]), {BUNDLE_HEADER: sizes}
+
+
+def read_traceparents(headers: bytes | None, count: int) -> list[str | None]:
+    """The traceparents of a bundle's requests; None where there is none."""
+    told = (header_value(headers, TRACEPARENTS_HEADER) or "").split(",")
+    return [traceparent or None for traceparent in told] if len(told) == count else [None] * count
+
+
+def trace_headers(traceparent: str | None) -> bytes:
+    """The header block of a request alone."""
+    return NO_HEADERS if traceparent is None else encode_headers({TRACEPARENT_HEADER: traceparent})
 
 
 def _read_replies(answer: RawReply, count: int) -> list[RawReply]:
@@ -85,16 +97,18 @@ class RequestBundler:
         self._bundle_subject = bundle_subject
         self._timeout_seconds = timeout_seconds
         self._bodies: list[bytes] = []
+        self._traceparents: list[str | None] = []
         self._futures: list[asyncio.Future[RawReply]] = []
         self._sending: set[asyncio.Task[None]] = set()
 
-    async def request(self, body: bytes) -> RawReply:
+    async def request(self, body: bytes, traceparent: str | None = None) -> RawReply:
         """Send a request and wait for its answer; raises what `RequestMux.request` does."""
         if len(body) > MAX_BUNDLED_REQUEST_BYTES:
-            return await self._requests.request(self._subject, body, timeout_seconds=self._timeout_seconds)
+            return await self._ask_alone(body, traceparent)
         loop = asyncio.get_running_loop()
         future: asyncio.Future[RawReply] = loop.create_future()
         self._bodies.append(body)
+        self._traceparents.append(traceparent)
         self._futures.append(future)
         if len(self._bodies) == 1:
             loop.call_soon(self._send)
@@ -103,17 +117,22 @@ class RequestBundler:
         return await future
 
     def _send(self) -> None:
-        bodies, futures = self._bodies, self._futures
+        bodies, traceparents, futures = self._bodies, self._traceparents, self._futures
         if not bodies:
             return
-        self._bodies, self._futures = [], []
-        task = asyncio.get_running_loop().create_task(self._exchange(bodies, futures))
+        self._bodies, self._traceparents, self._futures = [], [], []
+        task = asyncio.get_running_loop().create_task(self._exchange(bodies, traceparents, futures))
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)
 
-    async def _exchange(self, bodies: Sequence[bytes], futures: "Sequence[asyncio.Future[RawReply]]") -> None:
+    async def _exchange(
+        self,
+        bodies: Sequence[bytes],
+        traceparents: Sequence[str | None],
+        futures: "Sequence[asyncio.Future[RawReply]]",
+    ) -> None:
         try:
-            answers = await self._ask(bodies)
+            answers = await self._ask(bodies, traceparents)
         except Exception as error:
             for future in futures:
                 if not future.done():
@@ -123,12 +142,21 @@ class RequestBundler:
             if not future.done():
                 future.set_result(answer)
 
-    async def _ask(self, bodies: Sequence[bytes]) -> list[RawReply]:
-        timeout_seconds = self._timeout_seconds
+    async def _ask(self, bodies: Sequence[bytes], traceparents: Sequence[str | None]) -> list[RawReply]:
         if len(bodies) == 1:
-            return [await self._requests.request(self._subject, bodies[0], timeout_seconds=timeout_seconds)]
-        headers = encode_headers({BUNDLE_HEADER: ",".join([str(len(body)) for body in bodies])})
+            return [await self._ask_alone(bodies[0], traceparents[0])]
+        headers = {BUNDLE_HEADER: ",".join([str(len(body)) for body in bodies])}
+        if any(traceparents):
+            headers[TRACEPARENTS_HEADER] = ",".join([traceparent or "" for traceparent in traceparents])
         answer = await self._requests.request(
-            self._bundle_subject, b"".join(bodies), timeout_seconds=timeout_seconds, headers=headers
+            self._bundle_subject,
+            b"".join(bodies),
+            timeout_seconds=self._timeout_seconds,
+            headers=encode_headers(headers),
         )
         return _read_replies(answer, len(bodies))
+
+    async def _ask_alone(self, body: bytes, traceparent: str | None) -> RawReply:
+        return await self._requests.request(
+            self._subject, body, timeout_seconds=self._timeout_seconds, headers=trace_headers(traceparent)
+        )

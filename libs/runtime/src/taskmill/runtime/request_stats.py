@@ -1,8 +1,9 @@
 """What became of the requests on one subject."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from taskmill.runtime.histogram import REQUEST_BUCKETS, Histogram
 from taskmill.runtime.jetstream_api import NANOSECONDS
 
 
@@ -18,6 +19,8 @@ class EndpointStats:
     """The code of the last such error; empty: there was none."""
     seconds: float = 0.0
     """How long all of them took together."""
+    seconds_by_code: dict[str, Histogram] = field(default_factory=dict)
+    """How long they took, by the code of the error, or `ok`."""
 
     def note(self, seconds: float, error_code: str | None) -> None:
         """Count a request that was answered; `error_code` None: without an error."""
@@ -26,6 +29,11 @@ class EndpointStats:
         if error_code is not None:
             self.errors += 1
             self.last_error = error_code
+        code = "ok" if error_code is None else error_code
+        histogram = self.seconds_by_code.get(code)
+        if histogram is None:
+            histogram = self.seconds_by_code[code] = Histogram(REQUEST_BUCKETS)
+        histogram.observe(seconds)
 
     def told(self) -> dict[str, Any]:
         """The counters as `$SRV.STATS` tells them, times in nanoseconds (ADR-32)."""

@@ -24,13 +24,22 @@ from taskmill.contracts.errors import (
     RemoteError,
     TaskmillError,
 )
+from taskmill.contracts.tracing import TRACEPARENT_HEADER
 from taskmill.runtime.actor import Actor, is_set_within
 from taskmill.runtime.deflation import DEFLATE, DEFLATE_ABOVE_BYTES, ENCODING_HEADER, deflate, inflate
-from taskmill.runtime.nats_protocol import NO_HEADERS, decode_headers, encode_headers
+from taskmill.runtime.nats_protocol import NO_HEADERS, decode_headers, encode_headers, header_value
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.reply import Reply
-from taskmill.runtime.request_bundles import Part, RequestBundler, read_requests, write_replies
+from taskmill.runtime.request_bundles import (
+    Part,
+    RequestBundler,
+    read_requests,
+    read_traceparents,
+    trace_headers,
+    write_replies,
+)
 from taskmill.runtime.request_stats import EndpointStats
+from taskmill.runtime.tracing import current, ending, is_tracing, start_child, start_span
 
 _log = structlog.get_logger(__name__)
 
@@ -40,8 +49,9 @@ _ERROR_CODE_HEADER = "Nats-Service-Error-Code"
 RequestHandler = Callable[[bytes], Awaitable[bytes | Reply]]
 """Takes the body of a request and returns its reply, or just its body; a `TaskmillError` becomes an error reply."""
 
-BundleHandler = Callable[[Sequence[bytes]], Awaitable[Sequence[bytes | Reply | TaskmillError]]]
-"""Takes the bodies of the requests of a bundle, and returns what each is answered with."""
+BundleHandler = Callable[[Sequence[bytes], Sequence[str | None]], Awaitable[Sequence[bytes | Reply | TaskmillError]]]
+"""Takes the bodies of the requests of a bundle, and the traceparent of the span of each (None: it is not traced), and
+returns what each is answered with."""
 
 
 class RequestClient:
@@ -80,12 +90,22 @@ class RequestClient:
             RemoteError: The service answered with an error.
             PayloadTooLargeError: The request is larger than NATS takes.
         """
+        span = start_child(subject, "client")
+        if span is None:
+            return await self._exchange(subject, body, timeout_seconds, None)
+        with ending([span]):
+            return await self._exchange(subject, body, timeout_seconds, span.traceparent)
+
+    async def _exchange(
+        self, subject: str, body: bytes, timeout_seconds: float | None, traceparent: str | None
+    ) -> Reply:
         bundler = self._bundlers.get(subject) if timeout_seconds is None else None
         if bundler is not None:
-            answer = await bundler.request(body)
+            answer = await bundler.request(body, traceparent)
         else:
             timeout_seconds = self._timeout_seconds if timeout_seconds is None else timeout_seconds
-            answer = await self._requests.request(subject, body, timeout_seconds=timeout_seconds)
+            headers = trace_headers(traceparent)
+            answer = await self._requests.request(subject, body, timeout_seconds=timeout_seconds, headers=headers)
         return Reply(answer.body) if answer.headers is None else _read(answer.body, decode_headers(answer.headers))
 
 
@@ -167,25 +187,30 @@ class RequestServer(Actor):
         self,
         handler: RequestHandler,
         stats: EndpointStats,
-        _subject: bytes,
+        subject: bytes,
         reply: bytes,
         body: bytes,
-        _headers: bytes | None,
+        headers: bytes | None,
     ) -> None:
-        if reply:
+        if not reply:
+            return
+        parent = header_value(headers, TRACEPARENT_HEADER) if headers is not None and is_tracing() else None
+        if parent is None:
             self._begin(reply.decode(), stats, lambda: handler(body))
+        else:
+            self._begin(reply.decode(), stats, lambda: _traced(subject.decode(), parent, lambda: handler(body)))
 
     def _on_bundle(
         self,
         handler: BundleHandler,
         stats: EndpointStats,
-        _subject: bytes,
+        subject: bytes,
         reply: bytes,
         body: bytes,
         headers: bytes | None,
     ) -> None:
         if reply:
-            self._begin(reply.decode(), stats, lambda: self._answer_bundle(handler, body, headers))
+            self._begin(reply.decode(), stats, lambda: self._answer_bundle(handler, subject.decode(), body, headers))
 
     def _begin(self, reply: str, stats: EndpointStats, handle: Callable[[], Awaitable[bytes | Reply]]) -> None:
         if len(self._in_flight) >= self._max_in_flight:
@@ -197,11 +222,23 @@ class RequestServer(Actor):
         self._in_flight[task] = loop.time()
         task.add_done_callback(self._in_flight.pop)
 
-    async def _answer_bundle(self, handler: BundleHandler, body: bytes, headers: bytes | None) -> Reply:
+    async def _answer_bundle(self, handler: BundleHandler, subject: str, body: bytes, headers: bytes | None) -> Reply:
         requests = read_requests(body, headers)
         if requests is None:
             raise InvalidRequestError
-        return Reply(*write_replies([_part(answer) for answer in await handler(requests)]))
+        if not is_tracing():
+            answers = await handler(requests, [None] * len(requests))
+            return Reply(*write_replies([_part(answer) for answer in answers]))
+        spans = [
+            None if parent is None else start_span(subject, "server", parent)
+            for parent in read_traceparents(headers, len(requests))
+        ]
+        with ending(spans):
+            answers = await handler(requests, [None if span is None else span.traceparent for span in spans])
+            for span, answer in zip(spans, answers, strict=True):
+                if span is not None and isinstance(answer, TaskmillError):
+                    span.fail(answer.problem().code)
+        return Reply(*write_replies([_part(answer) for answer in answers]))
 
     async def _answer(self, handle: Callable[[], Awaitable[bytes | Reply]], reply: str, stats: EndpointStats) -> None:
         begun_at = time.perf_counter()
@@ -255,6 +292,17 @@ class RequestServer(Actor):
             self._cancel_overdue()
         with suppress(BusUnavailableError):
             await self._session.flush()
+
+
+async def _traced(name: str, parent: str, handle: Callable[[], Awaitable[bytes | Reply]]) -> bytes | Reply:
+    span = start_span(name, "server", parent)
+    with current(span):
+        try:
+            return await handle()
+        except TaskmillError as error:
+            if span is not None:
+                span.fail(error.problem().code)
+            raise
 
 
 def _part(answer: bytes | Reply | TaskmillError) -> Part:

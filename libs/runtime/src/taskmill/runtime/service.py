@@ -12,9 +12,10 @@ import structlog
 import uvloop
 
 from taskmill.runtime.errors import SettingsError, StartError
-from taskmill.runtime.settings import LogSettings, load
+from taskmill.runtime.settings import ProcessSettings, load
 from taskmill.runtime.supervisor import Supervisor
 from taskmill.runtime.telemetry import configure_logging
+from taskmill.runtime.tracing import traced
 
 _log = structlog.get_logger(__name__)
 
@@ -31,7 +32,7 @@ EXIT_START_FAILED = 1
 EXIT_BAD_SETTINGS = 2
 EXIT_INTERRUPTED = 130
 
-SettingsT = TypeVar("SettingsT", bound=LogSettings)
+SettingsT = TypeVar("SettingsT", bound=ProcessSettings)
 
 
 def run_service(
@@ -69,7 +70,7 @@ def run_service(
         _exit_soon(EXIT_DRAINED)
 
     try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        with traced(service, settings), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serve())
     except SettingsError as error:
         # For the person who has just started it, as what is wrong with any other setting.

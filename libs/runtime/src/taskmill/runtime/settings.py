@@ -135,6 +135,47 @@ class NatsSettings(Settings):
         return None if self.nats_nkey_seed is None else self.nats_nkey_seed.get_secret_value()
 
 
+class TracingSettings(Settings):
+    """Where traces go."""
+
+    otlp_endpoint: Annotated[
+        str | None,
+        Field(
+            # It may hold a password.
+            repr=False,
+            pattern=r"^https?://\S+$",
+            validation_alias=AliasChoices("TASKMILL_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"),
+            description="The receiver of traces, by OTLP over HTTP: its URL, to which `/v1/traces` is added, such as "
+            "http://127.0.0.1:4318; unset: nothing is traced. OpenTelemetry's other variables hold, too.",
+        ),
+    ] = None
+
+
+class ProcessSettings(LogSettings, TracingSettings):
+    """What is set of every service."""
+
+
+class MetricsSettings(Settings):
+    """Where a service without HTTP tells its metrics. The gateway does so on its own port, at `/metrics`."""
+
+    metrics_port: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=65_535,
+            description="The TCP port where metrics are told to Prometheus, at `/metrics`; unset: nowhere. Under "
+            "`taskmill up` the store has this one, and the processors have those after it.",
+        ),
+    ] = None
+    metrics_address: Annotated[
+        str,
+        Field(
+            min_length=1,
+            description="The address to listen on for that, an IPv4 address. Nobody is asked who they are.",
+        ),
+    ] = "127.0.0.1"
+
+
 class HealthSettings(Settings):
     """How a service without HTTP tells that it is well."""
 

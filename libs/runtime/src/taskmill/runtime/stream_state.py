@@ -1,6 +1,7 @@
 """What a stream holds, and how messages leave it other than by an ack."""
 
-from typing import NamedTuple
+from datetime import datetime
+from typing import Any, NamedTuple
 
 from taskmill.runtime.errors import JetStreamError
 from taskmill.runtime.jetstream_api import jetstream_request
@@ -42,13 +43,36 @@ async def first_sequence(session: NatsSession, stream: str, subject: str) -> int
         BusUnavailableError: JetStream cannot be reached.
         JetStreamError: There is no such stream.
     """
+    message = await _oldest(session, stream, subject)
+    return None if message is None else int(message["seq"])
+
+
+async def _oldest(session: NatsSession, stream: str, subject: str) -> dict[str, Any] | None:
     try:
         reply = await jetstream_request(session, f"STREAM.MSG.GET.{stream}", {"seq": 1, "next_by_subj": subject})
     except JetStreamError as error:
         if error.error_code == NO_SUCH_MESSAGE:
             return None
         raise
-    return int(reply["message"]["seq"])
+    message: dict[str, Any] = reply["message"]
+    return message
+
+
+async def oldest_stored_at(session: NatsSession, stream: str, subject: str) -> datetime | None:
+    """When the oldest message that a subject has left was stored; None: it has none.
+
+    Args:
+        session: The connection.
+        stream: The stream's name.
+        subject: May hold wildcards.
+
+    Raises:
+        BusUnavailableError: JetStream cannot be reached.
+        JetStreamError: There is no such stream.
+    """
+    message = await _oldest(session, stream, subject)
+    # The server writes nanoseconds, which Python cuts.
+    return None if message is None else datetime.fromisoformat(str(message["time"]))
 
 
 async def purge_subject(session: NatsSession, stream: str, subject: str) -> None:

@@ -59,6 +59,11 @@ class Supervisor:
         """Whether `fail` was called."""
         return self._failure is not None
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether no actor has crashed and waits for its next start."""
+        return all(charge.state is not RunState.RESTARTING for charge in self._charges)
+
     def stop(self) -> None:
         """Begin the drain, as SIGTERM and SIGINT do."""
         self._stop_requested.set()

@@ -18,9 +18,11 @@ from taskmill.gateway.adapters.store import Store
 from taskmill.gateway.api.admission import Admission
 from taskmill.gateway.api.app import create_app
 from taskmill.gateway.domain.callers import anybody, local_developer
+from taskmill.gateway.metrics import gateway_metrics
 from taskmill.gateway.settings import AuthSettings, GatewaySettings
 from taskmill.runtime.discovery import Discovery
 from taskmill.runtime.errors import StartError
+from taskmill.runtime.loop_watch import LoopWatch
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.requests import RequestClient
 from taskmill.runtime.supervisor import Supervisor
@@ -42,6 +44,7 @@ async def build(settings: GatewaySettings) -> Supervisor:
     feed = EventFeed(session, log, max_followers=settings.max_followers)
     schemas = PayloadSchemas(store)
     ring = KeyRing(store)
+    metrics = gateway_metrics(session, feed)
     app = create_app(
         store,
         log,
@@ -50,11 +53,15 @@ async def build(settings: GatewaySettings) -> Supervisor:
         is_bus_connected=lambda: session.is_connected,
         admission=_admission(settings, ring),
         ring=ring,
+        is_live=lambda: session.is_at_work and supervisor.is_whole,
+        metrics=metrics,
     )
     server = HttpServer(app, _bind(settings.host, settings.port), on_stop=feed.cut_off_all)
     discovery = Discovery(session, "taskmill-gateway", "Speaks HTTP.", instance_id=uuid.uuid4().hex)
     key_watch = KeyWatch(ring, why_needed=_why_a_key_is_needed(settings))
-    return Supervisor([session, discovery, feed, KindWatch(schemas), key_watch, server])
+    loop_watch = LoopWatch(metrics.loop_delay)
+    supervisor = Supervisor([session, discovery, loop_watch, feed, KindWatch(schemas), key_watch, server])
+    return supervisor
 
 
 def _admission(settings: AuthSettings, ring: KeyRing) -> Admission:

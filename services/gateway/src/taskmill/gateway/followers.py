@@ -85,8 +85,20 @@ class Feed(Protocol):
     def is_full(self) -> bool:
         """Whether as many follow as may: to be asked before a place is taken."""
 
-    def place(self) -> AbstractContextManager[None]:
-        """Count among those who follow, also while what happened before is still being read."""
+    @property
+    def places(self) -> int:
+        """How many follow."""
+
+    @property
+    def streams(self) -> int:
+        """How many of those who follow are event streams."""
+
+    def place(self, *, is_stream: bool) -> AbstractContextManager[None]:
+        """Count among those who follow, also while what happened before is still being read.
+
+        Args:
+            is_stream: Whether it is an event stream, not a request that waits.
+        """
 
     async def closed(self) -> None:
         """Return when nobody may follow any more, for the gateway ends."""

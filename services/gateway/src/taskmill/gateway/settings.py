@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 from pydantic_settings import NoDecode
 
-from taskmill.runtime.settings import LogSettings, NatsSettings
+from taskmill.runtime.settings import NatsSettings, ProcessSettings
 
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 """Asymmetric ones only: with any other the provider's public keys would do to sign."""
@@ -88,7 +88,7 @@ class AuthSettings(NatsSettings):
         return self.auth == "required" or (self.auth == "auto" and not _is_loopback(self.host))
 
 
-class GatewaySettings(AuthSettings, LogSettings):
+class GatewaySettings(AuthSettings, ProcessSettings):
     """Settings of the gateway."""
 
     port: Annotated[int, Field(ge=1, le=65_535, description="The TCP port to listen on.")] = 8_000

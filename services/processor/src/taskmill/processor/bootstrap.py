@@ -28,11 +28,13 @@ from taskmill.processor.adapters.store import Store
 from taskmill.processor.domain.held_work import HeldWork
 from taskmill.processor.domain.payload_schemas import told_schemas
 from taskmill.processor.handlers import builtin_app
+from taskmill.processor.metrics import processor_metrics
 from taskmill.processor.settings import ProcessorSettings
 from taskmill.runtime.clock import utc_now
 from taskmill.runtime.discovery import Discovery
 from taskmill.runtime.errors import SettingsError, StartError
 from taskmill.runtime.health import supervise
+from taskmill.runtime.metrics_server import metrics_actors
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.publisher import Publisher
 from taskmill.runtime.requests import RequestClient
@@ -116,10 +118,12 @@ def build_processor(settings: ProcessorSettings, apps: Sequence[TaskApp] = ()) -
     pauses = QueuePauses(session, execution)
     drain_requests = DrainRequests(session, settings.processor_id, lambda: supervisor.stop())  # noqa: PLW0108 (it is made below)
     intake = WorkIntake(session, execution, reports, held, queues)
+    metrics = processor_metrics(session, intake, reports, held, slots=settings.slots)
     supervisor = supervise(
         [
             *(session, discovery, Lifespans(apps), heartbeats, reports),
             *(cancellations, pauses, drain_requests, execution, intake),
+            *metrics_actors(metrics, settings),
         ],
         session,
         settings,

@@ -12,7 +12,7 @@ from pydantic_settings import NoDecode
 from taskmill.contracts.limits import MAX_QUEUES_PER_PROCESSOR
 from taskmill.contracts.streams import WORK_ACK_WAIT_SECONDS, WorkAckWaitSeconds
 from taskmill.contracts.tasks import ProcessorId, Queue
-from taskmill.runtime.settings import HealthSettings, LogSettings, NatsSettings
+from taskmill.runtime.settings import HealthSettings, MetricsSettings, NatsSettings, ProcessSettings
 
 
 def _split(value: Any) -> Any:
@@ -35,7 +35,7 @@ def new_processor_id() -> str:
     return f"{host}-{os.getpid()}-{secrets.token_hex(2)}"
 
 
-class ProcessorSettings(NatsSettings, LogSettings, HealthSettings):
+class ProcessorSettings(NatsSettings, ProcessSettings, HealthSettings, MetricsSettings):
     """Settings of a processor."""
 
     processor_id: Annotated[

@@ -14,6 +14,7 @@ from taskmill.contracts.limits import MAX_RUNNING_REPLAYS
 from taskmill.contracts.permissions import TASK_STORE
 from taskmill.contracts.status import TaskStatus
 from taskmill.contracts.streams import (
+    REPORTS_STREAM,
     WORK_STREAM,
     StreamSpec,
     events_stream,
@@ -29,15 +30,18 @@ from taskmill.runtime.errors import RestartError
 from taskmill.runtime.health import supervise
 from taskmill.runtime.leadership import Leadership
 from taskmill.runtime.mailbox import BatchingMailbox
+from taskmill.runtime.metrics_server import metrics_actors
 from taskmill.runtime.nats_session import NatsSession
+from taskmill.runtime.process_metrics import REDELIVERED, REQUEST_SECONDS, SET_ASIDE, ProcessMetrics, request_seconds
 from taskmill.runtime.publisher import Publisher
-from taskmill.runtime.requests import RequestClient
+from taskmill.runtime.requests import RequestClient, RequestServer
 from taskmill.runtime.supervisor import Supervisor
 from taskmill.task_store.actors.bulk_operations import BulkOperations
 from taskmill.task_store.actors.commands import QUEUE_GROUP, commands
 from taskmill.task_store.actors.connections import Connections
 from taskmill.task_store.actors.due_tasks import Alarm, DueTasks
 from taskmill.task_store.actors.expiry import Expiry
+from taskmill.task_store.actors.gauges import Gauges
 from taskmill.task_store.actors.log_continuity import LogContinuity
 from taskmill.task_store.actors.log_months import LogMonths
 from taskmill.task_store.actors.queue_counts import QueueCounts
@@ -57,6 +61,7 @@ from taskmill.task_store.adapters.database import DedicatedConnection, SharedCon
 from taskmill.task_store.adapters.ended_tasks import EndedTaskRows
 from taskmill.task_store.adapters.event_stream import EventStream
 from taskmill.task_store.adapters.expired_rows import ExpiredRows
+from taskmill.task_store.adapters.gauge_rows import GaugeRows
 from taskmill.task_store.adapters.log_epochs import LogEpochs
 from taskmill.task_store.adapters.log_partitions import LogPartitions
 from taskmill.task_store.adapters.log_reader import LogReader
@@ -78,12 +83,14 @@ from taskmill.task_store.adapters.webhook_rows import WebhookRows
 from taskmill.task_store.adapters.work_consumers import WorkConsumers
 from taskmill.task_store.adapters.work_pauses import WorkPauses
 from taskmill.task_store.adapters.work_stream import WorkStream
+from taskmill.task_store.domain.batch import Batch
 from taskmill.task_store.domain.fleet import FinishedRates
 from taskmill.task_store.domain.log_epoch import LogEpoch
 from taskmill.task_store.domain.operations import Answer, Operation
 from taskmill.task_store.domain.publication import UnpublishedEvent
 from taskmill.task_store.domain.retention import KeptFor
 from taskmill.task_store.domain.runs import RunRules
+from taskmill.task_store.metrics import LEADS, BatchCounts
 from taskmill.task_store.migrations import needed_revision
 from taskmill.task_store.migrations.database import STORE_SESSION
 from taskmill.task_store.settings import TaskStoreSettings
@@ -161,6 +168,7 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
         relay.wake(events)
         commit_bell.ring()
 
+    counts = BatchCounts()
     writer = TaskWriter(
         database.writer,
         rules=_run_rules(settings),
@@ -168,6 +176,7 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
         max_queued_tasks=settings.max_queued_tasks,
         now=utc_now,
         random=random.random,
+        note=_ignore if settings.metrics_port is None else counts.note,
         on_commit=on_commit,
         on_scheduled=alarm.set,
         on_bulk_operation=bulk_alarm.set,
@@ -235,12 +244,6 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
         queues_kept_for=timedelta(seconds=settings.queue_idle_seconds),
         now=utc_now,
     )
-    log_months = LogMonths(
-        LogPartitions(database.partitions), leadership, kept_for=_events_kept_for(settings), now=utc_now
-    )
-    retention = Retention(
-        EndedTaskRows(database.shared), writes, leadership, kept_for=_tasks_kept_for(settings), now=utc_now
-    )
     ports = Ports(
         writes=writes,
         reads=reader,
@@ -258,7 +261,9 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
         on_webhook=commit_bell.woken.set,
         on_replay=replay_alarm.set,
     )
+    intake = ReportIntake(session, writes, greet=registrations.greet)
     requests = commands(session, ports, deadline_seconds=settings.request_timeout_seconds)
+    metrics = _metrics(session, counts, intake, requests, leadership)
     actors: list[Actor] = [
         database.connections(),
         session,
@@ -266,13 +271,13 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
         streams,
         leadership,
         expiry,
-        log_months,
+        LogMonths(LogPartitions(database.partitions), leadership, kept_for=_events_kept_for(settings), now=utc_now),
         # Drained after the mailbox, to publish what is committed last.
         relay,
         writes,
         DueTasks(reader, writes, alarm=alarm, now=utc_now),
         reconciler,
-        retention,
+        Retention(EndedTaskRows(database.shared), writes, leadership, kept_for=_tasks_kept_for(settings), now=utc_now),
         BulkOperations(bulk_rows, TaskLists(database.bulk_lists), writes, leadership, begun=bulk_alarm),
         WebhookDeliveries(session, webhook_rows, log_reader, writes, leadership, bell=commit_bell),
         Replays(session, webhook_rows, log_reader, writes, leadership, begun=replay_alarm),
@@ -280,7 +285,7 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
         QueueCounts(QueueRows(database.counts, max_queues=settings.max_queues), leadership),
         QueueRates(queue_rows, rates, now=utc_now),
         registrations,
-        ReportIntake(session, writes, greet=registrations.greet),
+        intake,
         requests,
         Discovery(
             session,
@@ -291,8 +296,27 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
             group=QUEUE_GROUP,
         ),
     ]
+    if settings.metrics_port is not None:
+        gauges = Gauges(session, queue_rows, GaugeRows(database.shared), processors, metrics, now=utc_now)
+        actors += [gauges, *metrics_actors(metrics, settings)]
     supervisor = supervise(actors, session, settings)
     return supervisor
+
+
+def _ignore(_batch: Batch) -> None:
+    """Nobody asks for what was counted."""
+
+
+def _metrics(
+    session: NatsSession, counts: BatchCounts, intake: ReportIntake, requests: RequestServer, leadership: Leadership
+) -> ProcessMetrics:
+    metrics = ProcessMetrics(session)
+    counts.add_to(metrics)
+    metrics.add(REQUEST_SECONDS, lambda: request_seconds(requests.stats))
+    metrics.add(REDELIVERED, lambda: {(REPORTS_STREAM,): intake.redelivered})
+    metrics.add(SET_ASIDE, lambda: {(REPORTS_STREAM,): intake.set_aside})
+    metrics.add(LEADS, lambda: {(): leadership.is_leader})
+    return metrics
 
 
 async def _database(url: str) -> _Database:

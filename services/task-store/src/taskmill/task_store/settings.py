@@ -5,7 +5,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, AliasChoices, Field, SecretStr, model_validator
 
 from taskmill.contracts.streams import WORK_ACK_WAIT_SECONDS, WorkAckWaitSeconds
-from taskmill.runtime.settings import HealthSettings, LogSettings, NatsSettings, Settings
+from taskmill.runtime.settings import HealthSettings, MetricsSettings, NatsSettings, ProcessSettings, Settings
 from taskmill.task_store.adapters.database_url import plain_database_url
 
 MEBIBYTE = 1024 * 1024
@@ -31,7 +31,7 @@ class DatabaseSettings(Settings):
     ] = SecretStr("postgresql://taskmill@127.0.0.1:5432/taskmill")
 
 
-class TaskStoreSettings(DatabaseSettings, NatsSettings, LogSettings, HealthSettings):
+class TaskStoreSettings(DatabaseSettings, NatsSettings, ProcessSettings, HealthSettings, MetricsSettings):
     """Settings of the task store."""
 
     max_queues: Annotated[

@@ -6,6 +6,7 @@ All raise `TaskmillError`s only; `DatabaseUnavailableError` may come from any of
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar, cast
 
 from pydantic import TypeAdapter
 
@@ -28,10 +29,12 @@ from taskmill.contracts.requests import (
     ListEvents,
     ListLines,
     ListTasks,
+    ProcessTask,
     StoreHealth,
 )
 from taskmill.runtime.clock import Clock
 from taskmill.runtime.reply import Reply
+from taskmill.runtime.tracing import current_traceparent
 from taskmill.task_store.domain.cursors import (
     ListPosition,
     list_cursor,
@@ -76,6 +79,8 @@ MAX_LARGE_REQUESTS_AT_ONCE = 4
 
 _CREATE = TypeAdapter(CreateTask)
 
+_Request = TypeVar("_Request", bound=ClientRequest)
+
 _REPLAYED = {REPLAYED_HEADER: "true"}
 
 
@@ -105,16 +110,18 @@ class Ports:
 
 async def change(ports: Ports, request: ClientRequest) -> bytes | Reply:
     """Any request that changes something → what the registry says. Raises what the rules that it meets do."""
-    return _reply(request, await ports.writes.ask(request))
+    return _reply(request, await ports.writes.ask(_in_trace(request, current_traceparent())))
 
 
-async def create_each_task(ports: Ports, bodies: Sequence[bytes]) -> Sequence[bytes | Reply | TaskmillError]:
+async def create_each_task(
+    ports: Ports, bodies: Sequence[bytes], traceparents: Sequence[str | None]
+) -> Sequence[bytes | Reply | TaskmillError]:
     """Each `CreateTask` → `Task`, for requests that came together; each is answered for itself."""
     requests: list[CreateTask] = []
     refusals: dict[int, TaskmillError] = {}
-    for index, body in enumerate(bodies):
+    for index, (body, traceparent) in enumerate(zip(bodies, traceparents, strict=True)):
         try:
-            requests.append(read_json(_CREATE, body))
+            requests.append(_in_trace(read_json(_CREATE, body), traceparent))
         except TaskmillError as refusal:
             refusals[index] = refusal
     answers = zip(requests, await ports.writes.ask_each(requests), strict=True)
@@ -218,6 +225,19 @@ async def _fleet(ports: Ports) -> FleetSummary | None:
         )
     except DatabaseUnavailableError:
         return None
+
+
+def _in_trace(request: _Request, traceparent: str | None) -> _Request:
+    """A request with the span that answers it, which the task's next step belongs to."""
+    if traceparent is None:
+        return request
+    return cast("_Request", request.model_copy(update=_traced_fields(request, traceparent)))
+
+
+def _traced_fields(request: ClientRequest, traceparent: str) -> dict[str, object]:
+    if isinstance(request, CreateTasks):
+        return {"tasks": [task.model_copy(update={"traceparent": traceparent}) for task in request.tasks]}
+    return {"traceparent": traceparent} if isinstance(request, CreateTask | ProcessTask) else {}
 
 
 def _reply_or_error(request: ClientRequest, answer: Answer | TaskmillError) -> bytes | Reply | TaskmillError:

@@ -9,6 +9,7 @@ import typer
 from alembic.util.exc import CommandError
 
 from taskmill.cli import options
+from taskmill.cli.command import one_of
 from taskmill.cli.database import driver_errors_told, look_at_database
 from taskmill.cli.database_errors import (
     DatabaseAwayError,
@@ -58,6 +59,7 @@ def up(
         Steps,
         typer.Option(
             "--steps",
+            metavar=one_of(Steps),
             help="pre: what only adds, before the new task stores start; post: what takes away, when the last old one "
             "is gone; all: where no task store runs.",
         ),

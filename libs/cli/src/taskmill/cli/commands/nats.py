@@ -34,7 +34,7 @@ def users(
     """Make a key for each user of NATS that has none, and the server's configuration of what each may do.
 
     DIRECTORY gets nats-users.conf for the server (`include`), and of each user the seed of its key, which is secret:
-    <user>.nk for TASKMILL_NATS_NKEY_FILE, <user>.env with TASKMILL_NATS_NKEY_SEED. Keys that are there stay.
+    USER.nk for TASKMILL_NATS_NKEY_FILE, USER.env with TASKMILL_NATS_NKEY_SEED. Keys that are there stay.
     """
     keys = ensure_keys(out, [user.name for user in USERS])
     for name, key in keys.items():

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from contextvars import copy_context
 from queue import SimpleQueue
 from typing import Any, ParamSpec, TypeVar
 
@@ -28,9 +29,11 @@ class DaemonThreads(Executor):
         self._count = 0
 
     def submit(self, function: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
-        """Call a function in a thread. To be called from one thread only."""
+        """Call a function in a thread, in a copy of the context. To be called from one thread only."""
         future: Future[_T] = Future()
-        self._calls.put((future, lambda: function(*args, **kwargs)))
+        # So that its lines of the log name the attempt, and its spans belong to it.
+        context = copy_context()
+        self._calls.put((future, lambda: context.run(function, *args, **kwargs)))
         if not self._idle.acquire(blocking=False):
             self._count += 1
             threading.Thread(target=self._serve, name=f"{self._name}-{self._count}", daemon=True).start()

@@ -67,7 +67,10 @@ class EventFeed(Actor):
         self._followers = Followers()
         self._arrived: deque[tuple[FollowedEvent, int]] = deque()
         self._arrived_bytes = 0
-        self._places = 0
+        self.places = 0
+        """How many follow."""
+        self.streams = 0
+        """How many of them are event streams."""
         self._heard_at = 0.0
         self._is_repeating = False
         self._position: int | None = None
@@ -85,16 +88,18 @@ class EventFeed(Actor):
     @property
     def is_full(self) -> bool:
         """Whether as many follow as may."""
-        return self._places >= self._max_followers
+        return self.places >= self._max_followers
 
     @contextmanager
-    def place(self) -> Iterator[None]:
+    def place(self, *, is_stream: bool) -> Iterator[None]:
         """Count among those who follow, also while what happened before is still being read."""
-        self._places += 1
+        self.places += 1
+        self.streams += is_stream
         try:
             yield
         finally:
-            self._places -= 1
+            self.places -= 1
+            self.streams -= is_stream
 
     async def closed(self) -> None:
         """Return when nobody may follow any more, for the gateway ends."""

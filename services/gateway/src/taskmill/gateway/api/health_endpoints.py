@@ -23,9 +23,9 @@ CHECK_SECONDS = 1.0
 
 
 class Liveness(BaseModel):
-    """The process answers."""
+    """How the process itself is."""
 
-    status: Annotated[HealthStatus, Field(description="Always `ok`.")] = HealthStatus.OK
+    status: Annotated[HealthStatus, Field(description="`ok`, or `degraded` with a 503.")] = HealthStatus.OK
 
 
 class HealthEndpoints:
@@ -33,10 +33,12 @@ class HealthEndpoints:
 
     Args:
         is_bus_connected: Whether NATS answers.
+        is_live: Whether all that runs in this process is at work.
     """
 
-    def __init__(self, store: Store, is_bus_connected: Callable[[], bool]) -> None:
+    def __init__(self, store: Store, is_bus_connected: Callable[[], bool], is_live: Callable[[], bool]) -> None:
         self._store = store
+        self._is_live = is_live
         self._is_bus_connected = is_bus_connected
 
     @route(
@@ -65,14 +67,21 @@ class HealthEndpoints:
         "GET",
         "/livez",
         operation_id="getLiveness",
-        summary="Tell that the process answers",
+        summary="Tell whether the process works",
         tags=["health"],
         response_model=Liveness,
         response_description="It does.",
+        responses={503: {"model": Liveness, "description": "A part of it has crashed, or is stuck."}},
     )
     async def livez(self) -> Response:
-        """Tell that the process answers, whatever the state of the rest. Restart it if it does not."""
-        return _json_response(Liveness(), 200)
+        """Tell whether the process works, whatever the state of the rest.
+
+        Restart it if it does not answer, for its event loop is blocked, or if this is a 503 several times in a row:
+        then a part of it crashes again and again, or looks after its connection to NATS no longer.
+        """
+        if self._is_live():
+            return _json_response(Liveness(), 200)
+        return _json_response(Liveness(status=HealthStatus.DEGRADED), 503)
 
     @route(
         "GET",

@@ -37,6 +37,7 @@ SCOPES: dict[str, Scope | None] = {
     "POST /events/replay": Scope.WEBHOOKS_ADMIN,
     "GET /replays/{replay_id}": Scope.WEBHOOKS_ADMIN,
     "GET /health": Scope.TASKS_READ,
+    "GET /metrics": Scope.TASKS_READ,  # it names queues and kinds
     "GET /processors": Scope.TASKS_READ,
     "POST /processors/{processor_id}/drain": Scope.QUEUES_ADMIN,
     "GET /queues": Scope.TASKS_READ,

@@ -107,7 +107,7 @@ class Waiting:
         if self._feed.is_full:
             raise OverloadedError(TOO_MANY_FOLLOWERS)
         # Taken before anybody else can ask whether there is one.
-        with self._feed.place():
+        with self._feed.place(is_stream=False):
             waiting = asyncio.ensure_future(self._changed_task(task_id, wait, ends_at, is_awaited))
             leaving = asyncio.ensure_future(left(receive))
             try:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, Literal, assert_never
 from uuid import UUID
@@ -9,16 +10,26 @@ from uuid import UUID
 import structlog
 
 from taskmill.contracts.reports import Cancelled, GivenBack
+from taskmill.contracts.tracing import TRACEPARENT_HEADER
 from taskmill.processor.actors.reports import Reports
 from taskmill.processor.domain.held_attempt import HeldAttempt
 from taskmill.processor.domain.held_work import HeldWork
 from taskmill.processor.domain.kind_limits import KindLimits
-from taskmill.processor.domain.messages import completed_text, failed_text, read_work_item, report_text
+from taskmill.processor.domain.messages import (
+    completed_text,
+    failed_text,
+    read_work_item,
+    report_text,
+    with_traceparent,
+)
 from taskmill.processor.domain.suspects import MAKES_WAY_AFTER_SECONDS, Suspects
 from taskmill.runtime.actor import Actor
 from taskmill.runtime.clock import Clock, utc_now
 from taskmill.runtime.failpoint import failpoint
+from taskmill.runtime.nats_protocol import header_value
 from taskmill.runtime.pull import DeliveredMessage
+from taskmill.runtime.spans import Attributes, Span
+from taskmill.runtime.tracing import current, is_tracing, start_span
 from taskmill.sdk import Handler
 from taskmill.sdk.calling import ending
 from taskmill.sdk.calling.attempt import CANCEL_SECONDS, StopReason
@@ -109,7 +120,13 @@ class Execution(Actor):
             UndecodableWorkError: It is no work item.
         """
         work_item = read_work_item(delivery.body)
-        attempt = HeldAttempt.fetched(work_item, delivery.delivery, delivery.reply, possible_crashes=possible_crashes)
+        attempt = HeldAttempt.fetched(
+            work_item,
+            delivery.delivery,
+            delivery.reply,
+            possible_crashes=possible_crashes,
+            traceparent=header_value(delivery.headers, TRACEPARENT_HEADER) if is_tracing() else None,
+        )
         if self._adopt(attempt):
             return True
         if self.free_slots <= 0:
@@ -205,8 +222,10 @@ class Execution(Actor):
 
     async def _execute(self, attempt: HeldAttempt) -> None:
         attempt.started_at = self._now()
+        span = _begin_span(attempt)
         try:
-            self._reports.end(attempt, await self._outcome(attempt))
+            with current(span), _named_in_log(attempt):
+                self._reports.end(attempt, await self._outcome(attempt, span))
         finally:
             del self._running[attempt]
             self._suspects.leave(attempt)
@@ -254,13 +273,16 @@ class Execution(Actor):
         for listener in self._listeners:
             listener()
 
-    async def _outcome(self, attempt: HeldAttempt) -> bytes:
+    async def _outcome(self, attempt: HeldAttempt, span: Span | None) -> bytes:
         """Call the handler and return the report of its end."""
         give_up = self._handlers[attempt.work_item.kind].give_up
         match await ending.ending_of(self._call(attempt), attempt, give_up=give_up):
             case ending.Returned(result_json):
-                return completed_text(attempt.fence, *self._times(attempt), result_json)
+                text = completed_text(attempt.fence, *self._times(attempt), result_json)
+                return with_traceparent(text, attempt.traceparent)
             case ending.Failed() as failed:
+                if span is not None:
+                    span.fail(failed.failure.error.code)
                 return self._failed_text(attempt, failed)
             case ending.PutOff(after_seconds):
                 return _given_back_text(attempt, "not_now", after_seconds)
@@ -345,6 +367,27 @@ class Execution(Actor):
         """When it began and ended; what never began did both just now."""
         now = self._now()
         return attempt.started_at or now, now
+
+
+def _named_in_log(attempt: HeldAttempt) -> AbstractContextManager[None]:
+    """Names the attempt in all that is logged within, by handlers, too."""
+    return structlog.contextvars.bound_contextvars(task_id=str(attempt.key.task_id), attempt=attempt.key.attempt)
+
+
+def _begin_span(attempt: HeldAttempt) -> Span | None:
+    """Begin the span that a handler's own spans belong to, and all that comes of its reports."""
+    work_item = attempt.work_item
+    attributes: Attributes = {
+        "taskmill.task_id": str(work_item.task_id),
+        "taskmill.kind": work_item.kind,
+        "taskmill.queue": work_item.queue,
+        "taskmill.attempt": work_item.attempt,
+        "taskmill.delivery": attempt.delivery,
+    }
+    span = start_span(f"run {work_item.kind}", "consumer", attempt.traceparent, attributes) if is_tracing() else None
+    if span is not None:
+        attempt.traceparent = span.traceparent
+    return span
 
 
 def _given_back_text(

@@ -14,7 +14,13 @@ from taskmill.contracts.streams import MESSAGE_ID_HEADER
 from taskmill.processor.domain.announcements import Announcements, replacement_key
 from taskmill.processor.domain.held_attempt import HeldAttempt
 from taskmill.processor.domain.held_work import HeldWork
-from taskmill.processor.domain.messages import bundle_text, report_text, started_text, with_submissions
+from taskmill.processor.domain.messages import (
+    bundle_text,
+    report_text,
+    started_text,
+    with_submissions,
+    with_traceparent,
+)
 from taskmill.processor.domain.report_queue import QueuedReport, ReportQueue
 from taskmill.processor.errors import UnstorableError
 from taskmill.runtime.actor import Actor
@@ -101,6 +107,11 @@ class Reports(Actor):
         """Whether so little waits to be stored that new work may be fetched."""
         return len(self._queue) < MAX_UNSENT_REPORTS and self._queue.size_bytes < MAX_UNSENT_BYTES
 
+    @property
+    def unsent_count(self) -> int:
+        """How many reports wait to be stored."""
+        return len(self._queue) + len(self._unstored)
+
     def on_stored(self, listener: Callable[[], None]) -> None:
         """Have a function called whenever a bundle was stored."""
         self._listeners.append(listener)
@@ -120,7 +131,7 @@ class Reports(Actor):
     def announce(self, attempt: HeldAttempt) -> None:
         """Report at once that an attempt has started, if it has; `on_start_stored` is called when that is stored."""
         if attempt.started_at is not None:
-            text = started_text(attempt.fence, attempt.started_at)
+            text = with_traceparent(started_text(attempt.fence, attempt.started_at), attempt.traceparent)
             self._put((attempt, "started"), QueuedReport(text, on_stored=attempt.on_start_stored))
 
     def tell(self, attempt: HeldAttempt, report_type: type[HandlerReport], /, **content: Any) -> None:

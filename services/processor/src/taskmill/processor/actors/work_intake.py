@@ -59,6 +59,8 @@ class WorkIntake(Actor):
         self._held = held
         lanes = [Lane(queue, priority) for queue in queues for priority in Priority]
         self._consumers = {lane: self._new_consumer(lane) for lane in lanes}
+        self.set_aside = 0
+        """How many messages were given up, for they are no work items."""
         self._shares = CreditShares()
         self._declined = DeclinedWork()
         self._to_park = dict.fromkeys(lanes)
@@ -66,6 +68,11 @@ class WorkIntake(Actor):
         self._is_turn_due = False
         execution.on_slot_freed(self._schedule_turn)
         reports.on_stored(self._schedule_turn)
+
+    @property
+    def redelivered(self) -> int:
+        """How many work items came that had been delivered before."""
+        return sum(consumer.redelivered for consumer in self._consumers.values())
 
     def stop(self) -> None:
         """Fetch nothing more, and decline what was fetched but not accepted."""
@@ -135,6 +142,7 @@ class WorkIntake(Actor):
             possible_crashes = self._declined.possible_crashes(delivery.stream_sequence, delivery.delivery)
             return self._execution.accept(delivery, possible_crashes=possible_crashes)
         except UndecodableWorkError as error:
+            self.set_aside += 1
             _log.error("work.undecodable", subject=delivery.subject, problems=error.problem_count)
             set_aside(
                 self._session,

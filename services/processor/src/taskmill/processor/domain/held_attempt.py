@@ -54,6 +54,8 @@ class HeldAttempt:
         allowed_seconds: How long its handler may take, with what it asked for meanwhile; None: for ever.
         times_out_at: When its handler's time is over, in seconds of `time.monotonic`; None: never, or not called yet.
         stop_reason: Why its handler is being stopped; None: it is not.
+        traceparent: The span that it belongs to: that of its dispatch, and, once its handler was called, its own; None:
+            it is not traced.
         is_ended: Whether its end was reported; whatever comes after it is void.
     """
 
@@ -73,10 +75,19 @@ class HeldAttempt:
     allowed_seconds: float | None = None
     times_out_at: float | None = None
     stop_reason: StopReason | None = None
+    traceparent: str | None = None
     is_ended: bool = False
 
     @classmethod
-    def fetched(cls, work_item: WorkItem, delivery: int, reply: str, *, possible_crashes: int) -> Self:
+    def fetched(
+        cls,
+        work_item: WorkItem,
+        delivery: int,
+        reply: str,
+        *,
+        possible_crashes: int,
+        traceparent: str | None = None,
+    ) -> Self:
         """What a delivery of a work item asks for.
 
         Args:
@@ -84,6 +95,7 @@ class HeldAttempt:
             delivery: How often JetStream has delivered it, this time included.
             reply: The delivery's own subject.
             possible_crashes: How many deliveries before this one somebody may have begun.
+            traceparent: The span of its dispatch; None: it is not traced.
         """
         return cls(
             AttemptKey(work_item.task_id, work_item.attempt, work_item.dispatch),
@@ -93,6 +105,7 @@ class HeldAttempt:
             reply,
             possible_crashes=work_item.crashes + possible_crashes,
             allowed_seconds=work_item.timeout_seconds,
+            traceparent=traceparent,
         )
 
     def note_lines_stored(self) -> None:
@@ -105,5 +118,6 @@ class HeldAttempt:
         return ReportKey(*self.key, self.delivery)
 
     def report(self, report_type: type[_Report], **content: Any) -> _Report:
-        """A report of it, with what it holds beside the fence."""
-        return report_type(**self.fence._asdict(), **content)
+        """A report of it, with what it holds beside the fence; its start and its end also have their span."""
+        traceparent = None if issubclass(report_type, HandlerReport) else self.traceparent
+        return report_type(**self.fence._asdict(), traceparent=traceparent, **content)

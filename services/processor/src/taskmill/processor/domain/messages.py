@@ -77,6 +77,11 @@ def with_submissions(report: bytes, submitted: int) -> bytes:
     return b'{"submitted":%d,%b' % (submitted, report[1:]) if submitted else report
 
 
+def with_traceparent(report: bytes, traceparent: str | None) -> bytes:
+    """A report that was composed here, with the span of the execution that it speaks of."""
+    return report if traceparent is None else b'{"traceparent":"%b",%b' % (traceparent.encode(), report[1:])
+
+
 def fits_bundle(reports_bytes: int, report: bytes) -> bool:
     """Whether a bundle that holds reports of `reports_bytes` bytes, commas included, may take one more."""
     return reports_bytes + len(report) <= _MAX_REPORTS_BYTES

@@ -1,12 +1,13 @@
 """Answers the requests of the registry."""
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
 
 from taskmill.contracts import registry, subjects
+from taskmill.contracts.errors import TaskmillError
 from taskmill.contracts.json_text import read_json
 from taskmill.contracts.requests import KeyedRequest, TaskRequest
 from taskmill.runtime.failpoint import failpoint
@@ -19,7 +20,6 @@ from taskmill.task_store.use_cases import Ports
 QUEUE_GROUP = "task-store"
 MAX_IN_FLIGHT = 2_000
 
-_Body = TypeVar("_Body")
 _Answer = TypeVar("_Answer")
 
 # All but those that change something, of which one alone is special.
@@ -69,13 +69,11 @@ def commands(session: NatsSession, ports: Ports, *, deadline_seconds: float) -> 
     return RequestServer(
         session,
         "commands",
-        {command.subject: partial(_carry_out, use_case(command, ports)) for command in registry.COMMANDS},
+        {command.subject: partial(_one, use_case(command, ports)) for command in registry.COMMANDS},
         group=QUEUE_GROUP,
         max_in_flight=MAX_IN_FLIGHT,
         deadline_seconds=deadline_seconds,
-        bundled={
-            subjects.bundle(registry.CREATE.subject): partial(_carry_out, partial(use_cases.create_each_task, ports))
-        },
+        bundled={subjects.bundle(registry.CREATE.subject): partial(_each, ports)},
     )
 
 
@@ -91,7 +89,17 @@ def use_case(command: registry.Command, ports: Ports) -> Callable[[bytes], Corou
     return answer
 
 
-async def _carry_out(use_case: Callable[[_Body], Awaitable[_Answer]], body: _Body) -> _Answer:
-    answer = await use_case(body)
+def _one(use_case: Callable[[bytes], Awaitable[bytes | Reply]], body: bytes) -> Awaitable[bytes | Reply]:
+    return _carry_out(use_case(body))
+
+
+def _each(
+    ports: Ports, bodies: Sequence[bytes], traceparents: Sequence[str | None]
+) -> Awaitable[Sequence[bytes | Reply | TaskmillError]]:
+    return _carry_out(use_cases.create_each_task(ports, bodies, traceparents))
+
+
+async def _carry_out(answering: Awaitable[_Answer]) -> _Answer:
+    answer = await answering
     failpoint("store.before_reply")
     return answer

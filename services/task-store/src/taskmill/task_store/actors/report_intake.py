@@ -8,7 +8,7 @@ import structlog
 
 from taskmill.contracts import subjects
 from taskmill.contracts.errors import BusUnavailableError, OverloadedError, TaskmillError, UnavailableError
-from taskmill.contracts.reports import Hello, ReportBundle
+from taskmill.contracts.reports import Hello, Report, ReportBundle
 from taskmill.contracts.streams import REPORTS_CONSUMER, REPORTS_STREAM
 from taskmill.runtime.actor import Actor
 from taskmill.runtime.failpoint import failpoint
@@ -16,6 +16,8 @@ from taskmill.runtime.mailbox import BatchingMailbox
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.pull import DeliveredMessage, PullConsumer
 from taskmill.runtime.set_aside import set_aside
+from taskmill.runtime.spans import Span
+from taskmill.runtime.tracing import is_tracing, start_span
 from taskmill.task_store.adapters.report_bundles import read_bundle
 from taskmill.task_store.domain.operations import Answer, Operation
 from taskmill.task_store.domain.patience import Patience
@@ -33,13 +35,14 @@ _NEVER = b"+TERM"
 class _Held:
     """A bundle in hand: it is settled when each of the parts that it was offered in has been answered."""
 
-    __slots__ = ("must_repeat", "open_parts", "reply", "sequence")
+    __slots__ = ("must_repeat", "open_parts", "reply", "sequence", "spans")
 
     def __init__(self, reply: str, sequence: int) -> None:
         self.reply = reply
         self.sequence = sequence
         self.open_parts = 0
         self.must_repeat = False
+        self.spans: list[Span] = []
 
 
 class ReportIntake(Actor):
@@ -71,9 +74,16 @@ class ReportIntake(Actor):
             session, stream=REPORTS_STREAM, consumer=REPORTS_CONSUMER, deliver=self._take_in, on_change=self._ask
         )
         self._patience = Patience()
+        self.set_aside = 0
+        """How many bundles and reports were given up, for they cannot be read or stored."""
         self._in_hand = 0
         self._settled: list[tuple[str, bytes]] = []
         self._all_settled = asyncio.Event()
+
+    @property
+    def redelivered(self) -> int:
+        """How many of the bundles had been delivered before."""
+        return self._pull.redelivered
 
     def stop(self) -> None:
         """Begin the drain: pull nothing more, settle what is in hand."""
@@ -103,7 +113,8 @@ class ReportIntake(Actor):
             _log.error("reports.undecodable", subject=delivery.subject, bundle_bytes=len(delivery.body))
             self._settle(delivery.reply, _NEVER)
         else:
-            self._offer(bundle, _Held(delivery.reply, delivery.stream_sequence))
+            held = _Held(delivery.reply, delivery.stream_sequence)
+            self._offer(_traced(bundle, held.spans) if is_tracing() else bundle, held)
 
     def _read(self, delivery: DeliveredMessage) -> ReportBundle | None:
         put_aside = partial(self._set_aside, delivery.body, found_at=delivery.subject, reason="unreadable")
@@ -131,6 +142,7 @@ class ReportIntake(Actor):
                 self._repeat(bundle, held)
         held.open_parts -= 1
         if held.open_parts == 0:
+            _end(held)
             self._settle(held.reply, _LATER if held.must_repeat else _ACK)
 
     def _repeat(self, bundle: ReportBundle, held: _Held) -> None:
@@ -141,7 +153,8 @@ class ReportIntake(Actor):
 
     def _on_refusal(self, bundle: ReportBundle, held: _Held) -> None:
         if len(bundle.reports) == 1:
-            _log.error("reports.refused", processor_id=bundle.processor_id, type=bundle.reports[0].type)
+            [report] = bundle.reports
+            _log.error("reports.refused", processor_id=bundle.processor_id, type=report.type, **_attempt_of(report))
             body = bundle.model_dump_json().encode()
             self._set_aside(body, found_at=subjects.report(bundle.processor_id), reason="refused")
             return
@@ -149,6 +162,7 @@ class ReportIntake(Actor):
             self._offer(ReportBundle.model_construct(processor_id=bundle.processor_id, reports=[report]), held)
 
     def _set_aside(self, body: bytes, *, found_at: str, reason: str) -> None:
+        self.set_aside += 1
         set_aside(self._session, subjects.SET_ASIDE_REPORTS_SUBJECT, body, found_at=found_at, reason=reason)
 
     def _settle(self, reply: str, body: bytes) -> None:
@@ -174,3 +188,33 @@ class ReportIntake(Actor):
         for report in bundle.reports:
             if isinstance(report, Hello):
                 self._greet(bundle.processor_id, report)
+
+
+def _traced(bundle: ReportBundle, spans: list[Span]) -> ReportBundle:
+    """Begin a span for each report that is traced; what comes of a report belongs to that."""
+    reports = []
+    for report in bundle.reports:
+        parent = None if isinstance(report, Hello) else report.traceparent
+        span = None if parent is None else start_span(f"report {report.type}", "consumer", parent)
+        if span is not None:
+            spans.append(span)
+            span.describe(_trace_attributes(report))
+            report = report.model_copy(update={"traceparent": span.traceparent})  # noqa: PLW2901
+        reports.append(report)
+    return ReportBundle.model_construct(processor_id=bundle.processor_id, reports=reports)
+
+
+def _end(held: _Held) -> None:
+    for span in held.spans:
+        if held.must_repeat:
+            span.fail("repeated_later")
+        span.end()
+
+
+def _attempt_of(report: Report) -> dict[str, str | int]:
+    """Which attempt a report speaks of."""
+    return {} if isinstance(report, Hello) else {"task_id": str(report.task_id), "attempt": report.attempt}
+
+
+def _trace_attributes(report: Report) -> dict[str, str | int]:
+    return {f"taskmill.{name}": value for name, value in _attempt_of(report).items()}

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import orjson
+
 from taskmill.contracts import subjects
 from taskmill.contracts.events import EVENT_CONTENT_TYPE
 from taskmill.contracts.streams import (
@@ -11,6 +13,7 @@ from taskmill.contracts.streams import (
     POSITION_HEADER,
     PREVIOUS_POSITION_HEADER,
 )
+from taskmill.contracts.tracing import TRACEPARENT_HEADER
 from taskmill.runtime.direct_get import last_message
 from taskmill.runtime.errors import JetStreamError
 from taskmill.runtime.nats_protocol import header_value
@@ -18,7 +21,9 @@ from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.outbound import OutboundMessage
 from taskmill.runtime.provisioning import NO_SUCH_STREAM, epoch_of_stream
 from taskmill.runtime.publisher import Publisher
+from taskmill.runtime.spans import Span
 from taskmill.runtime.stream_state import StreamState, stream_state
+from taskmill.runtime.tracing import ending, is_tracing, start_span
 from taskmill.task_store.adapters.log_epochs import LogStanding
 from taskmill.task_store.domain.log_epoch import FIRST_EPOCH, LogEpoch
 from taskmill.task_store.domain.publication import UnpublishedEvent
@@ -83,8 +88,24 @@ class EventStream:
         previous = [previous_position, *(event.position for event in events)]
         messages = [_message(*pair) for pair in zip(events, previous, strict=False)]
         messages[0].headers[EXPECTED_LAST_SEQUENCE_HEADER] = str(last_sequence)
-        ack = await self._publisher.publish_all(messages)
+        with ending(_traced(events, messages) if is_tracing() else ()):
+            ack = await self._publisher.publish_all(messages)
         return last_sequence if ack.is_duplicate else ack.sequence
+
+
+def _traced(events: Sequence[UnpublishedEvent], messages: Sequence[OutboundMessage]) -> list[Span | None]:
+    """Begin a span for each event of a traced task, and name it in the message. The document stays as it was written.
+
+    Its own `traceparent` is where the transmission starts, as CloudEvents wants it.
+    """
+    spans = []
+    for event, message in zip(events, messages, strict=True):
+        traceparent = orjson.loads(event.document).get("traceparent")
+        if traceparent is not None:
+            span = start_span(f"event {event.type}", "producer", traceparent, {"taskmill.task_id": str(event.task_id)})
+            spans.append(span)
+            message.headers[TRACEPARENT_HEADER] = traceparent if span is None else span.traceparent
+    return spans
 
 
 def _message(event: UnpublishedEvent, previous_position: int) -> OutboundMessage:

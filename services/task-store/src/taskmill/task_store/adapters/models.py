@@ -64,6 +64,7 @@ class TaskRow(Base):
     cancel_requested_at: Mapped[datetime | None]
     progress: Mapped[Any | None] = mapped_column(JSON)
     error: Mapped[Any | None] = mapped_column(JSON)
+    traceparent: Mapped[str | None]
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     queued_at: Mapped[datetime | None]

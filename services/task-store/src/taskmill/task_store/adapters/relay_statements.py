@@ -6,7 +6,8 @@
 # or the planner would take the index of queued tasks for it, and go through all of them for each event.
 UNPUBLISHED = """
 SELECT candidates, position, task_id, version, type, event_kind, document, must_stop,
-    run, attempt, dispatch, attempt_limit, crashes, timeout_seconds, title, queue, priority, labels, payload, checkpoint
+    run, attempt, dispatch, attempt_limit, crashes, timeout_seconds, title, queue, priority, labels,
+    payload, checkpoint, traceparent
 FROM (
     SELECT *,
         sum(
@@ -24,7 +25,7 @@ FROM (
             tasks.crashes, coalesce(tasks.timeout_seconds, kinds.timeout_seconds) AS timeout_seconds,
             tasks.title, tasks.queue, tasks.priority, tasks.labels,
             CASE WHEN tasks.status = 'queued' AND tasks.dispatch = logged.dispatch THEN tasks.payload END AS payload,
-            tasks.checkpoint
+            tasks.checkpoint, tasks.traceparent
         FROM (SELECT * FROM task_events WHERE position > $1 ORDER BY position LIMIT $2) AS logged
         LEFT JOIN tasks ON tasks.id = CASE
             WHEN logged.type IN ('queued', 'cancel_requested', 'cancelled', 'deleted', 'failed') THEN logged.task_id END

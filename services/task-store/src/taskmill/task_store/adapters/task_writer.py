@@ -60,6 +60,7 @@ class TaskWriter:
         max_queues: How many queues may exist.
         max_queued_tasks: How many tasks may wait in each queue.
         random: Returns a number from 0 to 1, for the jitter of retries.
+        note: Called after each commit with what was committed, to count it.
         on_commit: Called after each commit that wrote events, with them, or with none if more than them is to be read.
         on_scheduled: Called after a commit with the time at which the first of the tasks that it scheduled is due.
         on_bulk_operation: Called after a commit that began bulk operations.
@@ -74,6 +75,7 @@ class TaskWriter:
         max_queued_tasks: int,
         now: Clock,
         random: Callable[[], float],
+        note: Callable[[Batch], None],
         on_commit: Callable[[Sequence[UnpublishedEvent]], None],
         on_scheduled: Callable[[datetime], None],
         on_bulk_operation: Callable[[], None],
@@ -84,6 +86,7 @@ class TaskWriter:
         self._max_queued_tasks = max_queued_tasks
         self._now = now
         self._random = random
+        self._note = note
         self._on_commit = on_commit
         self._on_scheduled = on_scheduled
         self._on_bulk_operation = on_bulk_operation
@@ -237,6 +240,7 @@ class TaskWriter:
     def _committed(self, batch: Batch, first_position: int | None) -> None:
         failpoint("store.after_commit")
         self._memory.note(batch.queues.added, batch.kinds.changed, batch.services)
+        self._note(batch)
         if first_position is not None:
             self._newest_position = first_position + len(batch.events) - 1
             self._on_commit(committed_events(batch, first_position))

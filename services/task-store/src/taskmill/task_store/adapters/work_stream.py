@@ -11,10 +11,13 @@ from taskmill.contracts import subjects
 from taskmill.contracts.control import CancelAttempt
 from taskmill.contracts.events import REMOVED_BY_RETENTION, EventType
 from taskmill.contracts.streams import MESSAGE_ID_HEADER, WORK_STREAM
+from taskmill.contracts.tracing import TRACEPARENT_HEADER
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.outbound import OutboundMessage
 from taskmill.runtime.publisher import Publisher
+from taskmill.runtime.spans import Attributes, Span
 from taskmill.runtime.stream_state import purge_subject
+from taskmill.runtime.tracing import ending, is_tracing, start_span
 from taskmill.task_store.adapters.work_consumers import WorkConsumers
 from taskmill.task_store.domain.publication import UnpublishedEvent, WaitingWork
 
@@ -67,7 +70,10 @@ class WorkStream:
             return
         for queue in {work.queue for _, work in waiting}:
             await self._consumers.ensure(queue)
-        await self._publisher.publish_all([_message(event, work) for event, work in waiting])
+        spans = [_span(event, work) for event, work in waiting] if is_tracing() else [None] * len(waiting)
+        messages = [_message(event, work, span) for (event, work), span in zip(waiting, spans, strict=True)]
+        with ending(spans):
+            await self._publisher.publish_all(messages)
 
 
 def _wanted_work(events: Sequence[UnpublishedEvent]) -> list[tuple[UnpublishedEvent, WaitingWork]]:
@@ -98,8 +104,14 @@ def _data(event: UnpublishedEvent) -> dict[str, Any]:
     return data
 
 
-def _message(event: UnpublishedEvent, work: WaitingWork) -> OutboundMessage:
+def _span(event: UnpublishedEvent, work: WaitingWork) -> Span | None:
+    attributes: Attributes = {"taskmill.task_id": str(event.task_id), "taskmill.attempt": work.attempt}
+    return start_span(f"dispatch {work.queue}", "producer", work.traceparent, attributes)
+
+
+def _message(event: UnpublishedEvent, work: WaitingWork, span: Span | None = None) -> OutboundMessage:
     """The `WorkItem` that an event asks for; a test reads it with its model."""
+    traceparent = work.traceparent if span is None else span.traceparent
     task_id = event.task_id
     item = {
         "task_id": str(task_id),
@@ -121,5 +133,8 @@ def _message(event: UnpublishedEvent, work: WaitingWork) -> OutboundMessage:
         subject=subjects.work(work.queue, work.priority, event.kind, task_id),
         body=orjson.dumps(item),
         # The dispatch makes it another message than the lost one that it replaces, which JetStream may remember.
-        headers={MESSAGE_ID_HEADER: f"{task_id}:{work.attempt}:{work.dispatch}"},
+        headers={
+            MESSAGE_ID_HEADER: f"{task_id}:{work.attempt}:{work.dispatch}",
+            **({} if traceparent is None else {TRACEPARENT_HEADER: traceparent}),
+        },
     )

@@ -6,12 +6,13 @@ see each other; what comes out is written in one statement, which holds only if 
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from enum import Enum
 from uuid import UUID
 
 from taskmill.contracts.bulk_operations import StartBulkOperation
 from taskmill.contracts.errors import InvalidRequestError, TaskExistsError, TaskNotFoundError, TooManyQueuesError
 from taskmill.contracts.limits import MAX_TASK_LINES
-from taskmill.contracts.reports import Hello, ReportBundle, Submitted
+from taskmill.contracts.reports import Hello, ReportBundle, RunReport, Submitted
 from taskmill.contracts.requests import (
     CreateTask,
     CreateTasks,
@@ -22,6 +23,7 @@ from taskmill.contracts.requests import (
     ProcessTask,
     TaskRequest,
 )
+from taskmill.contracts.status import TaskStatus
 from taskmill.task_store.domain.bulk_operations import BulkBook, BulkChunk
 from taskmill.task_store.domain.creation import decide_create
 from taskmill.task_store.domain.decision import Decision
@@ -46,11 +48,22 @@ from taskmill.task_store.domain.operations import (
     named_tasks,
 )
 from taskmill.task_store.domain.queues import QueueBook
-from taskmill.task_store.domain.reports import Hearing, comes_early, decide_report
+from taskmill.task_store.domain.reports import Hearing, comes_early, decide_report, is_crash
 from taskmill.task_store.domain.retention import has_expired
 from taskmill.task_store.domain.runs import RunRules, decide_due, decide_lost, decide_offer, decide_process
 from taskmill.task_store.domain.state import AttemptState, LineState, TaskState
 from taskmill.task_store.domain.waiting import WAITING, ServedWork, waiting_for
+
+
+class Silence(Enum):
+    """What becomes of an execution whose processor fell silent."""
+
+    TAKEN_OVER = "taken_over"
+    """Another delivery of its work item began."""
+    DISPATCHED = "dispatched"
+    """Its work item was nowhere: the attempt is dispatched again."""
+    CANCELLED = "cancelled"
+    """It was to be cancelled, and now is."""
 
 
 class Batch:
@@ -106,6 +119,12 @@ class Batch:
         self._lines: dict[UUID, list[LineState]] = {}
         self.next_run_at: datetime | None = None
         """When the first of the tasks that this batch scheduled is due."""
+        self.rejected: dict[str, int] = {}
+        """How many reports of each type changed nothing."""
+        self.silences: dict[Silence, int] = {}
+        """How many executions were found whose processor fell silent."""
+        self.replayed = 0
+        """How many requests were answered as they were before."""
 
     def decide(self, operation: Operation) -> Answer:
         """Apply one operation, or leave everything as it was.
@@ -129,6 +148,11 @@ class Batch:
                 return self._answer_once(operation, key_name(operation, key), key)
             case _:
                 return self._serve(operation)
+
+    @property
+    def loaded(self) -> Mapping[UUID, TaskState]:
+        """The tasks as they were read."""
+        return self._loaded
 
     @property
     def states(self) -> Mapping[UUID, TaskState]:
@@ -183,6 +207,7 @@ class Batch:
         """Serve a request, unless it was served before: then it is answered as it was then, and does nothing."""
         stored = self.keys.find(name, key.fingerprint)
         if stored is not None:
+            self.replayed += 1
             return Answer(keyed=KeyedReply(stored, is_replayed=True))
         if key.refusal is not None:
             raise InvalidRequestError(errors=key.refusal)
@@ -227,7 +252,9 @@ class Batch:
         check_revision(state, request.expected_revision)
         match request:
             case ProcessTask():
-                decision = decide_process(state, self.kinds.defaults(state.kind), self._now)
+                decision = decide_process(
+                    state, self.kinds.defaults(state.kind), self._now, traceparent=request.traceparent
+                )
                 # It may have been forgotten since the task was last in a run.
                 self.queues.admit((state.queue,), {state.queue: 1})
                 return self._take(decision)
@@ -258,13 +285,19 @@ class Batch:
                 self._admit_served(report)
                 self.kinds.declare(bundle.processor_id, report, self.services)
                 self._note_service(bundle.processor_id, report)
-            elif (state := self._states.get(report.task_id)) is not None:
+            elif (state := self._states.get(report.task_id)) is None:
+                self._reject(report)
+            else:
                 if comes_early(state, report, bundle.processor_id):
                     must_repeat = True
                     continue
                 defaults = self.kinds.defaults(state.kind)
                 hearing = Hearing(bundle.processor_id, self._now, self._rules, defaults, self._random, self.services)
                 decided = self._take(decide_report(state, report, hearing))
+                if decided is state:
+                    self._reject(report)
+                elif is_crash(state, report):
+                    self._note_silence(Silence.TAKEN_OVER)
                 if isinstance(report, Submitted) and decided is not state:
                     self._submit(report.task, state)
         return must_repeat
@@ -275,10 +308,17 @@ class Batch:
             served = ServedWork(frozenset(hello.queues), frozenset(hello.kinds), processor_id, hello.started_at)
             self.services.append(served)
 
+    def _reject(self, report: RunReport) -> None:
+        self.rejected[report.type] = self.rejected.get(report.type, 0) + 1
+
+    def _note_silence(self, then: Silence) -> None:
+        self.silences[then] = self.silences.get(then, 0) + 1
+
     def _submit(self, task: IdentifiedTask, by: TaskState) -> None:
         """Make the task that a handler wants, unless it exists, or did."""
         if task.id in self._used_ids or task.id in self._states:
             return
+        task = task.model_copy(update={"traceparent": by.traceparent})
         defaults = self.kinds.defaults(task.kind)
         decision = decide_create(task, defaults, self._now)
         try:
@@ -300,7 +340,10 @@ class Batch:
     def _carry_on(self, operation: StoreOperation) -> None:
         for task_id in named_tasks(operation):
             if (state := self._states.get(task_id)) is not None:
-                self._take(self._next_step(state, operation))
+                decided = self._take(self._next_step(state, operation))
+                if state.status is TaskStatus.IN_PROGRESS and decided is not state:
+                    is_cancelled = decided.status is TaskStatus.CANCELLED
+                    self._note_silence(Silence.CANCELLED if is_cancelled else Silence.DISPATCHED)
 
     def _next_step(self, state: TaskState, operation: StoreOperation) -> Decision:
         match operation:

@@ -63,6 +63,7 @@ def _pending(request: IdentifiedTask, queue: str, now: datetime) -> TaskState:
         **dict(zip(_PLAIN, _plain_values(request), strict=True)),
         "id": request.id,
         "queue": queue,
+        "traceparent": request.traceparent,
         "labels": orjson.dumps(request.labels).decode(),
         "backoff": None if request.backoff is None else request.backoff.model_dump_json(),
         "payload": JSON_NULL if request.payload is None else orjson.dumps(request.payload).decode(),

@@ -47,6 +47,8 @@ def compose_event(event_type: EventType, state: TaskState, now: datetime, detail
         "subject": task_id,
         "time": now,
         "datacontenttype": "application/json",
+        # CloudEvents' extension for distributed tracing.
+        **({} if state.traceparent is None else {"traceparent": state.traceparent}),
         "sequence": state.version,
         "data": {
             "kind": state.kind,

@@ -35,6 +35,7 @@ class WaitingWork(NamedTuple):
     """JSON text."""
     checkpoint: str
     """JSON text."""
+    traceparent: str | None
 
 
 class UnpublishedEvent(NamedTuple):
@@ -113,6 +114,7 @@ def _waiting_work(state: TaskState | None, dispatch: int, kinds: KindBook) -> Wa
         state.labels,
         state.payload,
         state.checkpoint,
+        state.traceparent,
     )
 
 

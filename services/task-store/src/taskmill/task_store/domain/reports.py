@@ -101,6 +101,8 @@ def comes_early(state: TaskState, report: RunReport, processor_id: str) -> bool:
 
 
 def _apply(state: TaskState, report: RunReport, hearing: Hearing) -> Decision:
+    if report.traceparent is not None:
+        state = state._replace(traceparent=report.traceparent)
     match report:
         case Completed():
             decision = _complete(state, report, hearing)
@@ -134,13 +136,13 @@ def cause_of(report: RunReport) -> Cause:
 
 
 def _take_over(state: TaskState, report: Started, hearing: Hearing) -> Decision:
-    if state.crashes + _is_crash(state, report) >= MAX_CRASHES:
+    if state.crashes + is_crash(state, report) >= MAX_CRASHES:
         return endings.failed(state, _CRASH_LOOP, hearing.now, hearing.now)
     started, event = _start(state, report, hearing)
     return Decision(started, (event,), newest_attempt(started))
 
 
-def _is_crash(state: TaskState, report: AttemptReport) -> bool:
+def is_crash(state: TaskState, report: AttemptReport) -> bool:
     """Whether the delivery that holds the attempt is given up when a later one speaks: it started, and never ended.
 
     The same delivery at another processor tells of a crash of NATS, which no task is to blame for.
@@ -159,7 +161,7 @@ def _start(
         version=state.version + 1,
         revision=next_revision(state, TaskStatus.IN_PROGRESS),
         delivery=report.delivery,
-        crashes=state.crashes + _is_crash(state, report),
+        crashes=state.crashes + is_crash(state, report),
         line_number=0,
         checkpoint_number=0,
         refusals=0,
@@ -315,7 +317,7 @@ def _charged(state: TaskState, report: GivenBack | Cancelled) -> Mapping[str, in
     Were it forgotten, poison that was given back while it waited for its turn would be begun beside others again, as if
     it had never ended a processor. Whether they are too many is decided by the next `started`.
     """
-    return {"crashes": state.crashes + _is_crash(state, report)}
+    return {"crashes": state.crashes + is_crash(state, report)}
 
 
 def _started_first(

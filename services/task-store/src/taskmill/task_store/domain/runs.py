@@ -34,7 +34,12 @@ class RunRules:
 
 
 def decide_process(
-    state: TaskState, defaults: KindDefaults, now: datetime, *, run_at: datetime | None = None
+    state: TaskState,
+    defaults: KindDefaults,
+    now: datetime,
+    *,
+    run_at: datetime | None = None,
+    traceparent: str | None = None,
 ) -> Decision:
     """A new run with its first attempt queued; what the last run left behind is cleared.
 
@@ -43,6 +48,7 @@ def decide_process(
         defaults: What its kind declares.
         now: When it is decided.
         run_at: When to begin, if that is ahead.
+        traceparent: The span that the run belongs to; None: the one that the task does.
 
     Raises:
         RunActiveError: The task is in a run already.
@@ -60,6 +66,7 @@ def decide_process(
         "finished_at": None,
         "result": JSON_NULL,
         "checkpoint": JSON_NULL,
+        "traceparent": traceparent or state.traceparent,
     }
     if run_at is None or run_at <= now:
         return to_queued(state, "process", now, new_run)

@@ -66,6 +66,8 @@ class TaskState(NamedTuple):
     cancel_requested_at: datetime | None
     progress: JsonText | None
     error: JsonText | None
+    traceparent: str | None
+    """Of which span the newest step of its run came, if it is traced: the next one belongs to that."""
     created_at: datetime
     updated_at: datetime
     queued_at: datetime | None
