@@ -152,3 +152,10 @@ def test_the_sdk_has_nothing_else() -> None:
 
     with pytest.raises(AttributeError, match="Cleint"):
         taskmill.sdk.Cleint  # noqa: B018
+
+
+@pytest.mark.parametrize("base_url", ["ftp://a", "http://[::1", "http://a\n"])
+def test_what_is_no_address_is_refused(base_url: str) -> None:
+    """As what it is, whatever httpx makes of it."""
+    with pytest.raises(ValueError, match="the base URL"):
+        Client(base_url)

@@ -44,7 +44,11 @@ class Connection:
     def __post_init__(self) -> None:
         if min(self.request_timeout_seconds, self.attempts, self.retry_within_seconds) <= 0:
             raise ValueError("timeouts and the number of attempts are more than 0")
-        if httpx.URL(self._url).scheme not in {"http", "https"}:
+        try:
+            scheme = httpx.URL(self._url).scheme
+        except httpx.InvalidURL as error:
+            raise ValueError(f"the base URL cannot be read: {error}") from error
+        if scheme not in {"http", "https"}:
             raise ValueError("the base URL begins with http:// or https://")
 
     @property
