@@ -72,7 +72,7 @@ async def test_it_submits_tasks_and_leaves_checkpoints(nats_url: str) -> None:
 
 async def test_what_it_leaves_behind_speaks_for_no_other_task(nats_url: str, tmp_path: Path) -> None:
     """A thread goes on in the process, which serves the next task by then."""
-    order = {"file": str(tmp_path / "spoken")}
+    order: Any = {"file": str(tmp_path / "spoken")}
     async with store_side(nats_url) as store, running_processor(nats_url, app, slots=1):
         [first] = await store.dispatch("leave-behind", order)
         await store.report_of(first, Completed)

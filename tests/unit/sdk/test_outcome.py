@@ -141,6 +141,6 @@ class Untellable(type):
 
 def test_whatever_is_raised_can_be_told() -> None:
     """An attempt whose end cannot be told would be held for ever."""
-    unasked = Untellable("Unasked", (Exception,), {})
+    unasked: Any = Untellable("Unasked", (Exception,), {})
     assert failure_of(ValueError("x"), give_up=(unasked,)).error.code == "handler_error"
     assert len(failure_of(BadResultError("x" * 10_000)).error.message) == MAX_ERROR_MESSAGE_CHARS

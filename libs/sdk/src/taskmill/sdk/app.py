@@ -193,7 +193,7 @@ def _give_up(kind: str, retry: Retry | None) -> tuple[type[Exception], ...]:
     given: object = retry.give_up
     exceptions = given if isinstance(given, tuple) else (given,)
     if not all(isinstance(it, type) and issubclass(it, Exception) for it in exceptions):
-        raise InvalidDefaultsError(kind, "give_up: it is a tuple of exceptions")
+        raise InvalidDefaultsError(kind, "give_up: it is an exception, or a tuple of them")
     return exceptions
 
 
