@@ -100,3 +100,12 @@ def test_changes_at_the_same_moment_are_all_kept(path: Path) -> None:
         contexts.in_use = "c0"
         contexts.named("nope")
     assert (len(read_contexts(path).contexts), read_contexts(path).in_use) == (40, None)
+
+
+def test_a_file_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
+    """No draft of it, which could hold keys."""
+    in_the_way = tmp_path / "contexts.json"
+    in_the_way.mkdir()
+    with pytest.raises(IsADirectoryError):
+        write_contexts(in_the_way, CONTEXTS)
+    assert list(tmp_path.iterdir()) == [in_the_way]

@@ -221,7 +221,7 @@ def test_a_process_that_is_forked_has_connections_of_its_own() -> None:
         server.daemon_threads = True
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}"
-        subprocess.run([sys.executable, "-c", _FORKING, url], check=True, timeout=60)
+        subprocess.run([sys.executable, "-c", _FORKING, url], check=True, timeout=60)  # noqa: S603 -- our own program
         server.shutdown()
     parent, child, parent_again = asked_from
     assert parent == parent_again != child
