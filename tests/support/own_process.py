@@ -121,3 +121,30 @@ def split(_order: Order, ctx: Context) -> dict[str, object]:
     task_id = ctx.submit("echo", {"part": 1}, key="first")
     ctx.progress(0.5, checkpoint={"page": 2})
     return {"before": ctx.checkpoint, "submitted": str(task_id)}
+
+
+@app.task("leave-behind", process=True)
+def leave_behind(order: Order, ctx: Context) -> None:
+    """Leave a thread behind that speaks again and again; what comes of that is written to a file."""
+    assert order.file is not None
+    told = order.file
+
+    def speak() -> None:
+        for number in range(500):
+            ctx.log.info("from beyond")
+            ctx.submit("echo", number)
+            ctx.extend(60)
+            told.write_text(str(number))
+            threading.Event().wait(0.01)
+
+    threading.Thread(target=speak, daemon=True).start()
+
+
+@app.task("wait-for-thread", process=True)
+def wait_for_thread(order: Order, _ctx: Context) -> None:
+    """Wait until the thread that another call has left behind has spoken twice more."""
+    assert order.file is not None
+    for _ in range(2):
+        before = order.file.read_text() if order.file.exists() else ""
+        while not order.file.exists() or order.file.read_text() in {"", before}:
+            threading.Event().wait(0.01)

@@ -70,6 +70,17 @@ async def test_it_submits_tasks_and_leaves_checkpoints(nats_url: str) -> None:
     assert (checkpointed.checkpoint, checkpointed.submitted) == ({"page": 2}, 1)
 
 
+async def test_what_it_leaves_behind_speaks_for_no_other_task(nats_url: str, tmp_path: Path) -> None:
+    """A thread goes on in the process, which serves the next task by then."""
+    order: Any = {"file": str(tmp_path / "spoken")}
+    async with store_side(nats_url) as store, running_processor(nats_url, app, slots=1):
+        [first] = await store.dispatch("leave-behind", order)
+        await store.report_of(first, Completed)
+        [second] = await store.dispatch("wait-for-thread", order)
+        assert (await store.report_of(second, Completed)).submitted == 0
+        assert (store.of(second, Submitted), store.of(second, Logged)) == ([], [])
+
+
 async def test_it_can_ask_for_more_time(nats_url: str) -> None:
     """The deadline moves here and there."""
     async with store_side(nats_url) as store, running_processor(nats_url, app):

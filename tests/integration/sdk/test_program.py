@@ -97,8 +97,9 @@ async def test_what_it_prints_is_the_result(output: str, result: object) -> None
 
 @pytest.mark.parametrize(
     "script",
-    ["printf '\\377'", f"head -c {MAX_RESULT_BYTES + 1} /dev/zero | tr '\\0' x", "yes", "printf 'a\\000b'"],
-    ids=["binary", "large", "endless", "nul"],
+    ["printf '\\377'", f"head -c {MAX_RESULT_BYTES + 1} /dev/zero | tr '\\0' x", "yes", "printf 'a\\000b'"]
+    + [f"printf '{text}'" for text in ("[" * 300 + "]" * 300, '"\\\\ud800"', "1" * 5_000)],
+    ids=["binary", "large", "endless", "nul", "deep", "surrogate", "digits"],
 )
 async def test_what_cannot_be_kept_fails_for_good(script: str) -> None:
     """And a program that goes on and on is ended."""

@@ -1,6 +1,8 @@
 """Which gateway is meant, and where contexts are kept."""
 
 import stat
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from taskmill.cli.contexts import (
     ContextFileError,
     Contexts,
     NoSuchContextError,
+    changed_contexts,
     contexts_file,
     is_name,
     read_contexts,
@@ -82,3 +85,27 @@ def test_names() -> None:
     """A name is one word."""
     assert is_name("a.b-c_1")
     assert not any(map(is_name, ["", "a b", "-a", "a" * 65, "a\n"]))
+
+
+def test_changes_at_the_same_moment_are_all_kept(path: Path) -> None:
+    """Each begins with what the one before has left; one that fails changes nothing."""
+
+    def add(number: int) -> None:
+        with changed_contexts(path) as contexts:
+            contexts.contexts[f"c{number}"] = Context(url="http://c")
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(add, range(40)))
+    with suppress(NoSuchContextError), changed_contexts(path) as contexts:
+        contexts.in_use = "c0"
+        contexts.named("nope")
+    assert (len(read_contexts(path).contexts), read_contexts(path).in_use) == (40, None)
+
+
+def test_a_file_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
+    """No draft of it, which could hold keys."""
+    in_the_way = tmp_path / "contexts.json"
+    in_the_way.mkdir()
+    with pytest.raises(IsADirectoryError):
+        write_contexts(in_the_way, CONTEXTS)
+    assert list(tmp_path.iterdir()) == [in_the_way]

@@ -88,12 +88,13 @@ def test_what_cannot_be_seen_is_shown() -> None:
     """No control character stays one, of either set, and nothing turns the order of others round."""
     assert visible("a\x00\x1b\x7f\x9b\r\n\tü") == "a\\x00\\x1b\\x7f\\x9b   ü"
     assert visible("a\u202eb\u2066c\u2028d\u200f") == "a\\u202eb\\u2066c\\u2028d\\u200f"
+    assert visible("a\u200b\u2060b\U000e0041") == "a\\u200b\\u2060b\\U000e0041"
 
 
 @pytest.mark.parametrize("output", [OutputFormat.JSON, OutputFormat.JSONL])
 def test_json_commands_no_terminal(output: OutputFormat, capsys: pytest.CaptureFixture[str]) -> None:
     """What could command it, or deceive who reads there, is escaped, also in keys; what is read is the same."""
-    text = "\x00\x1b\x7f\x80\x9b31m\x9f \u061c\u200e\u202a\u202e\u2066\u2069\u2028\ufeff ü€😀"
+    text = "\x00\x1b\x7f\x80\x9b31m\x9f \u061c\u200e\u202a\u202e\u2066\u2069\u2028\ufeff\u200b\U000e0041 ü€😀"
     things = [{text: [text]}]
     print_list(things, [], output)
     print_one(things[0], [], output)

@@ -32,6 +32,7 @@ HUGE = "99999999999999999999"
         (["migrate", "status"], "TASKMILL_DATABASE_URL"),
         (["context", "add", "a b", "http://x"], "NAME"),
         (["context", "add", "a", "x"], "http://"),
+        (["context", "add", "a", "http://[::1"], "http://"),
         (["nope"], "No such command"),
         (["queue", "pause"], "QUEUE"),
         (["queue", "pause", "bad name"], NAME),

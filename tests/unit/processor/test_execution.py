@@ -13,6 +13,7 @@ from taskmill.contracts.reports import (
     AttemptReport,
     Cancelled,
     Completed,
+    Failed,
     GivenBack,
     Hello,
     Report,
@@ -31,7 +32,7 @@ from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.publisher import Publisher
 from taskmill.runtime.pull import DeliveredMessage
 from taskmill.runtime.settings import NatsSettings
-from taskmill.sdk import Context, TaskApp
+from taskmill.sdk import Context, NotNow, TaskApp
 from tests.support.eventually import eventually
 from tests.unit.processor.builders import Noted, new_attempt
 
@@ -41,6 +42,13 @@ def tell_in_parting(context: Context) -> None:
     context._tell(Noted, text="first")
     context.progress(0.9)
     context._tell(Noted, text="last")
+
+
+class BusyError(NotNow):
+    """Does not say for how long."""
+
+    def __init__(self) -> None:
+        pass
 
 
 class Stage:
@@ -69,6 +77,10 @@ class Stage:
         @app.task("note")
         async def note(_payload: Any, context: Context) -> None:
             tell_in_parting(context)
+
+        @app.task("busy")
+        async def busy(_payload: Any, _context: Context) -> None:
+            raise BusyError
 
         @app.task("submit")
         async def submit(_payload: Any, context: Context) -> None:
@@ -374,3 +386,47 @@ async def test_what_waits_for_a_handler_that_does_not_end_is_given_back() -> Non
     assert stage.deliver(items[3], delivery=4)
     await eventually(lambda: any(isinstance(report, Completed) for report in stage.reported()))
     await stage.drain()
+
+
+async def test_a_suspect_whose_kind_has_no_room_holds_up_no_other() -> None:
+    """It has its turn before those that stand in the line of its kind."""
+    stage = Stage(slots=5, concurrency=1)
+    running, waiting, suspect, other = (new_attempt(number).work_item for number in range(1, 5))
+    stage.deliver(running, delivery=1)
+    stage.deliver(waiting, delivery=1)
+    stage.deliver(suspect, delivery=2, possible_crashes=1)
+    stage.deliver(other.model_copy(update={"kind": "busy"}), delivery=2, possible_crashes=1)
+    await steps()
+    stage.store_starts()
+    await steps()
+    assert [report.task_id for report in stage.reported() if isinstance(report, Failed)] == [other.task_id]
+    stage.execution.cancel(running.task_id, running.attempt)
+    await steps()
+    assert [report.task_id for report in stage.reported() if isinstance(report, Started)] == [suspect.task_id]
+    await stage.drain()
+    given_back = {report.task_id for report in stage.reported() if isinstance(report, GivenBack)}
+    assert given_back == {waiting.task_id, suspect.task_id}
+
+
+async def test_a_suspect_that_waits_for_a_handler_that_does_not_end_is_given_back() -> None:
+    """As all that wait for it."""
+    stage = Stage(slots=5, stuck_seconds=0.05)
+    first, suspect = (
+        new_attempt(number).work_item.model_copy(update={"kind": "deaf", "timeout_seconds": 0.01}) for number in (1, 2)
+    )
+    stage.deliver(first, delivery=1)
+    stage.deliver(suspect, delivery=2, possible_crashes=1)
+    await eventually(
+        lambda: any(isinstance(it, GivenBack) and it.task_id == suspect.task_id for it in stage.reported())
+    )
+    stage.deaf_may_end.set()
+    await stage.drain()
+
+
+async def test_an_attempt_ends_whatever_its_handler_raises() -> None:
+    """A subclass that says nothing of what its base class promises, for one."""
+    stage = Stage()
+    stage.deliver(new_attempt().work_item.model_copy(update={"kind": "busy"}), delivery=1)
+    await steps()
+    [failed] = [report for report in stage.reported() if isinstance(report, Failed)]
+    assert failed.error.code == "handler_error"

@@ -1,14 +1,23 @@
 """No more of a kind are at work than its handler wants."""
 
+from taskmill.processor.domain.held_attempt import HeldAttempt
 from taskmill.processor.domain.kind_limits import KindLimits
 from tests.unit.processor.builders import new_attempt
+
+
+def left(limits: KindLimits, attempt: HeldAttempt) -> HeldAttempt | None:
+    """Whose turn it is when an attempt at work has ended."""
+    limits.leave(attempt)
+    return limits.next_of("k")
 
 
 def test_a_kind_without_a_limit_is_let_through() -> None:
     """Nobody counts it."""
     limits, attempt = KindLimits({"other": 1}), new_attempt()
     assert limits.enter(attempt)
-    assert limits.leave(attempt) is None
+    limits.leave(attempt)
+    assert limits.has_room(attempt)
+    assert limits.next_of("k") is None
     assert not limits.give_up(attempt)
 
 
@@ -18,7 +27,8 @@ def test_attempts_have_their_turn_in_order() -> None:
     first, second, third, fourth = (new_attempt(number) for number in range(1, 5))
     assert [limits.enter(it) for it in (first, second, third, fourth)] == [True, True, False, False]
     assert limits.waiting_count == 2
-    assert [limits.leave(it) for it in (second, first, third, fourth)] == [third, fourth, None, None]
+    assert limits.next_of("k") is None
+    assert [left(limits, it) for it in (second, first, third, fourth)] == [third, fourth, None, None]
     assert limits.enter(first)
 
 
@@ -29,7 +39,7 @@ def test_who_waits_can_give_up() -> None:
     assert [limits.enter(it) for it in (first, second, third)] == [True, False, False]
     assert limits.give_up(second)
     assert not limits.give_up(first)
-    assert limits.leave(first) is third
+    assert left(limits, first) is third
 
 
 def test_all_that_wait_can_be_taken() -> None:
@@ -39,7 +49,7 @@ def test_all_that_wait_can_be_taken() -> None:
     for attempt in attempts:
         limits.enter(attempt)
     assert limits.take_waiting() == attempts[1:]
-    assert limits.leave(attempts[0]) is None
+    assert left(limits, attempts[0]) is None
 
 
 def test_a_place_that_is_lost_comes_back_when_its_handler_ends() -> None:
@@ -53,5 +63,5 @@ def test_a_place_that_is_lost_comes_back_when_its_handler_ends() -> None:
     assert limits.is_stuck("k")
     assert not limits.is_stuck("other")
     assert limits.take_waiting(kind="other") == []
-    assert limits.leave(first) is third
+    assert left(limits, first) is third
     assert not limits.is_stuck("k")

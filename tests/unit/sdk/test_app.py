@@ -138,3 +138,17 @@ def test_a_clash_of_apps_names_both() -> None:
     second.task("a")(handle)
     with pytest.raises(DuplicateKindError, match=r"'first'.*'second'"):
         merge_handlers([first, second])
+
+
+@pytest.mark.parametrize("give_up", [[ValueError], "ValueError", (ValueError("x"),), (int,)])
+def test_what_is_no_tuple_of_exceptions_is_refused(give_up: Any) -> None:
+    """It would only be found out when something is raised."""
+    with pytest.raises(InvalidDefaultsError, match="give_up"):
+        TaskApp("app").task("k", retry=Retry(give_up=give_up))
+
+
+def test_one_exception_may_be_given_up_on() -> None:
+    """Without a tuple, as `except` takes it."""
+    app = TaskApp("app")
+    app.task("k", retry=Retry(give_up=ValueError))(handle)
+    assert app.handlers["k"].give_up == (ValueError,)

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from taskmill.contracts.limits import MAX_JSON_DEPTH, MAX_RESULT_BYTES
-from taskmill.sdk.errors import BadResultError
-from taskmill.sdk.outcome import failure_of, result_json
+from taskmill.contracts.limits import MAX_ERROR_MESSAGE_CHARS, MAX_JSON_DEPTH, MAX_RESULT_BYTES
+from taskmill.sdk.errors import BadResultError, NotNow, RetryLater
+from taskmill.sdk.outcome import failure_of, put_off_seconds, result_json
 
 
 @dataclass
@@ -98,3 +98,49 @@ def test_a_traceback_that_cannot_be_written_is_left_out() -> None:
 
 class BadValueError(Exception):
     """An exception of a user's."""
+
+
+class BusyError(NotNow):
+    """Does not say for how long."""
+
+    def __init__(self) -> None:
+        pass
+
+
+class NeverError(RetryLater):
+    """Wants to wait for what is no time."""
+
+    def __init__(self, after_seconds: Any) -> None:
+        super().__init__(1)
+        self.retry_after_seconds = after_seconds
+
+
+@pytest.mark.parametrize("after_seconds", [float("nan"), -1, 1e9, "soon", object()])
+def test_a_wait_that_is_none_makes_an_error_like_any_other(after_seconds: Any) -> None:
+    """A subclass has broken what its base class promises; the attempt must come to an end all the same."""
+    failure = failure_of(NeverError(after_seconds))
+    assert (failure.error.code, failure.retry_after_seconds) == ("handler_error", None)
+    put_off = NotNow(1)
+    put_off.after_seconds = after_seconds
+    assert put_off_seconds(put_off) is None
+
+
+def test_a_wait_may_be_told_by_a_subclass() -> None:
+    """As long as it is one."""
+    assert put_off_seconds(NotNow(7)) == 7
+    assert put_off_seconds(BusyError()) is None
+    assert failure_of(NeverError(7)).retry_after_seconds == 7
+
+
+class Untellable(type):
+    """Its classes cannot be asked for their instances."""
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        raise OSError("no")
+
+
+def test_whatever_is_raised_can_be_told() -> None:
+    """An attempt whose end cannot be told would be held for ever."""
+    unasked: Any = Untellable("Unasked", (Exception,), {})
+    assert failure_of(ValueError("x"), give_up=(unasked,)).error.code == "handler_error"
+    assert len(failure_of(BadResultError("x" * 10_000)).error.message) == MAX_ERROR_MESSAGE_CHARS

@@ -113,6 +113,9 @@ def test_when_to_come_again() -> None:
     assert error_for(503, "overloaded").retry_after_seconds is None
     assert error_for(503, "overloaded", **{"Retry-After": "soon"}).retry_after_seconds is None
     assert error_for(503, "overloaded", **{"Retry-After": "7"}).retry_after_seconds == 7
+    assert error_for(503, "overloaded", **{"Retry-After": "-7"}).retry_after_seconds is None
+    absurd = "Mon, 01 Jan 99999999999 00:00:00 GMT"
+    assert error_for(503, "overloaded", **{"Retry-After": absurd}).retry_after_seconds is None
     after = error_for(503, "overloaded", **{"Retry-After": format_datetime(soon, usegmt=True)}).retry_after_seconds
     assert after is not None
     assert 90 < after <= 100

@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import quote
 
 import httpx
@@ -10,7 +12,7 @@ import pytest
 
 from taskmill.contracts.limits import MAX_BATCH_TASKS, MAX_BODY_BYTES
 from taskmill.gateway.settings import GatewaySettings
-from taskmill.sdk.client import ApiError, Client, NoAnswerError, TaskToSubmit, flows
+from taskmill.sdk.client import ApiError, Client, NoAnswerError, TaskToSubmit, UnreadableAnswerError, flows
 from taskmill.sdk.client.connection import DEFAULT_URL
 
 TASK_ID = "01920f3e-8c2b-7c4e-9d51-3b1f0c6a7d42"
@@ -152,3 +154,74 @@ def test_the_sdk_has_nothing_else() -> None:
 
     with pytest.raises(AttributeError, match="Cleint"):
         taskmill.sdk.Cleint  # noqa: B018
+
+
+@pytest.mark.parametrize("api_key", ["a\n", "\u00fc"])
+def test_a_key_that_cannot_be_sent_is_refused(api_key: str) -> None:
+    """When it is given, not by each request."""
+    with pytest.raises(ValueError, match="the API key"):
+        Client(api_key=api_key)
+
+
+def test_an_answer_that_cannot_be_decoded_is_unreadable() -> None:
+    """As any that is not of the API."""
+
+    def answer(_request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, headers={"Content-Encoding": "gzip"}, stream=httpx.ByteStream(b"none"))
+
+    with Client(transport=httpx.MockTransport(answer)) as client, pytest.raises(UnreadableAnswerError):
+        client.get(TASK_ID)
+
+
+@pytest.mark.parametrize("base_url", ["ftp://a", "http://[::1", "http://a\n"])
+def test_what_is_no_address_is_refused(base_url: str) -> None:
+    """As what it is, whatever httpx makes of it."""
+    with pytest.raises(ValueError, match="the base URL"):
+        Client(base_url)
+
+
+_FORKING = """
+import os, sys
+from taskmill.sdk.client import Client, NotFoundError
+
+def ask():
+    try:
+        client.get("01920f3e-8c2b-7c4e-9d51-3b1f0c6a7d42")
+    except NotFoundError:
+        return
+
+client = Client(sys.argv[1])
+ask()
+if (child := os.fork()) == 0:
+    ask()
+    os._exit(0)
+_, status = os.waitpid(child, 0)
+ask()
+sys.exit(status)
+"""
+
+
+def test_a_process_that_is_forked_has_connections_of_its_own() -> None:
+    """On one that both have, each could read what the other was answered."""
+    asked_from: list[int] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            asked_from.append(self.client_address[1])
+            self.send_response(404)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        subprocess.run([sys.executable, "-c", _FORKING, url], check=True, timeout=60)  # noqa: S603 -- our own program
+        server.shutdown()
+    parent, child, parent_again = asked_from
+    assert parent == parent_again != child

@@ -5,7 +5,7 @@ import os
 import re
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from taskmill.contracts.status import TaskStatus
 from taskmill.contracts.tasks import AttemptOutcome, LineLevel
 from taskmill.sdk import Context, Depends, GiveUp, NotNow, Retry, RetryLater, TaskApp
-from taskmill.sdk.testing import NotCompletedError, run_task
+from taskmill.sdk.testing import NotCompletedError, execution, run_task
 from tests.support import own_process
 
 
@@ -200,6 +200,27 @@ async def test_a_task_is_cancelled() -> None:
     assert (await run_task(stop, False, cancel=cancel)).attempts == ()
     cancel.clear()
     assert (await run_task(stop, True, cancel=cancel)).result == "done"
+
+
+async def test_a_cancelled_handler_may_take_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To clean up, or to complete all the same; until its time is over, if that is limited. As in a processor."""
+    monkeypatch.setattr(execution, "CANCEL_SECONDS", 0.01)
+    other, cancel, may_end = TaskApp("other"), asyncio.Event(), asyncio.Event()
+
+    @other.task("stubborn")
+    async def stubborn(does_end: bool, _ctx: Context) -> str:
+        cancel.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        if does_end:
+            asyncio.get_running_loop().call_later(0.1, may_end.set)
+        await may_end.wait()
+        return "done"
+
+    assert (await run_task(stubborn, True, cancel=cancel)).result == "done"
+    cancel.clear()
+    may_end.clear()
+    assert (await run_task(stubborn, False, cancel=cancel, timeout=0.02)).status is TaskStatus.CANCELLED
 
 
 async def test_a_failure_is_the_last_once_the_task_is_cancelled() -> None:

@@ -13,7 +13,12 @@ def write_atomically(path: Path, text: str, *, is_private: bool = False) -> None
         is_private: Whether only this user may read it.
     """
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    if is_private:
-        draft.touch(mode=0o600)
-    draft.write_text(text)
-    draft.replace(path)
+    try:
+        if is_private:
+            draft.touch(mode=0o600)
+        draft.write_text(text)
+        draft.replace(path)
+    except OSError:
+        # The disk may be full.
+        draft.unlink(missing_ok=True)
+        raise

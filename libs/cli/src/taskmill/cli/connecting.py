@@ -80,7 +80,7 @@ def client_of(context: str | None, *, retry_within_seconds: float = RETRY_WITHIN
     try:
         client = Client(target.url, api_key=target.api_key, retry_within_seconds=retry_within_seconds)
     except ValueError as error:
-        raise typer.BadParameter(f"{target.url} ({target.origin}) is no address: {error}") from error
+        raise typer.BadParameter(f"{target.url} ({target.origin}) cannot be asked: {error}") from error
     with client:
         try:
             yield client

@@ -7,7 +7,10 @@ ContextError
 └── ContextFileError        the file is not one of contexts
 """
 
+import fcntl
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from platformdirs import user_config_path
@@ -95,6 +98,22 @@ def read_contexts(path: Path) -> Contexts:
         return Contexts.model_validate_json(text)
     except ValidationError as error:
         raise ContextFileError(path, str(error.errors()[0]["msg"])) from None
+
+
+@contextmanager
+def changed_contexts(path: Path) -> Iterator[Contexts]:
+    """Read the file for a change that is written in the end; who else wants to change it waits so long.
+
+    Raises:
+        ContextFileError: It is not one of contexts.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # The system lets go of it when the process dies. The file itself is replaced, and so cannot be what is locked.
+    with path.with_name(f".{path.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        contexts = read_contexts(path)
+        yield contexts
+        write_contexts(path, contexts)
 
 
 def write_contexts(path: Path, contexts: Contexts) -> None:

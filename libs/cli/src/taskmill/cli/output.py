@@ -22,16 +22,26 @@ T = TypeVar("T")
 _WIDTH_OF_PIPES = 10_000
 """Nothing is cut for a program."""
 
-_DECEIVING = (0x061C, 0x200E, 0x200F, 0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A), 0xFEFF)
+_DECEIVING = (
+    *(0x061C, 0x180E, 0x200B, 0x200E, 0x200F, 0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2060, 0x2065)),
+    *(*range(0x2066, 0x206A), 0xFEFF),
+)
 """Characters that have text shown in another order than it stands in, that end lines, or that are not seen at all."""
 
-_UNSEEN_IN_JSON = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), *_DECEIVING)}
+_TAGS = range(0xE0000, 0xE0080)
+"""Letters that nobody sees."""
+
+_UNSEEN_IN_JSON = {
+    **{code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), *_DECEIVING)},
+    **{code: f"\\udb40\\u{0xDC00 + code - 0xE0000:04x}" for code in _TAGS},
+}
 """JSON says the same of them so; what is below U+0020 it escapes by itself."""
 
 _UNSEEN = {
     **{code: f"\\x{code:02x}" for code in range(0x20)},
     **{code: f"\\x{code:02x}" for code in range(0x7F, 0xA0)},
     **{code: f"\\u{code:04x}" for code in _DECEIVING},
+    **{code: f"\\U{code:08x}" for code in _TAGS},
     **dict.fromkeys(map(ord, "\n\t\r"), " "),
 }
 

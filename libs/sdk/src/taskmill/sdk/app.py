@@ -95,6 +95,7 @@ class TaskApp:
         if concurrency is not None and concurrency < 1:
             raise InvalidDefaultsError(kind, "concurrency: it is 1 or more")
         defaults = _defaults(kind, queue, timeout, retry)
+        give_up = _give_up(kind, retry)
 
         def register(function: _Function) -> _Function:
             payload_type = payload_type_of(kind, function)
@@ -110,7 +111,7 @@ class TaskApp:
                 self._shared,
                 defaults,
                 concurrency,
-                () if retry is None else retry.give_up,
+                give_up,
             )
             self._handlers[kind] = handler
             mark(function, handler)
@@ -183,6 +184,17 @@ def _defaults(kind: str, queue: str | None, timeout: float | None, retry: Retry 
     except ValidationError as error:
         problems = as_request_error(error).errors
         raise InvalidDefaultsError(kind, "; ".join(f"{it.pointer[1:]}: {it.detail}" for it in problems)) from error
+
+
+def _give_up(kind: str, retry: Retry | None) -> tuple[type[Exception], ...]:
+    """Checked here: what `isinstance` does not take would only be found out when a handler raises something."""
+    if retry is None:
+        return ()
+    given: object = retry.give_up
+    exceptions = given if isinstance(given, tuple) else (given,)
+    if not all(isinstance(it, type) and issubclass(it, Exception) for it in exceptions):
+        raise InvalidDefaultsError(kind, "give_up: it is an exception, or a tuple of them")
+    return exceptions
 
 
 def _mode(kind: str, function: Any, *, has_process: bool) -> CallMode:

@@ -22,7 +22,7 @@ from taskmill.runtime.telemetry import configure_logging
 from taskmill.sdk.context import Context
 from taskmill.sdk.errors import NotNow
 from taskmill.sdk.handler import Handler, handlers_of
-from taskmill.sdk.outcome import Failure, failure_of, result_json
+from taskmill.sdk.outcome import Failure, failure_of, put_off_seconds, result_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +107,10 @@ class _Control:
 
     is_cancelled = False
 
-    def __init__(self, child: "Child", deadline: datetime | None) -> None:
+    def __init__(self, child: "Child", voice: "_Voice", deadline: datetime | None) -> None:
         self.deadline = deadline
         self._child = child
+        self._voice = voice
 
     @property
     def is_shutting_down(self) -> bool:
@@ -118,7 +119,28 @@ class _Control:
     def extend(self, seconds: float) -> None:
         if self.deadline is not None:
             self.deadline = datetime.now(UTC) + timedelta(seconds=seconds)
-            self._child.send(Extended(seconds))
+            self._voice.send(Extended(seconds))
+
+
+class _Voice:
+    """What the handler of one call says, until it has ended: a thread that it left behind speaks for no other task."""
+
+    def __init__(self, child: "Child") -> None:
+        self._child = child
+        self._lock = threading.Lock()
+        self._is_closed = False
+
+    def tell(self, report_type: type[HandlerReport], /, **content: JsonValue) -> None:
+        self.send(Told(report_type, content))
+
+    def send(self, answer: Answer) -> None:
+        with self._lock:
+            if not self._is_closed:
+                self._child.send(answer)
+
+    def close(self) -> None:
+        with self._lock:
+            self._is_closed = True
 
 
 class Child:
@@ -155,18 +177,17 @@ class Child:
 
     def _execute(self, call: Call) -> Answer:
         give_up: tuple[type[Exception], ...] = ()
+        voice = _Voice(self)
         try:
             handler = call.handler()
             give_up = handler.give_up
-            context = Context(call.work_item, self._tell, control=_Control(self, call.deadline))
+            context = Context(call.work_item, voice.tell, control=_Control(self, voice, call.deadline))
             return Returned(result_json(handler.function(handler.read(call.work_item.payload), context)))
-        except NotNow as put_off:
-            return PutOff(put_off.after_seconds)
         except BaseException as error:  # also SystemExit: a handler does not end its process
-            return Raised(failure_of(error, give_up=give_up))
-
-    def _tell(self, report_type: type[HandlerReport], /, **content: JsonValue) -> None:
-        self.send(Told(report_type, content))
+            after_seconds = put_off_seconds(error) if isinstance(error, NotNow) else None
+            return Raised(failure_of(error, give_up=give_up)) if after_seconds is None else PutOff(after_seconds)
+        finally:
+            voice.close()
 
     def send(self, answer: Answer) -> None:
         """Tell the processor something. From any thread."""

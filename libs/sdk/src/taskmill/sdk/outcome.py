@@ -3,13 +3,15 @@
 import traceback
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Annotated
 
-from pydantic import ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from taskmill.contracts.errors import InvalidJsonError
 from taskmill.contracts.json_text import check_json
 from taskmill.contracts.limits import (
+    MAX_BACKOFF_SECONDS,
     MAX_ERROR_MESSAGE_CHARS,
     MAX_JSON_DEPTH,
     MAX_RESULT_BYTES,
@@ -17,9 +19,10 @@ from taskmill.contracts.limits import (
 )
 from taskmill.contracts.tasks import TaskError
 from taskmill.contracts.text import storable_text
-from taskmill.sdk.errors import BadResultError, TaskFailedError
+from taskmill.sdk.errors import BadResultError, NotNow, TaskFailedError
 
 _MAX_TYPE_CHARS = 200
+_WAIT = TypeAdapter(Annotated[float, Field(ge=0, le=MAX_BACKOFF_SECONDS)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,18 +77,34 @@ def result_json(result: object) -> bytes:
     return text
 
 
+def put_off_seconds(error: NotNow) -> float | None:
+    """For how long a handler puts its task off; None: a subclass says none, and so is an error like any other."""
+    with suppress(AttributeError, ValidationError):
+        return _WAIT.validate_python(error.after_seconds)
+    return None
+
+
 def failure_of(error: BaseException, *, give_up: tuple[type[Exception], ...] = ()) -> Failure:
-    """Describe what a handler raised, or what is wrong with its result.
+    """Describe what a handler raised, or what is wrong with its result. Whatever that is, it raises nothing itself.
 
     Args:
         error: What was raised.
         give_up: Exceptions after which another attempt is of no use.
     """
+    try:
+        return _failure_of(error, give_up)
+    except Exception:  # the user's classes may do anything, but an attempt whose end is not told would never end
+        return Failure(TaskError(code="handler_error", message="The exception cannot be described."))
+
+
+def _failure_of(error: BaseException, give_up: tuple[type[Exception], ...]) -> Failure:
     if isinstance(error, FailedElsewhere):
         return error.failure
     if isinstance(error, BadResultError):
         # The work is done; to do it again would most likely come to the same result.
-        return Failure(TaskError(code="bad_result", message=str(error)), is_final=True)
+        return Failure(
+            TaskError(code="bad_result", message=storable_text(str(error), MAX_ERROR_MESSAGE_CHARS)), is_final=True
+        )
     message = storable_text(_message(error), MAX_ERROR_MESSAGE_CHARS)
     is_final = isinstance(error, give_up)
     if isinstance(error, TaskFailedError):
@@ -93,7 +112,8 @@ def failure_of(error: BaseException, *, give_up: tuple[type[Exception], ...] = (
         with suppress(AttributeError, ValidationError):
             # A failure that the handler told on purpose is no defect, so its traceback would only be noise.
             told = TaskError(code=error.code, message=message)
-            return Failure(told, is_final=error.is_final or is_final, retry_after_seconds=error.retry_after_seconds)
+            wait = None if error.retry_after_seconds is None else _WAIT.validate_python(error.retry_after_seconds)
+            return Failure(told, is_final=bool(error.is_final) or is_final, retry_after_seconds=wait)
     told = TaskError(code="handler_error", type=_type_name(type(error)), message=message)
     return Failure(told, traceback_text(error), is_final)
 

@@ -15,7 +15,7 @@ class Retry:
         cap: The longest wait, in seconds, up to 7 days.
         factor: By what each wait is longer than the one before.
         jitter: Share of each wait that is random, 0 to 1.
-        give_up: Exceptions after which there is no other attempt.
+        give_up: The exception, or a tuple of those, after which there is no other attempt.
     """
 
     attempts: int = 3
@@ -23,7 +23,7 @@ class Retry:
     cap: float = 300
     factor: float = 2
     jitter: float = 0.1
-    give_up: tuple[type[Exception], ...] = ()
+    give_up: type[Exception] | tuple[type[Exception], ...] = ()
 
     @property
     def backoff(self) -> RetryBackoff:

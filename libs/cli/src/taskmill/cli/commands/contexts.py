@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from taskmill.cli import options
 from taskmill.cli.connecting import find_target
-from taskmill.cli.contexts import Context, contexts_file, is_name, read_contexts, write_contexts
+from taskmill.cli.contexts import Context, changed_contexts, contexts_file, is_name, read_contexts
 from taskmill.cli.output import Column, OutputFormat, print_list, print_one, say
 from taskmill.cli.registry import new_app
 
@@ -72,24 +72,22 @@ def add(
     """Give a gateway a name, or the name another gateway. The file is one that only you may read."""
     if not is_name(name):
         raise typer.BadParameter("letters, digits, '.', '_' and '-', 64 at most", param_hint="NAME")
-    if httpx.URL(url).scheme not in {"http", "https"} or not httpx.URL(url).host:
+    if not _is_address(url):
         raise typer.BadParameter("it begins with http:// or https://, and names a host", param_hint="URL")
     key = sys.stdin.readline().strip() if api_key == "-" else api_key
-    contexts = read_contexts(contexts_file())
-    contexts.contexts[name] = Context(url=url, api_key=SecretStr(key) if key else None)
-    if use:
-        contexts.in_use = name
-    write_contexts(contexts_file(), contexts)
+    with changed_contexts(contexts_file()) as contexts:
+        contexts.contexts[name] = Context(url=url, api_key=SecretStr(key) if key else None)
+        if use:
+            contexts.in_use = name
     say(f"{name} is in {contexts_file()}" + (", and in use" if contexts.in_use == name else ""))
 
 
 @app.command()
 def use(name: _NameArgument) -> None:
     """Use a context from now on, unless --context, TASKMILL_URL or TASKMILL_CONTEXT says otherwise."""
-    contexts = read_contexts(contexts_file())
-    contexts.named(name)
-    contexts.in_use = name
-    write_contexts(contexts_file(), contexts)
+    with changed_contexts(contexts_file()) as contexts:
+        contexts.named(name)
+        contexts.in_use = name
     target = find_target(None)
     if target.origin != f"context {name}":
         say(f"{name} is in use, but {target.origin} beats it.")
@@ -98,12 +96,11 @@ def use(name: _NameArgument) -> None:
 @app.command()
 def rm(name: _NameArgument) -> None:
     """Forget a context."""
-    contexts = read_contexts(contexts_file())
-    contexts.named(name)
-    del contexts.contexts[name]
-    if contexts.in_use == name:
-        contexts.in_use = None
-    write_contexts(contexts_file(), contexts)
+    with changed_contexts(contexts_file()) as contexts:
+        contexts.named(name)
+        del contexts.contexts[name]
+        if contexts.in_use == name:
+            contexts.in_use = None
 
 
 @app.command()
@@ -112,3 +109,11 @@ def show(output: options.Output = OutputFormat.TABLE, context: options.InContext
     target = find_target(context)
     shown = _Target(target.url, target.api_key is not None, target.origin)
     print_one(shown, _TARGET, output, document=shown._asdict())
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = httpx.URL(url)
+    except httpx.InvalidURL:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.host)

@@ -8,7 +8,16 @@ import typer
 from taskmill.cli import options
 from taskmill.cli.connecting import client_of, find_target
 from taskmill.cli.fleet_columns import PROCESSORS, QUEUES, depth
-from taskmill.cli.output import OutputFormat, console, new_table, print_json_line, print_line, print_list, print_one
+from taskmill.cli.output import (
+    OutputFormat,
+    console,
+    new_table,
+    print_json_line,
+    print_line,
+    print_list,
+    print_one,
+    visible,
+)
 from taskmill.cli.registry import new_app
 from taskmill.contracts.fleet import ProcessorInfo, QueueInfo
 from taskmill.contracts.health import Health, HealthStatus
@@ -79,7 +88,7 @@ def _look_again(client: Client, title: str) -> "Group | Text":
     try:
         return _drawn(_look(client), title)
     except (NoAnswerError, UnavailableError) as error:
-        return Text(f"{title}\n{error}\nLooking again; Ctrl-C ends it.")
+        return Text("\n".join([title, visible(str(error)), "Looking again; Ctrl-C ends it."]))
 
 
 def _summary(picture: _Picture) -> str:

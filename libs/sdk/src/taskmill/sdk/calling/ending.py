@@ -7,7 +7,7 @@ from typing import Any
 from taskmill.contracts.tasks import TaskError
 from taskmill.sdk.calling.attempt import CalledAttempt, StopReason
 from taskmill.sdk.errors import NotNow
-from taskmill.sdk.outcome import Failure, failure_of, result_json, traceback_text
+from taskmill.sdk.outcome import Failure, failure_of, put_off_seconds, result_json, traceback_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,9 @@ async def ending_of(
         if attempt.stop_reason in {StopReason.DRAINING, StopReason.CANCELLED}:
             return Stopped()
         if isinstance(error, NotNow) and attempt.stop_reason is None:
-            return PutOff(error.after_seconds)
+            after_seconds = put_off_seconds(error)
+            if after_seconds is not None:
+                return PutOff(after_seconds)
         return Failed(attempt_failure(attempt, error, give_up=give_up), error)
     if attempt.stop_reason is StopReason.TIMED_OUT:
         return timed_out(attempt)

@@ -125,6 +125,6 @@ def _retry_after_seconds(header: str | None) -> float | None:
         return float(header)
     try:
         instant = parsedate_to_datetime(header)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return max((instant.replace(tzinfo=instant.tzinfo or UTC) - datetime.now(UTC)).total_seconds(), 0.0)

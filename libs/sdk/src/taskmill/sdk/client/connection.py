@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 
 from taskmill.sdk.client.calls import Call
+from taskmill.sdk.client.errors import UnreadableAnswerError
 from taskmill.sdk.client.retries import Retries, no_answer
 
 DEFAULT_URL = "http://127.0.0.1:8000"
@@ -32,7 +33,7 @@ class Connection:
         retry_within_seconds: How long after its start a request may be made again.
 
     Raises:
-        ValueError: A number is not above 0, or the URL is none of HTTP.
+        ValueError: A number is not above 0, the URL is none of HTTP, or the key cannot be sent.
     """
 
     base_url: str | None = None
@@ -44,17 +45,26 @@ class Connection:
     def __post_init__(self) -> None:
         if min(self.request_timeout_seconds, self.attempts, self.retry_within_seconds) <= 0:
             raise ValueError("timeouts and the number of attempts are more than 0")
-        if httpx.URL(self._url).scheme not in {"http", "https"}:
+        try:
+            scheme = httpx.URL(self._url).scheme
+        except httpx.InvalidURL as error:
+            raise ValueError(f"the base URL cannot be read: {error}") from error
+        if scheme not in {"http", "https"}:
             raise ValueError("the base URL begins with http:// or https://")
+        if not (self._key.isascii() and self._key.isprintable()):
+            raise ValueError("the API key has printable ASCII characters only")
 
     @property
     def _url(self) -> str:
         return self.base_url or os.environ.get("TASKMILL_URL") or DEFAULT_URL
 
+    @property
+    def _key(self) -> str:
+        return self.api_key or os.environ.get("TASKMILL_API_KEY") or ""
+
     def http_options(self) -> dict[str, Any]:
         """What an `httpx.Client` or `httpx.AsyncClient` is made with."""
-        api_key = self.api_key or os.environ.get("TASKMILL_API_KEY")
-        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
         return {"base_url": self._url, "headers": headers}
 
     def request(self, http: httpx.Client | httpx.AsyncClient, call: Call[Any]) -> httpx.Request:
@@ -83,8 +93,10 @@ class Connection:
 
 @contextmanager
 def losses_told() -> Iterator[None]:
-    """Have a connection that breaks told as `NoAnswerError`."""
+    """Have a connection that breaks told as `NoAnswerError`, and what cannot be decoded as `UnreadableAnswerError`."""
     try:
         yield
     except _LOST as error:
         raise no_answer(error) from error
+    except httpx.DecodingError as error:
+        raise UnreadableAnswerError(f"The answer is not encoded as it says: {error}") from error

@@ -395,12 +395,12 @@ def event_of(position: int, document: bytes) -> Event:
     """An event, by its position and its document.
 
     Raises:
-        ValueError, KeyError: It is none that is known.
+        ValueError, KeyError, TypeError: It is none that is known.
     """
     fields = from_json(document)
-    event_type = EventType(fields["type"].removeprefix("taskmill.task.").rpartition(".")[0])
+    event_type = EventType(str(fields["type"]).removeprefix("taskmill.task.").rpartition(".")[0])
     return Event(
-        position, event_type, fields["data"]["kind"], UUID(fields["subject"]), fields["sequence"], document, fields
+        position, event_type, fields["data"]["kind"], UUID(str(fields["subject"])), fields["sequence"], document, fields
     )
 
 

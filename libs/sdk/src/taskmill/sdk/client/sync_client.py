@@ -1,5 +1,6 @@
 """The client for programs without asyncio."""
 
+import os
 import time
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from datetime import datetime
@@ -51,6 +52,8 @@ T = TypeVar("T")
 class Client:
     """Asks Taskmill for what its REST API offers. Use it from any thread; `close` it, or enter it with `with`.
 
+    A process that is forked opens connections of its own, unless a `transport` was given.
+
     A request that fails is made again while that is safe: when it certainly was not carried out (no connection, 429),
     and, when nobody knows (the connection broke; 502, 503, 504), if it does no harm a second time. That holds for all
     of them but `update` with `if_match`: those that create or start something carry an `Idempotency-Key`. It waits as
@@ -66,7 +69,7 @@ class Client:
         transport: Carries the requests, for proxies and certificates of one's own; None: httpx' own.
 
     Raises:
-        ValueError: A number is not above 0, or the URL is none of HTTP.
+        ValueError: A number is not above 0, the URL is none of HTTP, or the key cannot be sent.
 
     Every method raises:
         ApiError: The API answered with an error; `taskmill.sdk.client.errors` has the classes.
@@ -92,7 +95,8 @@ class Client:
             attempts=attempts,
             retry_within_seconds=retry_within_seconds,
         )
-        self._http = httpx.Client(**self._connection.http_options(), transport=transport)
+        self._transport = transport
+        self._open()
 
     def __enter__(self) -> Self:
         return self
@@ -104,7 +108,7 @@ class Client:
 
     def close(self) -> None:
         """Close all connections. Idempotent."""
-        self._http.close()
+        self._http_here().close()
 
     def submit(
         self,
@@ -745,6 +749,16 @@ class Client:
         """
         return self._send(operations.health())
 
+    def _open(self) -> None:
+        self._http = httpx.Client(**self._connection.http_options(), transport=self._transport)
+        self._process_id = os.getpid()
+
+    def _http_here(self) -> httpx.Client:
+        """The connections of this process: one that was forked must not read the answers to its parent."""
+        if self._process_id != os.getpid():
+            self._open()
+        return self._http
+
     def _send(self, call: Call[T]) -> T:
         for attempt in stamina.retry_context(**self._connection.attempts_at(call)):
             with attempt:
@@ -753,7 +767,8 @@ class Client:
 
     def _exchange(self, call: Call[Any]) -> httpx.Response:
         with losses_told():
-            response = self._http.send(self._connection.request(self._http, call), stream=True)
+            http = self._http_here()
+            response = http.send(self._connection.request(http, call), stream=True)
             if is_read_later(call, response):
                 return response
             try:

@@ -1,9 +1,11 @@
 """A handler that runs a program for each attempt."""
 
 import asyncio
+import json
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
+from typing import NoReturn
 
 import structlog
 from pydantic import JsonValue
@@ -136,8 +138,26 @@ class _Result:
         try:
             value: JsonValue = from_json(text, allow_inf_nan=False)
         except ValueError:
+            if _is_json(text):
+                raise BadResultError("What the program printed is JSON that cannot be kept exactly.") from None
             return text.rstrip("\r\n")
         return value
+
+
+def _is_json(text: str) -> bool:
+    """Whether it is JSON by its grammar, though nested too deeply, say, or with half a character in it."""
+    try:
+        # Of a number the digits do not matter here, and Python refuses to read very many.
+        json.loads(text, parse_int=len, parse_constant=_refuse)
+    except RecursionError:
+        return True
+    except ValueError:
+        return False
+    return True
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(constant)
 
 
 class _Words:

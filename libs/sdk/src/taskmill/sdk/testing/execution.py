@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Self
 
@@ -23,7 +23,8 @@ class CalledItem:
     """A work item whose handler is called; see `CalledAttempt`."""
 
     work_item: WorkItem
-    stop_requested: asyncio.Event
+    stop_requested: asyncio.Event = field(default_factory=asyncio.Event)
+    is_time_over: asyncio.Event = field(default_factory=asyncio.Event)
     started_at: datetime | None = None
     allowed_seconds: float | None = None
     times_out_at: float | None = None
@@ -75,19 +76,22 @@ class Executions:
 
     async def execute(self, work_item: WorkItem) -> Ending:
         """Call the handler, and return when it has ended or, stopped, was left behind."""
-        attempt = CalledItem(
-            work_item, asyncio.Event(), started_at=utc_now(), allowed_seconds=work_item.timeout_seconds
-        )
+        attempt = CalledItem(work_item, started_at=utc_now(), allowed_seconds=work_item.timeout_seconds)
         call = self._calls.call(self._handler, attempt)
         execution = asyncio.create_task(ending_of(call, attempt, give_up=self._handler.give_up))
         stopping = [
             asyncio.create_task(self._stop_when_cancelled(attempt)),
-            asyncio.create_task(attempt.stop_requested.wait()),
+            stop_requested := asyncio.create_task(attempt.stop_requested.wait()),
+            time_over := asyncio.create_task(attempt.is_time_over.wait()),
         ]
         try:
-            await asyncio.wait({execution, stopping[-1]}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({execution, stop_requested}, return_when=asyncio.FIRST_COMPLETED)
             if not execution.done():
-                await _end(execution)
+                # Once only: a second cancellation would break into the handler's cleaning up.
+                execution.cancel()
+                # One that a client has cancelled may go on until its time is over.
+                await asyncio.wait({execution, time_over}, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait({execution}, timeout=CANCEL_SECONDS)
             if execution.done():
                 return execution.result()
             return timed_out(attempt) if attempt.stop_reason is StopReason.TIMED_OUT else Stopped()
@@ -95,9 +99,10 @@ class Executions:
             attempt.is_ended = True
             for watching in stopping:
                 watching.cancel()
-            if not execution.done() and attempt.stop_reason is None:
+            if not (execution.done() or attempt.is_time_over.is_set()):
                 # The test itself is stopped.
-                await _end(execution)
+                execution.cancel()
+                await asyncio.wait({execution}, timeout=CANCEL_SECONDS)
 
     async def _stop_when_cancelled(self, attempt: CalledItem) -> None:
         await self._cancel.wait()
@@ -110,10 +115,5 @@ class Executions:
 
 
 def _time_out(attempt: CalledItem) -> None:
+    attempt.is_time_over.set()
     attempt.stop(StopReason.TIMED_OUT)
-
-
-async def _end(execution: asyncio.Task[Ending]) -> None:
-    # Once only: a second cancellation would break into the handler's cleaning up.
-    execution.cancel()
-    await asyncio.wait({execution}, timeout=CANCEL_SECONDS)

@@ -53,7 +53,8 @@ async def run_task(
         kind: Which handler is meant, when the function was registered for several kinds.
         attempts: Attempts at most, 1 to 100; None: what the kind says, or else 1.
         timeout: How long an attempt may take, in seconds; None: what the kind says, or else for ever.
-        cancel: Set it to cancel the task.
+        cancel: Set it to cancel the task. An async handler may go on all the same until its time is over, as in a
+            processor.
         state: What `ctx.state` is, instead of what the lifespan yields, which is not entered then.
         run: How often processing was asked for. It numbers the first attempt, too, as if each run before had made one.
         task_id: The id of the task; None: a new one.

@@ -162,7 +162,6 @@ class Execution(Actor):
     def give_back_waiting(self, queues: Collection[str]) -> None:
         """Give back what waits for its turn in queues that are paused: it must not begin while they are."""
         for attempt in [*self._suspects.take_waiting(queues), *self._limits.take_waiting(queues)]:
-            self._suspects.leave(attempt)
             self._give_back(attempt, "paused")
         self._begin_suspect()
 
@@ -198,9 +197,11 @@ class Execution(Actor):
             self._reports.announce(attempt)
         return True
 
-    def _begin_suspect(self) -> None:
+    def _begin_suspect(self, *, of_kind: str | None = None) -> None:
         if self._used_slots < self._slots:
-            attempt = self._suspects.next_to_run()
+            attempt = self._suspects.next_to_run(
+                lambda it: of_kind in {None, it.work_item.kind} and self._limits.has_room(it)
+            )
             if attempt is not None:
                 self._start(attempt)
 
@@ -241,7 +242,11 @@ class Execution(Actor):
         self._on_slot_freed()
 
     def _leave_place(self, attempt: HeldAttempt) -> None:
-        next_of_kind = self._limits.leave(attempt)
+        kind = attempt.work_item.kind
+        self._limits.leave(attempt)
+        # A suspect first: it would be passed for ever by those that stand in the line of the kind.
+        self._begin_suspect(of_kind=kind)
+        next_of_kind = self._limits.next_of(kind)
         if next_of_kind is not None:
             self._run(next_of_kind)
 
@@ -262,8 +267,7 @@ class Execution(Actor):
         if not self._limits.is_stuck(kind):
             self._stuck_kinds.discard(kind)
             return
-        for attempt in self._limits.take_waiting(kind=kind):
-            self._suspects.leave(attempt)
+        for attempt in [*self._suspects.take_waiting(kind=kind), *self._limits.take_waiting(kind=kind)]:
             self._reports.end(attempt, _given_back_text(attempt, "not_now", self._stuck_seconds))
         self._begin_suspect()
         self._relieve_later(kind)

@@ -27,10 +27,9 @@ class KindLimits:
     def enter(self, attempt: HeldAttempt) -> bool:
         """Let an attempt go to work, or wait; return whether it is at work."""
         kind = attempt.work_item.kind
-        limit = self._limits.get(kind)
-        if limit is None:
+        if kind not in self._limits:
             return True
-        if self._at_work[kind] >= limit:
+        if not self.has_room(attempt):
             self._waiting[kind].append(attempt)
             return False
         self._at_work[kind] += 1
@@ -46,16 +45,26 @@ class KindLimits:
         limit = self._limits.get(kind)
         return limit is not None and len(self._lost[kind]) >= limit
 
-    def leave(self, attempt: HeldAttempt) -> HeldAttempt | None:
-        """The handler of an attempt that was at work has ended; return whose turn it is, which is at work then."""
+    def leave(self, attempt: HeldAttempt) -> None:
+        """The handler of an attempt that was at work has ended."""
         kind = attempt.work_item.kind
-        if kind not in self._limits:
+        if kind in self._limits:
+            self._lost[kind].discard(attempt)
+            self._at_work[kind] -= 1
+
+    def has_room(self, attempt: HeldAttempt) -> bool:
+        """Whether one like it would be at work at once."""
+        kind = attempt.work_item.kind
+        limit = self._limits.get(kind)
+        return limit is None or self._at_work[kind] < limit
+
+    def next_of(self, kind: str) -> HeldAttempt | None:
+        """The attempt of a kind whose turn has come, which is at work then; None: none waits, or there is no room."""
+        waiting = self._waiting.get(kind)
+        if not waiting or not self.has_room(waiting[0]):
             return None
-        self._lost[kind].discard(attempt)
-        if self._waiting[kind]:
-            return self._waiting[kind].popleft()
-        self._at_work[kind] -= 1
-        return None
+        self._at_work[kind] += 1
+        return waiting.popleft()
 
     def give_up(self, attempt: HeldAttempt) -> bool:
         """Take out an attempt that waits; return whether it did."""

@@ -9,7 +9,7 @@ died, or of all when NATS was away, is soon under way again. What may have been 
 as its last. So it has its turn alone: no other suspect is at work then, unless it has been for long.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from operator import attrgetter
 
 from taskmill.processor.domain.held_attempt import HeldAttempt
@@ -69,12 +69,15 @@ class Suspects:
         """Let an attempt wait for its turn."""
         self._waiting[attempt] = None
 
-    def next_to_run(self) -> HeldAttempt | None:
-        """The attempt whose turn has come, which is at work then; None: it is nobody's turn."""
-        if self._newest is not None or not self._waiting:
-            return None
-        attempt = min(self._waiting, key=attrgetter("possible_crashes"))
-        if self._at_work and is_last_chance(attempt):
+    def next_to_run(self, may_begin: Callable[[HeldAttempt], bool] = lambda _: True) -> HeldAttempt | None:
+        """The attempt whose turn has come, which is at work then; None: it is nobody's turn.
+
+        Args:
+            may_begin: Whether there is room for one: the others need not wait for who has none.
+        """
+        waiting = [] if self._newest is not None else [it for it in self._waiting if may_begin(it)]
+        attempt = min(waiting, key=attrgetter("possible_crashes"), default=None)
+        if attempt is None or (self._at_work and is_last_chance(attempt)):
             return None
         del self._waiting[attempt]
         self._at_work.add(attempt)
@@ -93,9 +96,14 @@ class Suspects:
         if attempt is self._newest:
             self._newest = None
 
-    def take_waiting(self, queues: Collection[str] | None = None) -> list[HeldAttempt]:
-        """Take out all that wait, of some queues; None: of any."""
-        taken = [attempt for attempt in self._waiting if queues is None or attempt.work_item.queue in queues]
+    def take_waiting(self, queues: Collection[str] | None = None, *, kind: str | None = None) -> list[HeldAttempt]:
+        """Take out all that wait, of some queues and of one kind; None: of any."""
+        taken = [
+            attempt
+            for attempt in self._waiting
+            if (queues is None or attempt.work_item.queue in queues)
+            and (kind is None or attempt.work_item.kind == kind)
+        ]
         for attempt in taken:
             del self._waiting[attempt]
         return taken
