@@ -34,7 +34,7 @@ The data and the logs are in {data_dir}. Ctrl-C stops everything.
 
 _AS_READER = ",\n  as the user `reader` with the password TASKMILL_NATS_READER_PASSWORD"
 # Another server has the port where subscribers look by themselves.
-_NOT_THE_DEFAULT = f";\n  they need it as TASKMILL_NATS_URL: at {DEFAULT_NATS_URL} was another server"
+_NOT_THE_DEFAULT = f"\n  (set it for them as TASKMILL_NATS_URL: {DEFAULT_NATS_URL} was taken)"
 
 
 async def up(settings: StackSettings) -> None:
