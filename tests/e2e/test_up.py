@@ -16,6 +16,7 @@ import pytest
 import pytest_asyncio
 
 from benchmarks.machine import server_directory
+from taskmill.cli.known_stacks import data_dir_of_stack
 from taskmill.sdk.subscribing import Subscriber, SubscriberSettings
 from tests.support.admission import is_let_in
 from tests.support.completed import completed_task
@@ -104,6 +105,11 @@ async def test_stack_json_names_every_process(stack: TaskmillUp) -> None:
     assert (entries["postgres"]["url"] or "").startswith("postgresql://taskmill@127.0.0.1:")
     assert [name for name in NAMES if entries[name]["url"] is None] == ["task-store", "processor-1", "processor-2"]
     assert entries["gateway"]["url"] == stack.url
+
+
+async def test_any_folder_finds_it_by_its_gateway(stack: TaskmillUp) -> None:
+    """So a processor that is run by hand elsewhere joins its NATS."""
+    assert data_dir_of_stack(httpx.URL(stack.url).port or 80) == stack.data_dir.resolve()
 
 
 async def test_a_drill_loses_the_broker_and_no_task(stack: TaskmillUp) -> None:

@@ -2,10 +2,12 @@
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from taskmill.cli.known_stacks import data_dir_of_stack, known_stack
 from taskmill.cli.nats_address import find_nats, without_credentials
 from taskmill.cli.pid_file import PidFile, command_line
 
@@ -20,6 +22,10 @@ def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     entry = {"name": "nats-server", "pid": os.getpid(), "url": URL}
     (data_dir / "stack.json").write_text(json.dumps([entry]))
     PidFile(data_dir / "nats" / "nats-server.pid").write(os.getpid(), [command_line(os.getpid()) or ""])
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    for name in ("TASKMILL_URL", "TASKMILL_CONTEXT", "TASKMILL_DATA"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
     return data_dir
 
@@ -42,6 +48,57 @@ def test_a_stack_that_does_not_run(data_dir: Path) -> None:
     PidFile(data_dir / "nats" / "nats-server.pid").remove()
     found = find_nats()
     assert (found.url, f"no stack runs on {data_dir}" in found.origin) == ("nats://127.0.0.1:4222", True)
+
+
+@pytest.fixture
+def another_folder(data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder beside that of the stack, whose gateway is where it is by itself."""
+    another_folder = tmp_path / "project"
+    another_folder.mkdir()
+    monkeypatch.chdir(another_folder)
+    with known_stack(8000, data_dir):
+        yield another_folder
+
+
+def test_a_folder_beside_the_stack(another_folder: Path, data_dir: Path) -> None:  # noqa: ARG001
+    """The stack is joined that commands go to, wherever its NATS listens."""
+    assert find_nats() == (URL, f"the stack of http://127.0.0.1:8000, on {data_dir}")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("TASKMILL_URL", "http://127.0.0.1:8001"),
+        ("TASKMILL_URL", "http://tasks.example.org:8000"),
+        ("TASKMILL_URL", "http://127.0.0.1:nonsense"),
+        ("TASKMILL_DATA", "elsewhere"),
+    ],
+)
+def test_another_stack_is_meant(
+    another_folder: Path,  # noqa: ARG001
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+    value: str,
+) -> None:
+    """Then the one that runs is not joined."""
+    monkeypatch.setenv(variable, value)
+    assert find_nats().url == "nats://127.0.0.1:4222"
+
+
+def test_a_stack_that_has_ended(another_folder: Path, data_dir: Path) -> None:  # noqa: ARG001
+    """Nobody knows of it any more; what was killed and left its note is not joined either."""
+    PidFile(data_dir / "nats" / "nats-server.pid").remove()
+    assert find_nats().url == "nats://127.0.0.1:4222"
+    with known_stack(8000, data_dir):
+        pass
+    assert data_dir_of_stack(8000) is None
+
+
+def test_a_stack_that_cannot_be_noted(data_dir: Path, tmp_path: Path) -> None:
+    """It runs all the same."""
+    (tmp_path / "state").write_text("no folder")
+    with known_stack(8000, data_dir):
+        assert data_dir_of_stack(8000) is None
 
 
 def test_what_is_shown() -> None:

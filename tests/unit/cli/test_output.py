@@ -1,12 +1,24 @@
 """What is printed for people and for programs."""
 
+import io
 import json
 from typing import Any, NamedTuple
 
 import pytest
 import typer
+from rich.console import Console
 
-from taskmill.cli.output import Column, OutputFormat, print_array, print_list, print_one, refuse_array, say, visible
+from taskmill.cli.output import (
+    Column,
+    OutputFormat,
+    new_table,
+    print_array,
+    print_list,
+    print_one,
+    refuse_array,
+    say,
+    visible,
+)
 
 
 class Thing(NamedTuple):
@@ -42,6 +54,16 @@ def test_a_wide_table(capsys: pytest.CaptureFixture[str]) -> None:
     """Nothing is cut where no terminal is."""
     print_list([Thing("x" * 500, 1)], COLUMNS, OutputFormat.TABLE)
     assert "x" * 500 in capsys.readouterr().out
+
+
+def test_a_table_in_a_narrow_terminal() -> None:
+    """What may be cut gives way first, in one line; ids stay whole, to be copied."""
+    columns = [Column[str]("ID", lambda text: text), Column[str]("KINDS", lambda text: f"{text} " * 9, may_be_cut=True)]
+    terminal = Console(file=io.StringIO(), width=40)
+    with terminal.capture() as captured:
+        terminal.print(new_table(columns, ["0123456789-abcdef"]))
+    lines = [line.strip() for line in captured.get().splitlines()]
+    assert lines == ["ID                 KINDS", "0123456789-abcdef  0123456789-abcdef 01…"]
 
 
 def test_a_table_of_nothing(capsys: pytest.CaptureFixture[str]) -> None:

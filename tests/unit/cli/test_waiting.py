@@ -5,6 +5,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
+from taskmill.cli import waiting
 from taskmill.cli.waiting import raise_if_not_completed, wait_for_end
 from taskmill.contracts.tasks import Task
 from taskmill.gateway.api import examples
@@ -53,6 +54,30 @@ def test_time_is_over(client: Callable[[Answers], Client]) -> None:
         wait_for_end(client(["queued"]), task("queued"), 0.01)
     with pytest.raises(UnavailableError):
         wait_for_end(client([503]), task("queued"), 0.01)
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [
+        ("processor", "It waits: no processor serves the queue default."),
+        ("kind", "It waits: no processor of the queue default has a handler for the kind echo."),
+        ("resume", "It waits: the queue default is paused."),
+        ("slot", ""),
+        ("due_time", ""),
+    ],
+)
+def test_it_is_held_up(
+    reason: str, told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What somebody has to do something about is told once, and again when time is over."""
+    held_up = {**examples.TASK, "status": "queued", "kind": "echo", "queue": "default"}
+    waits = Task.model_validate({**held_up, "waiting_for": {"reason": reason}})
+    answers = iter([waits, waits, task("completed")])
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, content=next(answers).model_dump_json()))
+    monkeypatch.setattr(waiting, "_HELD_UP_SECONDS", 0)
+    assert wait_for_end(Client("http://x", transport=transport), waits, 30).status == "completed"
+    assert capsys.readouterr().err.strip() == told
+    assert str(WaitTimeoutError(3, waits)).endswith(told or "it goes on.")
 
 
 def test_how_it_ended() -> None:

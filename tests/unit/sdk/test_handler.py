@@ -1,6 +1,7 @@
 """What the signature of a function says is what it is given."""
 
 import functools
+import types
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 from uuid import UUID
@@ -212,5 +213,8 @@ def test_what_another_process_cannot_find_has_no_process_of_its_own() -> None:
     for function in (local, lambda _payload, _ctx: None, functools.partial(serve_with, "saw")):
         with pytest.raises(InvalidHandlerError, match="by its name"):
             TaskApp("a").task("k", process=True)(function)
+    script = types.FunctionType(double.__code__, {"__name__": "__main__"})
+    with pytest.raises(InvalidHandlerError, match="by its name: the file that is run itself is none"):
+        TaskApp("a").task("k", process=True)(script)
     with pytest.raises(InvalidHandlerError, match="sync"):
         TaskApp("a").task("k", process=True)(typed)

@@ -21,6 +21,8 @@ T = TypeVar("T")
 
 _WIDTH_OF_PIPES = 10_000
 """Nothing is cut for a program."""
+_SHORTEST_CUT = 8
+"""What is left at least of a column that may be cut, where there is room for that."""
 
 _DECEIVING = (
     *(0x061C, 0x180E, 0x200B, 0x200E, 0x200F, 0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2060, 0x2065)),
@@ -193,11 +195,13 @@ def new_table(columns: Sequence[Column[Any]], items: Iterable[Any]) -> Any:
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for column in columns:
-        shortest = None if column.may_be_cut else 3
-        table.add_column(column.title, no_wrap=True, overflow="ellipsis", min_width=shortest)
+        shortest = _SHORTEST_CUT if column.may_be_cut else 3
+        # For rich, a column that may wrap gives way before the others do; its texts do not wrap, so that they are cut.
+        title = Text(column.title, no_wrap=True)
+        table.add_column(title, no_wrap=not column.may_be_cut, overflow="ellipsis", min_width=shortest)
     for item in items:
         cells = [_cell(column.of(item)) for column in columns]
-        table.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in cells))
+        table.add_row(*(Text(cell, style=_STYLES.get(cell, ""), no_wrap=True) for cell in cells))
     return table
 
 

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from taskmill.cli.embedded.nats import NatsServer
+from taskmill.cli.embedded.ports import LOOPBACK
 from taskmill.cli.embedded.postgres import PostgresServer
 from taskmill.cli.errors import ServiceStartError
 from taskmill.cli.readiness import is_ready
@@ -21,6 +22,9 @@ NATS_DIRECTORY = "nats"
 # Where NATS clients look by themselves; and not where a machine's own PostgreSQL may be.
 _NATS_PORT = 4_222
 _POSTGRES_PORT = 15_432
+
+DEFAULT_NATS_URL = f"nats://{LOOPBACK}:{_NATS_PORT}"
+"""Where the NATS of a stack is, unless another server has the port."""
 
 _READY_WITHIN_SECONDS = 60.0
 _READY_POLL_SECONDS = 0.05

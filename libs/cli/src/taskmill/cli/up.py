@@ -13,9 +13,10 @@ from taskmill.cli.directory_lock import directory_lock
 from taskmill.cli.embedded.ports import bind_once
 from taskmill.cli.errors import CannotListenError
 from taskmill.cli.first_key import provide_key
+from taskmill.cli.known_stacks import known_stack
 from taskmill.cli.pid_file import PidFile
 from taskmill.cli.settings import StackSettings
-from taskmill.cli.stack import Stack
+from taskmill.cli.stack import DEFAULT_NATS_URL, Stack
 from taskmill.gateway.settings import AuthSettings
 from taskmill.runtime.settings import load
 
@@ -30,12 +31,14 @@ Post a task, and it is done in the background:
   curl -s {url}/tasks{credentials} -H 'Content-Type: application/json' \
 -d '{{"title": "Say hello", "kind": "echo", "payload": {{"hello": "world"}}, "process": true}}'
 Every operation: {url}/docs
-Events for subscribers: {nats_url}, subjects tasks.v1.event.>{nats_user}
+Events for subscribers: {nats_url}, subjects tasks.v1.event.>{nats_user}{nats_place}
 The data and the logs are in {data_dir}. Ctrl-C stops everything.
 """
 
 _CREDENTIALS = ' -H "Authorization: Bearer $TASKMILL_API_KEY"'
 _AS_READER = ",\n  as the user `reader` with the password TASKMILL_NATS_READER_PASSWORD"
+# Another server has the port where subscribers look by themselves.
+_NOT_THE_DEFAULT = f"\n  (set it for them as TASKMILL_NATS_URL: {DEFAULT_NATS_URL} was taken)"
 
 
 async def up(settings: StackSettings, *, key_name: str | None = None) -> None:
@@ -68,14 +71,20 @@ async def _run_alone(stack: Stack, settings: StackSettings, data_dir: Path) -> N
     with directory_lock(data_dir):
         await _end_orphans(data_dir / "run")
         await _check_address(settings.host, settings.port)
-        await stack.run(
-            lambda nats_url: typer.echo(
-                _READY.format(
-                    url=settings.url, credentials=credentials, nats_url=nats_url, nats_user=nats_user, data_dir=data_dir
-                ),
-                nl=False,
+        with known_stack(settings.port, data_dir):
+            await stack.run(
+                lambda nats_url: typer.echo(
+                    _READY.format(
+                        url=settings.url,
+                        credentials=credentials,
+                        nats_url=nats_url,
+                        nats_user=nats_user,
+                        nats_place="" if nats_url == DEFAULT_NATS_URL else _NOT_THE_DEFAULT,
+                        data_dir=data_dir,
+                    ),
+                    nl=False,
+                )
             )
-        )
 
 
 async def _end_orphans(run_dir: Path) -> None:

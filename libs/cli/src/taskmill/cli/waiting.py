@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeAlias, TypeVar
 
-from taskmill.cli.output import console, visible
+from taskmill.cli.output import console, say, visible
 from taskmill.contracts.status import TaskStatus
 from taskmill.contracts.tasks import Task
 from taskmill.sdk.client import (
@@ -18,10 +18,13 @@ from taskmill.sdk.client import (
     UnavailableError,
     WaitTimeoutError,
 )
+from taskmill.sdk.client.held_up import held_up_because
 
 _LONGEST_WAIT_SECONDS = 60
 _LOOK_SECONDS = 1
 """With a bar: so that it moves."""
+_HELD_UP_SECONDS = 3
+"""A task that does not move for longer is explained."""
 _LOOK_AGAIN_SECONDS = 0.5
 """At what cannot be waited for in a request."""
 
@@ -62,12 +65,16 @@ def progress_bar(text: str) -> Iterator[ShowProgress]:
 def wait_for_end(client: Client, task: Task, within_seconds: float) -> Task:
     """Wait until a task has ended, also while nobody answers. It is looked at once at least.
 
+    After some seconds it is said what holds the task up, if somebody has to do something about it.
+
     Raises:
         WaitTimeoutError: It has not in time; the error has the task.
         NoAnswerError, UnavailableError: Nobody answers when time is over.
     """
-    ends_at = time.monotonic() + within_seconds
-    look = _LOOK_SECONDS if sys.stderr.isatty() else _LONGEST_WAIT_SECONDS
+    began_at = time.monotonic()
+    ends_at = began_at + within_seconds
+    look = _LOOK_SECONDS if sys.stderr.isatty() else _HELD_UP_SECONDS
+    told: str | None = None
     with progress_bar(str(task.status)) as show:
         while not has_ended(task):
             remaining = max(ends_at - time.monotonic(), 0)
@@ -81,6 +88,13 @@ def wait_for_end(client: Client, task: Task, within_seconds: float) -> Task:
                 if time.monotonic() >= ends_at and not has_ended(task):
                     raise WaitTimeoutError(within_seconds, task)
             show(task.progress.fraction if task.progress else None, progress_text(task.status, task))
+            if time.monotonic() - began_at < _HELD_UP_SECONDS:
+                continue
+            reason = held_up_because(task)
+            if reason is not None and reason != told:
+                say(f"It waits: {reason}.")
+            told = reason
+            look = _LOOK_SECONDS if sys.stderr.isatty() else _LONGEST_WAIT_SECONDS
     return task
 
 

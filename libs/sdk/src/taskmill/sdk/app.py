@@ -204,8 +204,11 @@ def _mode(kind: str, function: Any, *, has_process: bool) -> CallMode:
         raise InvalidHandlerError(kind, "A handler with a process of its own is a sync function")
     is_found_by_name = inspect.isfunction(function) and "<" not in function.__qualname__
     if not is_found_by_name or function.__module__ == "__main__":
+        hint = ": the file that is run itself is none, so put the app into another one" if is_found_by_name else ""
         raise InvalidHandlerError(
-            kind, "A handler with a process of its own is a function that another process can import by its name"
+            kind,
+            "A handler with a process of its own is a function of a module that another process can import by its name"
+            + hint,
         )
     return CallMode.PROCESS
 

@@ -18,7 +18,8 @@ from taskmill.sdk.client import Client
 app = new_app(
     "Run a processor, and see which there are.\n\n"
     "One that is run joins the NATS that TASKMILL_NATS_URL names, or else that of the stack of `taskmill up` on "
-    "TASKMILL_DATA (./.data), or else nats://127.0.0.1:4222; and obeys the same settings as any other."
+    "TASKMILL_DATA (./.data), or of the one whose gateway commands go to, or else nats://127.0.0.1:4222; "
+    "and obeys the same settings as any other."
 )
 _LOOK_SECONDS = 0.5
 

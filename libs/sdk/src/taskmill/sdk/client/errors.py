@@ -31,6 +31,7 @@ from dataclasses import dataclass
 
 from taskmill.contracts.errors import FieldProblem
 from taskmill.contracts.tasks import Task
+from taskmill.sdk.client.held_up import held_up_because
 from taskmill.sdk.errors import SdkError
 
 
@@ -63,7 +64,9 @@ class WaitTimeoutError(ClientError):
 
     def __init__(self, within_seconds: float, task: Task | None = None) -> None:
         what = "What is watched" if task is None else f"Task {task.id} ({task.status})"
-        super().__init__(f"{what} has not ended within {within_seconds:g} s; it goes on.")
+        reason = None if task is None else held_up_because(task)
+        because = f" It waits: {reason}." if reason else ""
+        super().__init__(f"{what} has not ended within {within_seconds:g} s; it goes on.{because}")
         self.task = task
 
 
