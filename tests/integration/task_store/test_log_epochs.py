@@ -2,15 +2,20 @@
 
 import uuid
 from collections.abc import AsyncIterator
+from typing import cast
 
 import asyncpg
 import pytest_asyncio
 
 from taskmill.contracts.log import ReadLog
-from taskmill.task_store.adapters.database import shared_connections
-from taskmill.task_store.adapters.log_epochs import say_restored
+from taskmill.task_store.actors.log_continuity import LogContinuity
+from taskmill.task_store.adapters.database import DedicatedConnection, shared_connections
+from taskmill.task_store.adapters.event_stream import EventStream
+from taskmill.task_store.adapters.log_epochs import LogEpochs, LogStanding, say_restored
 from taskmill.task_store.adapters.log_reader import LogReader
+from taskmill.task_store.domain.log_epoch import FIRST_EPOCH
 from taskmill.task_store.ports import LogPart
+from tests.support.actors import running
 
 EVENT = "INSERT INTO task_events (task_id, version, type, kind, document) VALUES ($1, $2, 'created', 'echo', '{}')"
 
@@ -96,3 +101,45 @@ async def test_a_position_that_is_lost(log: WrittenLog) -> None:
     for position, following in ((3, first + 1), (first, first + 1), (first + 3, second + 1), (second, second + 1)):
         part = await log.reader.read(ReadLog(after=position))
         assert (part.events[0].position, part.newest) == (following, log.positions[-1])
+
+
+async def test_a_log_that_grows_while_it_is_looked_at_was_not_set_back(database_url: str) -> None:
+    """What this store writes between the look at what it wrote and the look at the log, or right after, is no loss."""
+    written = 0
+
+    class Growing:
+        """A connection beside which the store writes."""
+
+        def __init__(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+            self.connection = connection
+
+        async def fetchrow(self, query: str) -> asyncpg.Record | None:
+            nonlocal written
+            row = await self.connection.fetchrow(query)
+            written = await self.connection.fetchval(f"{EVENT} RETURNING position", uuid.uuid4(), 1)
+            return row
+
+    class Published:
+        """What is in TASK_EVENTS: nothing yet."""
+
+        async def standing(self) -> LogStanding:
+            return LogStanding(FIRST_EPOCH, 0)
+
+    changes: list[str] = []
+    epochs = DedicatedConnection(database_url, "epochs")
+    connection = await asyncpg.connect(database_url)
+    continuity = LogContinuity(
+        LogEpochs(epochs),
+        cast("EventStream", Published()),
+        newest_written=lambda: written,
+        on_epoch=lambda _: None,
+        on_changed=changes.append,
+    )
+    try:
+        async with running(continuity):
+            for _ in range(2):
+                await continuity.check(cast("asyncpg.Connection[asyncpg.Record]", Growing(connection)))
+    finally:
+        await connection.close()
+        await epochs.close()
+    assert (changes, written) == ([], 2)

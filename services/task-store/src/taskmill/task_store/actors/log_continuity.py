@@ -78,17 +78,16 @@ class LogContinuity(Actor):
         if self._epoch is None:
             return
         try:
-            published = await self._events.standing()
+            seen = await self._seen()
         except (UnavailableError, JetStreamError) as error:
             raise DatabaseUnavailableError("What was published cannot be compared with the log now.") from error
         found = await log_standing(connection)
-        if found.epoch != self._epoch or is_behind(found, self._seen(published)):
+        if found.epoch != self._epoch or is_behind(found, seen):
             self._on_changed(f"the log was set back: it ends at {found.newest}, in epoch {found.epoch.begin}")
             raise DatabaseUnavailableError("The database was set back to an earlier state.")
 
     async def _settle(self) -> LogEpoch:
-        # In this order: what was published before the second look was committed before it.
-        seen = self._seen(await self._events.standing())
+        seen = await self._seen()
         found = await self._epochs.standing()
         if not is_behind(found, seen):
             return found.epoch
@@ -98,5 +97,7 @@ class LogContinuity(Actor):
         )
         return epoch
 
-    def _seen(self, published: LogStanding) -> LogStanding:
+    async def _seen(self) -> LogStanding:
+        """How far the log is at least. To be asked before the log is: this store writes, and publishes, meanwhile."""
+        published = await self._events.standing()
         return published._replace(newest=max(published.newest, self._newest_written()))
