@@ -293,7 +293,9 @@ async def test_gauges_follow_queues_and_streams(observed: Observed) -> None:
 
 async def test_no_log_has_what_clients_and_operators_entrust(observed: Observed) -> None:
     """Payloads, results, labels, secrets, credentials and passwords are in no line of any process, whatever fails."""
-    headers = {"Authorization": f"Bearer {CANARY}-bearer", "Cookie": f"session={CANARY}-cookie"}
+    headers = {"Cookie": f"session={CANARY}-cookie"}
+    refused = await observed.client.get("/tasks", headers={"Authorization": f"Bearer {CANARY}-bearer"})
+    assert refused.status_code == httpx.codes.UNAUTHORIZED
     labels = {"customer": f"{CANARY}-label"}
     secret = "whsec_" + "Y2FuYXJ5LTZiMWYtc2VjcmV0LWNhbmFyeS02YjFm"
     receiver = Receiver(status="500 Internal Server Error")

@@ -167,6 +167,8 @@ async def test_a_stack_tells_who_is_there() -> None:
                         "processors": 2,
                         "paused_queues": 0,
                         "unserved_queues": ["nobody-serves-it"],
+                        "unknown_kinds": [],
+                        "differing_kinds": [],
                     }
 
                 await holds(check_fleet)

@@ -435,7 +435,7 @@ async def test_the_configuration_for_any_server(tmp_path: Path) -> None:
 
 async def test_a_key_that_others_may_read_is_not_used(tmp_path: Path) -> None:
     """Nor one that is none: the command says which file, and does not show what is in it."""
-    for mode, text in ((0o644, new_seed()), (0o600, "SU-NO-SEED"), (0o600, "S" + new_seed()[:0:-1])):
+    for mode, text in ((0o644, new_seed()), (0o600, "SU-NO-SEED"), (0o600, "SA" + new_seed()[2:])):
         (tmp_path / "gateway.nk").write_text(text)
         (tmp_path / "gateway.nk").chmod(mode)
         result = CliRunner().invoke(app, ["nats", "users", "--out", str(tmp_path)])

@@ -318,6 +318,6 @@ async def test_everything_is_up(client: httpx.AsyncClient) -> None:
     health = await client.get("/health")
     assert health.status_code == 200
     components = {"nats": "up", "store": "up", "postgresql": "up"}
-    fleet = {"processors": 0, "paused_queues": 0, "unserved_queues": []}
+    fleet = {"processors": 0, "paused_queues": 0, "unserved_queues": [], "unknown_kinds": [], "differing_kinds": []}
     assert health.json() == {"status": "ok", "components": components, "fleet": fleet}
     assert (await client.get("/readyz")).status_code == 200

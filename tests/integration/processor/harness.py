@@ -58,6 +58,7 @@ class StoreSide:
         self.hellos: list[Hello] = []
         self.bundles: list[ReportBundle] = []
         self.bundle_sizes: list[int] = []
+        self._declined: list[str] = []
         self._collector = ContinuousPull(
             self.session,
             stream=streams.REPORTS_STREAM,
@@ -75,6 +76,8 @@ class StoreSide:
         """Connect and, if wanted, create streams and consumers and collect reports."""
         self._tasks.append(asyncio.create_task(self.session.run(_nothing)))
         await eventually(lambda: self.session.is_connected)
+        self.session.subscribe(f"$JS.ACK.{streams.WORK_STREAM}.>", self._note_declined)
+        await self.session.flush()
         if is_provisioned:
             await self.provision(**provisioning)
         if is_collecting:
@@ -199,14 +202,19 @@ class StoreSide:
         await holds(check_redelivered)
 
     async def declined(self, priority: Priority) -> None:
-        """Wait until a work item was delivered, and waits to be delivered again."""
+        """Wait until a processor has declined a work item, and asks for none."""
 
         async def check_waits_again() -> None:
             info = await self._consumer_info(priority)
-            assert info["delivered"]["consumer_seq"] > 0, info
+            assert info["name"] in self._declined, info
             assert info["num_waiting"] == 0, info
 
         await holds(check_waits_again)
+
+    def _note_declined(self, subject: bytes, _reply: bytes, body: bytes, _headers: object) -> None:
+        # $JS.ACK.<stream>.<consumer>.…
+        if body.startswith(b"-NAK"):
+            self._declined.append(subject.decode().split(".")[3])
 
     async def held(self, count: int, priority: Priority = Priority.MEDIUM) -> None:
         """Wait until so many work items are delivered and not acknowledged."""

@@ -135,7 +135,7 @@ async def test_a_signal_drains_the_process(nats_url: str, tmp_path: Path, signal
 @pytest.mark.parametrize(
     ("arguments", "exit_code", "message"),
     [
-        (["--app", "nowhere:app"], 1, "there is no module 'nowhere'"),
+        (["--app", "nowhere:app"], 2, "there is no module 'nowhere'"),
         (["--slots", "many"], 2, "TASKMILL_SLOTS"),
         (["--queues", "No Queue"], 2, "TASKMILL_QUEUES"),
     ],

@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 from benchmarks.machine import server_directory
 from taskmill.cli.embedded.nats import NatsServer
 from taskmill.contracts.errors import BusUnavailableError, PayloadTooLargeError
+from taskmill.contracts.permissions import READER
 from taskmill.runtime.nats_client import RawClient
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.settings import NatsSettings
@@ -134,7 +135,10 @@ async def test_a_session_waits_for_a_server_that_comes_later(nats_server: NatsSe
 async def test_the_address_is_logged(nats_server: NatsServer) -> None:
     """It is told which server was found, and not with which password."""
     assert "@" in nats_server.reader_url
-    session = NatsSession(NatsSettings(nats_url=nats_server.reader_url), client_name="logged")
+    # The reader may hear no other inboxes.
+    session = NatsSession(
+        NatsSettings(nats_url=nats_server.reader_url), client_name="logged", inbox_prefix=READER.inbox_prefix
+    )
     with capture_logs() as logs:
         async with running(session):
             pass

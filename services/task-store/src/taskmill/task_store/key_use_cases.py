@@ -11,7 +11,7 @@ from taskmill.task_store.use_cases import Ports
 
 
 async def create_key(ports: Ports, request: CreateApiKey) -> bytes:
-    """`CreateApiKey` → `ApiKey`. Raises `TooManyApiKeysError`."""
+    """`CreateApiKey` → `ApiKey`. Raises `InvalidRequestError`, `TooManyApiKeysError`."""
     key = new_api_key(request, ports.now())
     await ports.api_keys.add(key)
     return api_key_document(key)

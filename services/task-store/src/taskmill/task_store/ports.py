@@ -305,6 +305,7 @@ class ApiKeys(Protocol):
         """Add a key.
 
         Raises:
+            InvalidRequestError: There is one with this id.
             TooManyApiKeysError: As many can be used as may.
         """
 

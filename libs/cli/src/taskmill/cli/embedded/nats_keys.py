@@ -46,8 +46,11 @@ def public_key(seed: str) -> str:
     """What the server is told: the public half.
 
     Raises:
-        nkeys.NkeysError: It is no seed.
+        nkeys.NkeysError: It is no seed of a user.
     """
+    # What decodes to the seed of something else would be a key that the server takes for nobody's.
+    if not seed.startswith("SU"):
+        raise nkeys.ErrInvalidSeed
     key: bytes = nkeys.from_seed(bytearray(seed.encode())).public_key
     return key.decode()
 

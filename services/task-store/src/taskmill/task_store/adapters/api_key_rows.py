@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from taskmill.contracts.errors import ApiKeyNotFoundError, TooManyApiKeysError
+from taskmill.contracts.errors import ApiKeyNotFoundError, InvalidRequestError, TooManyApiKeysError
 from taskmill.task_store.adapters.database import SharedConnections
 from taskmill.task_store.adapters.models import ApiKeyRow, columns
 from taskmill.task_store.domain.api_keys import LAST_USED_GRAIN, ApiKeyState
+from taskmill.task_store.domain.idempotency import ID_TAKEN
 
 _COLUMNS = columns(ApiKeyRow)
 _NAMES = ", ".join(_COLUMNS)
@@ -21,7 +22,7 @@ def _usable(instant: str) -> str:
 _ADD = f"""
 INSERT INTO api_keys ({_NAMES}) SELECT {_VALUES}
 WHERE (SELECT count(*) FROM api_keys WHERE {_usable("$5")}) < ${len(_COLUMNS) + 1}::integer
-RETURNING id
+ON CONFLICT DO NOTHING RETURNING id
 """  # noqa: S608  (names of the model, here and below)
 
 _GET = f"SELECT {_NAMES} FROM api_keys WHERE id = $1"  # noqa: S608
@@ -58,6 +59,8 @@ class ApiKeyRows:
     async def add(self, key: ApiKeyState) -> None:
         """See `ApiKeys`."""
         if not await self._connections.fetch(_ADD, *key, self._max_keys):
+            if await self._fetch(_GET, key.id):
+                raise InvalidRequestError(errors=[ID_TAKEN])
             raise TooManyApiKeysError(self._max_keys)
 
     async def key(self, key_id: str) -> ApiKeyState:
