@@ -3,6 +3,7 @@
 import platform
 from collections.abc import Iterator
 from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
@@ -29,7 +30,18 @@ _REMARKS: list[Column[Remark]] = [
 
 
 @app.command()
-def doctor(output: options.Output = OutputFormat.TABLE, context: options.InContext = None) -> None:
+def doctor(
+    prod: Annotated[
+        bool,
+        typer.Option(
+            "--prod",
+            help="Look for what may not be open in production, too: who is let in, default passwords, what is sent "
+            "in the open, files that others may read.",
+        ),
+    ] = False,
+    output: options.Output = OutputFormat.TABLE,
+    context: options.InContext = None,
+) -> None:
     """Look for what is wrong, and say what to do; ends with 1 if something does not work.
 
     Looks at the gateway, and through it at the fleet; at NATS and PostgreSQL where TASKMILL_NATS_URL and
@@ -38,7 +50,7 @@ def doctor(output: options.Output = OutputFormat.TABLE, context: options.InConte
     """
     with progress_bar("looking") as show:
         remarks = []
-        for remark in _look(context):
+        for remark in _look(context, is_production=prod):
             remarks.append(remark)
             show(None, remark.what)
     print_list(remarks, _REMARKS, output, document=lambda remark: remark._asdict())
@@ -46,7 +58,7 @@ def doctor(output: options.Output = OutputFormat.TABLE, context: options.InConte
         raise typer.Exit(ExitCode.FAILED)
 
 
-def _look(context: str | None) -> Iterator[Remark]:
+def _look(context: str | None, *, is_production: bool) -> Iterator[Remark]:
     yield ok("taskmill", f"{version('taskmill-cli')} on Python {platform.python_version()}")
     target = find_target(context)
     yield ok("address", f"{target.url} ({target.origin})")
@@ -59,6 +71,11 @@ def _look(context: str | None) -> Iterator[Remark]:
     yield from look_at_nats(addresses.nats_url, queues, seed=addresses.nats_seed)
     yield from _database(addresses)
     yield from look_at_machine(addresses, target.url if has_answered else None)
+    if is_production:
+        # Here, because few ask for it.
+        from taskmill.cli.diagnosis.production import look_at_production  # noqa: PLC0415
+
+        yield from look_at_production(target.url, addresses)
 
 
 def _database(addresses: Addresses) -> Iterator[Remark]:
