@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, JsonValue
+from pydantic import ConfigDict, Field, JsonValue, WithJsonSchema
 
 from taskmill.contracts.limits import MAX_BATCH_TASKS, MAX_LABELS
 from taskmill.contracts.requests import EditableTask, NewTask, Request, ServerFields
@@ -12,6 +12,7 @@ from taskmill.contracts.tasks import (
     LabelKey,
     LabelValue,
     Queue,
+    RetryBackoff,
     TaskFields,
     Title,
     WaitingFor,
@@ -38,6 +39,15 @@ Status = Annotated[
 def _without_defaults(schema: dict[str, Any]) -> None:
     for name in EditableTask.model_fields:
         schema["properties"][name].pop("default", None)
+
+
+def _backoff_patch_schema() -> dict[str, Any]:
+    """The limits of each field: that of the whole holds when the patch is merged."""
+    fields = RetryBackoff.model_json_schema()["properties"]
+    for field in fields.values():
+        del field["default"]
+    changes = {name: {"anyOf": [field, {"type": "null"}]} for name, field in fields.items()}
+    return {"anyOf": [{"type": "object", "properties": changes, "additionalProperties": False}, {"type": "null"}]}
 
 
 class TaskDocument(EditableTask, ServerFields):
@@ -99,6 +109,7 @@ class TaskPatch(Request, TaskFields):
     ] = Field(default_factory=_left_out)
     backoff: Annotated[
         dict[Literal["base_seconds", "factor", "cap_seconds", "jitter"], float | None] | None,
+        WithJsonSchema(_backoff_patch_schema()),
         Field(
             description="The wait between attempts. An object is merged into the one that is there. Cleared: what the "
             "kind says, or else 2 s, doubled."
