@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, JsonValue, WithJsonSchema
+from pydantic import ConfigDict, Field, JsonValue
 
 from taskmill.contracts.limits import MAX_BATCH_TASKS, MAX_LABELS
 from taskmill.contracts.requests import EditableTask, NewTask, Request, ServerFields
@@ -41,13 +41,18 @@ def _without_defaults(schema: dict[str, Any]) -> None:
         schema["properties"][name].pop("default", None)
 
 
-def _backoff_patch_schema() -> dict[str, Any]:
-    """The limits of each field: that of the whole holds when the patch is merged."""
+def _as_patch(schema: dict[str, Any]) -> None:
+    _without_defaults(schema)
+    # The limits of a backoff hold when the patch is merged.
     fields = RetryBackoff.model_json_schema()["properties"]
     for field in fields.values():
         del field["default"]
     changes = {name: {"anyOf": [field, {"type": "null"}]} for name, field in fields.items()}
-    return {"anyOf": [{"type": "object", "properties": changes, "additionalProperties": False}, {"type": "null"}]}
+    schema["properties"]["backoff"]["anyOf"][0] = {
+        "type": "object",
+        "properties": changes,
+        "additionalProperties": False,
+    }
 
 
 class TaskDocument(EditableTask, ServerFields):
@@ -78,7 +83,7 @@ class TaskPatch(Request, TaskFields):
     A cleared field has the value that it has when a task is created without it.
     """
 
-    model_config = ConfigDict(json_schema_extra=_without_defaults)
+    model_config = ConfigDict(json_schema_extra=_as_patch)
 
     title: Title = Field(default_factory=_left_out)
     priority: Annotated[
@@ -109,7 +114,6 @@ class TaskPatch(Request, TaskFields):
     ] = Field(default_factory=_left_out)
     backoff: Annotated[
         dict[Literal["base_seconds", "factor", "cap_seconds", "jitter"], float | None] | None,
-        WithJsonSchema(_backoff_patch_schema()),
         Field(
             description="The wait between attempts. An object is merged into the one that is there. Cleared: what the "
             "kind says, or else 2 s, doubled."
