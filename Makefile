@@ -40,7 +40,7 @@ EXAMPLES ?= 1000
 
 .PHONY: fuzz-api
 fuzz-api: $(VENV)/.installed-dev $(VENV)/fuzz/.installed ## Ask a gateway EXAMPLES=1000 times for each operation, as its OpenAPI document allows and not
-	TASKMILL_TEST_API_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -s tests/integration/gateway/test_schemathesis.py
+	TASKMILL_TEST_API_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -s -o faulthandler_timeout=0 tests/integration/gateway/test_schemathesis.py
 
 .PHONY: test-cluster
 test-cluster: $(VENV)/.installed-dev ## Run the main job on three nats-servers that are killed in turn, a dozen times (4 minutes)
