@@ -17,14 +17,14 @@ help: ## List the targets
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 .PHONY: install
-install: $(VENV)/.installed-dev $(NODE_INSTALLED) ## Make .venv, with all that tests and checks need
+install: $(VENV)/.installed-dev $(VENV)/fuzz/.installed $(NODE_INSTALLED) ## Make .venv, with all that tests and checks need
 
 .PHONY: run
 run: $(VENV)/.installed ## Start everything on this machine: NATS, PostgreSQL and the three services
 	@exec $(BIN)/taskmill up
 
 .PHONY: test
-test: $(VENV)/.installed-dev $(NODE_INSTALLED) ## Run every test, on real servers, but those that need Docker
+test: $(VENV)/.installed-dev $(VENV)/fuzz/.installed $(NODE_INSTALLED) ## Run every test, on real servers, but those that need Docker
 	$(BIN)/python -m pytest $(IN_PARALLEL) -m "not docker"
 
 .PHONY: test-fast
@@ -32,9 +32,15 @@ test-fast: $(VENV)/.installed-dev $(NODE_INSTALLED) ## Run the tests that need n
 	$(BIN)/python -m pytest $(IN_PARALLEL) -m "not docker" tests/unit tests/contract tests/simulation
 
 .PHONY: test-docker
-test-docker: $(VENV)/.installed-dev $(NODE_INSTALLED) ## Run the tests that need Docker, and the integration tests on servers in Docker
+test-docker: $(VENV)/.installed-dev $(VENV)/fuzz/.installed $(NODE_INSTALLED) ## Run the tests that need Docker, and the integration tests on servers in Docker
 	$(BIN)/python -m pytest -m docker
 	$(if $(filter 0,$(DOCKER_OK)),,TASKMILL_TEST_SERVERS=docker $(BIN)/python -m pytest $(IN_PARALLEL) -m "not docker" tests/integration)
+
+EXAMPLES ?= 1000
+
+.PHONY: fuzz-api
+fuzz-api: $(VENV)/.installed-dev $(VENV)/fuzz/.installed ## Ask a gateway EXAMPLES=1000 times for each operation, as its OpenAPI document allows and not
+	TASKMILL_TEST_API_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -s -o faulthandler_timeout=0 tests/integration/gateway/test_schemathesis.py
 
 .PHONY: test-cluster
 test-cluster: $(VENV)/.installed-dev ## Run the main job on three nats-servers that are killed in turn, a dozen times (4 minutes)
@@ -114,6 +120,7 @@ drift: $(VENV)/.installed-dev ## Check that what is generated is up to date
 lock: ## Resolve every version anew (needs uv)
 	uv pip compile $(LOCK_OPTIONS) pyproject.toml -o requirements.lock
 	uv pip compile $(LOCK_OPTIONS) --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+	uv pip compile $(LOCK_OPTIONS) --group fuzz -o requirements-fuzz.lock
 	for service in gateway task-store processor; do uv pip compile $(LOCK_OPTIONS) -c requirements.lock \
 		services/$$service/pyproject.toml -o docker/locks/$$service.lock || exit; done
 	echo hatchling | uv pip compile $(LOCK_OPTIONS) -c requirements.lock - -o docker/locks/build.lock
@@ -148,6 +155,11 @@ $(VENV)/.installed: requirements.lock $(MANIFESTS) | $(VENV)/bin/python
 
 $(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
 	$(PIP_INSTALL) --require-hashes -r requirements-dev.lock
+	@touch $@
+
+$(VENV)/fuzz/.installed: requirements-fuzz.lock | $(VENV)/bin/python
+	$(PYTHON) -m venv $(VENV)/fuzz
+	$(VENV)/fuzz/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
 $(NODE_INSTALLED): %/node_modules/.installed: %/package-lock.json %/package.json %/.npmrc

@@ -68,6 +68,13 @@ def _is_http_url(url: str) -> str:
     return url
 
 
+_BASE64 = "[A-Za-z0-9+/]"
+_SECRET_PATTERN = (
+    f"^{_SECRET_PREFIX}(({_BASE64}{{4}}){{8,21}}({_BASE64}{{2}}==)?|({_BASE64}{{4}}){{8,20}}{_BASE64}{{3}}=)$"
+)
+"""What can be said of a secret in JSON Schema, which is all of it."""
+
+
 def _is_secret(secret: str) -> str:
     try:
         size = len(base64.b64decode(secret.removeprefix(_SECRET_PREFIX), validate=True))
@@ -83,7 +90,10 @@ Secret = Annotated[
     str,
     StringConstraints(max_length=100),
     AfterValidator(_is_secret),
-    Field(description="What deliveries are signed with: `whsec_` and 24 to 64 bytes in Base64."),
+    Field(
+        description="What deliveries are signed with: `whsec_` and 24 to 64 bytes in Base64.",
+        json_schema_extra={"pattern": _SECRET_PATTERN},
+    ),
 ]
 WebhookUrl = Annotated[
     str,

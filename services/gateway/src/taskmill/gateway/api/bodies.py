@@ -12,6 +12,7 @@ from taskmill.contracts.tasks import (
     LabelKey,
     LabelValue,
     Queue,
+    RetryBackoff,
     TaskFields,
     Title,
     WaitingFor,
@@ -38,6 +39,20 @@ Status = Annotated[
 def _without_defaults(schema: dict[str, Any]) -> None:
     for name in EditableTask.model_fields:
         schema["properties"][name].pop("default", None)
+
+
+def _as_patch(schema: dict[str, Any]) -> None:
+    _without_defaults(schema)
+    # The limits of a backoff hold when the patch is merged.
+    fields = RetryBackoff.model_json_schema()["properties"]
+    for field in fields.values():
+        del field["default"]
+    changes = {name: {"anyOf": [field, {"type": "null"}]} for name, field in fields.items()}
+    schema["properties"]["backoff"]["anyOf"][0] = {
+        "type": "object",
+        "properties": changes,
+        "additionalProperties": False,
+    }
 
 
 class TaskDocument(EditableTask, ServerFields):
@@ -68,7 +83,7 @@ class TaskPatch(Request, TaskFields):
     A cleared field has the value that it has when a task is created without it.
     """
 
-    model_config = ConfigDict(json_schema_extra=_without_defaults)
+    model_config = ConfigDict(json_schema_extra=_as_patch)
 
     title: Title = Field(default_factory=_left_out)
     priority: Annotated[

@@ -22,6 +22,9 @@ HEADER = "Idempotency-Key"
 
 # Bare, or a string of RFC 8941 §3.3.3, in which a backslash stands before a quote or another backslash.
 _FORM = re.compile(r'(?P<bare>[!#-~][!-~]*)|"(?P<quoted>(?:[!#-\[\]-~]|\\["\\])+)"')
+_FORM_FOR_CLIENTS = (
+    rf'[!#-~][!-~]{{0,{MAX_IDEMPOTENCY_KEY_CHARS - 1}}}|"([!#-\[\]-~]|\\["\\]){{1,{MAX_IDEMPOTENCY_KEY_CHARS}}}"'
+)
 
 IdempotencyKeyHeader = Annotated[
     str | SkipJsonSchema[None],
@@ -30,6 +33,7 @@ IdempotencyKeyHeader = Annotated[
         description="Makes the request safe to repeat: under the same key, the same request gets the answer of the "
         "first, for 7 days. 1 to 255 visible ASCII characters, bare or in double quotes; chosen by the client, at "
         "random.",
+        json_schema_extra={"pattern": f"^({_FORM_FOR_CLIENTS})$"},
     ),
 ]
 
