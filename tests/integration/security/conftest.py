@@ -1,4 +1,4 @@
-"""One gateway that needs credentials, with a task store, a processor and keys, for all tests of a module."""
+"""One gateway that needs credentials, with a task store, a processor and keys, for all of these tests."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -14,7 +14,7 @@ from taskmill.task_store.operator_keys import create_operator_key
 from tests.support.databases import new_database
 from tests.support.eventually import holds
 from tests.support.guarded import Guarded, Start, bearer
-from tests.support.servers import delete_streams, running_nats
+from tests.support.servers import running_nats
 from tests.support.services import running_gateway, running_services
 
 
@@ -22,14 +22,13 @@ async def _check_ready(client: httpx.AsyncClient) -> None:
     assert (await client.get("/readyz")).status_code == 200
 
 
-@pytest_asyncio.fixture(scope="package", loop_scope="session")
-async def start_gateway(postgres_url: str, database_template: str, shared_nats_url: str | None) -> AsyncIterator[Start]:
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def start_gateway(postgres_url: str, database_template: str) -> AsyncIterator[Start]:
     """Starts a gateway with these settings beside the services that all these tests share."""
     async with AsyncExitStack() as stack:
         database_url = await stack.enter_async_context(new_database(postgres_url, template=database_template))
-        if shared_nats_url is not None:
-            await delete_streams(shared_nats_url)
-        nats_url = shared_nats_url or (await stack.enter_async_context(running_nats())).url
+        # Never one that tests share: these services live until all tests have ended, and would answer for others.
+        nats_url = (await stack.enter_async_context(running_nats())).url
         await stack.enter_async_context(running_services(database_url, nats_url))
         key = await create_operator_key(database_url, "admin", ALL_SCOPES, now=datetime.now(UTC), max_keys=10)
 
@@ -43,7 +42,7 @@ async def start_gateway(postgres_url: str, database_template: str, shared_nats_u
         yield start
 
 
-@pytest_asyncio.fixture(scope="package", loop_scope="session")
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def guarded(start_gateway: Start) -> Guarded:
     """The gateway that all these tests share."""
     return await start_gateway()
