@@ -77,7 +77,8 @@ class Load:
 
 
 def _task(client: Client, *, kind: str = "chaos-work", **fields: Any) -> dict[str, Any]:
-    seconds = round(client.chance.uniform(0.1, 1.1), 3)
+    # At some 50 tasks a second about 60 are in progress at a time, and a fault waits for 50.
+    seconds = round(client.chance.uniform(0.1, 2.3), 3)
     priority = client.chance.choice(("critical", "high", "medium", "low"))
     queue = client.chance.choice(("default", "default", "default", PAUSED_QUEUE))
     common = {"kind": kind, "payload": {"seconds": seconds}, "priority": priority, "queue": queue, "process": True}
