@@ -15,12 +15,14 @@ from pydantic import AwareDatetime, Field, JsonValue
 from taskmill.contracts.status import Priority, TaskStatus
 from taskmill.contracts.tasks import (
     Cancellation,
+    ConcurrencyKey,
     NextCursor,
     Progress,
     RetryBackoff,
     TaskError,
     TaskFields,
     TaskLine,
+    UniqueKey,
     WireModel,
 )
 from taskmill.contracts.tracing import Traceparent
@@ -82,6 +84,10 @@ class TaskCreatedData(TaskFields, EventData):
     priority: Priority
     backoff: RetryBackoff | None = None
     payload: JsonValue = None
+    concurrency_key: ConcurrencyKey = None
+    unique_key: UniqueKey = None
+    group_id: UUID | None = None
+    schedule_id: UUID | None = None
 
 
 class TaskUpdatedData(EventData):
@@ -105,14 +111,16 @@ class TaskQueuedData(EventData):
 
 
 class TaskScheduledData(EventData):
-    """The task waits for a point in time."""
+    """The task waits: for a point in time, for its turn, or for other tasks."""
 
-    run_at: datetime
+    run_at: Annotated[datetime | None, Field(description="The point in time; null: it waits for something else.")] = (
+        None
+    )
     reason: Annotated[
-        Literal["run_at", "retry", "unknown_kind", "not_now"],
+        Literal["run_at", "retry", "unknown_kind", "not_now", "turn", "dependencies"],
         Field(
             description="A client gave the time; the attempt before failed; no handler for the kind where it was; the "
-            "handler wants to be called later."
+            "handler wants to be called later; limits or the share of its key hold for it; it comes after other tasks."
         ),
     ]
     attempt_limit: int = 0

@@ -6,6 +6,9 @@ NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 LABEL_KEY_PATTERN = r"^[a-zA-Z0-9]([a-zA-Z0-9._/-]{0,62}[a-zA-Z0-9])?$"
 LABEL_CONDITION_PATTERN = r"^[a-zA-Z0-9]([a-zA-Z0-9._/-]{0,62}[a-zA-Z0-9])?(:[^\x00]{0,200})?$"
 KEY_ID_PATTERN = r"^[0-9a-z]{16}$"
+CHOSEN_KEY_PATTERN = r"^[!-.0-~]{1,200}$"
+"""What a concurrency key or a unique key looks like: whatever names a tenant or a thing, but without `/`."""
+
 CURSOR_PATTERN = r"^[A-Za-z0-9_-]{1,200}$"
 VISIBLE_ASCII_PATTERN = r"^[\x21-\x7e]+$"
 
@@ -16,6 +19,7 @@ IN_WORDS = {
     LABEL_KEY_PATTERN: f"A label's key should be {_LABEL_KEY}",
     LABEL_CONDITION_PATTERN: f"Input should be `key` or `key:value`; a key is {_LABEL_KEY}",
     KEY_ID_PATTERN: "Input should be 16 of a-z and 0-9",
+    CHOSEN_KEY_PATTERN: "Input should be 1 to 200 visible ASCII characters but `/`",
     CURSOR_PATTERN: "Input should be a cursor, as a page tells the next one",
     VISIBLE_ASCII_PATTERN: "Input should be of visible ASCII characters",
 }

@@ -33,6 +33,7 @@ from taskmill.contracts.tasks import (
     Attempt,
     Backoff,
     Checkpoint,
+    ConcurrencyKey,
     Kind,
     LabelKey,
     Labels,
@@ -47,6 +48,7 @@ from taskmill.contracts.tasks import (
     TaskLine,
     TaskReceipt,
     TaskSummary,
+    UniqueKey,
     WireModel,
 )
 from taskmill.contracts.tracing import Traceparent
@@ -146,6 +148,7 @@ class NewTask(ClientFields):
     run_at: Annotated[
         GivenInstant | None, Field(description="When to start processing; one that has passed means at once.")
     ] = None
+    concurrency_key: ConcurrencyKey = None
 
 
 class IdentifiedTask(NewTask):
@@ -259,6 +262,10 @@ class ServerFields(Request):
         int | None, Field(description="The number of the last attempt that the newest run may come to.")
     ] = None
     run_at: Annotated[GivenInstant | None, Field(description="When a scheduled task is due.")] = None
+    concurrency_key: ConcurrencyKey = None
+    unique_key: UniqueKey = None
+    group_id: Annotated[UUID | None, Field(description="The group that it belongs to.")] = None
+    schedule_id: Annotated[UUID | None, Field(description="The schedule that made it.")] = None
     cancel_requested_at: Annotated[
         GivenInstant | None, Field(description="When it was asked to cancel the attempt that is in progress.")
     ] = None

@@ -28,7 +28,7 @@ from taskmill.contracts.limits import (
     MAX_TIMEOUT_SECONDS,
     MAX_TITLE_CHARS,
 )
-from taskmill.contracts.patterns import LABEL_KEY_PATTERN, NAME_PATTERN
+from taskmill.contracts.patterns import CHOSEN_KEY_PATTERN, LABEL_KEY_PATTERN, NAME_PATTERN
 from taskmill.contracts.status import Priority, TaskStatus
 
 DEFAULT_KIND = "echo"
@@ -133,6 +133,22 @@ ProcessorId = Annotated[
     StringConstraints(pattern=NAME_PATTERN, max_length=MAX_PROCESSOR_ID_CHARS),
     Field(description="Names one processor process."),
 ]
+ConcurrencyKey = Annotated[
+    Annotated[str, StringConstraints(pattern=CHOSEN_KEY_PATTERN)] | None,
+    Field(
+        description="Whose work it is, such as a tenant's: tasks of different keys share their queue, and limits may "
+        "hold for each key. 1 to 200 visible ASCII characters but `/`.",
+        examples=["tenant-17"],
+    ),
+]
+UniqueKey = Annotated[
+    Annotated[str, StringConstraints(pattern=CHOSEN_KEY_PATTERN)] | None,
+    Field(
+        description="What the task is about: no two tasks hold the same key at a time. 1 to 200 visible ASCII "
+        "characters but `/`.",
+        examples=["invoice-4711"],
+    ),
+]
 Instant = Annotated[AwareDatetime, Field(description="An instant, ISO 8601 in UTC.")]
 
 
@@ -208,6 +224,8 @@ class WaitReason(StrEnum):
     PROCESSOR = "processor"
     KIND = "kind"
     RESUME = "resume"
+    DEPENDENCIES = "dependencies"
+    TURN = "turn"
 
 
 class WaitingFor(WireModel):
@@ -218,7 +236,7 @@ class WaitingFor(WireModel):
         Field(
             description="due_time: its `run_at`. slot: a processor that serves its queue and kind to be free. "
             "processor: any that serves its queue. kind: one in its queue that has a handler for its kind. "
-            "resume: its queue is paused."
+            "resume: its queue is paused. dependencies: tasks that it comes after. turn: others come before it."
         ),
     ]
     until: Annotated[
@@ -328,6 +346,10 @@ class TaskSummary(TaskFields, IdentifiedModel):
     ] = 0
     backoff: Backoff = None
     run_at: Annotated[datetime | None, Field(description="When a scheduled task is due.")] = None
+    concurrency_key: ConcurrencyKey = None
+    unique_key: UniqueKey = None
+    group_id: Annotated[UUID | None, Field(description="The group that it belongs to.")] = None
+    schedule_id: Annotated[UUID | None, Field(description="The schedule that made it.")] = None
     cancel_requested_at: Annotated[
         datetime | None, Field(description="When it was asked to cancel the attempt that is in progress.")
     ] = None

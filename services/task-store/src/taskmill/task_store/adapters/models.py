@@ -65,6 +65,12 @@ class TaskRow(Base):
     progress: Mapped[Any | None] = mapped_column(JSON)
     error: Mapped[Any | None] = mapped_column(JSON)
     traceparent: Mapped[str | None]
+    first_attempt: Mapped[int] = mapped_column(server_default="0")
+    hold: Mapped[str | None]
+    concurrency_key: Mapped[str | None]
+    unique_key: Mapped[str | None]
+    group_id: Mapped[UUID | None]
+    schedule_id: Mapped[UUID | None]
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     queued_at: Mapped[datetime | None]

@@ -21,7 +21,7 @@ _plain_values = attrgetter(*_PLAIN)
 _details = composer(TaskState, [name for name in TaskCreatedData.model_fields if name not in EventData.model_fields])
 
 _NUMBERS = (
-    *("run", "attempt", "attempt_limit", "dispatch", "delivery", "crashes", "refusals"),
+    *("first_attempt", "run", "attempt", "attempt_limit", "dispatch", "delivery", "crashes", "refusals"),
     *("line_count", "line_number", "checkpoint_number", "submission_number"),
 )
 
@@ -64,6 +64,7 @@ def _pending(request: IdentifiedTask, queue: str, now: datetime) -> TaskState:
         "id": request.id,
         "queue": queue,
         "traceparent": request.traceparent,
+        "concurrency_key": request.concurrency_key,
         "labels": orjson.dumps(request.labels).decode(),
         "backoff": None if request.backoff is None else request.backoff.model_dump_json(),
         "payload": JSON_NULL if request.payload is None else orjson.dumps(request.payload).decode(),

@@ -100,6 +100,7 @@ def _ended(state: TaskState, status: TaskStatus, finished_at: datetime, now: dat
         is_run_active=False,
         version=state.version + 1,
         revision=next_revision(state, status),
+        hold=None,
         run_at=None,
         lease_until=None,
         cancel_requested_at=None,

@@ -16,7 +16,9 @@ from taskmill.task_store.domain.decision import Decision
 from taskmill.task_store.domain.events import LoggedEvent, compose_event
 from taskmill.task_store.domain.lifecycle import Cause, transition
 from taskmill.task_store.domain.retries import max_attempts
-from taskmill.task_store.domain.state import JSON_NULL, TaskState, newest_attempt, next_revision
+from taskmill.task_store.domain.state import JSON_NULL, Hold, TaskState, newest_attempt, next_revision
+
+QueueReason = Literal["process", "given_back", "due", "lost"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,7 @@ def decide_process(
         "is_run_active": True,
         "run": state.run + 1,
         "attempt": state.attempt + 1,
+        "first_attempt": state.attempt + 1,
         "attempt_limit": state.attempt + max_attempts(state, defaults),
         "crashes": 0,
         "refusals": 0,
@@ -69,7 +72,7 @@ def decide_process(
         "traceparent": traceparent or state.traceparent,
     }
     if run_at is None or run_at <= now:
-        return to_queued(state, "process", now, new_run)
+        return begin(state, "process", now, new_run)
     scheduled, event = to_scheduled(state._replace(queued_at=None), run_at, "run_at", now, new_run)
     return Decision(scheduled, (event,))
 
@@ -79,7 +82,7 @@ def decide_due(state: TaskState, now: datetime) -> Decision:
     is_open = transition(state.status, is_run_active=state.is_run_active, by=Cause.DUE) is not None
     if not is_open or state.run_at is None or state.run_at > now:
         return Decision(state)
-    return to_queued(state, "due", now)
+    return begin(state, "due", now)
 
 
 def decide_offer(state: TaskState, now: datetime) -> Decision:
@@ -105,9 +108,36 @@ def decide_lost(state: TaskState, dispatch: int, now: datetime) -> Decision:
     return to_queued(state, "lost", now)
 
 
+def begin(
+    state: TaskState, reason: QueueReason, now: datetime, changes: Mapping[str, Any] = MappingProxyType({})
+) -> Decision:
+    """Offer a task to processors whose time has come and that comes after nothing."""
+    return to_queued(state, reason, now, changes)
+
+
+def to_held(state: TaskState, hold: Hold, now: datetime, changes: Mapping[str, Any] = MappingProxyType({})) -> Decision:
+    """Let a task wait for something that is not a point in time."""
+    held = state._replace(
+        status=TaskStatus.SCHEDULED,
+        version=state.version + 1,
+        revision=next_revision(state, TaskStatus.SCHEDULED),
+        hold=hold,
+        run_at=None,
+        lease_until=None,
+        processor_id=None,
+        progress=None,
+        updated_at=now,
+        queued_at=None,
+        started_at=None,
+        **changes,
+    )
+    details = {"run_at": None, "reason": hold, "attempt_limit": held.attempt_limit, "error": None}
+    return Decision(held, (compose_event(EventType.SCHEDULED, held, now, details),))
+
+
 def to_queued(
     state: TaskState,
-    reason: Literal["process", "given_back", "due", "lost"],
+    reason: QueueReason,
     now: datetime,
     changes: Mapping[str, Any] = MappingProxyType({}),
 ) -> Decision:
@@ -118,6 +148,7 @@ def to_queued(
         revision=next_revision(state, TaskStatus.QUEUED),
         dispatch=state.dispatch + 1,
         delivery=0,
+        hold=None,
         run_at=None,
         lease_until=None,
         processor_id=None,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from enum import StrEnum
 from operator import itemgetter
 from typing import Annotated, Any, NamedTuple, get_args, get_type_hints
 from uuid import UUID
@@ -16,6 +17,15 @@ NO_LABELS = "{}"
 
 JsonText = Annotated[str, "JSON"]
 """A value that is kept, and told, as the text that it came as."""
+
+
+class Hold(StrEnum):
+    """What a task is held by before it may be queued."""
+
+    DEPENDENCIES = "dependencies"
+    """Tasks that it comes after."""
+    TURN = "turn"
+    """The limits and the fair share that hold for it."""
 
 
 class TaskState(NamedTuple):
@@ -68,6 +78,14 @@ class TaskState(NamedTuple):
     error: JsonText | None
     traceparent: str | None
     """Of which span the newest step of its run came, if it is traced: the next one belongs to that."""
+    first_attempt: int
+    """Number of the newest run's first attempt; 0: it is in no run yet, or began before this was noted."""
+    hold: Hold | None
+    """What a scheduled task waits for that is not a time; None: it waits for its time, or does not wait."""
+    concurrency_key: str | None
+    unique_key: str | None
+    group_id: UUID | None
+    schedule_id: UUID | None
     created_at: datetime
     updated_at: datetime
     queued_at: datetime | None

@@ -6,13 +6,16 @@ from typing import NamedTuple
 
 from taskmill.contracts.status import TaskStatus
 from taskmill.contracts.tasks import WaitingFor, WaitReason
-from taskmill.task_store.domain.state import TaskState
+from taskmill.task_store.domain.state import Hold, TaskState
 
 PROCESSOR_LIFE = timedelta(seconds=30)
 """A processor that was not heard of for so long does not count: it says hello every 10 s."""
 
 WAITING = (TaskStatus.QUEUED, TaskStatus.SCHEDULED)
 """No set: to hash an enumeration costs more than to compare it with two."""
+
+
+_HOLDS = {Hold.DEPENDENCIES: WaitReason.DEPENDENCIES, Hold.TURN: WaitReason.TURN}
 
 
 class ServedWork(NamedTuple):
@@ -42,6 +45,8 @@ def waiting_for(state: TaskState, services: Iterable[ServedWork], paused: Collec
     """
     if state.status not in WAITING:
         return None
+    if state.hold is not None:
+        return WaitingFor(reason=_HOLDS[state.hold], until=state.run_at)
     reason = WaitReason.SLOT if state.status is TaskStatus.QUEUED else WaitReason.DUE_TIME
     if waits_for_processors(state):
         reason = WaitReason.RESUME if state.queue in paused else _missing(state, services) or reason
