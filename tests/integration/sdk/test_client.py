@@ -225,6 +225,7 @@ async def test_tasks_are_listed(client: Any) -> None:
     receipts = await client.submit_many([*tasks, *others], process=False)
     other_id = receipts[-1].id
     assert [task.id for task in await _all(client.list(page_size=2))] == [it.id for it in reversed(receipts)]
+    assert (await client.count(status="pending")) == {"pending": len(receipts)}
     for conditions in (
         {"kind": "other", "queue": "q", "priority": "low"},
         {"labels": {"team": "web", "x": None}},

@@ -5,6 +5,7 @@ import orjson
 
 from taskmill.contracts import registry
 from taskmill.contracts.limits import MAX_BODY_BYTES
+from taskmill.contracts.status import TaskStatus
 from tests.support.task_store import Document, StoreClient, new_id, report
 
 
@@ -68,6 +69,18 @@ async def test_filters_select_what_meets_all_conditions(store: StoreClient) -> N
         {"title": "c", "priority": "low", "labels": {"team": "db", "x": "y"}},
     )
     assert [await titles(store, **conditions) for conditions, _ in FILTERS] == [expected for _, expected in FILTERS]
+
+
+async def test_counts_are_those_of_the_lists(store: StoreClient) -> None:
+    """Tasks are counted by status, under the conditions of lists; only those statuses that are asked for."""
+    await create_all(
+        store, {"title": "a"}, {"title": "b", "kind": "sleep"}, {"title": "c", "kind": "sleep", "process": True}
+    )
+    none = {status.value: 0 for status in TaskStatus}
+    assert (await store.ask(registry.COUNT))["counts"] == {**none, "pending": 2, "queued": 1}
+    assert (await store.ask(registry.COUNT, filter={"kind": "sleep", "title": "B"}))["counts"] == {**none, "pending": 1}
+    found = await store.ask(registry.COUNT, filter={"status": ["queued", "failed"]})
+    assert found["counts"] == {"queued": 1, "failed": 0}
 
 
 async def test_created_between_two_instants(store: StoreClient) -> None:

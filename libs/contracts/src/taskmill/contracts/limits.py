@@ -68,6 +68,9 @@ MAX_BULK_IDS = 1_000
 MAX_PAGE_ITEMS = 200
 """Items in one page of a list."""
 
+MAX_COUNTED_TASKS = 10_000
+"""Tasks of a status are counted up to here: to count millions takes longer than anybody waits."""
+
 MAX_LOG_PAGE_ITEMS = 1_000
 """Events in one reply of the log."""
 

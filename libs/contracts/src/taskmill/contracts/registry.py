@@ -32,6 +32,7 @@ CREATE_MANY = Command("create_many", requests.CreateTasks, requests.CreateTasksR
 GET = Command("get", requests.GetTask, Task)
 GET_CHECKPOINT = Command("get_checkpoint", requests.GetCheckpoint, requests.StoredCheckpoint)
 LIST = Command("list", requests.ListTasks, requests.TaskPage)
+COUNT = Command("count", requests.CountTasks, requests.TaskCounts)
 UPDATE = Command("update", requests.UpdateTask, Task)
 DELETE = Command("delete", requests.DeleteTask, requests.DeleteTaskReply)
 PROCESS = Command("process", requests.ProcessTask, Task)
@@ -66,7 +67,7 @@ FIND_KEYS = Command("find_keys", api_keys.FindApiKeys, api_keys.FoundApiKeys)
 HEALTH = Command("health", requests.CheckHealth, requests.StoreHealth)
 
 COMMANDS = (
-    *(CREATE, CREATE_MANY, GET, LIST, UPDATE, DELETE, PROCESS, CANCEL),
+    *(CREATE, CREATE_MANY, GET, LIST, COUNT, UPDATE, DELETE, PROCESS, CANCEL),
     *(START_BULK, GET_BULK, ATTEMPTS, LINES, EVENTS, READ_LOG, HEALTH, GET_CHECKPOINT, LIST_KINDS),
     *(CREATE_WEBHOOK, GET_WEBHOOK, LIST_WEBHOOKS, UPDATE_WEBHOOK, DELETE_WEBHOOK, ROTATE_WEBHOOK),
     *(SWITCH_OFF_WEBHOOK, PREPARE_DELIVERY, START_REPLAY, GET_REPLAY),

@@ -239,6 +239,21 @@ class TaskPage(WireModel):
     next_cursor: NextCursor = None
 
 
+class CountTasks(Request):
+    """Count tasks by their status. Replied to with `TaskCounts`."""
+
+    filter: TaskFilter = TaskFilter()
+
+
+class TaskCounts(WireModel):
+    """How many tasks there are of each status."""
+
+    counts: Annotated[
+        dict[TaskStatus, Annotated[int, Field(ge=0)]],
+        Field(description="By status; each is counted up to 10,000, which then means that many or more."),
+    ]
+
+
 class EditableTask(ClientFields):
     """The part of a task that clients may edit. A field that is left out, or cleared, has the default of creation.
 

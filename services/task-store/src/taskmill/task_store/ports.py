@@ -8,7 +8,8 @@ from uuid import UUID
 from taskmill.contracts.errors import TaskmillError
 from taskmill.contracts.kinds import KnownKind
 from taskmill.contracts.log import ReadLog
-from taskmill.contracts.requests import ListTasks, UnknownKind
+from taskmill.contracts.requests import ListTasks, TaskFilter, UnknownKind
+from taskmill.contracts.status import TaskStatus
 from taskmill.task_store.domain.api_keys import ApiKeyState
 from taskmill.task_store.domain.bulk_operations import BulkOperationState
 from taskmill.task_store.domain.cursors import ListPosition
@@ -135,6 +136,9 @@ class Lists(Protocol):
 
     async def tasks(self, request: ListTasks, after: ListPosition | None) -> list[TaskState]:
         """Tasks behind a position, without payload and result: one more than `request.limit` when there are more."""
+
+    async def counts(self, wanted: TaskFilter) -> dict[TaskStatus, int]:
+        """How many tasks there are of each status that a filter admits, each counted up to `MAX_COUNTED_TASKS`."""
 
     async def attempts(self, task_id: UUID, *, after_attempt: int, limit: int) -> list[AttemptState]:
         """A task's attempts behind a number, oldest first, at most `limit`."""

@@ -20,6 +20,7 @@ from taskmill.contracts.requests import (
     REPLAYED_HEADER,
     CheckHealth,
     ComponentState,
+    CountTasks,
     CreateTask,
     CreateTasks,
     FleetSummary,
@@ -31,6 +32,7 @@ from taskmill.contracts.requests import (
     ListTasks,
     ProcessTask,
     StoreHealth,
+    TaskCounts,
 )
 from taskmill.runtime.clock import Clock
 from taskmill.runtime.reply import Reply
@@ -155,6 +157,11 @@ async def list_tasks(ports: Ports, request: ListTasks) -> bytes:
         return page_document(items, None)
     last = found[len(items) - 1]
     return page_document(items, list_cursor(ListPosition(last.created_at, last.id)))
+
+
+async def count_tasks(ports: Ports, request: CountTasks) -> bytes:
+    """`CountTasks` → `TaskCounts`."""
+    return TaskCounts(counts=await ports.lists.counts(request.filter)).model_dump_json().encode()
 
 
 async def get_bulk_operation(ports: Ports, request: GetBulkOperation) -> bytes:

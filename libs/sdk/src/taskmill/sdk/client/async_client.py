@@ -1,7 +1,7 @@
 """The client for asyncio. Each method does what the same one of `Client` does: all but the waiting is shared."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime
 from functools import partial
@@ -17,6 +17,7 @@ from taskmill.contracts.bulk_operations import BulkAction, BulkOperation
 from taskmill.contracts.fleet import ProcessorInfo, QueueInfo
 from taskmill.contracts.health import Health
 from taskmill.contracts.kinds import KnownKind
+from taskmill.contracts.status import TaskStatus
 from taskmill.contracts.tasks import DEFAULT_KIND, Attempt, Task, TaskLine, TaskSummary
 from taskmill.contracts.webhooks import Delivery, Replay, Webhook, WebhookWithSecret
 from taskmill.sdk.client import flows, operations
@@ -151,6 +152,10 @@ class AsyncClient:
     def list(self, **conditions: Unpack[TaskConditions]) -> AsyncIterator[TaskSummary]:
         """Iterate over tasks; see `Client.list`."""
         return self._items(operations.list_tasks(conditions))
+
+    async def count(self, **conditions: Unpack[TaskSelection]) -> Mapping[TaskStatus, int]:
+        """Count tasks by status; see `Client.count`."""
+        return (await self._send(operations.count_tasks(conditions))).counts
 
     async def update(self, task_id: TaskId, *, if_match: int | None = None, **changes: Unpack[TaskChanges]) -> Task:
         """Change a task; see `Client.update`."""

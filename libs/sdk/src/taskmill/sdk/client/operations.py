@@ -17,7 +17,7 @@ from taskmill.contracts.fleet import ProcessorInfo, ProcessorPage, QueueInfo, Qu
 from taskmill.contracts.health import Health
 from taskmill.contracts.kinds import KindPage, KnownKind
 from taskmill.contracts.limits import MAX_INTEGER, MAX_PAGE_ITEMS
-from taskmill.contracts.requests import AttemptPage, CreateTasksReply, LinePage, TaskPage
+from taskmill.contracts.requests import AttemptPage, CreateTasksReply, LinePage, TaskCounts, TaskPage
 from taskmill.contracts.tasks import Attempt, Task, TaskLine, TaskSummary
 from taskmill.contracts.webhooks import Delivery, DeliveryPage, Replay, Webhook, WebhookPage, WebhookWithSecret
 from taskmill.sdk.client.calls import EVENT_STREAM, Call, Page, is_event_stream
@@ -83,6 +83,13 @@ def list_tasks(conditions: TaskConditions) -> Call[Page[TaskSummary]]:
     given = dict(conditions)
     limit = given.pop("page_size", MAX_PAGE_ITEMS)
     return _page("/tasks", [*_query(given, "status"), ("limit", str(limit))], _model(TaskPage))
+
+
+def count_tasks(conditions: TaskSelection) -> Call[TaskCounts]:
+    """Count tasks by status."""
+    return Call(
+        method="GET", path="/tasks/counts", read=_model(TaskCounts), params=[*_query(dict(conditions), "status")]
+    )
 
 
 def attempts(task_id: TaskId) -> Call[Page[Attempt]]:

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from types import TracebackType
@@ -17,6 +17,7 @@ from taskmill.contracts.bulk_operations import BulkAction, BulkOperation
 from taskmill.contracts.fleet import ProcessorInfo, QueueInfo
 from taskmill.contracts.health import Health
 from taskmill.contracts.kinds import KnownKind
+from taskmill.contracts.status import TaskStatus
 from taskmill.contracts.tasks import DEFAULT_KIND, Attempt, Task, TaskLine, TaskSummary
 from taskmill.contracts.webhooks import Delivery, Replay, Webhook, WebhookWithSecret
 from taskmill.sdk.client import flows, operations
@@ -237,6 +238,15 @@ class Client:
                 `created_before`; and `sort`, `page_size`; see `TaskConditions`.
         """
         return self._items(operations.list_tasks(conditions))
+
+    def count(self, **conditions: Unpack[TaskSelection]) -> Mapping[TaskStatus, int]:
+        """Count tasks by status, each status up to 10,000.
+
+        Args:
+            conditions: All of them are met: `status`, `title`, `kind`, `queue`, `priority`, `labels`, `created_after`,
+                `created_before`; see `TaskSelection`.
+        """
+        return self._send(operations.count_tasks(conditions)).counts
 
     def update(self, task_id: TaskId, *, if_match: int | None = None, **changes: Unpack[TaskChanges]) -> Task:
         """Change a task: what is given replaces what was there, objects merge, None clears.

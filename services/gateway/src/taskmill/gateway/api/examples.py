@@ -88,6 +88,17 @@ TASK_PAGE = {
     "items": [{name: value for name, value in TASK.items() if name not in {"payload", "result"}}],
     "next_cursor": None,
 }
+TASK_COUNTS = {
+    "counts": {
+        "pending": 2,
+        "scheduled": 14,
+        "queued": 5,
+        "in_progress": 3,
+        "completed": 10_000,
+        "failed": 7,
+        "cancelled": 0,
+    }
+}
 ATTEMPT_PAGE = {
     "items": [
         {

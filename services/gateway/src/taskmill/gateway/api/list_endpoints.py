@@ -6,12 +6,13 @@ from fastapi import Query, Request, Response
 
 from taskmill.contracts import registry
 from taskmill.contracts.kinds import KindPage, ListKinds
-from taskmill.contracts.requests import AttemptPage, LinePage, ListAttempts, ListLines, TaskPage
+from taskmill.contracts.requests import AttemptPage, CountTasks, LinePage, ListAttempts, ListLines, TaskCounts, TaskPage
 from taskmill.gateway.adapters.payload_schemas import PayloadSchemas
 from taskmill.gateway.adapters.store import Store
 from taskmill.gateway.api import examples
+from taskmill.gateway.api.idempotency import json_response
 from taskmill.gateway.api.pages import NEXT, page_response
-from taskmill.gateway.api.queries import PageQuery, TaskQuery
+from taskmill.gateway.api.queries import PageQuery, TaskConditions, TaskQuery
 from taskmill.gateway.api.routes import ON_A_TASK, TASK, UNAVAILABLE, TaskId, route
 from taskmill.runtime.reply import Reply
 
@@ -41,6 +42,21 @@ class ListEndpoints:
         and still have a next one.
         """
         return page_response(request, await self._store.ask(registry.LIST, query.request()))
+
+    @route(
+        "GET",
+        "/tasks/counts",
+        operation_id="countTasks",
+        summary="Count tasks by status",
+        tags=["tasks"],
+        response_model=TaskCounts,
+        response_description="How many there are.",
+        responses={200: examples.answer(examples.TASK_COUNTS)},
+        errors=UNAVAILABLE,
+    )
+    async def counts(self, query: Annotated[TaskConditions, Query()]) -> Response:
+        """Count the tasks that meet every condition given, by status: each status up to 10,000."""
+        return json_response(await self._store.ask(registry.COUNT, CountTasks(filter=query.filter())), 200)
 
     @route(
         "GET",

@@ -74,8 +74,8 @@ class PageQuery(Request):
     ] = None
 
 
-class TaskQuery(PageQuery):
-    """Which tasks, in which order. A task meets every condition that is given."""
+class TaskConditions(Request):
+    """Which tasks. A task meets every condition that is given."""
 
     status: Annotated[
         list[TaskStatus], Field(max_length=len(TaskStatus), description="Its status; repeatable: any of these.")
@@ -95,19 +95,27 @@ class TaskQuery(PageQuery):
     created_before: Annotated[
         GivenInstant | SkipJsonSchema[None], Field(description="Created before this instant (RFC 3339, with offset).")
     ] = None
+
+    def filter(self) -> TaskFilter:
+        """The conditions, as the task store takes them."""
+        return TaskFilter(
+            **self.model_dump(include={"status", "title", "kind", "queue", "priority"}, exclude_unset=True),
+            labels=wanted_labels(self.label),
+            created_after=self.created_after,
+            created_before=self.created_before,
+        )
+
+
+class TaskQuery(TaskConditions, PageQuery):
+    """Which tasks, in which order. A task meets every condition that is given."""
+
     sort: Annotated[TaskSort, Field(description="Newest first (`-created_at`) or oldest first (`created_at`).")] = (
         TaskSort.NEWEST_FIRST
     )
 
     def request(self) -> ListTasks:
         """What the task store is asked."""
-        conditions = TaskFilter(
-            **self.model_dump(include={"status", "title", "kind", "queue", "priority"}, exclude_unset=True),
-            labels=wanted_labels(self.label),
-            created_after=self.created_after,
-            created_before=self.created_before,
-        )
-        return ListTasks(filter=conditions, sort=self.sort, limit=self.limit, cursor=self.cursor)
+        return ListTasks(filter=self.filter(), sort=self.sort, limit=self.limit, cursor=self.cursor)
 
 
 class EventQuery(Request):

@@ -28,6 +28,7 @@ SCOPES: dict[str, Scope | None] = {
     "POST /tasks/bulk": Scope.TASKS_WRITE,  # and tasks:cancel to cancel: the endpoint looks
     "GET /operations/{operation_id}": Scope.TASKS_READ,
     "GET /tasks": Scope.TASKS_READ,
+    "GET /tasks/counts": Scope.TASKS_READ,
     "GET /tasks/{task_id}": Scope.TASKS_READ,
     "GET /tasks/{task_id}/attempts": Scope.TASKS_READ,
     "GET /tasks/{task_id}/logs": Scope.TASKS_READ,

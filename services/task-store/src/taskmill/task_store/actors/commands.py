@@ -28,6 +28,7 @@ _USE_CASES: dict[registry.Command, Callable[[Ports, Any], Coroutine[Any, Any, by
     registry.GET: use_cases.get_task,
     registry.GET_CHECKPOINT: use_cases.get_checkpoint,
     registry.LIST: use_cases.list_tasks,
+    registry.COUNT: use_cases.count_tasks,
     registry.GET_BULK: use_cases.get_bulk_operation,
     registry.ATTEMPTS: use_cases.list_attempts,
     registry.LINES: use_cases.list_lines,

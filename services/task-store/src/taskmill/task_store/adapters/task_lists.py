@@ -6,13 +6,15 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import JSON, ColumnElement, Row, Select, Text, cast, literal, null, select, tuple_
+from sqlalchemy import JSON, ColumnElement, Row, Select, Text, cast, func, literal, null, select, tuple_
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from taskmill.contracts.errors import DatabaseUnavailableError
+from taskmill.contracts.limits import MAX_COUNTED_TASKS
 from taskmill.contracts.requests import ListTasks, TaskFilter, TaskSort
+from taskmill.contracts.status import TaskStatus
 from taskmill.task_store.adapters.database import (
     COMMAND_TIMEOUT_SECONDS,
     CONNECT_TIMEOUT_SECONDS,
@@ -77,6 +79,11 @@ class TaskLists:
         """See `Lists`."""
         return [task_state(row) for row in await self._rows(task_query(request, after))]
 
+    async def counts(self, wanted: TaskFilter) -> dict[TaskStatus, int]:
+        """See `Lists`."""
+        (row,) = await self._rows(count_query(wanted))
+        return dict(zip(wanted.status or TaskStatus, row, strict=True))
+
     async def attempts(self, task_id: UUID, *, after_attempt: int, limit: int) -> list[AttemptState]:
         """See `Lists`."""
         query = (
@@ -117,6 +124,22 @@ def task_query(request: ListTasks, after: ListPosition | None) -> Select[Any]:
         query = query.where(position > end if is_oldest_first else position < end)
     order = [TaskRow.created_at, TaskRow.id]
     return query.order_by(*(order if is_oldest_first else [column.desc() for column in order])).limit(request.limit + 1)
+
+
+def count_query(wanted: TaskFilter) -> Select[Any]:
+    """The query for how many tasks meet a filter: one row, a column for each status."""
+    others = _conditions(wanted.model_copy(update={"status": []}))
+    return select(
+        *(
+            select(func.count())
+            .select_from(
+                select(TaskRow.id).where(TaskRow.status == status, *others).limit(MAX_COUNTED_TASKS).subquery()
+            )
+            .scalar_subquery()
+            .label(status)
+            for status in wanted.status or TaskStatus
+        )
+    )
 
 
 def chunk_query(operation: BulkOperationState, limit: int) -> Select[Any]:
