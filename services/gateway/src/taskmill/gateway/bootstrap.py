@@ -2,7 +2,11 @@
 
 import socket
 import uuid
+from functools import partial
+from importlib.metadata import version
 from typing import TYPE_CHECKING
+
+from uuid_utils.compat import uuid7
 
 from taskmill.contracts import registry, subjects
 from taskmill.contracts.permissions import GATEWAY
@@ -17,9 +21,13 @@ from taskmill.gateway.adapters.payload_schemas import PayloadSchemas
 from taskmill.gateway.adapters.store import Store
 from taskmill.gateway.api.admission import Admission
 from taskmill.gateway.api.app import create_app
+from taskmill.gateway.api.event_endpoints import EventEndpoints
+from taskmill.gateway.api.payload_check import PayloadCheck
 from taskmill.gateway.domain.callers import anybody, local_developer
 from taskmill.gateway.metrics import gateway_metrics
 from taskmill.gateway.settings import AuthSettings, GatewaySettings
+from taskmill.gateway.ui.route import DashboardRoute
+from taskmill.runtime.clock import utc_now
 from taskmill.runtime.discovery import Discovery
 from taskmill.runtime.errors import StartError
 from taskmill.runtime.loop_watch import LoopWatch
@@ -29,6 +37,7 @@ from taskmill.runtime.supervisor import Supervisor
 
 if TYPE_CHECKING:
     from taskmill.gateway.adapters.tokens import Tokens
+    from taskmill.gateway.ui.dashboard import Dashboard
 
 
 async def build(settings: GatewaySettings) -> Supervisor:
@@ -45,16 +54,18 @@ async def build(settings: GatewaySettings) -> Supervisor:
     schemas = PayloadSchemas(store)
     ring = KeyRing(store)
     metrics = gateway_metrics(session, feed)
+    admission = _admission(settings, ring)
     app = create_app(
         store,
         log,
         feed,
         schemas,
         is_bus_connected=lambda: session.is_connected,
-        admission=_admission(settings, ring),
+        admission=admission,
         ring=ring,
         is_live=lambda: session.is_at_work and supervisor.is_whole,
         metrics=metrics,
+        others=[DashboardRoute(partial(_dashboard, settings, store, log, feed, schemas, admission))],
     )
     server = HttpServer(app, _bind(settings.host, settings.port), on_stop=feed.cut_off_all)
     discovery = Discovery(session, "taskmill-gateway", "Speaks HTTP.", instance_id=uuid.uuid4().hex)
@@ -62,6 +73,24 @@ async def build(settings: GatewaySettings) -> Supervisor:
     loop_watch = LoopWatch(metrics.loop_delay)
     supervisor = Supervisor([session, discovery, loop_watch, feed, KindWatch(schemas), key_watch, server])
     return supervisor
+
+
+def _dashboard(
+    settings: GatewaySettings, store: Store, log: Log, feed: EventFeed, schemas: PayloadSchemas, admission: Admission
+) -> "Dashboard":
+    # 4 MB of templates and what renders them, for those who look.
+    from taskmill.gateway.ui.app import create_dashboard  # noqa: PLC0415
+
+    return create_dashboard(
+        store,
+        EventEndpoints(store, log, feed),
+        PayloadCheck(schemas),
+        admission=admission,
+        version=version("taskmill-gateway"),
+        now=utc_now,
+        new_id=uuid7,
+        shows_payloads=settings.ui_payloads,
+    )
 
 
 def _admission(settings: AuthSettings, ring: KeyRing) -> Admission:

@@ -100,6 +100,9 @@ class GatewaySettings(AuthSettings, ProcessSettings):
             "they are refused: 503 `overloaded`.",
         ),
     ] = 2_000
+    ui_payloads: Annotated[
+        bool, Field(description="Whether the dashboard shows payloads, results and events, which have them.")
+    ] = True
 
 
 def _is_loopback(host: str) -> bool:

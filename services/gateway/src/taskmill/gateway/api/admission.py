@@ -113,6 +113,12 @@ def caller_of(scope: AsgiScope) -> Caller:
     return caller
 
 
+def known_caller(scope: AsgiScope) -> Caller | None:
+    """Who asks; None: nobody has looked."""
+    caller: Caller | None = scope.get(_CALLER)
+    return caller
+
+
 def _check_site(site: bytes | None, origin: bytes | None, host: bytes) -> None:
     """Refuse what a page of another site has sent. Browsers say so; nobody else sends these headers.
 

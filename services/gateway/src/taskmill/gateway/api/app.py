@@ -1,11 +1,12 @@
 """The gateway's application: every route of the REST interface, and its OpenAPI document."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import Any
 from uuid import UUID
 
 from fastapi import FastAPI
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 from uuid_utils.compat import uuid7
 
@@ -93,6 +94,7 @@ def create_app(
     is_live: Callable[[], bool] = lambda: True,
     metrics: Metrics | None = None,
     new_id: Callable[[], UUID] = uuid7,
+    others: Sequence[BaseRoute] = (),
 ) -> FastAPI:
     """Build the application.
 
@@ -108,6 +110,7 @@ def create_app(
         is_live: Whether all that runs in this process is at work.
         metrics: What the gateway tells, to which its requests are added; None: nothing else.
         new_id: Makes the id of a new task, bulk operation, webhook or replay, a UUID of version 7.
+        others: Routes of what is no part of the REST interface.
     """
     metrics = metrics or Metrics()
     app = Gateway(
@@ -146,6 +149,7 @@ def create_app(
             *declared_routes(HealthEndpoints(store, is_bus_connected, is_live)),
             *declared_routes(MetricsEndpoints(metrics)),
             *declared_routes(DocumentationEndpoints()),
+            *others,
         ],
     )
     app.http_seconds = Histograms(REQUEST_BUCKETS)

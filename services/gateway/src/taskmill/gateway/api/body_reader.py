@@ -1,7 +1,7 @@
 """Reads a JSON body into a model, within limits of type, size and time."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pydantic import BaseModel, TypeAdapter
 from starlette.requests import ClientDisconnect
@@ -52,8 +52,8 @@ class BodyReader:
         headers = dict(scope["headers"])
         if self._default is None:
             self._check_type(headers)
-            return read_json(self._adapter, await self._receive(headers, receive))
-        body = await self._receive(headers, receive)
+            return read_json(self._adapter, await receive_body(headers, receive, timeout_seconds=self._timeout_seconds))
+        body = await receive_body(headers, receive, timeout_seconds=self._timeout_seconds)
         if not body:
             return self._default
         self._check_type(headers)
@@ -69,30 +69,40 @@ class BodyReader:
         if not (is_known and is_utf8) or b"content-encoding" in headers:
             raise UnsupportedMediaTypeError(self._media_types)
 
-    async def _receive(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
-        # A body that says that it is too large is refused unread, also before the server says "100 Continue".
-        if int(headers.get(b"content-length", 0)) > MAX_BODY_BYTES:
-            raise PayloadTooLargeError("body", MAX_BODY_BYTES)
-        request = asyncio.current_task()
-        is_late = False
 
-        def give_up() -> None:
-            nonlocal is_late
-            is_late = True
-            if request is not None:
-                request.cancel()
+async def receive_body(
+    headers: Mapping[bytes, bytes], receive: Receive, *, timeout_seconds: float = BODY_TIMEOUT_SECONDS
+) -> bytes:
+    """Receive a body.
 
-        # A bare timer: `asyncio.timeout` costs a tenth of a request's CPU.
-        timer = asyncio.get_running_loop().call_later(self._timeout_seconds, give_up)
-        try:
-            return await _receive_all(receive)
-        except asyncio.CancelledError:
-            # Whoever else cancels it has the last word.
-            if request is not None and is_late and request.uncancel() == 0:
-                raise RequestTimeoutError from None
-            raise
-        finally:
-            timer.cancel()
+    Raises:
+        PayloadTooLargeError: It is larger than `MAX_BODY_BYTES`.
+        RequestTimeoutError: It did not arrive in time.
+        ClientDisconnect: The client left first.
+    """
+    # A body that says that it is too large is refused unread, also before the server says "100 Continue".
+    if int(headers.get(b"content-length", 0)) > MAX_BODY_BYTES:
+        raise PayloadTooLargeError("body", MAX_BODY_BYTES)
+    request = asyncio.current_task()
+    is_late = False
+
+    def give_up() -> None:
+        nonlocal is_late
+        is_late = True
+        if request is not None:
+            request.cancel()
+
+    # A bare timer: `asyncio.timeout` costs a tenth of a request's CPU.
+    timer = asyncio.get_running_loop().call_later(timeout_seconds, give_up)
+    try:
+        return await _receive_all(receive)
+    except asyncio.CancelledError:
+        # Whoever else cancels it has the last word.
+        if request is not None and is_late and request.uncancel() == 0:
+            raise RequestTimeoutError from None
+        raise
+    finally:
+        timer.cancel()
 
 
 async def _receive_all(receive: Receive) -> bytes:
