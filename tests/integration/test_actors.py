@@ -43,6 +43,7 @@ from taskmill.runtime.pull import PullConsumer
 from taskmill.runtime.requests import RequestServer
 from taskmill.runtime.settings import NatsSettings
 from taskmill.runtime.supervisor import Supervisor
+from taskmill.task_store.actors.activity import Activity
 from taskmill.task_store.actors.bulk_operations import BulkOperations
 from taskmill.task_store.actors.connections import Connections
 from taskmill.task_store.actors.due_tasks import DueTasks
@@ -125,6 +126,7 @@ def actors_of(supervisor: Supervisor) -> Sequence[Actor]:
 
 
 FACTORIES: dict[type[Actor], Callable[[Place], Awaitable[Sequence[Actor]]]] = {
+    Activity: task_store,
     BatchingMailbox: task_store,
     BulkOperations: task_store,
     Cancellations: processor,

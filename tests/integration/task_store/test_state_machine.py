@@ -19,6 +19,7 @@ from taskmill.contracts.limits import MAX_TASK_LINES
 from taskmill.contracts.reports import ReportBundle, Submitted
 from taskmill.contracts.status import TaskStatus
 from taskmill.task_store.actors.commands import use_case
+from taskmill.task_store.adapters.activity_rows import ActivityRows
 from taskmill.task_store.adapters.api_key_rows import ApiKeyRows
 from taskmill.task_store.adapters.bulk_operation_rows import BulkOperationRows
 from taskmill.task_store.adapters.database import DedicatedConnection, shared_connections
@@ -191,6 +192,7 @@ def bench(database_url: str) -> Iterator[Bench]:
             bulk_operations=BulkOperationRows(shared),
             webhooks=WebhookRows(shared, lanes[0], max_webhooks=1, max_replays=1),
             api_keys=ApiKeyRows(shared, max_keys=1),
+            activity=ActivityRows(shared),
             now=clock,
         )
         yield Bench(runner, ports, clock)

@@ -71,6 +71,9 @@ MAX_PAGE_ITEMS = 200
 MAX_COUNTED_TASKS = 10_000
 """Tasks of a status are counted up to here: to count millions takes longer than anybody waits."""
 
+MAX_ACTIVITY_MINUTES = 24 * 60
+"""Minutes of activity that are kept."""
+
 MAX_LOG_PAGE_ITEMS = 1_000
 """Events in one reply of the log."""
 

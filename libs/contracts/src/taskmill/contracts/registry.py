@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
-from taskmill.contracts import api_keys, bulk_operations, fleet, kinds, log, requests, subjects, webhooks
+from taskmill.contracts import activity, api_keys, bulk_operations, fleet, kinds, log, requests, subjects, webhooks
 from taskmill.contracts.control import CancelAttempt, Drain, QueuesPaused
 from taskmill.contracts.errors import Problem
 from taskmill.contracts.events import EVENT_DATA, EventPage, TaskEvent
@@ -57,6 +57,7 @@ LIST_PROCESSORS = Command("list_processors", fleet.ListProcessors, fleet.Process
 LIST_QUEUES = Command("list_queues", fleet.ListQueues, fleet.QueuePage)
 PAUSE_QUEUE = Command("pause_queue", fleet.PauseQueue, fleet.QueueInfo)
 RESUME_QUEUE = Command("resume_queue", fleet.ResumeQueue, fleet.QueueInfo)
+READ_ACTIVITY = Command("read_activity", activity.ReadActivity, activity.Activity)
 LIST_KINDS = Command("list_kinds", kinds.ListKinds, kinds.KindPage)
 DRAIN_PROCESSOR = Command("drain_processor", fleet.DrainProcessor, fleet.DrainingProcessor)
 CREATE_KEY = Command("create_key", api_keys.CreateApiKey, api_keys.ApiKey)
@@ -71,7 +72,7 @@ COMMANDS = (
     *(START_BULK, GET_BULK, ATTEMPTS, LINES, EVENTS, READ_LOG, HEALTH, GET_CHECKPOINT, LIST_KINDS),
     *(CREATE_WEBHOOK, GET_WEBHOOK, LIST_WEBHOOKS, UPDATE_WEBHOOK, DELETE_WEBHOOK, ROTATE_WEBHOOK),
     *(SWITCH_OFF_WEBHOOK, PREPARE_DELIVERY, START_REPLAY, GET_REPLAY),
-    *(LIST_PROCESSORS, LIST_QUEUES, PAUSE_QUEUE, RESUME_QUEUE, DRAIN_PROCESSOR),
+    *(READ_ACTIVITY, LIST_PROCESSORS, LIST_QUEUES, PAUSE_QUEUE, RESUME_QUEUE, DRAIN_PROCESSOR),
     *(CREATE_KEY, GET_KEY, LIST_KEYS, REVOKE_KEY, FIND_KEYS),
 )
 

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -36,6 +37,7 @@ from taskmill.runtime.process_metrics import REDELIVERED, REQUEST_SECONDS, SET_A
 from taskmill.runtime.publisher import Publisher
 from taskmill.runtime.requests import RequestClient, RequestServer
 from taskmill.runtime.supervisor import Supervisor
+from taskmill.task_store.actors.activity import Activity
 from taskmill.task_store.actors.bulk_operations import BulkOperations
 from taskmill.task_store.actors.commands import QUEUE_GROUP, commands
 from taskmill.task_store.actors.connections import Connections
@@ -55,6 +57,7 @@ from taskmill.task_store.actors.report_intake import ReportIntake
 from taskmill.task_store.actors.retention import Retention
 from taskmill.task_store.actors.streams import Streams
 from taskmill.task_store.actors.webhook_deliveries import CommitBell, WebhookDeliveries
+from taskmill.task_store.adapters.activity_rows import ActivityRows
 from taskmill.task_store.adapters.api_key_rows import ApiKeyRows
 from taskmill.task_store.adapters.bulk_operation_rows import BulkOperationRows
 from taskmill.task_store.adapters.database import DedicatedConnection, SharedConnections, shared_connections
@@ -83,6 +86,7 @@ from taskmill.task_store.adapters.webhook_rows import WebhookRows
 from taskmill.task_store.adapters.work_consumers import WorkConsumers
 from taskmill.task_store.adapters.work_pauses import WorkPauses
 from taskmill.task_store.adapters.work_stream import WorkStream
+from taskmill.task_store.domain.activity import Tally
 from taskmill.task_store.domain.batch import Batch
 from taskmill.task_store.domain.fleet import FinishedRates
 from taskmill.task_store.domain.log_epoch import LogEpoch
@@ -168,7 +172,7 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
         relay.wake(events)
         commit_bell.ring()
 
-    counts = BatchCounts()
+    counts, tally = BatchCounts(), Tally()
     writer = TaskWriter(
         database.writer,
         rules=_run_rules(settings),
@@ -176,7 +180,7 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
         max_queued_tasks=settings.max_queued_tasks,
         now=utc_now,
         random=random.random,
-        note=_ignore if settings.metrics_port is None else counts.note,
+        note=tally.note if settings.metrics_port is None else partial(_note_in_both, tally, counts),
         on_commit=on_commit,
         on_scheduled=alarm.set,
         on_bulk_operation=bulk_alarm.set,
@@ -257,6 +261,7 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
         bulk_operations=bulk_rows,
         webhooks=webhook_rows,
         api_keys=ApiKeyRows(database.shared, max_keys=settings.max_api_keys),
+        activity=ActivityRows(database.shared),
         now=utc_now,
         on_webhook=commit_bell.woken.set,
         on_replay=replay_alarm.set,
@@ -284,6 +289,7 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
         QueuePauses(queue_rows, pauses, leadership),
         QueueCounts(QueueRows(database.counts, max_queues=settings.max_queues), leadership),
         QueueRates(queue_rows, rates, now=utc_now),
+        Activity(ActivityRows(database.shared), tally, now=utc_now),
         registrations,
         intake,
         requests,
@@ -303,8 +309,10 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
     return supervisor
 
 
-def _ignore(_batch: Batch) -> None:
-    """Nobody asks for what was counted."""
+def _note_in_both(tally: Tally, counts: BatchCounts, batch: Batch) -> None:
+    """Count what people look at, and what is told as metrics."""
+    tally.note(batch)
+    counts.note(batch)
 
 
 def _metrics(

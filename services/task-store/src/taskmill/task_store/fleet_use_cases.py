@@ -4,7 +4,9 @@
 """
 
 from collections.abc import Sequence
+from datetime import timedelta
 
+from taskmill.contracts.activity import Activity, ReadActivity
 from taskmill.contracts.fleet import (
     DrainingProcessor,
     DrainProcessor,
@@ -36,6 +38,12 @@ async def drain_processor(ports: Ports, request: DrainProcessor) -> bytes:
     """`DrainProcessor` → `DrainingProcessor`. Raises what `Drains` does."""
     await ports.drains.drain(request.id)
     return DrainingProcessor(id=request.id).model_dump_json().encode()
+
+
+async def read_activity(ports: Ports, request: ReadActivity) -> bytes:
+    """`ReadActivity` → `Activity`."""
+    since = ports.now() - timedelta(minutes=request.minutes)
+    return Activity(items=await ports.activity.since(since)).model_dump_json().encode()
 
 
 async def list_queues(ports: Ports, request: ListQueues) -> bytes:

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import NamedTuple, Protocol
 from uuid import UUID
 
+from taskmill.contracts.activity import ActivityMinute
 from taskmill.contracts.errors import TaskmillError
 from taskmill.contracts.kinds import KnownKind
 from taskmill.contracts.log import ReadLog
@@ -171,6 +172,13 @@ class Processors(Protocol):
 
     async def differing_kinds(self, now: datetime, limit: int) -> list[str]:
         """Kinds for which living processors declare different things, by name; up to 10 s old."""
+
+
+class ActivityReads(Protocol):
+    """Reads what was done. Raises `DatabaseUnavailableError` when PostgreSQL is away."""
+
+    async def since(self, moment: datetime) -> list[ActivityMinute]:
+        """The minutes that began after a moment, oldest first; those in which nothing was done are left out."""
 
 
 class Queues(Protocol):

@@ -62,6 +62,7 @@ from taskmill.task_store.domain.operations import Answer, ClientRequest
 from taskmill.task_store.domain.state import TaskState
 from taskmill.task_store.domain.waiting import PROCESSOR_LIFE, ServedWork, waiting_for, waits_for_processors
 from taskmill.task_store.ports import (
+    ActivityReads,
     ApiKeys,
     BulkOperationReads,
     Drains,
@@ -102,6 +103,7 @@ class Ports:
     bulk_operations: BulkOperationReads
     webhooks: Webhooks
     api_keys: ApiKeys
+    activity: ActivityReads
     now: Clock
     on_webhook: Callable[[], None] = lambda: None
     """Called after a webhook was made or changed."""

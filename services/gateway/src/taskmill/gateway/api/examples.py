@@ -99,6 +99,20 @@ TASK_COUNTS = {
         "cancelled": 0,
     }
 }
+ACTIVITY = {
+    "items": [
+        {
+            "at": "2026-11-24T12:00:00Z",
+            "created": 120,
+            "completed": 118,
+            "failed": 1,
+            "cancelled": 0,
+            "waited": {"p50_seconds": 0.006, "p95_seconds": 0.021},
+            "ran": {"p50_seconds": 0.4, "p95_seconds": 1.9},
+            "oldest_queued_seconds": 0.8,
+        }
+    ]
+}
 ATTEMPT_PAGE = {
     "items": [
         {

@@ -6,6 +6,7 @@ from fastapi import Body, Path, Query, Request, Response
 from starlette.convertors import StringConvertor, register_url_convertor
 
 from taskmill.contracts import registry
+from taskmill.contracts.activity import Activity, ReadActivity
 from taskmill.contracts.errors import ProcessorNotFoundError, QueueNotFoundError, TooManyQueuesError
 from taskmill.contracts.fleet import (
     DrainingProcessor,
@@ -24,7 +25,7 @@ from taskmill.gateway.api import examples
 from taskmill.gateway.api.bodies import NO_OPTIONS, NoOptions
 from taskmill.gateway.api.idempotency import json_response
 from taskmill.gateway.api.pages import NEXT, page_response
-from taskmill.gateway.api.queries import PageQuery
+from taskmill.gateway.api.queries import ActivityQuery, PageQuery
 from taskmill.gateway.api.routes import UNAVAILABLE, route
 
 
@@ -108,6 +109,25 @@ class FleetEndpoints:
         """
         wanted = ListQueues(limit=query.limit, cursor=query.cursor)
         return page_response(request, await self._store.ask(registry.LIST_QUEUES, wanted))
+
+    @route(
+        "GET",
+        "/activity",
+        operation_id="readActivity",
+        summary="Read what was done in the last minutes",
+        tags=["fleet"],
+        response_model=Activity,
+        response_description="Minute by minute.",
+        responses={200: examples.answer(examples.ACTIVITY)},
+        errors=UNAVAILABLE,
+    )
+    async def activity(self, query: Annotated[ActivityQuery, Query()]) -> Response:
+        """Read how many tasks were created and ended in each of the last minutes, and how long attempts took.
+
+        For people: a store that is killed has not written down what it did in the last 10 s. Metrics and events are
+        exact.
+        """
+        return json_response(await self._store.ask(registry.READ_ACTIVITY, ReadActivity(minutes=query.minutes)), 200)
 
     @route(
         "POST",

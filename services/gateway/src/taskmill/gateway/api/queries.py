@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 from taskmill.contracts.conditions import LABEL_CONDITIONS, LabelCondition, wanted_labels
 from taskmill.contracts.events import EventType
 from taskmill.contracts.instants import GivenInstant
-from taskmill.contracts.limits import DEFAULT_PAGE_ITEMS, MAX_TITLE_CHARS
+from taskmill.contracts.limits import DEFAULT_PAGE_ITEMS, MAX_ACTIVITY_MINUTES, MAX_TITLE_CHARS
 from taskmill.contracts.log import Position
 from taskmill.contracts.requests import (
     Cursor,
@@ -116,6 +116,16 @@ class TaskQuery(TaskConditions, PageQuery):
     def request(self) -> ListTasks:
         """What the task store is asked."""
         return ListTasks(filter=self.filter(), sort=self.sort, limit=self.limit, cursor=self.cursor)
+
+
+class ActivityQuery(Request):
+    """How far back."""
+
+    minutes: Annotated[
+        int,
+        BeforeValidator(is_decimal),
+        Field(ge=1, le=MAX_ACTIVITY_MINUTES, description="How many minutes back: 1 to 1,440."),
+    ] = 60
 
 
 class EventQuery(Request):

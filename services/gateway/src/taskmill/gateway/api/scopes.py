@@ -41,6 +41,7 @@ SCOPES: dict[str, Scope | None] = {
     "GET /metrics": Scope.TASKS_READ,  # it names queues and kinds
     "GET /processors": Scope.TASKS_READ,
     "POST /processors/{processor_id}/drain": Scope.QUEUES_ADMIN,
+    "GET /activity": Scope.TASKS_READ,
     "GET /queues": Scope.TASKS_READ,
     "POST /queues/{name}/pause": Scope.QUEUES_ADMIN,
     "POST /queues/{name}/resume": Scope.QUEUES_ADMIN,

@@ -14,6 +14,7 @@ from taskmill.gateway.ui.dashboard import Dashboard
 from taskmill.gateway.ui.fleet import FleetPages
 from taskmill.gateway.ui.live import LivePages
 from taskmill.gateway.ui.new_task import NewTaskPages
+from taskmill.gateway.ui.overview import OverviewPages
 from taskmill.gateway.ui.pages import Parts, declared_pages
 from taskmill.gateway.ui.rendering import Renderer
 from taskmill.gateway.ui.session import SessionPages
@@ -56,6 +57,7 @@ def create_dashboard(
     )
     classes = (NewTaskPages, TaskListPages, TaskPages, FleetPages, WebhookPages, SessionPages)
     pages = [page for pages in classes for page in declared_pages(pages(parts))]
+    pages += declared_pages(OverviewPages(parts, now=now))
     pages += declared_pages(LivePages(events, shows_payloads=shows_payloads))
     return Dashboard(pages, parts, admission)
 

@@ -48,6 +48,7 @@ _USE_CASES: dict[registry.Command, Callable[[Ports, Any], Coroutine[Any, Any, by
     registry.GET_REPLAY: webhook_use_cases.get_replay,
     registry.LIST_PROCESSORS: fleet_use_cases.list_processors,
     registry.DRAIN_PROCESSOR: fleet_use_cases.drain_processor,
+    registry.READ_ACTIVITY: fleet_use_cases.read_activity,
     registry.LIST_QUEUES: fleet_use_cases.list_queues,
     registry.PAUSE_QUEUE: fleet_use_cases.pause_queue,
     registry.RESUME_QUEUE: fleet_use_cases.resume_queue,

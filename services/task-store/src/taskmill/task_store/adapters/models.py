@@ -334,6 +334,21 @@ class ApiKeyRow(Base):
     last_used_at: Mapped[datetime | None]
 
 
+class ActivityRow(Base):
+    """What was done in a minute. `domain.activity.Deeds` says what its columns mean."""
+
+    __tablename__ = "activity"
+
+    minute: Mapped[datetime] = mapped_column(primary_key=True)
+    created: Mapped[int] = mapped_column(BigInteger)
+    completed: Mapped[int] = mapped_column(BigInteger)
+    failed: Mapped[int] = mapped_column(BigInteger)
+    cancelled: Mapped[int] = mapped_column(BigInteger)
+    waited: Mapped[list[int]] = mapped_column(ARRAY(BigInteger))
+    ran: Mapped[list[int]] = mapped_column(ARRAY(BigInteger))
+    oldest_queued_seconds: Mapped[float | None]
+
+
 class WebhookCursorRow(Base):
     """Up to where in the log every event has its deliveries: one row."""
 

@@ -180,11 +180,16 @@ function drawCharts() {
     const options = {
       width: figure.clientWidth,
       height: 180,
+      scales: { y: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] } },
       series: [{}, ...lines.map((line) => ({
-        label: line.replaceAll("_", " "), stroke: colour(line), width: 2, points: { show: false },
+        label: line, stroke: colour(line), width: 2, points: { size: 4, fill: colour(line) },
       }))],
       axes: [
-        { stroke: colour("muted"), grid: { stroke: colour("line") } },
+        {
+          stroke: colour("muted"),
+          grid: { stroke: colour("line") },
+          values: (_, ticks) => ticks.map((tick) => new Date(tick * 1000).toTimeString().slice(0, 5)),
+        },
         { stroke: colour("muted"), grid: { stroke: colour("line") }, size: 60 },
       ],
       legend: { live: false },
