@@ -16,6 +16,7 @@ from pydantic import BaseModel
 pytest.register_assert_rewrite("tests.support", "tests.integration.processor.harness")
 
 from taskmill.cli.embedded.nats import NatsServer
+from tests.support.browser import chromium, require_browser
 from tests.support.databases import migrated_template, new_database
 from tests.support.docker_engine import is_docker_available, require_docker
 from tests.support.environment import forget_what_is_set, keep_files_in_memory
@@ -40,9 +41,11 @@ structlog.configure(
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Look for an engine before the fixtures of a test marked `docker` need one."""
+    """Look for an engine, or a browser, before the fixtures of a test that is marked with it need it."""
     if item.get_closest_marker("docker"):
         require_docker(is_docker_available(), os.environ)
+    if item.get_closest_marker("browser"):
+        require_browser(chromium(), os.environ)
 
 
 def pytest_xdist_auto_num_workers() -> int | None:

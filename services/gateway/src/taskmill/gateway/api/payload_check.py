@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 from taskmill.contracts.errors import FieldProblem, RemoteError, UnavailableError
 from taskmill.contracts.limits import MAX_REFUSAL_PROBLEMS
@@ -36,6 +37,12 @@ class PayloadCheck:
         if self._schemas.fits(task.kind, task.payload):
             return []
         return await self._problems([("/payload", task)])
+
+    async def certain_problems(self, task: NewTask) -> list[FieldProblem]:
+        """The same, for people, who may wait until the schema is read: it is known after the first task of its kind."""
+        with suppress(UnavailableError, RemoteError):
+            await self._schemas.refresh(after_seconds=self._fresh_seconds)
+        return await self.problems(task)
 
     async def problems_of_each(self, tasks: Sequence[NewTask]) -> list[FieldProblem]:
         """The same for the tasks of a batch."""

@@ -73,7 +73,7 @@ class NewTaskPages:
         kind = await self._kind(form.one("kind"))
         try:
             task = _task_of(form, () if is_raw or kind is None else fields_of(kind.payload_schema))
-            problems = await self._parts.payloads.problems(task)
+            problems = await self._parts.payloads.certain_problems(task)
             if problems:
                 raise InvalidRequestError(errors=problems)
             task_id = self._parts.new_id()

@@ -17,6 +17,7 @@ from taskmill.contracts.limits import MAX_COUNTED_TASKS
 from taskmill.contracts.requests import CountTasks, TaskCounts, TaskPage
 from taskmill.contracts.status import TaskStatus
 from taskmill.gateway.api.admission import caller_of
+from taskmill.gateway.api.problems import problem_document
 from taskmill.gateway.api.queries import TaskConditions, TaskQuery
 from taskmill.gateway.api.query_reader import QueryReader
 from taskmill.gateway.errors import MissingScopeError
@@ -53,7 +54,7 @@ class TaskListPages:
         try:
             query = _QUERY.read(encoded(given))
         except InvalidRequestError as error:
-            return self._show(request, given, status=422, problem=error.problem())
+            return self._show(request, given, status=422, problem=problem_document(error.problem()))
         assert isinstance(query, TaskQuery)  # noqa: S101  (the reader's model)
         every_status = query.filter().model_copy(update={"status": []})
         reply, counts = await asyncio.gather(

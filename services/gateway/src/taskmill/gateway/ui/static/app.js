@@ -35,21 +35,18 @@ function connect() {
   const root = document.body.dataset.root;
   const onlyKnown = $("main").dataset.liveTypes === "known";
   let source = null;
-  let wasLost = false;
 
   function open() {
     source = new EventSource(`${root}/${live}`);
     source.onopen = () => {
       $("#connection").hidden = true;
       document.documentElement.dataset.live = "yes";
-      // What happened meanwhile was not told.
-      if (wasLost) refresh();
-      wasLost = false;
+      // What happened since the page was made was not told.
+      refresh();
     };
     source.onerror = () => {
       $("#connection").hidden = false;
       document.documentElement.dataset.live = "no";
-      wasLost = true;
       // After an answer that is no stream a browser does not come again by itself.
       if (source.readyState === EventSource.CLOSED) setTimeout(open, 2 * REFRESH_MILLISECONDS);
     };
@@ -212,6 +209,7 @@ document.addEventListener("DOMContentLoaded", () => {
   drawCharts();
   setInterval(tellTimes, 5 * REFRESH_MILLISECONDS);
 });
+addEventListener("resize", drawCharts);
 document.addEventListener("keydown", onKey);
 document.addEventListener("click", onClick);
 document.addEventListener("change", onChange);
