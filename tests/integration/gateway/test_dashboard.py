@@ -1,0 +1,152 @@
+"""Who may see what of the dashboard, and what it does with what it is told; the browser's part is in tests/e2e."""
+
+from functools import partial
+
+import httpx
+
+from taskmill.gateway.ui.session import COOKIE
+from tests.integration.gateway.test_auth import bearer, guarded_gateway, operator_key
+from tests.support.eventually import holds
+from tests.support.services import running_gateway
+from tests.support.task_store import running_store
+
+HTMX = {"HX-Request": "true"}
+
+
+async def _key(client: httpx.AsyncClient, admin: str, *scopes: str) -> str:
+    made = await client.post("/keys", json={"name": "somebody", "scopes": list(scopes)}, headers=bearer(admin))
+    assert made.status_code == httpx.codes.CREATED, made.text
+    return str(made.json()["key"])
+
+
+async def _log_in(client: httpx.AsyncClient, key: str) -> httpx.Response:
+    return await client.post("/ui/login", data={"key": key, "next": "/ui/queues"}, headers=HTMX)
+
+
+async def test_who_has_a_key_logs_in_and_sees_what_it_allows(database_url: str, nats_url: str) -> None:
+    """A cookie that only the dashboard gets has the key; whoever may only read is offered nothing else."""
+    admin = await operator_key(database_url)
+    async with running_store(database_url, nats_url), guarded_gateway(nats_url) as client:
+        asked = await client.get("/ui/tasks?status=failed")
+        assert (asked.status_code, asked.headers["Location"]) == (303, "/ui/login?next=%2Fui%2Ftasks%3Fstatus%3Dfailed")
+        for wrong in ("", "tm_nonsense", "a b", 'x"; Path=/', "é"):
+            refused = await _log_in(client, wrong)
+            assert refused.status_code == httpx.codes.UNPROCESSABLE_ENTITY
+            assert "set-cookie" not in refused.headers
+        let_in = await _log_in(client, admin)
+        assert let_in.headers["HX-Redirect"] == "/ui/queues"
+        cookie = let_in.headers["set-cookie"]
+        assert {"HttpOnly", "Path=/ui", "SameSite=strict"} <= set(cookie.split("; ")), cookie
+        task = await client.post("/tasks", json={"title": "T"}, headers=bearer(admin))
+        path = f"/ui{task.headers['Location']}"
+        whole = (await client.get(path)).text
+        assert ">Process</" in whole
+        assert ">Delete</" in whole
+        # The cookie opens the dashboard, and nothing else.
+        assert client.cookies.get(COOKIE, path="/ui") == admin
+        elsewhere = await client.get("/tasks", headers={"Cookie": f"{COOKIE}={admin}"})
+        assert elsewhere.status_code == httpx.codes.UNAUTHORIZED
+
+        await _log_in(client, await _key(client, admin, "tasks:read"))
+        read_only = (await client.get(path)).text
+        for action in ("Process", "Cancel", "Delete", "Edit", "Clone", "Webhooks"):
+            assert f">{action}</" not in read_only, action
+        assert (await client.post(f"{path}/process", headers=HTMX, data={"x": ""})).status_code == 403
+        assert (await client.get("/ui/webhooks")).status_code == 403
+        assert ">Pause</" not in (await client.get("/ui/queues")).text
+        # Who may not follow the events has pages that look by themselves.
+        assert "data-poll" in read_only
+        out = await client.post("/ui/logout", headers=HTMX, data={"x": ""})
+        assert 'taskmill_key=""' in out.headers["set-cookie"]
+
+
+async def test_a_login_leads_nowhere_else(database_url: str, nats_url: str) -> None:
+    """Whatever a link that somebody sent says."""
+    key = await operator_key(database_url)
+    async with running_store(database_url, nats_url), guarded_gateway(nats_url) as client:
+        for wanted in ("https://example.org/", "//example.org/ui/", "/ui/login", "/ui/\\example.org", "x"):
+            done = await client.post("/ui/login", data={"key": key, "next": wanted}, headers=HTMX)
+            assert done.headers["HX-Redirect"] == "/ui/tasks", wanted
+
+
+async def test_what_a_task_says_is_text(client: httpx.AsyncClient) -> None:
+    """Nothing of it becomes a part of the page; and no page may have scripts of its own."""
+    evil = "<script>alert(1)</script><img src=x onerror=alert(1)>{{ 7 * 7 }}"
+    fields = {"title": evil, "description": evil, "labels": {"a": evil[:200]}, "payload": {evil: evil}}
+    made = await client.post("/tasks", json=fields)
+    for path in ("/ui/tasks", f"/ui{made.headers['Location']}", f"/ui{made.headers['Location']}/edit"):
+        answer = await client.get(path)
+        assert answer.status_code == httpx.codes.OK, path
+        assert "<img" not in answer.text.replace('<img src="/ui/static', ""), path
+        assert "alert(1)</script>" not in answer.text
+        assert "49" not in answer.text.replace(made.json()["id"], "")[:20_000] or "7 * 7" in answer.text
+        assert answer.headers["Content-Security-Policy"].startswith("default-src 'self'; object-src 'none'")
+        assert answer.headers["Cache-Control"] == "no-store"
+    searched = await client.get("/ui/tasks", params={"title": '"><script>'})
+    assert "<script>" not in searched.text.split("<main")[1].replace('<script type="application/json"', "")
+
+
+async def test_payloads_may_be_hidden(database_url: str, nats_url: str) -> None:
+    """By a setting: payload, result and events are told nowhere, and nothing fills them into a form."""
+    secret = "secret-of-the-payload"
+    async with (
+        running_store(database_url, nats_url),
+        running_gateway(nats_url, is_nats_there=False, ui_payloads=False) as client,
+    ):
+
+        async def is_there() -> None:
+            assert (await client.get("/readyz")).status_code == httpx.codes.OK
+
+        await holds(partial(is_there))
+        made = await client.post("/tasks", json={"title": "T", "payload": {"token": secret}})
+        path = f"/ui{made.headers['Location']}"
+        pages = [path, f"{path}/edit", f"/ui/tasks/new?from={made.json()['id']}", "/ui/tasks"]
+        for page in pages:
+            answer = await client.get(page)
+            assert answer.status_code == httpx.codes.OK, page
+            assert secret not in answer.text, page
+        assert (await client.get("/ui/events")).status_code == httpx.codes.NOT_FOUND
+
+
+async def test_what_is_not_there_is_told(client: httpx.AsyncClient) -> None:
+    """As a page, and to a page that is open as a notice."""
+    missing = "/ui/tasks/01920f3e-8c2b-7c4e-9d51-3b1f0c6a7d42"
+    page = await client.get(missing)
+    assert (page.status_code, "No such task" in page.text, "<nav" in page.text) == (404, True, True)
+    notice = await client.get(missing, headers=HTMX)
+    assert (notice.status_code, "No such task" in notice.text, "<nav" in notice.text) == (404, True, False)
+    for nowhere in ("/ui/nothing", "/ui/static/x/../app.py", "/ui/static/1/app.py", "/uix"):
+        assert (await client.get(nowhere)).status_code == httpx.codes.NOT_FOUND, nowhere
+
+
+async def test_a_form_is_checked(client: httpx.AsyncClient) -> None:
+    """Whatever is sent in place of one that the dashboard made."""
+    assert (await client.post("/ui/tasks/new", data={"title": "x"})).status_code == httpx.codes.FORBIDDEN
+    headers = {**HTMX, "Content-Type": "application/json"}
+    assert (await client.post("/ui/tasks/new", content="{}", headers=headers)).status_code == 415
+    crowded = {f"f{number}": "x" for number in range(2_000)}
+    assert (await client.post("/ui/tasks/new", data=crowded, headers=HTMX)).status_code == 422
+    large = {"title": "x", "payload": "1" * 800_000}
+    assert (await client.post("/ui/tasks/new", data=large, headers=HTMX)).status_code == 413
+    for wrong in ({"kind": "echo"}, {"title": "x", "payload": "{"}, {"title": "x", "labels": "no colon"}):
+        answer = await client.post("/ui/tasks/new", data=wrong, headers=HTMX)
+        assert answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY, wrong
+    assert (await client.get("/tasks")).json()["items"] == []
+
+
+async def test_all_tasks_may_be_meant(client: httpx.AsyncClient) -> None:
+    """A bulk operation of a list without conditions takes in every status."""
+    for _ in range(3):
+        await client.post("/tasks", json={"title": "x"})
+    form = {"action": "delete", "which": "all", "conditions": ""}
+    preview = await client.post("/ui/tasks/bulk/preview", data=form, headers=HTMX)
+    assert "Delete 3 tasks?" in preview.text
+    started = await client.post("/ui/tasks/bulk", data=form, headers=HTMX)
+    assert started.headers["HX-Redirect"].startswith("/ui/operations/")
+
+    async def is_done() -> None:
+        assert (await client.get("/tasks")).json()["items"] == []
+
+    await holds(is_done)
+    nothing = await client.post("/ui/tasks/bulk/preview", data={"action": "delete"}, headers=HTMX)
+    assert nothing.status_code == httpx.codes.UNPROCESSABLE_ENTITY
