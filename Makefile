@@ -50,6 +50,10 @@ test-cluster: $(VENV)/.installed-dev ## Run the main job on three nats-servers t
 tutorial: $(VENV)/.installed-dev ## Follow docs/tutorial.md in a fresh clone of what is committed, and tell the time (3 minutes)
 	$(BIN)/python -m tests.tutorial
 
+.PHONY: screenshots
+screenshots: $(VENV)/.installed-dev ## Take the pictures of docs/dashboard.md anew, in Chromium (1 minute)
+	$(BIN)/python -m tests.screenshots
+
 .PHONY: chaos
 chaos: $(VENV)/.installed-dev ## Inject every fault into the real system, and check what it promises (6 minutes)
 	$(BIN)/python -m tests.chaos $(CHAOS_OPTIONS)

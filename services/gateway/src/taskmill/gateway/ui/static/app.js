@@ -179,7 +179,7 @@ function drawCharts() {
       height: 180,
       scales: { y: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] } },
       series: [{}, ...lines.map((line) => ({
-        label: line, stroke: colour(line), width: 2, points: { size: 4, fill: colour(line) },
+        label: line, stroke: colour(line), width: 2, points: { show: true, size: 4, fill: colour(line) },
       }))],
       axes: [
         {
