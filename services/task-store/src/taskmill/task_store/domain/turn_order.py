@@ -26,7 +26,7 @@ CREDIT_ROUNDS = 2
 """The credit of a key that comes back, in slots of its queue: half of the slots, plus the wait for the first of them to
 be free, would take a small tenant more than twice the time that it needs alone."""
 
-AHEAD_SECONDS = 0.05
+AHEAD_SECONDS = 0.025
 """Beside what fills the slots, so much work is let through: what ends while the next turns are given. More would wait
 in front of a key that comes later."""
 
