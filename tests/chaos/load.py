@@ -96,7 +96,7 @@ async def _batch(client: Client) -> list[str]:
 
 async def _limited(client: Client) -> list[str]:
     more: dict[str, Any] = {"kind": LIMITED_KIND, "queue": "default", "priority": "medium"}
-    more["payload"] = {"seconds": round(client.chance.uniform(0.2, 0.8), 3)}
+    more["payload"] = {"seconds": round(client.chance.uniform(0.5, 1.5), 3)}
     return await client.create_many(
         [_task(client, **more, concurrency_key=client.chance.choice("abc")) for _ in range(BATCH_TASKS)]
     )
@@ -137,7 +137,7 @@ _MIX: dict[Callable[[Client], Awaitable[list[str]]], int] = {
     partial(_created, labels={"submits": "one"}): 8,
     _paused: 8,
     _batch: 6,
-    _limited: 2,
+    _limited: 1,
     _delayed: 6,
     partial(_created, kind="chaos-thread"): 6,
     partial(_followed, follow=Client.process, process=False): 5,

@@ -25,19 +25,16 @@ def no_more_at_once_than_the_limit(history: History) -> Iterator[str]:
 def limit_use(history: History) -> Mapping[str, float]:
     """How many executions there were at once at most, and how far the limit was used.
 
-    `full` is the part of the time, of all in which there was work for all slots, in which all were taken. Those of what
-    was killed are taken until it is done again.
+    `used` is the part of its slots that was taken, over all the time in which there was work for all of them. Those of
+    what was killed are taken until it is done again.
     """
     most = at_once = 0
     for _, change, _ in sorted(_moments(history)):
         at_once += change
         most = max(most, at_once)
-    seconds, full_seconds = _use(history)
-    return {
-        "most_at_once": most,
-        "seconds": round(seconds, 1),
-        "full": round(full_seconds / seconds, 4) if seconds else 0,
-    }
+    seconds, slot_seconds = _use(history)
+    used = slot_seconds / seconds / LIMIT if seconds else 0
+    return {"most_at_once": most, "seconds_with_work": round(seconds, 1), "used": round(used, 4)}
 
 
 def _moments(history: History) -> Iterable[tuple[float, int, str]]:
@@ -61,16 +58,16 @@ def _moments(history: History) -> Iterable[tuple[float, int, str]]:
 
 
 def _use(history: History) -> tuple[float, float]:
-    """For how long there was work for all slots, and for how long of that all were taken."""
+    """For how long there was work for all slots, and for how long of that each was taken, in sum."""
     wanting: set[str] = set()
     taken: set[str] = set()
-    seconds = full_seconds = before = 0.0
+    seconds = slot_seconds = before = 0.0
     for event in history.log:
         if event.data["kind"] != LIMITED_KIND:
             continue
         if len(wanting) >= LIMIT:
             seconds += event.at - before
-            full_seconds += (event.at - before) * (len(taken) >= LIMIT)
+            slot_seconds += (event.at - before) * len(taken)
         before = event.at
         if event.type in _FREES:
             taken.discard(event.task_id)
@@ -79,4 +76,4 @@ def _use(history: History) -> tuple[float, float]:
             taken.add(event.task_id)
         if event.data.get("reason") == "turn":
             wanting.add(event.task_id)
-    return seconds, full_seconds
+    return seconds, slot_seconds

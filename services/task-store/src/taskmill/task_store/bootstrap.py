@@ -94,7 +94,7 @@ from taskmill.task_store.domain.publication import UnpublishedEvent
 from taskmill.task_store.domain.retention import KeptFor
 from taskmill.task_store.domain.runs import RunRules
 from taskmill.task_store.domain.waiting import ServedWork
-from taskmill.task_store.metrics import LEADS, BatchCounts
+from taskmill.task_store.metrics import LEADS, TURN_LANES, BatchCounts
 from taskmill.task_store.migrations import needed_revision
 from taskmill.task_store.migrations.database import STORE_SESSION
 from taskmill.task_store.settings import TaskStoreSettings
@@ -268,7 +268,7 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
     )
     intake = ReportIntake(session, writes, greet=registrations.greet)
     requests = commands(session, ports, deadline_seconds=settings.request_timeout_seconds)
-    metrics = _metrics(session, counts, intake, requests, leadership)
+    metrics = _metrics(session, counts, intake, requests, leadership, turns)
     actors: list[Actor] = [
         database.connections(),
         session,
@@ -336,7 +336,12 @@ def _ignore(_batch: Batch) -> None:
 
 
 def _metrics(
-    session: NatsSession, counts: BatchCounts, intake: ReportIntake, requests: RequestServer, leadership: Leadership
+    session: NatsSession,
+    counts: BatchCounts,
+    intake: ReportIntake,
+    requests: RequestServer,
+    leadership: Leadership,
+    turns: Turns,
 ) -> ProcessMetrics:
     metrics = ProcessMetrics(session)
     counts.add_to(metrics)
@@ -344,6 +349,7 @@ def _metrics(
     metrics.add(REDELIVERED, lambda: {(REPORTS_STREAM,): intake.redelivered})
     metrics.add(SET_ASIDE, lambda: {(REPORTS_STREAM,): intake.set_aside})
     metrics.add(LEADS, lambda: {(): leadership.is_leader})
+    metrics.add(TURN_LANES, lambda: {(): turns.lane_count})
     return metrics
 
 
