@@ -43,7 +43,9 @@ SLIP_SECONDS = 2
 
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
-_FREES = frozenset({EventType.SCHEDULED, EventType.COMPLETED, EventType.FAILED, EventType.CANCELLED, EventType.DELETED})
+_SCHEDULED, _UPDATED = EventType.SCHEDULED, EventType.UPDATED
+_FREES = (_SCHEDULED, EventType.COMPLETED, EventType.FAILED, EventType.CANCELLED, EventType.DELETED)
+"""No set: to hash an enumeration costs more than to compare it with some."""
 
 
 class LogListener(Protocol):
@@ -99,10 +101,13 @@ class Turns(LeaderDuty):
 
     def hear(self, events: Iterable[UnpublishedEvent]) -> None:
         """See `LogListener`."""
+        # All that happens comes by here: where nothing takes turns it must cost next to nothing.
+        may_free = self._order.active_count > 0 or self._ended_meanwhile is not None
         for event in events:
-            if event.type in _FREES:
+            event_type = event.type
+            if may_free and event_type in _FREES:
                 self._hear_end(event.task_id, event.version)
-            if _may_wait(event):
+            if (event_type is _SCHEDULED or event_type is _UPDATED) and _may_wait(event):
                 self._held[event.task_id] = None
                 self._woken.set()
         if len(self._held) > MAX_HEARD:
@@ -216,7 +221,5 @@ class Turns(LeaderDuty):
 
 def _may_wait(event: UnpublishedEvent) -> bool:
     """Whether an event may tell of a task that waits for its turn, in a lane where nothing waited."""
-    if event.type is EventType.SCHEDULED:
-        return '"reason":"turn"' in event.document
     # A change of its priority is a change of lanes.
-    return event.type is EventType.UPDATED and '"priority"' in event.document
+    return ('"reason":"turn"' if event.type is _SCHEDULED else '"priority"') in event.document
