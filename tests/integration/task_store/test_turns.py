@@ -95,6 +95,20 @@ async def test_a_rate_lets_no_more_through_in_its_time(store: StoreClient, datab
     assert started["tasks"] == 2
 
 
+async def test_a_list_says_which_limit_holds_which_task(store: StoreClient) -> None:
+    """Each key is counted for itself, and by the limit that names it, if one does."""
+    await store.ask(registry.PUT_LIMIT, name="each", concurrency_key="*", max_in_progress=1)
+    await store.ask(registry.PUT_LIMIT, name="big", concurrency_key="b", rate={"tasks": 1, "seconds": 3600})
+    held = []
+    for key in "abc":
+        first, second = await submit(store, 2, concurrency_key=key)
+        await stand(store, [first, second], "queued", "scheduled")
+        held.append(second)
+    page = await store.ask(registry.LIST, filter={"status": ["scheduled"]}, sort="created_at")
+    told = {item["id"]: (item["waiting_for"]["reason"], item["waiting_for"]["limit"]) for item in page["items"]}
+    assert [told[task_id] for task_id in held] == [("limit", "each"), ("rate", "big"), ("limit", "each")]
+
+
 async def test_a_retry_waits_for_its_turn_again(store: StoreClient) -> None:
     """Between its attempts a task takes no slot."""
     await store.ask(registry.PUT_LIMIT, name="one", kind="echo", max_in_progress=1)

@@ -1,6 +1,6 @@
 """What the use cases need of the world. The mailbox of all writes and the adapters provide it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple, Protocol
 from uuid import UUID
@@ -290,7 +290,7 @@ class Turns(Protocol):
             ShareNotFoundError: None is set.
         """
 
-    async def loads(self, buckets: Iterable[Bucket], now: datetime) -> Mapping[tuple[str, str], BucketLoad]:
+    async def loads(self, buckets: Collection[Bucket], now: datetime) -> Mapping[tuple[str, str], BucketLoad]:
         """How much of some buckets is used, by the names of their limits and their keys."""
 
 

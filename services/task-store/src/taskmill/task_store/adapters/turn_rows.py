@@ -1,6 +1,6 @@
 """Limits and shares as rows of PostgreSQL, and how far limits are used."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from asyncpg import Connection, Record
@@ -12,7 +12,6 @@ from taskmill.contracts.errors import (
     TooManySharesError,
 )
 from taskmill.contracts.limits import MAX_LIMITS, MAX_SHARES
-from taskmill.contracts.turns import EACH_KEY
 from taskmill.task_store.adapters.database import SharedConnections
 from taskmill.task_store.adapters.models import LimitRow, ShareRow, columns
 from taskmill.task_store.domain.turns import Bucket, BucketLoad, LimitRules, LimitState, ShareState
@@ -48,14 +47,18 @@ _DELETE_SHARE = "DELETE FROM shares WHERE concurrency_key = $1 RETURNING concurr
 
 # Counted up to the limit: what is in progress first, since that is mostly all of it.
 _ACTIVE = """
-SELECT count(*) AS active FROM (
+SELECT bucket.number, (SELECT count(*) FROM (
     SELECT FROM tasks WHERE status = 'in_progress' AND is_run_active AND {condition}
-    UNION ALL SELECT FROM tasks WHERE status = 'queued' AND {condition} LIMIT $1
-) AS active
+    UNION ALL SELECT FROM tasks WHERE status = 'queued' AND {condition} LIMIT bucket.most
+) AS active) AS active
+FROM unnest($1::integer[], $2::text[], $3::text[]) WITH ORDINALITY AS bucket (most, kind, key, number)
 """
-_ACTIVE_BY_KEY = _ACTIVE.format(condition="concurrency_key = $3 AND kind = coalesce($2, kind)")
-_ACTIVE_IN_ALL = _ACTIVE.format(condition="kind = coalesce($2::text, kind) AND $3::text IS NULL")
-_STARTS = "SELECT last_at, tasks FROM turn_starts WHERE limit_name = $1 AND concurrency_key = $2 ORDER BY last_at DESC"
+_ACTIVE_BY_KEY = _ACTIVE.format(condition="concurrency_key = bucket.key AND kind = coalesce(bucket.kind, kind)")
+_ACTIVE_IN_ALL = _ACTIVE.format(condition="kind = coalesce(bucket.kind, kind) AND bucket.key IS NULL")
+_STARTS = """
+SELECT limit_name, concurrency_key, last_at, tasks FROM turn_starts
+WHERE (limit_name, concurrency_key) IN (SELECT * FROM unnest($1::text[], $2::text[])) ORDER BY last_at DESC
+"""
 
 
 class TurnRows:
@@ -107,23 +110,35 @@ class TurnRows:
         if not await self._connections.fetch(_DELETE_SHARE, concurrency_key):
             raise ShareNotFoundError
 
-    async def loads(self, buckets: Iterable[Bucket], now: datetime) -> Mapping[tuple[str, str], BucketLoad]:
+    async def loads(self, buckets: Collection[Bucket], now: datetime) -> Mapping[tuple[str, str], BucketLoad]:
         """See `Turns`."""
-        return {(bucket.limit.name, bucket.key): await self._load(bucket, now) for bucket in buckets}
+        by_key = [bucket for bucket in buckets if bucket.limit.concurrency_key is not None]
+        in_all = [bucket for bucket in buckets if bucket.limit.concurrency_key is None]
+        active = {**await self._active(_ACTIVE_BY_KEY, by_key), **await self._active(_ACTIVE_IN_ALL, in_all)}
+        starts = await self._starts([bucket for bucket in buckets if bucket.limit.rate_tasks is not None])
+        return {
+            (bucket.limit.name, bucket.key): BucketLoad(
+                active.get(bucket, 0), bucket.limit.room_at(starts[bucket], now) if bucket in starts else None
+            )
+            for bucket in buckets
+        }
 
-    async def _load(self, bucket: Bucket, now: datetime) -> BucketLoad:
-        limit, key = bucket
-        active = 0
-        if limit.max_in_progress:
-            wanted_key = key if limit.concurrency_key == EACH_KEY else limit.concurrency_key
-            statement = _ACTIVE_IN_ALL if wanted_key is None else _ACTIVE_BY_KEY
-            [row] = await self._connections.fetch(statement, limit.max_in_progress, limit.kind, wanted_key)
-            active = row["active"]
-        room_at = None
-        if limit.rate_tasks is not None:
-            starts = await self._connections.fetch(_STARTS, limit.name, key)
-            room_at = limit.room_at([(row["last_at"], row["tasks"]) for row in starts], now)
-        return BucketLoad(active, room_at)
+    async def _active(self, statement: str, buckets: Sequence[Bucket]) -> dict[Bucket, int]:
+        limited = [bucket for bucket in buckets if bucket.limit.max_in_progress]
+        if not limited:
+            return {}
+        columns_of = [(limit.max_in_progress, limit.kind, key or limit.concurrency_key) for limit, key in limited]
+        rows = await self._connections.fetch(statement, *zip(*columns_of, strict=True))
+        return {limited[row["number"] - 1]: row["active"] for row in rows}
+
+    async def _starts(self, buckets: Sequence[Bucket]) -> dict[Bucket, list[tuple[datetime, int]]]:
+        if not buckets:
+            return {}
+        starts: dict[tuple[str, str], list[tuple[datetime, int]]] = {}
+        names = [(bucket.limit.name, bucket.key) for bucket in buckets]
+        for limit_name, key, last_at, tasks in await self._connections.fetch(_STARTS, *zip(*names, strict=True)):
+            starts.setdefault((limit_name, key), []).append((last_at, tasks))
+        return {bucket: starts.get((bucket.limit.name, bucket.key), []) for bucket in buckets}
 
 
 async def read_limits(connection: "SharedConnections | Connection[Record]") -> LimitRules:
