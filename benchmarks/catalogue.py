@@ -1,6 +1,6 @@
 """All measures, in the order of the table."""
 
-from benchmarks.measures import creating, following, growth, latency, processing, reading, resources
+from benchmarks.measures import creating, following, growth, latency, processing, reading, resources, turns
 
 MEASURES = (
     *creating.MEASURES,
@@ -10,6 +10,7 @@ MEASURES = (
     *resources.MEASURES,
     *reading.MEASURES,
     *growth.MEASURES,
+    *turns.MEASURES,
 )
 
 QUICK = ("create-64", "create-1", "two-processors", "idle-latency", "half-rate", "idle")

@@ -7,6 +7,7 @@ from enum import StrEnum
 from benchmarks.measure import FASTAPI, TASKMILL
 from benchmarks.measures.processing import TWO_PROCESSORS
 from benchmarks.measures.reading import FEW, MANY
+from benchmarks.measures.turns import ALONE, BESIDE, MANY_KEYS, ONE_KEY
 from benchmarks.peers.catalogue import CELERY, PGQUEUER, PROCRASTINATE, TASKIQ
 from benchmarks.results import Quantity
 
@@ -147,4 +148,20 @@ TARGETS = (
     _growth("first page", "first_page_p50_ms"),
     _growth("deep page", "deep_page_p50_ms"),
     _limit("search in titles, 800 matches among 1,000,000, p50", Quantity("reads", MANY, "search_p50_ms"), 10, 3, "ms"),
+    Target(
+        "a turn among 1,000,000 waiting tasks, CPU of task store and PostgreSQL: 10,000 keys ÷ 1",
+        Quantity("turns", MANY_KEYS, "dispatch_cpu_us"),
+        Quantity("turns", ONE_KEY, "dispatch_cpu_us"),
+        1.5,
+        1.2,
+        is_limit=True,
+    ),
+    Target(
+        "10 tasks of a key, p50: beside 100,000 of another ÷ alone",
+        Quantity("fair", BESIDE, "p50_ms"),
+        Quantity("fair", ALONE, "p50_ms"),
+        2.0,
+        1.7,
+        is_limit=True,
+    ),
 )

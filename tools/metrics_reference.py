@@ -20,7 +20,7 @@ from taskmill.task_store import metrics as task_store
 PAGE = Path("docs/observability.md")
 
 _OF_GATEWAY = (HTTP_SECONDS, gateway.SSE_CLIENTS, gateway.FOLLOWERS)
-_OF_TASK_STORE = (*task_store.COUNTED, *task_store.LOOKED_AT, task_store.LEADS, REQUEST_SECONDS)
+_OF_TASK_STORE = (*task_store.COUNTED, *task_store.LOOKED_AT, task_store.LEADS, task_store.TURN_LANES, REQUEST_SECONDS)
 _OF_PROCESSOR = (processor.SLOTS, processor.RUNNING, processor.UNSENT)
 _OF_CONSUMERS = (REDELIVERED, SET_ASIDE)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from taskmill.sdk import Context, TaskApp
-from tests.chaos.checker.history import SUBMITTED
+from tests.chaos.checker.history import LIMITED_KIND, SUBMITTED
 from tests.chaos.ledger import LEDGER_VARIABLE, Ledger
 
 MEBIBYTE = 1024 * 1024
@@ -47,6 +47,12 @@ async def work(payload: dict[str, Any], context: Context) -> dict[str, str]:
         raise RuntimeError("this attempt was meant to fail")
     await ledger().append_soon(execution, context, "end")
     return {"execution": execution}
+
+
+@app.task(LIMITED_KIND)
+async def limited(payload: dict[str, Any], context: Context) -> dict[str, str]:
+    """The same, of which only some may go on at once."""
+    return await work(payload, context)
 
 
 @app.task("chaos-thread")

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from tests.chaos.checker.history import PAUSED_QUEUE
+from tests.chaos.checker.history import LIMITED_KIND, PAUSED_QUEUE
 from tests.chaos.client import Client, Record
 
 BATCH_TASKS = 10
@@ -94,6 +94,14 @@ async def _batch(client: Client) -> list[str]:
     return await client.create_many([_task(client) for _ in range(BATCH_TASKS)])
 
 
+async def _limited(client: Client) -> list[str]:
+    more: dict[str, Any] = {"kind": LIMITED_KIND, "queue": "default", "priority": "medium"}
+    more["payload"] = {"seconds": round(client.chance.uniform(0.5, 1.5), 3)}
+    return await client.create_many(
+        [_task(client, **more, concurrency_key=client.chance.choice("abc")) for _ in range(BATCH_TASKS)]
+    )
+
+
 async def _flaky(client: Client) -> list[str]:
     payload = {"seconds": 0.2, "fails": client.chance.randint(1, 2)}
     return await _created(client, payload=payload, max_attempts=3, backoff=_QUICK_BACKOFF)
@@ -129,6 +137,7 @@ _MIX: dict[Callable[[Client], Awaitable[list[str]]], int] = {
     partial(_created, labels={"submits": "one"}): 8,
     _paused: 8,
     _batch: 6,
+    _limited: 1,
     _delayed: 6,
     partial(_created, kind="chaos-thread"): 6,
     partial(_followed, follow=Client.process, process=False): 5,

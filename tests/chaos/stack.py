@@ -15,7 +15,7 @@ from taskmill.cli.embedded.ports import LOOPBACK, free_port
 from taskmill.cli.embedded.postgres import PostgresServer
 from taskmill.cli.readiness import is_ready
 from taskmill.contracts.permissions import GATEWAY, PROCESSOR, TASK_STORE, NatsUser
-from tests.chaos.checker.history import PAUSED_QUEUE
+from tests.chaos.checker.history import LIMIT, LIMITED_KIND, PAUSED_QUEUE
 from tests.chaos.disks import own_disks
 from tests.chaos.ledger import LEDGER_VARIABLE
 from tests.chaos.processes import KeptProcess
@@ -114,6 +114,7 @@ async def running_stack(
             cleanup.push_async_callback(proxy.stop)
             await proxy.start((postgres if name == "store-postgres" else nats_server).port)
         await _migrate(postgres.url)
+        await _limit(postgres.url)
         stack = _describe(directory, nats_server, postgres, proxies, stores=stores, gateways=gateways)
         for service in stack.services:
             service.start()
@@ -180,3 +181,17 @@ async def _migrate(database_url: str) -> None:
     from taskmill.task_store.migrations import upgrade
 
     await asyncio.to_thread(upgrade, database_url)
+
+
+async def _limit(database_url: str) -> None:
+    """Set the limit before anything runs, so that it holds from the first task on."""
+    connection = await asyncpg.connect(database_url)
+    try:
+        await connection.execute(
+            "INSERT INTO limits (name, kind, max_in_progress, created_at, updated_at) "
+            "VALUES ('limited', $1, $2, now(), now())",
+            LIMITED_KIND,
+            LIMIT,
+        )
+    finally:
+        await connection.close()

@@ -46,6 +46,10 @@ CODES = {
     "webhook_not_found",
     "api_key_not_found",
     "too_many_api_keys",
+    "limit_not_found",
+    "share_not_found",
+    "too_many_limits",
+    "too_many_shares",
 }
 
 ARGUMENTS: dict[str, tuple[object, ...]] = {
@@ -54,6 +58,8 @@ ARGUMENTS: dict[str, tuple[object, ...]] = {
     "queue_full": ("default", 5),
     "task_exists": (UUID(int=1),),
     "too_many_api_keys": (1000,),
+    "too_many_limits": (64,),
+    "too_many_shares": (10_000,),
     "too_many_queues": (64,),
     "too_many_replays": (16,),
     "too_many_webhooks": (100,),

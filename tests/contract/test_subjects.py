@@ -40,6 +40,8 @@ def test_the_subjects_are_these() -> None:
     verbs += ["switch_off_webhook", "prepare_delivery", "start_replay", "get_replay"]
     verbs += ["list_processors", "list_queues", "pause_queue", "resume_queue", "drain_processor"]
     verbs += ["create_key", "get_key", "list_keys", "revoke_key", "find_keys"]
+    verbs += ["put_limit", "get_limit", "list_limits", "delete_limit"]
+    verbs += ["put_share", "get_share", "list_shares", "delete_share"]
     assert [command.subject for command in COMMANDS] == [f"tasks.v1.cmd.{verb}" for verb in verbs]
 
 

@@ -245,6 +245,22 @@ async def test_a_reader_has_had_enough(taskmill: Command) -> None:
     assert "\x1b" not in (await taskmill("list")).out
 
 
+async def test_limits_and_shares(taskmill: Command) -> None:
+    """They are set, listed and deleted; a task that one holds says so."""
+    for wrong in (["--rate", "0/5"], []):
+        assert (await taskmill("limit", "set", "cli-limit", *wrong)).status == ExitCode.USAGE, wrong
+    made = await taskmill("limit", "set", "cli-limit", "--concurrency-key", "cli", "--max-in-progress", "0")
+    assert made.status == 0, made
+    task_id = await _submitted(taskmill, "echo", "--concurrency-key", "cli")
+    assert "waits for limit cli-limit" in (await taskmill("get", task_id)).out
+    assert "cli-limit" in (await taskmill("limit", "ls")).out
+    assert (await taskmill("limit", "delete", "cli-limit")).status == 0
+    shared = await taskmill("share", "set", "cli", "2.5", "-o", "json")
+    assert (shared.status, shared.json["weight"]) == (0, 2.5), shared
+    assert "2.5" in (await taskmill("share", "ls")).out
+    assert (await taskmill("share", "delete", "cli")).status == 0
+
+
 async def test_queues(taskmill: Command) -> None:
     """They are listed, shown, paused and resumed."""
     await _submitted(taskmill, "echo", "--queue", "cli-queue")

@@ -61,6 +61,7 @@ from taskmill.task_store.actors.replays import Replays
 from taskmill.task_store.actors.report_intake import ReportIntake
 from taskmill.task_store.actors.retention import Retention
 from taskmill.task_store.actors.streams import Streams
+from taskmill.task_store.actors.turns import Turns
 from taskmill.task_store.actors.webhook_deliveries import WebhookDeliveries
 from taskmill.task_store.bootstrap import build as build_task_store
 from taskmill.task_store.settings import TaskStoreSettings
@@ -164,6 +165,7 @@ FACTORIES: dict[type[Actor], Callable[[Place], Awaitable[Sequence[Actor]]]] = {
     RequestServer: task_store,
     Retention: task_store,
     Streams: task_store,
+    Turns: task_store,
     WebhookDeliveries: task_store,
     WorkIntake: processor,
 }

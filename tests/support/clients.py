@@ -21,6 +21,8 @@ _ITERATING = {
     "attempts",
     "processors",
     "queues",
+    "limits",
+    "shares",
     "kinds",
     "webhooks",
     "deliveries",

@@ -88,6 +88,7 @@ async def running_services(
     stores: int = 1,
     processors: int = 1,
     apps: Sequence[TaskApp] = (),
+    slots: int = 100,
     **store_settings: Any,
 ) -> AsyncIterator[Services]:
     """Run task stores, processors and a gateway on the given servers.
@@ -98,13 +99,15 @@ async def running_services(
         stores: How many task stores.
         processors: How many processors; each serves the default queue.
         apps: Handlers beside the built-in kinds.
+        slots: How many handlers each processor executes at once.
         store_settings: What each task store is told, beside where the servers are.
     """
     async with AsyncExitStack() as stack:
         for _ in range(stores):
             await stack.enter_async_context(running_service(await task_store(database_url, nats_url, **store_settings)))
         for _ in range(processors):
-            processor = build_processor(ProcessorSettings(nats_url=nats_url, nats_nkey_seed=seed_of(PROCESSOR)), apps)
+            settings = ProcessorSettings(nats_url=nats_url, nats_nkey_seed=seed_of(PROCESSOR), slots=slots)
+            processor = build_processor(settings, apps)
             await stack.enter_async_context(running_service(processor))
         client = await stack.enter_async_context(running_gateway(nats_url))
 

@@ -22,6 +22,10 @@ class Outcome(StrEnum):
 PAUSED_QUEUE = "pausable"
 """The queue that the load pauses."""
 
+LIMITED_KIND = "chaos-limited"
+LIMIT = 5
+"""So many tasks of that kind may be in progress at once."""
+
 SUBMITTED = "-submitted"
 """Ends the mark of a task that a handler submits, behind that of its own task."""
 

@@ -12,7 +12,7 @@ TERMINAL = {"completed", "failed", "cancelled"}
 # the service's own table would agree with the service's own mistakes.
 _TRANSITIONS: Mapping[str, tuple[set[str], set[str]]] = {
     "queued": ({"pending", "scheduled", "queued", "in_progress", *TERMINAL}, {"queued"}),
-    "scheduled": ({"pending", "queued", "in_progress", *TERMINAL}, {"scheduled"}),
+    "scheduled": ({"pending", "scheduled", "queued", "in_progress", *TERMINAL}, {"scheduled"}),
     "started": ({"queued", "in_progress"}, {"in_progress"}),
     "progressed": ({"in_progress"}, {"in_progress"}),
     "logged": ({"in_progress"}, {"in_progress"}),
@@ -108,7 +108,7 @@ def _fold(events: tuple[LoggedEvent, ...] | Any) -> Mapping[str, Any]:
         folded.update({name: event.data[name] for name in ("status", "revision", "run", "attempt", "kind", "queue")})
         if event.type == "completed":
             folded["result"] = event.data["result"]
-        elif event.type in {"queued", "scheduled"} and event.data.get("reason") in {"process", "run_at"}:
+        elif event.type in {"queued", "scheduled"} and event.data.get("reason") in {"process", "run_at", "turn"}:
             folded["result"] = None
         if event.type in {"queued", "started"}:
             folded["dispatch"] = event.data["dispatch"]

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tests.chaos.checker.history import History, Outcome, instant
+from tests.chaos.checker.turns import limit_use
 from tests.chaos.checker.verdict import Verdict
 
 
@@ -22,6 +23,7 @@ def summarise(history: History, verdict: Verdict) -> Mapping[str, Any]:
         "faults": dict(sorted(Counter(fault.name for fault in history.faults if fault.missed is None).items())),
         "kills": sum(1 for fault in history.faults if fault.is_kill and fault.missed is None),
         "least_in_progress": min((fault.in_progress or 0 for fault in history.faults), default=0),
+        "limit_use": dict(limit_use(history)),
         "signs": dict(verdict.signs),
         "violations": {name: len(found) for name, found in verdict.violations.items()},
         "shortcomings": list(verdict.shortcomings),

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Literal
 
-from tests.chaos.checker import bus, effects, explained, log, requests
-from tests.chaos.checker.history import History, LoggedEvent, Outcome
+from tests.chaos.checker import bus, effects, explained, log, requests, turns
+from tests.chaos.checker.history import LIMIT, LIMITED_KIND, History, LoggedEvent, Outcome
 
 INVARIANTS: tuple[Callable[[History], Iterable[str]], ...] = (
     requests.every_fault_happened,
@@ -39,6 +39,7 @@ INVARIANTS: tuple[Callable[[History], Iterable[str]], ...] = (
     explained.no_work_lost_without_a_fault,
     explained.only_poison_fails,
     explained.nothing_begins_while_paused,
+    turns.no_more_at_once_than_the_limit,
 )
 
 MAX_VIOLATIONS_OF_EACH = 20
@@ -77,7 +78,11 @@ def judge(history: History) -> Verdict:
         if (fault.in_progress or 0) < history.wanted_in_progress
     )
     violations = {name: violations for name, violations in found.items() if violations}
-    return Verdict(violations, signs, (*unseen, *at_rest))
+    is_limited = any(row["kind"] == LIMITED_KIND for row in history.rows.values())
+    unlimited = (
+        ("the limit was not reached",) if is_limited and turns.limit_use(history)["most_at_once"] < LIMIT else ()
+    )
+    return Verdict(violations, signs, (*unseen, *at_rest, *unlimited))
 
 
 def signs_of(history: History) -> Mapping[str, int]:

@@ -420,6 +420,32 @@ async def test_a_payload_that_cannot_be_json(client: Any) -> None:
         await client.submit("echo", float("nan"))
 
 
+async def test_limits_and_shares(open_client: OpenClient) -> None:
+    """They are set, read, listed and deleted; a task has its key, and lists find it."""
+    async with open_client() as client:
+        limit = await client.put_limit("a-limit", kind="talk", concurrency_key="*", rate={"tasks": 5, "seconds": 0.5})
+        assert (limit.max_in_progress, limit.rate.tasks, limit.concurrency_key) == (None, 5, "*")
+        assert await client.limit("a-limit") == limit
+        assert await _all(client.limits()) == [limit]
+        with pytest.raises(InvalidRequestError):
+            await client.put_limit("nothing")
+        await client.delete_limit("a-limit")
+        with pytest.raises(NotFoundError):
+            await client.limit("a-limit")
+
+        share = await client.put_share("t%nant?", 2.5)
+        assert (share.concurrency_key, share.weight) == ("t%nant?", 2.5)
+        assert await client.share("t%nant?") == share
+        assert await _all(client.shares()) == [share]
+        await client.delete_share("t%nant?")
+        with pytest.raises(NotFoundError):
+            await client.share("t%nant?")
+
+        task = await client.submit("echo", concurrency_key="t%nant?", wait=20)
+        assert (task.status, task.concurrency_key) == ("completed", "t%nant?")
+        assert [found.id for found in await _all(client.list(concurrency_key="t%nant?"))] == [task.id]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 async def test_who_follows_waits_for_a_gateway(kind: str, nats_url: str, database_url: str) -> None:
     """Also at the beginning, longer than any other request is made again; what happens then is not missed."""

@@ -30,6 +30,7 @@ from taskmill.task_store.adapters.relay_log import RelayLog
 from taskmill.task_store.adapters.task_lists import LIST_TIMEOUT_SECONDS, TaskLists, list_engine
 from taskmill.task_store.adapters.task_reader import TaskReader
 from taskmill.task_store.adapters.task_writer import TaskWriter
+from taskmill.task_store.adapters.turn_rows import TurnRows
 from taskmill.task_store.adapters.webhook_rows import WebhookRows
 from taskmill.task_store.domain.fleet import FinishedRates
 from taskmill.task_store.domain.operations import Answer, ExpireCancellations, MakeDue, Operation, Redispatch
@@ -193,6 +194,7 @@ def bench(database_url: str) -> Iterator[Bench]:
             webhooks=WebhookRows(shared, lanes[0], max_webhooks=1, max_replays=1),
             api_keys=ApiKeyRows(shared, max_keys=1),
             activity=ActivityRows(shared),
+            turns=TurnRows(shared),
             now=clock,
         )
         yield Bench(runner, ports, clock)

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from tests.chaos.checker.history import FaultWindow, History, LoggedEvent, Operation, Outcome, SeenTask
+from tests.chaos.checker.history import LIMITED_KIND, FaultWindow, History, LoggedEvent, Operation, Outcome, SeenTask
+from tests.chaos.checker.turns import limit_use
 from tests.chaos.checker.verdict import INVARIANTS, judge
 from tests.unit.chaos.stories import BASE_SECONDS, begin, event, operation, row, sound, started, with_log, with_row
 
@@ -36,7 +38,32 @@ def _with_only_fault(name: str, target: str) -> Plant:
 _FAILED = {"code": "handler_error", "message": "no"}
 _CRASH_LOOP = {"code": "crash_loop", "message": "no"}
 
+
+def _with_executions(executions: int) -> Plant:
+    """Tasks of the limited kind that are all executed from one moment to another."""
+    ids = [f"limited-{number}" for number in range(executions)]
+    log = [
+        replace(told := event(version, kind, task_id, **data), data={**told.data, "kind": LIMITED_KIND})
+        for task_id in ids
+        for version, (kind, data) in enumerate(_EXECUTED, start=1)
+    ]
+    effects = [
+        replace(begin(task_id, "p-1", at, phase=phase), task_id=task_id)
+        for task_id in ids
+        for at, phase in ((3.1, "begin"), (3.9, "end"))
+    ]
+    return lambda history: replace(history, effects=[*history.effects, *effects], log=[*history.log, *log])
+
+
+_EXECUTED: list[tuple[str, dict[str, Any]]] = [
+    ("created", {"status": "pending", "run": 0, "attempt": 0}),
+    ("queued", {"status": "queued", "dispatch": 1, "reason": "turn"}),
+    ("started", {"status": "in_progress", "processor_id": "p-1", "delivery": 1, "dispatch": 1}),
+    ("completed", {"status": "completed"}),
+]
+
 PLANTED: Mapping[str, Plant] = {
+    "no_more_at_once_than_the_limit": _with_executions(6),
     "every_fault_happened": lambda history: replace(
         history, faults=[*history.faults, FaultWindow("store_killed", "", 0, 0, missed="it had ended already")]
     ),
@@ -267,3 +294,10 @@ def test_what_is_kept_by_hand_is_in_no_run() -> None:
         status="cancelled",
     )
     assert judge(history).violations == {}
+
+
+def test_as_many_at_once_as_the_limit_allows_are_sound() -> None:
+    """Five are no violation, and the limit was used."""
+    history = _with_executions(5)(sound())
+    assert "no_more_at_once_than_the_limit" not in judge(history).violations
+    assert limit_use(history)["most_at_once"] == 5

@@ -46,7 +46,8 @@ def test_a_run_admits_no_other(status: TaskStatus) -> None:
 @pytest.mark.parametrize("way", TRANSITIONS, ids=lambda way: way.by.value)
 def test_reports_are_fenced_and_need_a_run(way: Transition) -> None:
     """Whatever a processor may say is compared with the fence, and requires an active run."""
-    is_a_report = way.by not in {Cause.PROCESS, Cause.UPDATE, Cause.CANCEL, Cause.DUE, Cause.LOST, Cause.EXPIRED}
+    of_clients = {Cause.PROCESS, Cause.UPDATE, Cause.CANCEL}
+    is_a_report = way.by not in {*of_clients, Cause.DUE, Cause.TURN, Cause.LOST, Cause.EXPIRED}
     assert (way.fence is not None) == is_a_report
     assert way.in_run or not is_a_report
 

@@ -14,7 +14,13 @@ from taskmill.cli.output import OutputFormat
 from taskmill.cli.wording import parse_instant
 from taskmill.contracts.events import EventType
 from taskmill.contracts.limits import MAX_INTEGER, MAX_LABEL_CONDITIONS
-from taskmill.contracts.patterns import IN_WORDS, LABEL_KEY_PATTERN, NAME_PATTERN, VISIBLE_ASCII_PATTERN
+from taskmill.contracts.patterns import (
+    CHOSEN_KEY_PATTERN,
+    IN_WORDS,
+    LABEL_KEY_PATTERN,
+    NAME_PATTERN,
+    VISIBLE_ASCII_PATTERN,
+)
 from taskmill.contracts.status import Priority, TaskStatus
 
 T = TypeVar("T")
@@ -44,6 +50,10 @@ def is_of(pattern: str) -> Callable[[T], T]:
 
 a_name = is_of(NAME_PATTERN)
 """Checks the name of a kind, a queue or a processor."""
+
+
+a_chosen_key = is_of(CHOSEN_KEY_PATTERN)
+"""Checks a concurrency key."""
 
 
 def at_most(largest: int) -> Callable[[T], T]:
@@ -80,6 +90,9 @@ InContext = Annotated[
     ),
 ]
 InQueue = Annotated[str | None, typer.Option("--queue", "-q", metavar="QUEUE", help="Of this queue.", callback=a_name)]
+OfKey = Annotated[
+    str | None, typer.Option("--concurrency-key", metavar="KEY", help="Of this concurrency key.", callback=a_chosen_key)
+]
 OfKind = Annotated[str | None, typer.Option("--kind", "-k", metavar="KIND", help="Of this kind.", callback=a_name)]
 OfStatus = Annotated[
     list[TaskStatus] | None,

@@ -43,6 +43,8 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     },
     "Fleet": {
         "queue": Entry(f"{_COMMANDS}.queues", "See what waits, and pause it", is_group=True),
+        "limit": Entry(f"{_COMMANDS}.limits", "Limit what is processed at once, or in some time", is_group=True),
+        "share": Entry(f"{_COMMANDS}.shares", "Say how concurrency keys share their queues", is_group=True),
         "processor": Entry(f"{_COMMANDS}.processors", "Run a processor, and see which there are", is_group=True),
         "kinds": Entry(f"{_COMMANDS}.kinds", "List the kinds"),
         "top": Entry(f"{_COMMANDS}.top", "Show queues, processors and rates, live"),

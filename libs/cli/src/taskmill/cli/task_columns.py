@@ -18,7 +18,8 @@ def _why(task: TaskSummary) -> str | None:
         return f"{task.error.code}: {task.error.message}"
     if task.waiting_for is not None:
         until = instant(task.waiting_for.until)
-        return f"waits for {task.waiting_for.reason}" + (f" until {until}" if until else "")
+        name = f" {task.waiting_for.limit}" if task.waiting_for.limit else ""
+        return f"waits for {task.waiting_for.reason}{name}" + (f" until {until}" if until else "")
     return None
 
 
@@ -52,6 +53,7 @@ TASK: list[Column[Task]] = [
     Column("kind", lambda task: task.kind),
     Column("queue", lambda task: task.queue),
     Column("priority", lambda task: task.priority),
+    Column("concurrency key", lambda task: task.concurrency_key),
     Column("labels", lambda task: labels(task.labels)),
     Column("run", lambda task: task.run),
     Column("attempt", lambda task: f"{task.attempt} of {task.attempt_limit}" if task.attempt_limit else task.attempt),

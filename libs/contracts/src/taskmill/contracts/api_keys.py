@@ -16,7 +16,7 @@ class Scope(StrEnum):
     """What somebody may do."""
 
     TASKS_READ = "tasks:read"
-    """Read tasks, kinds, queues and processors."""
+    """Read tasks, kinds, queues, limits, shares and processors."""
 
     TASKS_WRITE = "tasks:write"
     """Create, change, process and delete tasks."""
@@ -28,7 +28,7 @@ class Scope(StrEnum):
     """Read and follow what happens."""
 
     QUEUES_ADMIN = "queues:admin"
-    """Pause and resume queues, and drain processors."""
+    """Pause and resume queues, drain processors, and set limits and shares."""
 
     WEBHOOKS_ADMIN = "webhooks:admin"
     """Make, read, change and delete webhooks, and have events told again."""

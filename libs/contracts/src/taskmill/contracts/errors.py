@@ -16,6 +16,8 @@ TaskmillError
 │   ├── WebhookNotFoundError     webhook_not_found
 │   ├── ReplayNotFoundError      replay_not_found
 │   ├── ApiKeyNotFoundError      api_key_not_found
+│   ├── LimitNotFoundError       limit_not_found
+│   ├── ShareNotFoundError       share_not_found
 │   ├── TaskExistsError          task_exists
 │   ├── RunActiveError           run_active
 │   ├── AlreadyFinishedError     already_finished
@@ -27,7 +29,9 @@ TaskmillError
 │   ├── TooManyQueuesError       too_many_queues
 │   ├── TooManyWebhooksError     too_many_webhooks
 │   ├── TooManyReplaysError      too_many_replays
-│   └── TooManyApiKeysError      too_many_api_keys
+│   ├── TooManyApiKeysError      too_many_api_keys
+│   ├── TooManyLimitsError       too_many_limits
+│   └── TooManySharesError       too_many_shares
 ├── UnavailableError             nobody's fault; the same request may succeed later
 │   ├── StoreUnavailableError    store_unavailable
 │   ├── DatabaseUnavailableError database_unavailable
@@ -170,6 +174,20 @@ class ApiKeyNotFoundError(RequestError):
     detail = "No API key has this id; one that was revoked or has expired is kept for some days."
 
 
+class LimitNotFoundError(RequestError):
+    """No limit has this name."""
+
+    code = "limit_not_found"
+    detail = "No limit has this name."
+
+
+class ShareNotFoundError(RequestError):
+    """No share is set for this key."""
+
+    code = "share_not_found"
+    detail = "No share is set for this key: its weight is 1."
+
+
 class TaskExistsError(RequestError):
     """A task with the id of a new one exists already."""
 
@@ -268,6 +286,24 @@ class TooManyApiKeysError(RequestError):
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"No more than {limit} API keys may be usable (TASKMILL_MAX_API_KEYS): revoke some.")
+
+
+class TooManyLimitsError(RequestError):
+    """There are as many limits as may be."""
+
+    code = "too_many_limits"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"No more than {limit} limits may exist.")
+
+
+class TooManySharesError(RequestError):
+    """There are as many shares as may be."""
+
+    code = "too_many_shares"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"No more than {limit} shares may be set.")
 
 
 class UnavailableError(TaskmillError):

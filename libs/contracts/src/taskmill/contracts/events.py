@@ -101,10 +101,10 @@ class TaskQueuedData(EventData):
 
     dispatch: Annotated[int, Field(description="Number of the work item that is published for it.")]
     reason: Annotated[
-        Literal["process", "given_back", "due", "lost"],
+        Literal["process", "given_back", "due", "lost", "turn"],
         Field(
             description="A client asked for processing; a processor gave the work back; its time has come; the work "
-            "item was lost, and is published again."
+            "item was lost, and is published again; its turn has come."
         ),
     ]
     attempt_limit: int = 0

@@ -86,6 +86,20 @@ MAX_RUNNING_REPLAYS = 16
 MAX_REPLAY_EVENTS = 1_000_000
 """Positions of the log that one replay may span."""
 
+MAX_LIMITS = 64
+"""Limits that there may be: each is compared with each task that waits for its turn."""
+
+MAX_SHARES = 10_000
+"""Keys whose weight may be set."""
+
+MAX_LIMITED_TASKS = 1_000_000
+"""What a limit may allow at once, or in its time."""
+
+MIN_RATE_SECONDS = 0.1
+MAX_RATE_SECONDS = 24 * 3600
+MIN_SHARE_WEIGHT = 0.001
+MAX_SHARE_WEIGHT = 1_000
+
 MAX_KEY_NAME_CHARS = 100
 
 MAX_FOUND_KEYS = 200

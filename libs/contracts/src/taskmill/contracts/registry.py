@@ -4,7 +4,18 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
-from taskmill.contracts import activity, api_keys, bulk_operations, fleet, kinds, log, requests, subjects, webhooks
+from taskmill.contracts import (
+    activity,
+    api_keys,
+    bulk_operations,
+    fleet,
+    kinds,
+    log,
+    requests,
+    subjects,
+    turns,
+    webhooks,
+)
 from taskmill.contracts.control import CancelAttempt, Drain, QueuesPaused
 from taskmill.contracts.errors import Problem
 from taskmill.contracts.events import EVENT_DATA, EventPage, TaskEvent
@@ -65,6 +76,14 @@ GET_KEY = Command("get_key", api_keys.GetApiKey, api_keys.ApiKey)
 LIST_KEYS = Command("list_keys", api_keys.ListApiKeys, api_keys.ApiKeyPage)
 REVOKE_KEY = Command("revoke_key", api_keys.RevokeApiKey, api_keys.ApiKey)
 FIND_KEYS = Command("find_keys", api_keys.FindApiKeys, api_keys.FoundApiKeys)
+PUT_LIMIT = Command("put_limit", turns.PutLimit, turns.Limit)
+GET_LIMIT = Command("get_limit", turns.GetLimit, turns.Limit)
+LIST_LIMITS = Command("list_limits", turns.ListLimits, turns.LimitPage)
+DELETE_LIMIT = Command("delete_limit", turns.DeleteLimit, turns.Deleted)
+PUT_SHARE = Command("put_share", turns.PutShare, turns.Share)
+GET_SHARE = Command("get_share", turns.GetShare, turns.Share)
+LIST_SHARES = Command("list_shares", turns.ListShares, turns.SharePage)
+DELETE_SHARE = Command("delete_share", turns.DeleteShare, turns.Deleted)
 HEALTH = Command("health", requests.CheckHealth, requests.StoreHealth)
 
 COMMANDS = (
@@ -74,6 +93,8 @@ COMMANDS = (
     *(SWITCH_OFF_WEBHOOK, PREPARE_DELIVERY, START_REPLAY, GET_REPLAY),
     *(READ_ACTIVITY, LIST_PROCESSORS, LIST_QUEUES, PAUSE_QUEUE, RESUME_QUEUE, DRAIN_PROCESSOR),
     *(CREATE_KEY, GET_KEY, LIST_KEYS, REVOKE_KEY, FIND_KEYS),
+    *(PUT_LIMIT, GET_LIMIT, LIST_LIMITS, DELETE_LIMIT),
+    *(PUT_SHARE, GET_SHARE, LIST_SHARES, DELETE_SHARE),
 )
 
 

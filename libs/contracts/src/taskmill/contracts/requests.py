@@ -24,7 +24,7 @@ from taskmill.contracts.limits import (
     MAX_TITLE_CHARS,
     MAX_UNKNOWN_KINDS,
 )
-from taskmill.contracts.patterns import CURSOR_PATTERN, VISIBLE_ASCII_PATTERN
+from taskmill.contracts.patterns import CHOSEN_KEY_PATTERN, CURSOR_PATTERN, VISIBLE_ASCII_PATTERN
 from taskmill.contracts.status import Priority, TaskStatus
 from taskmill.contracts.tasks import (
     DEFAULT_KIND,
@@ -211,6 +211,9 @@ class TaskFilter(Request):
     kind: Annotated[Kind | None, Field(description="Its kind.")] = None
     queue: Annotated[Queue | None, Field(description="Its queue.")] = None
     priority: Annotated[Priority | None, Field(description="Its priority.")] = None
+    concurrency_key: Annotated[
+        Annotated[str, StringConstraints(pattern=CHOSEN_KEY_PATTERN)] | None, Field(description="Its concurrency key.")
+    ] = None
     labels: Annotated[
         dict[LabelKey, LabelValue | None],
         Field(

@@ -226,6 +226,8 @@ class WaitReason(StrEnum):
     RESUME = "resume"
     DEPENDENCIES = "dependencies"
     TURN = "turn"
+    LIMIT = "limit"
+    RATE = "rate"
 
 
 class WaitingFor(WireModel):
@@ -236,12 +238,15 @@ class WaitingFor(WireModel):
         Field(
             description="due_time: its `run_at`. slot: a processor that serves its queue and kind to be free. "
             "processor: any that serves its queue. kind: one in its queue that has a handler for its kind. "
-            "resume: its queue is paused. dependencies: tasks that it comes after. turn: others come before it."
+            "resume: its queue is paused. dependencies: tasks that it comes after. turn: others come before it. "
+            "limit: as many are in progress as a limit allows. rate: as many had their turn as one allows in its time."
         ),
     ]
     until: Annotated[
-        datetime | None, Field(description="When a scheduled task is due, or offered to processors again.")
+        datetime | None,
+        Field(description="When a scheduled task is due, or offered to processors again, or when a rate has room."),
     ] = None
+    limit: Annotated[str | None, Field(description="The name of the limit; null: none holds it.")] = None
 
 
 class Cancellation(StrEnum):

@@ -233,6 +233,7 @@ class Context:
         priority: Priority | None = None,
         labels: Mapping[str, str] | None = None,
         run_at: datetime | None = None,
+        concurrency_key: str | None = None,
         key: str | None = None,
         process: bool = True,
     ) -> UUID:
@@ -252,6 +253,7 @@ class Context:
             priority: When it is served; None: medium.
             labels: To find it by.
             run_at: When to process it, with a time zone; None, or a time that has passed: at once.
+            concurrency_key: Whose work it is, such as a tenant's; None: nobody's, whosever this one is.
             key: Names it within the run: of several calls with the same key the first counts. None: it is the first,
                 second, … call without a key, which must then be the same in each execution.
             process: Whether to process it; if not, it stays `pending` unless `run_at` is given.
@@ -264,7 +266,13 @@ class Context:
                 goes on from one.
             TooManySubmissionsError: This execution has submitted 1,000 tasks, or 8 MiB of them.
         """
-        optional = {"queue": queue, "priority": priority, "labels": labels, "run_at": run_at}
+        optional = {
+            "queue": queue,
+            "priority": priority,
+            "labels": labels,
+            "run_at": run_at,
+            "concurrency_key": concurrency_key,
+        }
         fields = {name: value for name, value in optional.items() if value is not None}
         named = {"kind": kind, "payload": payload, "title": kind if title is None else title, "process": process}
         task_id, task = self._submissions.add({**named, **fields}, key)

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -56,6 +56,7 @@ from taskmill.task_store.actors.replays import Replays
 from taskmill.task_store.actors.report_intake import ReportIntake
 from taskmill.task_store.actors.retention import Retention
 from taskmill.task_store.actors.streams import Streams
+from taskmill.task_store.actors.turns import Turns
 from taskmill.task_store.actors.webhook_deliveries import CommitBell, WebhookDeliveries
 from taskmill.task_store.adapters.activity_rows import ActivityRows
 from taskmill.task_store.adapters.api_key_rows import ApiKeyRows
@@ -82,6 +83,8 @@ from taskmill.task_store.adapters.task_lists import (
 )
 from taskmill.task_store.adapters.task_reader import TaskReader
 from taskmill.task_store.adapters.task_writer import TaskWriter
+from taskmill.task_store.adapters.turn_log import TurnLog
+from taskmill.task_store.adapters.turn_rows import TurnRows
 from taskmill.task_store.adapters.webhook_rows import WebhookRows
 from taskmill.task_store.adapters.work_consumers import WorkConsumers
 from taskmill.task_store.adapters.work_pauses import WorkPauses
@@ -94,7 +97,8 @@ from taskmill.task_store.domain.operations import Answer, Operation
 from taskmill.task_store.domain.publication import UnpublishedEvent
 from taskmill.task_store.domain.retention import KeptFor
 from taskmill.task_store.domain.runs import RunRules
-from taskmill.task_store.metrics import LEADS, BatchCounts
+from taskmill.task_store.domain.waiting import ServedWork
+from taskmill.task_store.metrics import LEADS, TURN_LANES, BatchCounts
 from taskmill.task_store.migrations import needed_revision
 from taskmill.task_store.migrations.database import STORE_SESSION
 from taskmill.task_store.settings import TaskStoreSettings
@@ -119,13 +123,17 @@ class _Database(NamedTuple):
     partitions: DedicatedConnection
     webhooks: DedicatedConnection
     epochs: DedicatedConnection
+    turns: DedicatedConnection
     lists: AsyncEngine
     bulk_lists: AsyncEngine
     counts: SharedConnections
 
     def connections(self) -> Connections:
         """The actor that closes them."""
-        own = (self.writer, self.relay, self.lease, self.expiry, self.partitions, self.webhooks, self.epochs)
+        own = (
+            *(self.writer, self.relay, self.lease, self.expiry, self.partitions, self.webhooks, self.epochs),
+            self.turns,
+        )
         return Connections(
             [
                 self.shared.close,
@@ -153,16 +161,6 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
     publisher = Publisher(session, timeout_seconds=settings.request_timeout_seconds)
     work = WorkStream(session, publisher, consumers)
     event_stream = EventStream(session, publisher)
-    relay = Relay(
-        session,
-        log=relay_log,
-        leadership=leadership,
-        owner=owner,
-        events=event_stream,
-        work=work,
-        kept_for=timedelta(seconds=settings.events_max_age_seconds),
-        now=utc_now,
-    )
     alarm = Alarm(utc_now)
     bulk_alarm = asyncio.Event()
     commit_bell = CommitBell()
@@ -186,6 +184,18 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
         on_bulk_operation=bulk_alarm.set,
     )
     writes = _writes(writer)
+    turns = Turns(TurnLog(database.turns), writes, leadership, owner=owner, now=utc_now)
+    relay = Relay(
+        session,
+        log=relay_log,
+        leadership=leadership,
+        owner=owner,
+        events=event_stream,
+        work=work,
+        kept_for=timedelta(seconds=settings.events_max_age_seconds),
+        now=utc_now,
+        listener=turns,
+    )
     reader = TaskReader(database.shared)
     log_reader = LogReader(database.shared)
     bulk_rows = BulkOperationRows(database.shared)
@@ -201,7 +211,7 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
         queue_rows,
         writes,
         knows_queue=writer.knows_queue,
-        on_noted=writer.note_service,
+        on_noted=_on_noted(writer, turns),
         now=utc_now,
     )
     stalled = StalledTasks(database.shared)
@@ -241,13 +251,6 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
         epoch=lambda: continuity.epoch.begin,
         on_later_epoch=restart,
     )
-    expiry = Expiry(
-        ExpiredRows(database.expiry),
-        leadership,
-        kept_for=timedelta(seconds=settings.idempotency_ttl_seconds),
-        queues_kept_for=timedelta(seconds=settings.queue_idle_seconds),
-        now=utc_now,
-    )
     ports = Ports(
         writes=writes,
         reads=reader,
@@ -260,26 +263,35 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
         rates=rates,
         bulk_operations=bulk_rows,
         webhooks=webhook_rows,
+        turns=TurnRows(database.shared),
         api_keys=ApiKeyRows(database.shared, max_keys=settings.max_api_keys),
         activity=ActivityRows(database.shared),
         now=utc_now,
         on_webhook=commit_bell.woken.set,
         on_replay=replay_alarm.set,
+        on_turn_settings=_on_turn_settings(writer, turns),
     )
     intake = ReportIntake(session, writes, greet=registrations.greet)
     requests = commands(session, ports, deadline_seconds=settings.request_timeout_seconds)
-    metrics = _metrics(session, counts, intake, requests, leadership)
+    metrics = _metrics(session, counts, intake, requests, leadership, turns)
     actors: list[Actor] = [
         database.connections(),
         session,
         continuity,
         streams,
         leadership,
-        expiry,
+        Expiry(
+            ExpiredRows(database.expiry),
+            leadership,
+            kept_for=timedelta(seconds=settings.idempotency_ttl_seconds),
+            queues_kept_for=timedelta(seconds=settings.queue_idle_seconds),
+            now=utc_now,
+        ),
         LogMonths(LogPartitions(database.partitions), leadership, kept_for=_events_kept_for(settings), now=utc_now),
         # Drained after the mailbox, to publish what is committed last.
         relay,
         writes,
+        turns,
         DueTasks(reader, writes, alarm=alarm, now=utc_now),
         reconciler,
         Retention(EndedTaskRows(database.shared), writes, leadership, kept_for=_tasks_kept_for(settings), now=utc_now),
@@ -315,8 +327,29 @@ def _note_in_both(tally: Tally, counts: BatchCounts, batch: Batch) -> None:
     counts.note(batch)
 
 
+def _on_noted(writer: TaskWriter, turns: Turns) -> Callable[[ServedWork], None]:
+    def note(service: ServedWork) -> None:
+        writer.note_service(service)
+        turns.look_again()
+
+    return note
+
+
+def _on_turn_settings(writer: TaskWriter, turns: Turns) -> Callable[[], None]:
+    def doubt() -> None:
+        writer.doubt_limits()
+        turns.look_again()
+
+    return doubt
+
+
 def _metrics(
-    session: NatsSession, counts: BatchCounts, intake: ReportIntake, requests: RequestServer, leadership: Leadership
+    session: NatsSession,
+    counts: BatchCounts,
+    intake: ReportIntake,
+    requests: RequestServer,
+    leadership: Leadership,
+    turns: Turns,
 ) -> ProcessMetrics:
     metrics = ProcessMetrics(session)
     counts.add_to(metrics)
@@ -324,6 +357,7 @@ def _metrics(
     metrics.add(REDELIVERED, lambda: {(REPORTS_STREAM,): intake.redelivered})
     metrics.add(SET_ASIDE, lambda: {(REPORTS_STREAM,): intake.set_aside})
     metrics.add(LEADS, lambda: {(): leadership.is_leader})
+    metrics.add(TURN_LANES, lambda: {(): turns.lane_count})
     return metrics
 
 
@@ -341,6 +375,7 @@ async def _database(url: str) -> _Database:
         partitions=DedicatedConnection(url, "partitions"),
         webhooks=DedicatedConnection(url, "webhooks", is_commit_awaited=False),
         epochs=DedicatedConnection(url, "epochs"),
+        turns=DedicatedConnection(url, "turns"),
         lists=list_engine(url, "lists", timeout_seconds=LIST_TIMEOUT_SECONDS),
         bulk_lists=list_engine(url, "bulk operations", timeout_seconds=BULK_TIMEOUT_SECONDS),
         counts=await shared_connections(url, "counts", max_connections=1, timeout_seconds=COUNT_TIMEOUT_SECONDS),

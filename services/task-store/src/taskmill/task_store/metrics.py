@@ -8,6 +8,7 @@ from taskmill.contracts.status import TaskStatus
 from taskmill.runtime.histogram import TASK_BUCKETS, Histograms
 from taskmill.runtime.metrics import Counts, Metric, Metrics
 from taskmill.task_store.domain.batch import Batch, Silence
+from taskmill.task_store.domain.state import Hold
 from taskmill.task_store.domain.waiting import ServedWork
 
 MAX_LABELLED_KINDS = 100
@@ -17,6 +18,12 @@ CREATED = Metric("taskmill_tasks_created_total", "counter", "Tasks that were cre
 FINISHED = Metric("taskmill_tasks_finished_total", "counter", "Runs that ended, by how.", ("kind", "outcome"))
 QUEUE_WAIT = Metric(
     "taskmill_task_queue_wait_seconds", "histogram", "From when an attempt is queued to its start.", ("queue",)
+)
+TURN_WAIT = Metric(
+    "taskmill_task_turn_wait_seconds",
+    "histogram",
+    "From when a task came to wait for its turn, or was edited since, to when it was let through.",
+    ("queue",),
 )
 RUN_TIME = Metric(
     "taskmill_task_run_seconds",
@@ -68,11 +75,16 @@ REPORT_LAG = Metric(
 )
 PROCESSORS = Metric("taskmill_processors", "gauge", "Living processors.")
 LEADS = Metric("taskmill_store_leads", "gauge", "1 in the store that leads, else 0.")
+TURN_LANES = Metric(
+    "taskmill_turn_lanes",
+    "gauge",
+    "Queues, priorities, kinds and keys in which tasks wait for their turn; of the leader.",
+)
 LAST_LOOK = Metric(
     "taskmill_last_look_timestamp_seconds", "gauge", "When the gauges of queues, lags and processors were read last."
 )
 
-COUNTED = (CREATED, FINISHED, QUEUE_WAIT, RUN_TIME, END_TO_END, REJECTED, REPLAYED, LEASES_EXPIRED)
+COUNTED = (CREATED, FINISHED, TURN_WAIT, QUEUE_WAIT, RUN_TIME, END_TO_END, REJECTED, REPLAYED, LEASES_EXPIRED)
 LOOKED_AT = (
     *(QUEUE_DEPTH, QUEUE_SCHEDULED, QUEUE_IN_PROGRESS, QUEUE_PAUSED, QUEUE_PROCESSORS, OLDEST_QUEUED),
     *(RELAY_LAG, RELAY_BACKLOG, REPORT_LAG, PROCESSORS, LAST_LOOK),
@@ -96,6 +108,7 @@ class BatchCounts:
         self._created = Counts()
         self._finished = Counts()
         self._queue_wait = Histograms(TASK_BUCKETS)
+        self._turn_wait = Histograms(TASK_BUCKETS)
         self._run_time = Histograms(TASK_BUCKETS)
         self._end_to_end = Histograms(TASK_BUCKETS)
         self._rejected = Counts()
@@ -108,6 +121,7 @@ class BatchCounts:
         metrics.add(CREATED, lambda: self._created)
         metrics.add(FINISHED, lambda: self._finished)
         metrics.add(QUEUE_WAIT, lambda: self._queue_wait)
+        metrics.add(TURN_WAIT, lambda: self._turn_wait)
         metrics.add(RUN_TIME, lambda: self._run_time)
         metrics.add(END_TO_END, lambda: self._end_to_end)
         metrics.add(REJECTED, lambda: self._rejected)
@@ -128,6 +142,10 @@ class BatchCounts:
         for then, count in batch.silences.items():
             self._expired[then.value,] += count
         self._replayed += batch.replayed
+        if batch.turns.given_in is not None:
+            for before, after in batch.changed:
+                if before.hold == Hold.TURN and after.queued_at is not None:
+                    self._turn_wait[after.queue,].observe(_seconds(before.updated_at, after.queued_at))
         self._note_times(batch)
 
     def _note_times(self, batch: Batch) -> None:

@@ -1,6 +1,6 @@
 """What the use cases need of the world. The mailbox of all writes and the adapters provide it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple, Protocol
 from uuid import UUID
@@ -18,6 +18,7 @@ from taskmill.task_store.domain.fleet import ProcessorState, QueueState, Servers
 from taskmill.task_store.domain.idempotency import KeyedAnswer, KeyName
 from taskmill.task_store.domain.operations import Answer, Operation
 from taskmill.task_store.domain.state import AttemptState, LineState, TaskState
+from taskmill.task_store.domain.turns import Bucket, BucketLoad, LimitRules, LimitState, ShareState
 from taskmill.task_store.domain.waiting import ServedWork
 from taskmill.task_store.domain.webhooks import ReplayState, WebhookState
 
@@ -255,6 +256,54 @@ class Rates(Protocol):
 
     def rate(self, queue: str, now: datetime, finished: int) -> float | None:
         """How many of a queue end a second; None: that is not known yet."""
+
+
+class Turns(Protocol):
+    """Knows limits and shares. Raises `DatabaseUnavailableError` when PostgreSQL is away."""
+
+    async def put_limit(self, limit: LimitState) -> LimitState:
+        """Make a limit, or change it, which leaves `created_at` as it is; return it.
+
+        Raises:
+            TooManyLimitsError: It is new, and there are as many as may be.
+        """
+
+    async def limits(self) -> LimitRules:
+        """All limits, by name."""
+
+    async def delete_limit(self, name: str) -> None:
+        """Delete a limit.
+
+        Raises:
+            LimitNotFoundError: There is none of this name.
+        """
+
+    async def put_share(self, share: ShareState) -> ShareState:
+        """Set a share, or change it, which leaves `created_at` as it is; return it.
+
+        Raises:
+            TooManySharesError: It is new, and there are as many as may be.
+        """
+
+    async def share(self, concurrency_key: str) -> ShareState:
+        """The share of a key.
+
+        Raises:
+            ShareNotFoundError: None is set.
+        """
+
+    async def shares(self, *, behind: str, limit: int) -> list[ShareState]:
+        """Shares behind a key, by their keys, at most `limit`."""
+
+    async def delete_share(self, concurrency_key: str) -> None:
+        """Delete a share.
+
+        Raises:
+            ShareNotFoundError: None is set.
+        """
+
+    async def loads(self, buckets: Collection[Bucket], now: datetime) -> Mapping[tuple[str, str], BucketLoad]:
+        """How much of some buckets is used, by the names of their limits and their keys."""
 
 
 class Webhooks(Protocol):

@@ -34,6 +34,7 @@ from taskmill.contracts.requests import (
     StoreHealth,
     TaskCounts,
 )
+from taskmill.contracts.tasks import WaitingFor, WaitReason
 from taskmill.runtime.clock import Clock
 from taskmill.runtime.reply import Reply
 from taskmill.runtime.tracing import current_traceparent
@@ -60,6 +61,7 @@ from taskmill.task_store.domain.documents import (
 )
 from taskmill.task_store.domain.operations import Answer, ClientRequest
 from taskmill.task_store.domain.state import TaskState
+from taskmill.task_store.domain.turns import held_by
 from taskmill.task_store.domain.waiting import PROCESSOR_LIFE, ServedWork, waiting_for, waits_for_processors
 from taskmill.task_store.ports import (
     ActivityReads,
@@ -74,6 +76,7 @@ from taskmill.task_store.ports import (
     Rates,
     Reads,
     RequestWrites,
+    Turns,
     Webhooks,
 )
 
@@ -104,11 +107,14 @@ class Ports:
     webhooks: Webhooks
     api_keys: ApiKeys
     activity: ActivityReads
+    turns: Turns
     now: Clock
     on_webhook: Callable[[], None] = lambda: None
     """Called after a webhook was made or changed."""
     on_replay: Callable[[], None] = lambda: None
     """Called after a replay was begun."""
+    on_turn_settings: Callable[[], None] = lambda: None
+    """Called after a limit or a share was made, changed or deleted."""
     large_requests: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_LARGE_REQUESTS_AT_ONCE))
 
 
@@ -141,7 +147,8 @@ async def create_tasks(ports: Ports, request: CreateTasks) -> bytes | Reply:
 async def get_task(ports: Ports, request: GetTask) -> bytes:
     """`GetTask` → `Task`. Raises `TaskNotFoundError`."""
     task = await ports.reads.task(request.id)
-    return task_document(task, waiting_for(task, *await _waited_for(ports, [task])))
+    [waiting] = await _waiting(ports, [task])
+    return task_document(task, waiting)
 
 
 async def get_checkpoint(ports: Ports, request: GetCheckpoint) -> bytes:
@@ -153,8 +160,8 @@ async def list_tasks(ports: Ports, request: ListTasks) -> bytes:
     """`ListTasks` → `TaskPage`."""
     after = None if request.cursor is None else parse_list_cursor(request.cursor)
     found = await ports.lists.tasks(request, after)
-    services, paused = await _waited_for(ports, found)
-    items = fitting(summary_document(task, waiting_for(task, services, paused)) for task in found[: request.limit])
+    shown = found[: request.limit]
+    items = fitting(map(summary_document, shown, await _waiting(ports, shown)))
     if len(items) == len(found):
         return page_document(items, None)
     last = found[len(items) - 1]
@@ -259,8 +266,28 @@ def _reply(request: ClientRequest, answer: Answer) -> bytes | Reply:
     return Reply(answer.keyed.document.encode(), _REPLAYED if answer.keyed.is_replayed else {})
 
 
-async def _waited_for(ports: Ports, tasks: Sequence[TaskState]) -> tuple[list[ServedWork], frozenset[str]]:
-    """What the living processors do, and which queues are paused, if any of the tasks waits for processors."""
-    if not any(map(waits_for_processors, tasks)):
-        return [], frozenset()
-    return await asyncio.gather(ports.processors.services(ports.now()), ports.queues.paused())
+async def _waiting(ports: Ports, tasks: Sequence[TaskState]) -> list[WaitingFor | None]:
+    """What each task waits for."""
+    services: list[ServedWork] = []
+    paused: frozenset[str] = frozenset()
+    if any(map(waits_for_processors, tasks)):
+        services, paused = await asyncio.gather(ports.processors.services(ports.now()), ports.queues.paused())
+    waiting = [waiting_for(task, services, paused) for task in tasks]
+    if any(one is not None and one.reason is WaitReason.TURN for one in waiting):
+        return await _with_limits(ports, tasks, waiting)
+    return waiting
+
+
+async def _with_limits(
+    ports: Ports, tasks: Sequence[TaskState], waiting: Sequence[WaitingFor | None]
+) -> list[WaitingFor | None]:
+    """The same, with the limit that holds a task in place of its turn."""
+    rules = await ports.turns.limits()
+    buckets = {
+        task.id: rules.buckets(task.kind, task.concurrency_key)
+        for task, one in zip(tasks, waiting, strict=True)
+        if one is not None and one.reason is WaitReason.TURN
+    }
+    loads = await ports.turns.loads(dict.fromkeys(bucket for some in buckets.values() for bucket in some), ports.now())
+    held = {task_id: held_by(some, loads) for task_id, some in buckets.items()}
+    return [held.get(task.id) or one for task, one in zip(tasks, waiting, strict=True)]

@@ -77,6 +77,7 @@ def process(
     kind: options.OfKind = None,
     queue: options.InQueue = None,
     priority: options.OfPriority = None,
+    concurrency_key: options.OfKey = None,
     label: options.WithLabels = None,
     title: options.InTitle = None,
     created_after: _CreatedAfter = None,
@@ -89,7 +90,9 @@ def process(
     context: options.InContext = None,
 ) -> None:
     """Have many tasks processed."""
-    conditions = _conditions_given(status, kind, queue, priority, label, title, created_after, created_before)
+    conditions = _conditions_given(
+        status, kind, queue, priority, label, title, created_after, created_before, concurrency_key
+    )
     _require_choice(ids, conditions)
     with client_of(context) as client:
         begun = client.bulk(BulkAction.PROCESS, ids, dry_run=dry_run, idempotency_key=key, **conditions)
@@ -103,6 +106,7 @@ def cancel(
     kind: options.OfKind = None,
     queue: options.InQueue = None,
     priority: options.OfPriority = None,
+    concurrency_key: options.OfKey = None,
     label: options.WithLabels = None,
     title: options.InTitle = None,
     created_after: _CreatedAfter = None,
@@ -115,7 +119,9 @@ def cancel(
     context: options.InContext = None,
 ) -> None:
     """Cancel many tasks."""
-    conditions = _conditions_given(status, kind, queue, priority, label, title, created_after, created_before)
+    conditions = _conditions_given(
+        status, kind, queue, priority, label, title, created_after, created_before, concurrency_key
+    )
     _require_choice(ids, conditions)
     with client_of(context) as client:
         begun = client.bulk(BulkAction.CANCEL, ids, dry_run=dry_run, idempotency_key=key, **conditions)
@@ -129,6 +135,7 @@ def delete(
     kind: options.OfKind = None,
     queue: options.InQueue = None,
     priority: options.OfPriority = None,
+    concurrency_key: options.OfKey = None,
     label: options.WithLabels = None,
     title: options.InTitle = None,
     created_after: _CreatedAfter = None,
@@ -142,7 +149,9 @@ def delete(
     context: options.InContext = None,
 ) -> None:
     """Delete many tasks; their events stay."""
-    conditions = _conditions_given(status, kind, queue, priority, label, title, created_after, created_before)
+    conditions = _conditions_given(
+        status, kind, queue, priority, label, title, created_after, created_before, concurrency_key
+    )
     _require_choice(ids, conditions)
     with client_of(context) as client:
         begun = client.bulk(BulkAction.DELETE, ids, dry_run=dry_run, force=force, idempotency_key=key, **conditions)
@@ -171,6 +180,7 @@ def _conditions_given(
     title: str | None,
     created_after: str | None,
     created_before: str | None,
+    concurrency_key: str | None,
 ) -> Any:
     after: datetime | None = options.instant(created_after, "--created-after")
     before: datetime | None = options.instant(created_before, "--created-before")
@@ -183,6 +193,7 @@ def _conditions_given(
         title=title,
         created_after=after,
         created_before=before,
+        concurrency_key=concurrency_key,
     )
 
 

@@ -41,6 +41,10 @@ def submit(
     priority: Annotated[
         Priority | None, typer.Option("--priority", "-p", metavar=one_of(Priority), help="Which go first.")
     ] = None,
+    concurrency_key: Annotated[
+        str | None,
+        typer.Option(metavar="KEY", help="Whose work it is, such as a tenant's.", callback=options.a_chosen_key),
+    ] = None,
     label: Annotated[
         list[str] | None, typer.Option("--label", "-l", metavar="KEY=VALUE", help="To find it by. May be repeated.")
     ] = None,
@@ -76,6 +80,7 @@ def submit(
         description=description,
         queue=queue,
         priority=priority,
+        concurrency_key=concurrency_key,
         labels=options.labels_given(label),
         run_at=options.instant(run_at, "--run-at"),
         max_attempts=max_attempts,

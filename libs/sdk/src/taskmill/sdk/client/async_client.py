@@ -19,6 +19,7 @@ from taskmill.contracts.health import Health
 from taskmill.contracts.kinds import KnownKind
 from taskmill.contracts.status import TaskStatus
 from taskmill.contracts.tasks import DEFAULT_KIND, Attempt, Task, TaskLine, TaskSummary
+from taskmill.contracts.turns import Limit, Rate, Share
 from taskmill.contracts.webhooks import Delivery, Replay, Webhook, WebhookWithSecret
 from taskmill.sdk.client import flows, operations
 from taskmill.sdk.client.calls import Call, Flow, Page, is_read_later, read_answer
@@ -256,6 +257,47 @@ class AsyncClient:
     async def resume_queue(self, name: str) -> QueueInfo:
         """Begin tasks of a queue again; see `Client.resume_queue`."""
         return await self._send(operations.resume_queue(name))
+
+    def limits(self) -> AsyncIterator[Limit]:
+        """Iterate over the limits; see `Client.limits`."""
+        return self._items(operations.limits())
+
+    async def limit(self, name: str) -> Limit:
+        """Read a limit; see `Client.limit`."""
+        return await self._send(operations.limit(name))
+
+    async def put_limit(
+        self,
+        name: str,
+        *,
+        kind: str | None = None,
+        concurrency_key: str | None = None,
+        max_in_progress: int | None = None,
+        rate: Rate | Mapping[str, float] | None = None,
+    ) -> Limit:
+        """Make a limit, or have it say something else; see `Client.put_limit`."""
+        given = {"kind": kind, "concurrency_key": concurrency_key, "max_in_progress": max_in_progress, "rate": rate}
+        return await self._send(operations.put_limit(name, given))
+
+    async def delete_limit(self, name: str) -> None:
+        """Delete a limit; see `Client.delete_limit`."""
+        await self._send(operations.delete_limit(name))
+
+    def shares(self) -> AsyncIterator[Share]:
+        """Iterate over the shares; see `Client.shares`."""
+        return self._items(operations.shares())
+
+    async def share(self, concurrency_key: str) -> Share:
+        """Read the share of a key; see `Client.share`."""
+        return await self._send(operations.share(concurrency_key))
+
+    async def put_share(self, concurrency_key: str, weight: float) -> Share:
+        """Set the share of a key; see `Client.put_share`."""
+        return await self._send(operations.put_share(concurrency_key, weight))
+
+    async def delete_share(self, concurrency_key: str) -> None:
+        """Delete the share of a key; see `Client.delete_share`."""
+        await self._send(operations.delete_share(concurrency_key))
 
     def kinds(self) -> AsyncIterator[KnownKind]:
         """Iterate over the kinds, by name; see `Client.kinds`."""

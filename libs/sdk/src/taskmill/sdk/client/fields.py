@@ -37,6 +37,8 @@ class TaskOptions(TypedDict, total=False):
     """The wait between attempts; None: what the kind says, or else 2 s, doubled."""
     timeout_seconds: float | None
     """How long an attempt may take, in seconds, up to 7 days; None: what the kind says, or else for ever."""
+    concurrency_key: str | None
+    """Whose work it is, such as a tenant's: 1 to 200 visible ASCII characters but `/`; None: nobody's."""
 
 
 class TaskToSubmit(TaskOptions, total=False):
@@ -90,6 +92,8 @@ class TaskSelection(TypedDict, total=False):
     """Exactly this queue."""
     priority: Priority | str
     """`critical`, `high`, `medium` or `low`."""
+    concurrency_key: str
+    """Exactly this key."""
     labels: Mapping[str, str | None]
     """Labels that it has, all of them; None: with any value."""
     created_after: datetime

@@ -19,6 +19,7 @@ from taskmill.contracts.kinds import KindPage, KnownKind
 from taskmill.contracts.limits import MAX_INTEGER, MAX_PAGE_ITEMS
 from taskmill.contracts.requests import AttemptPage, CreateTasksReply, LinePage, TaskCounts, TaskPage
 from taskmill.contracts.tasks import Attempt, Task, TaskLine, TaskSummary
+from taskmill.contracts.turns import Limit, LimitPage, Share, SharePage
 from taskmill.contracts.webhooks import Delivery, DeliveryPage, Replay, Webhook, WebhookPage, WebhookWithSecret
 from taskmill.sdk.client.calls import EVENT_STREAM, Call, Page, is_event_stream
 from taskmill.sdk.client.fields import (
@@ -127,6 +128,48 @@ def pause_queue(name: str) -> Call[QueueInfo]:
 def resume_queue(name: str) -> Call[QueueInfo]:
     """Begin tasks of a queue again."""
     return Call(method="POST", path=_path("queues", name, "resume"), read=_model(QueueInfo))
+
+
+def limits() -> Call[Page[Limit]]:
+    """Read the first page of the limits."""
+    return _page("/limits", _FULL_PAGE, _model(LimitPage))
+
+
+def limit(name: str) -> Call[Limit]:
+    """Read a limit."""
+    return Call(method="GET", path=_path("limits", name), read=_model(Limit))
+
+
+def put_limit(name: str, given: Mapping[str, Any]) -> Call[Limit]:
+    """Make a limit, or change it."""
+    headers = {"Content-Type": "application/json"}
+    return Call(method="PUT", path=_path("limits", name), read=_model(Limit), headers=headers, body=to_json(given))
+
+
+def delete_limit(name: str) -> Call[None]:
+    """Delete a limit."""
+    return Call(method="DELETE", path=_path("limits", name), read=lambda _: None, is_gone_fine=True)
+
+
+def shares() -> Call[Page[Share]]:
+    """Read the first page of the shares."""
+    return _page("/shares", _FULL_PAGE, _model(SharePage))
+
+
+def share(key: str) -> Call[Share]:
+    """Read the share of a key."""
+    return Call(method="GET", path=_path("shares", key), read=_model(Share))
+
+
+def put_share(key: str, weight: float) -> Call[Share]:
+    """Set the share of a key."""
+    headers, body = {"Content-Type": "application/json"}, to_json({"weight": weight})
+    return Call(method="PUT", path=_path("shares", key), read=_model(Share), headers=headers, body=body)
+
+
+def delete_share(key: str) -> Call[None]:
+    """Delete the share of a key."""
+    return Call(method="DELETE", path=_path("shares", key), read=lambda _: None, is_gone_fine=True)
 
 
 def kinds() -> Call[Page[KnownKind]]:

@@ -19,6 +19,7 @@ from taskmill.contracts.health import Health
 from taskmill.contracts.kinds import KnownKind
 from taskmill.contracts.status import TaskStatus
 from taskmill.contracts.tasks import DEFAULT_KIND, Attempt, Task, TaskLine, TaskSummary
+from taskmill.contracts.turns import Limit, Rate, Share
 from taskmill.contracts.webhooks import Delivery, Replay, Webhook, WebhookWithSecret
 from taskmill.sdk.client import flows, operations
 from taskmill.sdk.client.calls import Call, Flow, Page, is_read_later, read_answer
@@ -481,6 +482,101 @@ class Client:
             NotFoundError: There is no such queue.
         """
         return self._send(operations.resume_queue(name))
+
+    def limits(self) -> Iterator[Limit]:
+        """Iterate over the limits, by name."""
+        return self._items(operations.limits())
+
+    def limit(self, name: str) -> Limit:
+        """Read a limit.
+
+        Args:
+            name: The limit.
+
+        Raises:
+            NotFoundError: There is no such limit.
+        """
+        return self._send(operations.limit(name))
+
+    def put_limit(
+        self,
+        name: str,
+        *,
+        kind: str | None = None,
+        concurrency_key: str | None = None,
+        max_in_progress: int | None = None,
+        rate: Rate | Mapping[str, float] | None = None,
+    ) -> Limit:
+        """Make a limit, or have it say something else. It holds within 2 s; what goes on by then counts, and goes on.
+
+        Args:
+            name: The limit, 1 to 64 of `a-z`, `0-9`, `-` and `_`.
+            kind: It holds for tasks of this kind; None: of any.
+            concurrency_key: It holds for the tasks of this key; `*`: for those of each key by themselves, unless
+                another limit of the same kind names the key; None: for all tasks together.
+            max_in_progress: So many are queued or in progress at once, at most; 0: none; None: any number.
+            rate: `tasks` of them get their turn in `seconds`, at most; None: any number.
+
+        Returns:
+            The limit.
+
+        Raises:
+            InvalidRequestError: It limits nothing, or there are 64 others; or a value is not what it must be.
+        """
+        given = {"kind": kind, "concurrency_key": concurrency_key, "max_in_progress": max_in_progress, "rate": rate}
+        return self._send(operations.put_limit(name, given))
+
+    def delete_limit(self, name: str) -> None:
+        """Delete a limit: what it held has its turn within 2 s.
+
+        Args:
+            name: The limit.
+
+        Raises:
+            NotFoundError: There is no such limit.
+        """
+        self._send(operations.delete_limit(name))
+
+    def shares(self) -> Iterator[Share]:
+        """Iterate over the shares that are set, by key. Any other key has the weight 1."""
+        return self._items(operations.shares())
+
+    def share(self, concurrency_key: str) -> Share:
+        """Read the share that is set for a key.
+
+        Args:
+            concurrency_key: The key.
+
+        Raises:
+            NotFoundError: None is set.
+        """
+        return self._send(operations.share(concurrency_key))
+
+    def put_share(self, concurrency_key: str, weight: float) -> Share:
+        """Set how much of its queues a key gets, while others want them, too. It holds within 2 s.
+
+        Args:
+            concurrency_key: The key.
+            weight: Its turns, compared with those of a key of weight 1: 0.001 to 1,000.
+
+        Returns:
+            The share.
+
+        Raises:
+            InvalidRequestError: There are 10,000 others; or a value is not what it must be.
+        """
+        return self._send(operations.put_share(concurrency_key, weight))
+
+    def delete_share(self, concurrency_key: str) -> None:
+        """Have a key share its queues with the weight 1 again.
+
+        Args:
+            concurrency_key: The key.
+
+        Raises:
+            NotFoundError: None is set.
+        """
+        self._send(operations.delete_share(concurrency_key))
 
     def kinds(self) -> Iterator[KnownKind]:
         """Iterate over the kinds that processors have, or had, handlers for, by name, with what those declare."""

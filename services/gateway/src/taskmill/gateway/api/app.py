@@ -30,6 +30,7 @@ from taskmill.gateway.api.routes import declared_routes
 from taskmill.gateway.api.scopes import SECURITY_SCHEMES
 from taskmill.gateway.api.task_endpoints import TaskEndpoints
 from taskmill.gateway.api.traced_requests import TracedRequests
+from taskmill.gateway.api.turn_endpoints import TurnEndpoints
 from taskmill.gateway.api.webhook_endpoints import WebhookEndpoints
 from taskmill.gateway.followers import Feed
 from taskmill.runtime.clock import Clock, utc_now
@@ -129,6 +130,7 @@ def create_app(
             {"name": "history", "description": "What was done for a task, what happened, and what happens."},
             {"name": "webhooks", "description": "Have events sent by HTTP, and see what became of it."},
             {"name": "fleet", "description": "See the processors and the queues, and pause a queue."},
+            {"name": "turns", "description": "Limit what is processed at once, and share queues among keys."},
             {"name": "keys", "description": "Make, list and revoke API keys."},
             {"name": "health", "description": "How Taskmill is."},
             {"name": "documentation", "description": "What the answers mean."},
@@ -145,6 +147,7 @@ def create_app(
             *declared_routes(BulkEndpoints(store, new_id)),
             *declared_routes(WebhookEndpoints(store, new_id)),
             *declared_routes(FleetEndpoints(store)),
+            *declared_routes(TurnEndpoints(store)),
             *declared_routes(KeyEndpoints(store, ring, now)),
             *declared_routes(HealthEndpoints(store, is_bus_connected, is_live)),
             *declared_routes(MetricsEndpoints(metrics)),

@@ -300,6 +300,27 @@ API_KEY_WITH_SECRET = {
 API_KEY_PAGE = {"items": [API_KEY], "next_cursor": None}
 
 
+NEW_LIMIT = {"kind": "mail", "concurrency_key": "*", "max_in_progress": 5, "rate": {"tasks": 100, "seconds": 60}}
+LIMIT = {
+    "name": "mails",
+    "kind": "mail",
+    "concurrency_key": "*",
+    "max_in_progress": 5,
+    "rate": {"tasks": 100, "seconds": 60},
+    "created_at": "2026-11-24T12:00:00Z",
+    "updated_at": "2026-11-24T12:00:00Z",
+}
+LIMIT_PAGE = {"items": [LIMIT], "next_cursor": None}
+NEW_SHARE = {"weight": 2}
+SHARE = {
+    "concurrency_key": "tenant-17",
+    "weight": 2,
+    "created_at": "2026-11-24T12:00:00Z",
+    "updated_at": "2026-11-24T12:00:00Z",
+}
+SHARE_PAGE = {"items": [SHARE], "next_cursor": None}
+
+
 def body(value: Any) -> dict[str, Any]:
     """The only example of a request's body, as OpenAPI wants it."""
     return {"example": {"value": value}}

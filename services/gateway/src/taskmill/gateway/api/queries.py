@@ -23,6 +23,7 @@ from taskmill.contracts.requests import (
 )
 from taskmill.contracts.status import Priority, TaskStatus
 from taskmill.contracts.tasks import WITHOUT_NUL, Kind, Queue
+from taskmill.contracts.turns import ChosenKey
 from taskmill.gateway.domain.following import EventFilter
 
 _DECIMAL = re.compile(r"-?[1-9][0-9]{0,99}|0", re.ASCII)
@@ -74,6 +75,10 @@ class PageQuery(Request):
     ] = None
 
 
+_SAME = {"status", "title", "kind", "queue", "priority", "concurrency_key"}
+"""Conditions of a list that the store has as they are."""
+
+
 class TaskConditions(Request):
     """Which tasks. A task meets every condition that is given."""
 
@@ -87,6 +92,7 @@ class TaskConditions(Request):
     kind: Annotated[Kind | SkipJsonSchema[None], Field(description="Its kind.")] = None
     queue: Annotated[Queue | SkipJsonSchema[None], Field(description="Its queue.")] = None
     priority: Annotated[Priority | SkipJsonSchema[None], Field(description="Its priority.")] = None
+    concurrency_key: Annotated[ChosenKey | SkipJsonSchema[None], Field(description="Its concurrency key.")] = None
     label: LabelConditions = []
     created_after: Annotated[
         GivenInstant | SkipJsonSchema[None],
@@ -99,7 +105,7 @@ class TaskConditions(Request):
     def filter(self) -> TaskFilter:
         """The conditions, as the task store takes them."""
         return TaskFilter(
-            **self.model_dump(include={"status", "title", "kind", "queue", "priority"}, exclude_unset=True),
+            **self.model_dump(include=_SAME, exclude_unset=True),
             labels=wanted_labels(self.label),
             created_after=self.created_after,
             created_before=self.created_before,

@@ -1,13 +1,9 @@
 """Leads everything under `/ui` to the dashboard, which is loaded when somebody first opens it."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from starlette.routing import BaseRoute, Match
-from starlette.types import Receive, Scope, Send
-
-if TYPE_CHECKING:  # its templates take memory, which only those pay who use it
-    from taskmill.gateway.ui.dashboard import Dashboard
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 PREFIX = "/ui"
 
@@ -19,9 +15,9 @@ class DashboardRoute(BaseRoute):
         load: Makes the dashboard.
     """
 
-    def __init__(self, load: Callable[[], "Dashboard"]) -> None:
+    def __init__(self, load: Callable[[], ASGIApp]) -> None:
         self._load = load
-        self._dashboard: Dashboard | None = None
+        self._dashboard: ASGIApp | None = None
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """See `BaseRoute`."""

@@ -14,7 +14,7 @@ from taskmill.runtime.failpoint import failpoint
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.reply import Reply
 from taskmill.runtime.requests import RequestServer
-from taskmill.task_store import fleet_use_cases, key_use_cases, use_cases, webhook_use_cases
+from taskmill.task_store import fleet_use_cases, key_use_cases, turn_use_cases, use_cases, webhook_use_cases
 from taskmill.task_store.use_cases import Ports
 
 QUEUE_GROUP = "task-store"
@@ -57,6 +57,14 @@ _USE_CASES: dict[registry.Command, Callable[[Ports, Any], Coroutine[Any, Any, by
     registry.LIST_KEYS: key_use_cases.list_keys,
     registry.REVOKE_KEY: key_use_cases.revoke_key,
     registry.FIND_KEYS: key_use_cases.find_keys,
+    registry.PUT_LIMIT: turn_use_cases.put_limit,
+    registry.GET_LIMIT: turn_use_cases.get_limit,
+    registry.LIST_LIMITS: turn_use_cases.list_limits,
+    registry.DELETE_LIMIT: turn_use_cases.delete_limit,
+    registry.PUT_SHARE: turn_use_cases.put_share,
+    registry.GET_SHARE: turn_use_cases.get_share,
+    registry.LIST_SHARES: turn_use_cases.list_shares,
+    registry.DELETE_SHARE: turn_use_cases.delete_share,
 }
 
 

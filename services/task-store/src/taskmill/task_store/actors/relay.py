@@ -15,6 +15,7 @@ from taskmill.runtime.errors import JetStreamError
 from taskmill.runtime.failpoint import failpoint
 from taskmill.runtime.leadership import Leadership
 from taskmill.runtime.nats_session import NatsSession
+from taskmill.task_store.actors.turns import LogListener
 from taskmill.task_store.adapters.event_stream import EventStream
 from taskmill.task_store.adapters.relay_log import RelayCursor, RelayLog
 from taskmill.task_store.adapters.work_stream import WorkStream
@@ -54,6 +55,7 @@ class Relay(Actor):
         work: Where work is published.
         kept_for: How long the stream keeps an event: older ones are not published again.
         now: The clock.
+        listener: Hears all that is published for the first time.
     """
 
     name = "relay"
@@ -69,6 +71,7 @@ class Relay(Actor):
         work: WorkStream,
         kept_for: timedelta,
         now: Clock,
+        listener: LogListener,
     ) -> None:
         self._session = session
         self._log = log
@@ -78,6 +81,7 @@ class Relay(Actor):
         self._work = work
         self._kept_for = kept_for
         self._now = now
+        self._listener = listener
         self._committed = CommittedEvents()
         self._cursor: RelayCursor | None = None
         self._saved: RelayCursor | None = None
@@ -166,6 +170,8 @@ class Relay(Actor):
             self._committed.clear()
             self._cursor = self._saved = await self._log.cursor(self._owner)
             self._is_stream_checked = False
+            if self._cursor is not None:
+                self._listener.begin()
         if self._cursor is not None and not self._is_stream_checked:
             await self._check_stream(self._cursor)
         return self._cursor
@@ -203,6 +209,7 @@ class Relay(Actor):
         return True
 
     async def _follow(self, events: Sequence[UnpublishedEvent]) -> None:
+        self._listener.hear(events)
         await self._work.follow(events)
         failpoint("relay.work_published")
 

@@ -94,6 +94,24 @@ class TaskRow(Base):
             "kind",
             postgresql_where=text("refusals > 0 AND status IN ('queued', 'scheduled')"),
         ),
+        # Empty but for tasks that wait for their turn, and for those with a key.
+        Index(
+            "ix_tasks_turns",
+            "queue",
+            "priority",
+            "kind",
+            text("coalesce(concurrency_key, '')"),
+            "id",
+            postgresql_where=text("hold = 'turn'"),
+        ),
+        Index(
+            "ix_tasks_keys",
+            "concurrency_key",
+            "status",
+            "created_at",
+            "id",
+            postgresql_where=text("concurrency_key IS NOT NULL"),
+        ),
         # None with `lease_until`: a heartbeat that moves it would then touch every other index, too. Tasks in progress
         # are few, and found by their status.
         Index(None, "labels", postgresql_using="gin"),
@@ -347,6 +365,53 @@ class ActivityRow(Base):
     waited: Mapped[list[int]] = mapped_column(ARRAY(BigInteger))
     ran: Mapped[list[int]] = mapped_column(ARRAY(BigInteger))
     oldest_queued_seconds: Mapped[float | None]
+
+
+class LimitRow(Base):
+    """A limit as it stands. `domain.turns.LimitState` says what its columns mean."""
+
+    __tablename__ = "limits"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[str | None]
+    concurrency_key: Mapped[str | None]
+    max_in_progress: Mapped[int | None]
+    rate_tasks: Mapped[int | None]
+    rate_seconds: Mapped[float | None]
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+
+class ShareRow(Base):
+    """How much of its queues a key gets, if that is not 1."""
+
+    __tablename__ = "shares"
+
+    concurrency_key: Mapped[str] = mapped_column(primary_key=True)
+    weight: Mapped[float]
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+
+class TurnTermRow(Base):
+    """The one row that says in which term turns are given: a store that comes to lead begins a new one before that."""
+
+    __tablename__ = "turn_term"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    number: Mapped[int] = mapped_column(BigInteger)
+
+
+class TurnStartRow(Base):
+    """How many turns a limit's rate let through in a slice of its period. `domain.turns.TurnStart` has the same."""
+
+    __tablename__ = "turn_starts"
+
+    limit_name: Mapped[str] = mapped_column(primary_key=True)
+    concurrency_key: Mapped[str] = mapped_column(primary_key=True)
+    slice: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    last_at: Mapped[datetime]
+    tasks: Mapped[int]
 
 
 class WebhookCursorRow(Base):

@@ -17,6 +17,7 @@ from taskmill.task_store.adapters.models import (
     KindRow,
     LineRow,
     TaskRow,
+    TurnStartRow,
     columns,
 )
 from taskmill.task_store.domain.queues import COUNTERS
@@ -30,6 +31,7 @@ ATTEMPT_COLUMNS = columns(AttemptRow)
 KEY_COLUMNS = columns(IdempotencyKeyRow)
 KIND_COLUMNS = columns(KindRow)
 LINE_COLUMNS = columns(LineRow)
+TURN_START_COLUMNS = columns(TurnStartRow)
 EVENT_COLUMNS = {name: kind for name, kind in columns(EventRow).items() if name not in {"position", "recorded_at"}}
 
 
@@ -105,11 +107,12 @@ _ATTEMPT_ASSIGNMENTS = ", ".join(
 
 
 @cache
-def write_statement(*, with_keys: bool, with_lines: bool) -> str:
+def write_statement(*, with_keys: bool, with_lines: bool, with_turns: bool = False) -> str:
     """Make the statement that writes what a batch decided of tasks.
 
     It takes `WrittenRows`, then the events, as one array for each of their columns; `with_keys` the answers of
-    idempotency keys; `with_lines` the lines to insert, and up to which position those of each task are to be deleted.
+    idempotency keys; `with_lines` the lines to insert, and up to which position those of each task are to be deleted;
+    `with_turns` the term in which turns are given, whose row counts as one that is touched, and what they add to rates.
     Returns how many wait now in the queues where that changed, and where in the log the first event is; the others
     follow it one by one.
 
@@ -134,6 +137,18 @@ def write_statement(*, with_keys: bool, with_lines: bool) -> str:
     DELETE FROM task_lines USING event_log, {_rows(next(parameter), _LAST_LINE)}
     WHERE task_lines.task_id = new.task_id AND task_lines.position <= new.position
 ), """  # noqa: S608
+    touched = "(SELECT count(*) FROM changed) + (SELECT count(*) FROM deleted) + (SELECT count(*) FROM counted)"
+    if with_turns:
+        # Locked until the commit: a store that begins another term waits for what is given in this one.
+        others += f"""fenced AS (
+    SELECT number FROM event_log, turn_term WHERE number = ${next(parameter)} FOR SHARE OF turn_term
+), rated AS (
+    INSERT INTO turn_starts ({_names(TURN_START_COLUMNS)})
+    SELECT {_values(TURN_START_COLUMNS)} FROM event_log, {_rows(next(parameter), TURN_START_COLUMNS)}
+    ON CONFLICT (limit_name, concurrency_key, slice) DO UPDATE
+    SET last_at = excluded.last_at, tasks = turn_starts.tasks + excluded.tasks
+), """  # noqa: S608
+        touched += " + (SELECT count(*) FROM fenced)"
     return f"""
 WITH event_log AS MATERIALIZED (
     SELECT pg_advisory_xact_lock({EVENT_LOG_LOCK})
@@ -165,8 +180,7 @@ WITH event_log AS MATERIALIZED (
     ORDER BY new.ordinal
     RETURNING position
 )
-SELECT 1 / ((SELECT count(*) FROM changed) + (SELECT count(*) FROM deleted) + (SELECT count(*) FROM counted)
-    = ${_parameter("touched")}::bigint)::integer,
+SELECT 1 / ({touched} = ${_parameter("touched")}::bigint)::integer,
     (SELECT json_object_agg(name, waiting) FROM counted), (SELECT min(position) FROM logged)
 """  # noqa: S608
 
@@ -199,6 +213,8 @@ def load_statement(dispatch_floor: int) -> str:
     selected = _names(f"{special[name]} AS {name}" if name in special else name for name in TASK_COLUMNS)
     return f"SELECT {selected} FROM tasks WHERE id = ANY($1::uuid[])"  # noqa: S608
 
+
+TURN_TERM = "SELECT number FROM turn_term"
 
 # Of a deleted task only the end of its events may be left, and of one that is there not even that.
 USED_IDS = """

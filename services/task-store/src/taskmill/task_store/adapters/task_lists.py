@@ -161,6 +161,8 @@ def _conditions(wanted: TaskFilter) -> list[ColumnElement[bool]]:
         conditions.append(TaskRow.title.icontains(wanted.title, autoescape=True))
     if wanted.kind is not None:
         conditions.append(TaskRow.kind == wanted.kind)
+    if wanted.concurrency_key is not None:
+        conditions.append(TaskRow.concurrency_key == wanted.concurrency_key)
     if wanted.queue is not None:
         conditions.append(TaskRow.queue == wanted.queue)
     if wanted.priority is not None:

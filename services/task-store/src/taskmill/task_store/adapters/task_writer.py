@@ -31,6 +31,7 @@ from taskmill.task_store.domain.log_epoch import FIRST_EPOCH, LogEpoch
 from taskmill.task_store.domain.months import NewIds
 from taskmill.task_store.domain.operations import (
     Answer,
+    GiveTurns,
     Operation,
     named_bulk_operation,
     named_key,
@@ -42,7 +43,8 @@ from taskmill.task_store.domain.operations import (
 from taskmill.task_store.domain.publication import PayloadNotReadError, UnpublishedEvent, unpublished_events
 from taskmill.task_store.domain.queues import QueueBook
 from taskmill.task_store.domain.runs import RunRules
-from taskmill.task_store.domain.state import LineState
+from taskmill.task_store.domain.state import DOCUMENTS, LineState, TaskState
+from taskmill.task_store.domain.turns import TurnBook
 from taskmill.task_store.domain.waiting import ServedWork
 from taskmill.task_store.errors import StaleStateError
 
@@ -112,6 +114,10 @@ class TaskWriter:
         """Tell from the next answer on what tasks wait for when there is a processor that does this."""
         self._memory.note_service(service)
 
+    def doubt_limits(self) -> None:
+        """Say that limits have changed: the next batch is decided by what they are then."""
+        self._memory.doubt()
+
     async def apply(self, operations: Sequence[Operation]) -> list[Answer | RequestError]:
         """Apply operations in their order, all or none.
 
@@ -156,7 +162,10 @@ class TaskWriter:
         new_ids = [task.id for operation in operations for task in new_tasks(operation)]
         used = await connection.fetch(statements.USED_IDS, new_ids)
         await self._memory.read_queues(connection)
-        batch = await self._load(connection, operations, used_ids=[row["task_id"] for row in used])
+        term = None
+        if any(isinstance(operation, GiveTurns) for operation in operations):
+            term = await connection.fetchval(statements.TURN_TERM)
+        batch = await self._load(connection, operations, used_ids=[row["task_id"] for row in used], term=term)
         answers = _decide(batch, operations)
         await _write_rare(connection, batch)
         try:
@@ -168,7 +177,12 @@ class TaskWriter:
         return answers
 
     async def _load(
-        self, connection: "Connection[Record]", operations: Sequence[Operation], *, used_ids: Sequence[UUID]
+        self,
+        connection: "Connection[Record]",
+        operations: Sequence[Operation],
+        *,
+        used_ids: Sequence[UUID],
+        term: int | None = None,
     ) -> Batch:
         task_ids = {task_id for operation in operations for task_id in named_tasks(operation)}
         edits = filter(wants_documents, operations)
@@ -191,6 +205,7 @@ class TaskWriter:
             random=self._random,
             paused=self._memory.paused,
             epoch=self._epoch,
+            turns=TurnBook(self._memory.limits, term),
         )
 
     def _may_load_unlocked(self, operations: Sequence[Operation]) -> bool:
@@ -212,22 +227,23 @@ class TaskWriter:
         changed, deleted, counted, keys = batch.changed, batch.deleted, batch.queues.changes, batch.keys.added
         if not (batch.events or changed or keys):
             return None
-        lines = batch.lines
+        lines, term = batch.lines, batch.turns.given_in
         rows = statements.WrittenRows(
             created=json_rows(state._asdict() for state in batch.created),
-            changed=json_rows({**after._asdict(), **statements.read_marks(before)} for before, after in changed),
+            changed=json_rows(_changed_row(before, after) for before, after in changed),
             deleted=json_rows({"id": task_id, "read_version": version} for version, task_id in deleted),
             attempts=json_rows(attempt._asdict() for attempt in batch.attempts),
             counts=json_rows(change._asdict() for change in counted),
-            touched=len(changed) + len(deleted) + len(counted),
+            touched=len(changed) + len(deleted) + len(counted) + (term is not None),
         )
         try:
             row = await connection.fetchrow(
-                statements.write_statement(with_keys=bool(keys), with_lines=bool(lines)),
+                statements.write_statement(with_keys=bool(keys), with_lines=bool(lines), with_turns=term is not None),
                 *rows,
                 *arrays(batch.events, len(statements.EVENT_COLUMNS)),
                 *([json_rows(answer._asdict() for answer in keys)] if keys else []),
                 *(_line_rows(lines, batch.dropped_lines) if lines else []),
+                *([] if term is None else [term, json_rows(start._asdict() for start in batch.turns.starts)]),
             )
         except DivisionByZeroError as error:
             raise StaleStateError from error
@@ -256,6 +272,14 @@ def committed_events(batch: Batch, first_position: int) -> Sequence[UnpublishedE
         return unpublished_events(batch.events, batch.states, batch.kinds, first_position)
     except PayloadNotReadError:
         return ()
+
+
+def _changed_row(before: TaskState, after: TaskState) -> dict[str, object]:
+    row = {**after._asdict(), **statements.read_marks(before)}
+    if after.payload is not None:
+        # Documents that were read and are the same need not travel back.
+        row |= {name: None for name in DOCUMENTS if getattr(before, name) is getattr(after, name)}
+    return row
 
 
 def _line_rows(lines: Sequence[LineState], dropped: Sequence[tuple[UUID, int]]) -> tuple[str, str]:

@@ -10,14 +10,16 @@ from taskmill.contracts.tasks import KindDefaults
 from taskmill.task_store.adapters import statements
 from taskmill.task_store.adapters.processor_rows import living_services
 from taskmill.task_store.adapters.rows import kind_defaults
+from taskmill.task_store.adapters.turn_rows import read_limits
+from taskmill.task_store.domain.turns import NO_LIMITS
 from taskmill.task_store.domain.waiting import ServedWork
 
 REFRESH_SECONDS = 1
-"""How long a store goes on with what it knew of queues, kinds and processors when another one has heard otherwise."""
+"""How long a store goes on with what it knew of queues, kinds, limits and processors when another one knows better."""
 
 
 class WriterMemory:
-    """The queues, with how many tasks wait in each, which are paused, kinds' defaults, and what living processors do.
+    """The queues, with how many tasks wait in each, which are paused, kinds' defaults, limits, and what processors do.
 
     How many tasks wait in a queue may have changed since, and it may have been forgotten; the statement that writes
     looks again.
@@ -28,6 +30,7 @@ class WriterMemory:
         self.kinds: dict[str, KindDefaults] = {}
         self.services: list[ServedWork] = []
         self.paused: frozenset[str] = frozenset()
+        self.limits = NO_LIMITS
         self._expires_at = 0.0
 
     async def read_queues(self, connection: "Connection[Record]") -> None:
@@ -36,14 +39,19 @@ class WriterMemory:
         self._know(rows)
 
     async def refresh(self, connection: "Connection[Record]", now: datetime) -> None:
-        """Read kinds, processors and pauses anew if that is some time ago."""
+        """Read kinds, processors, limits and pauses anew if that is some time ago."""
         if time.monotonic() < self._expires_at:
             return
         rows = await connection.fetch(statements.KINDS)
         self.kinds = {name: kind_defaults(*declared) for name, *declared in rows}
         self.services = await living_services(connection, now)
+        self.limits = await read_limits(connection)
         self._know(await connection.fetch(statements.QUEUES))
         self._expires_at = time.monotonic() + REFRESH_SECONDS
+
+    def doubt(self) -> None:
+        """Read all anew before the next batch."""
+        self._expires_at = 0.0
 
     def _know(self, queues: "Sequence[Record]") -> None:
         self.queues = {row["name"]: row["waiting"] for row in queues}

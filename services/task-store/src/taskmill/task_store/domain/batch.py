@@ -38,6 +38,7 @@ from taskmill.task_store.domain.operations import (
     Answer,
     ClientRequest,
     ExpireCancellations,
+    GiveTurns,
     KeyedReply,
     MakeDue,
     OfferAgain,
@@ -50,8 +51,9 @@ from taskmill.task_store.domain.operations import (
 from taskmill.task_store.domain.queues import QueueBook
 from taskmill.task_store.domain.reports import Hearing, comes_early, decide_report, is_crash
 from taskmill.task_store.domain.retention import has_expired
-from taskmill.task_store.domain.runs import RunRules, decide_due, decide_lost, decide_offer, decide_process
+from taskmill.task_store.domain.runs import RunRules, decide_due, decide_lost, decide_offer, decide_process, decide_turn
 from taskmill.task_store.domain.state import AttemptState, LineState, TaskState
+from taskmill.task_store.domain.turns import TurnBook
 from taskmill.task_store.domain.waiting import WAITING, ServedWork, waiting_for
 
 
@@ -82,6 +84,7 @@ class Batch:
         random: Returns a number from 0 to 1, for the jitter of retries.
         paused: The queues that are paused.
         epoch: The epoch of the log that its events belong to.
+        turns: The limits, and the turns that the operations give.
     """
 
     def __init__(
@@ -99,6 +102,7 @@ class Batch:
         random: Callable[[], float],
         paused: Collection[str] = (),
         epoch: LogEpoch = FIRST_EPOCH,
+        turns: TurnBook | None = None,
     ) -> None:
         self._loaded = {state.id: state for state in states}
         self._states = dict(self._loaded)
@@ -114,6 +118,7 @@ class Batch:
         self.kinds = kinds
         self.keys = keys
         self.bulk_operations = bulk_operations
+        self.turns = turns or TurnBook()
         self.events: list[LoggedEvent] = []
         self._attempts: dict[tuple[UUID, int], AttemptState] = {}
         self._lines: dict[UUID, list[LineState]] = {}
@@ -135,12 +140,11 @@ class Batch:
         match operation:
             case ReportBundle():
                 return Answer(must_repeat=self._hear(operation))
-            case MakeDue() | OfferAgain() | Redispatch() | ExpireCancellations():
+            case MakeDue() | OfferAgain() | Redispatch() | ExpireCancellations() | RemoveExpired():
                 self._carry_on(operation)
                 return Answer()
-            case RemoveExpired():
-                self._remove(operation)
-                return Answer()
+            case GiveTurns():
+                return Answer(self._give(operation))
             case BulkChunk():
                 book = self.bulk_operations
                 return Answer(bulk_operation=book.carry_out(operation, self._states, self._change, self._now))
@@ -236,7 +240,10 @@ class Batch:
             if request.id in self._used_ids or request.id in new_ids:
                 raise TaskExistsError(request.id)
             new_ids.add(request.id)
-        decisions = [decide_create(request, self.kinds.defaults(request.kind), self._now) for request in requests]
+        limits = self.turns.rules
+        decisions = [
+            decide_create(request, self.kinds.defaults(request.kind), self._now, limits=limits) for request in requests
+        ]
         arrivals: dict[str, int] = {}
         for state, *_ in decisions:
             if state.is_run_active:
@@ -252,9 +259,8 @@ class Batch:
         check_revision(state, request.expected_revision)
         match request:
             case ProcessTask():
-                decision = decide_process(
-                    state, self.kinds.defaults(state.kind), self._now, traceparent=request.traceparent
-                )
+                defaults, limits = self.kinds.defaults(state.kind), self.turns.rules
+                decision = decide_process(state, defaults, self._now, traceparent=request.traceparent, limits=limits)
                 # It may have been forgotten since the task was last in a run.
                 self.queues.admit((state.queue,), {state.queue: 1})
                 return self._take(decision)
@@ -276,6 +282,17 @@ class Batch:
             state = self._states.get(task_id)
             if state is not None and has_expired(state, operation.kept_for, self._now):
                 self._take_last(decide_delete(state, self._now, reason="retention"))
+
+    def _give(self, operation: GiveTurns) -> tuple[TaskState, ...]:
+        if not self.turns.opens(operation.term):
+            return ()
+        given = []
+        for turn in operation.turns:
+            state = self._states.get(turn.task_id)
+            if state is not None and (after := self._take(decide_turn(state, turn.version, self._now))) is not state:
+                self.turns.note(turn, self._now)
+                given.append(after)
+        return tuple(given)
 
     def _hear(self, bundle: ReportBundle) -> bool:
         """Decide each report; return whether some of them must come again."""
@@ -319,13 +336,14 @@ class Batch:
         if task.id in self._used_ids or task.id in self._states:
             return
         task = task.model_copy(update={"traceparent": by.traceparent})
-        defaults = self.kinds.defaults(task.kind)
-        decision = decide_create(task, defaults, self._now)
+        defaults, limits = self.kinds.defaults(task.kind), self.turns.rules
+        decision = decide_create(task, defaults, self._now, limits=limits)
         try:
             # Like all that the store does without being asked by a client, it has room in a queue that is full.
             self.queues.admit((decision.state.queue,))
         except TooManyQueuesError:
-            decision = decide_create(task.model_copy(update={"queue": by.queue}), defaults, self._now)
+            task = task.model_copy(update={"queue": by.queue})
+            decision = decide_create(task, defaults, self._now, limits=limits)
         self._used_ids.add(task.id)
         self._take(decision)
 
@@ -337,7 +355,10 @@ class Batch:
                 # The processor serves those that there is room for; nobody can create a task in the others.
                 return
 
-    def _carry_on(self, operation: StoreOperation) -> None:
+    def _carry_on(self, operation: StoreOperation | RemoveExpired) -> None:
+        if isinstance(operation, RemoveExpired):
+            self._remove(operation)
+            return
         for task_id in named_tasks(operation):
             if (state := self._states.get(task_id)) is not None:
                 decided = self._take(self._next_step(state, operation))
@@ -348,9 +369,9 @@ class Batch:
     def _next_step(self, state: TaskState, operation: StoreOperation) -> Decision:
         match operation:
             case MakeDue():
-                return decide_due(state, self._now)
+                return decide_due(state, self._now, limits=self.turns.rules)
             case OfferAgain():
-                return decide_offer(state, self._now)
+                return decide_offer(state, self._now, limits=self.turns.rules)
             case Redispatch():
                 return decide_lost(state, operation.lost[state.id], self._now)
             case ExpireCancellations():

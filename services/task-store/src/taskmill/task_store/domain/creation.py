@@ -14,6 +14,7 @@ from taskmill.task_store.domain.decision import Decision
 from taskmill.task_store.domain.events import compose_event
 from taskmill.task_store.domain.runs import decide_process
 from taskmill.task_store.domain.state import JSON_NULL, TaskState, composer, json_fields
+from taskmill.task_store.domain.turns import NO_LIMITS, LimitRules
 
 # The queue is left to the kind, if the client does not say.
 _PLAIN = [name for name in ClientFields.model_fields if name not in json_fields(TaskState)]
@@ -38,7 +39,9 @@ _BLANK: dict[str, Any] = {
 }
 
 
-def decide_create(request: IdentifiedTask, defaults: KindDefaults, now: datetime) -> Decision:
+def decide_create(
+    request: IdentifiedTask, defaults: KindDefaults, now: datetime, *, limits: LimitRules = NO_LIMITS
+) -> Decision:
     """A new task, and, if it is to be processed at once or at some time, its first run.
 
     For clients the creation is one change: the task's revision is 1 either way.
@@ -47,13 +50,14 @@ def decide_create(request: IdentifiedTask, defaults: KindDefaults, now: datetime
         request: What the client wants.
         defaults: What the task's kind declares.
         now: When it is decided.
+        limits: They say, as its key does, whether it must wait for its turn.
     """
     state = _pending(request, request.queue or defaults.queue or DEFAULT_QUEUE, now)
     created = compose_event(EventType.CREATED, state, now, _details(state))
     if not (request.process or request.run_at):
         return Decision(state, (created,))
     # The revision that the run adds is the task's first.
-    run = decide_process(state._replace(revision=0), defaults, now, run_at=request.run_at)
+    run = decide_process(state._replace(revision=0), defaults, now, run_at=request.run_at, limits=limits)
     return Decision(run.state, (created, *run.events), run.attempt)
 
 

@@ -23,6 +23,7 @@ class Cause(StrEnum):
     UNKNOWN_KIND = "unknown_kind"
     NOT_NOW = "not_now"
     DUE = "due"
+    TURN = "turn"
     LOST = "lost"
     EXPIRED = "expired"
 
@@ -62,7 +63,8 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition(_HANDED_OUT, True, Cause.GIVEN_BACK, (_QUEUED, _CANCELLED), FenceRule.SAME_OR_NEWER),
     Transition(_HANDED_OUT, True, Cause.UNKNOWN_KIND, (_SCHEDULED, _CANCELLED), FenceRule.SAME_OR_NEWER),
     Transition(_HANDED_OUT, True, Cause.NOT_NOW, (_SCHEDULED, _CANCELLED), FenceRule.SAME_OR_NEWER),
-    Transition((_SCHEDULED,), True, Cause.DUE, (_QUEUED,)),
+    Transition((_SCHEDULED,), True, Cause.DUE, (_QUEUED, _SCHEDULED)),
+    Transition((_SCHEDULED,), True, Cause.TURN, (_QUEUED,)),
     Transition(_HANDED_OUT, True, Cause.LOST, (_QUEUED,)),
     Transition((_IN_PROGRESS,), True, Cause.EXPIRED, (_CANCELLED,)),
 )

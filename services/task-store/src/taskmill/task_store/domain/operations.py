@@ -20,6 +20,7 @@ from taskmill.task_store.domain.bulk_operations import BulkChunk, BulkOperationS
 from taskmill.task_store.domain.idempotency import KeyName, key_name
 from taskmill.task_store.domain.retention import KeptFor
 from taskmill.task_store.domain.state import TaskState
+from taskmill.task_store.domain.turns import Turn
 
 
 class MakeDue(NamedTuple):
@@ -54,11 +55,24 @@ class RemoveExpired(NamedTuple):
     kept_for: KeptFor
 
 
+class GiveTurns(NamedTuple):
+    """Queue those of these tasks that still are as they were when they were chosen; they are what is answered."""
+
+    term: int
+    """The term in which this holds."""
+    turns: tuple[Turn, ...]
+
+    @property
+    def task_ids(self) -> tuple[UUID, ...]:
+        """These tasks."""
+        return tuple(turn.task_id for turn in self.turns)
+
+
 StoreOperation = MakeDue | OfferAgain | Redispatch | ExpireCancellations
 """What the store asks of itself to carry tasks on."""
 
 ClientRequest = CreateTask | CreateTasks | TaskRequest | StartBulkOperation
-Operation = ClientRequest | ReportBundle | StoreOperation | RemoveExpired | BulkChunk
+Operation = ClientRequest | ReportBundle | StoreOperation | RemoveExpired | BulkChunk | GiveTurns
 """No bulk operation: that is begun by one of these, `StartBulkOperation`, and carried out by others, `BulkChunk`."""
 
 
@@ -75,7 +89,8 @@ class Answer(NamedTuple):
     """What an operation is answered. Empty for reports, and for what the store asks of itself."""
 
     states: tuple[TaskState, ...] = ()
-    """The tasks that a request asked to change, as they are now, in its order. Empty for a replay."""
+    """The tasks that a request asked to change, as they are now, in its order; empty for a replay. Those that had their
+    turn."""
     waiting: WaitingFor | None = None
     """What the first of these tasks waits for."""
     keyed: KeyedReply | None = None
@@ -91,7 +106,7 @@ def named_tasks(operation: Operation) -> list[UUID]:
     match operation:
         case ReportBundle():
             return [report.task_id for report in operation.reports if not isinstance(report, Hello)]
-        case MakeDue() | OfferAgain() | ExpireCancellations() | RemoveExpired():
+        case MakeDue() | OfferAgain() | ExpireCancellations() | RemoveExpired() | GiveTurns():
             return list(operation.task_ids)
         case Redispatch():
             return list(operation.lost)
@@ -104,8 +119,8 @@ def named_tasks(operation: Operation) -> list[UUID]:
 
 
 def wants_documents(operation: Operation) -> bool:
-    """Whether payload and result must be read: to be changed, or to be answered."""
-    return isinstance(operation, TaskRequest) and not isinstance(operation, DeleteTask)
+    """Whether payload and result must be read: to be changed, to be answered, or to go out as work at once."""
+    return isinstance(operation, TaskRequest | GiveTurns) and not isinstance(operation, DeleteTask)
 
 
 def named_key(operation: Operation) -> KeyName | None:

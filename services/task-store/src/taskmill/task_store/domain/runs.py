@@ -17,8 +17,9 @@ from taskmill.task_store.domain.events import LoggedEvent, compose_event
 from taskmill.task_store.domain.lifecycle import Cause, transition
 from taskmill.task_store.domain.retries import max_attempts
 from taskmill.task_store.domain.state import JSON_NULL, Hold, TaskState, newest_attempt, next_revision
+from taskmill.task_store.domain.turns import NO_LIMITS, LimitRules
 
-QueueReason = Literal["process", "given_back", "due", "lost"]
+QueueReason = Literal["process", "given_back", "due", "lost", "turn"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ def decide_process(
     *,
     run_at: datetime | None = None,
     traceparent: str | None = None,
+    limits: LimitRules = NO_LIMITS,
 ) -> Decision:
     """A new run with its first attempt queued; what the last run left behind is cleared.
 
@@ -51,6 +53,7 @@ def decide_process(
         now: When it is decided.
         run_at: When to begin, if that is ahead.
         traceparent: The span that the run belongs to; None: the one that the task does.
+        limits: They say, as its key does, whether it must wait for its turn.
 
     Raises:
         RunActiveError: The task is in a run already.
@@ -72,24 +75,38 @@ def decide_process(
         "traceparent": traceparent or state.traceparent,
     }
     if run_at is None or run_at <= now:
-        return begin(state, "process", now, new_run)
+        return begin(state, "process", now, new_run, limits=limits)
     scheduled, event = to_scheduled(state._replace(queued_at=None), run_at, "run_at", now, new_run)
     return Decision(scheduled, (event,))
 
 
-def decide_due(state: TaskState, now: datetime) -> Decision:
-    """Queue a scheduled task whose time has come; anything else stays as it is."""
+def decide_due(state: TaskState, now: datetime, *, limits: LimitRules = NO_LIMITS) -> Decision:
+    """Offer a scheduled task whose time has come; anything else stays as it is."""
     is_open = transition(state.status, is_run_active=state.is_run_active, by=Cause.DUE) is not None
     if not is_open or state.run_at is None or state.run_at > now:
         return Decision(state)
-    return begin(state, "due", now)
+    return begin(state, "due", now, limits=limits)
 
 
-def decide_offer(state: TaskState, now: datetime) -> Decision:
-    """Queue a task before its time that waits because its kind was not known; anything else stays as it is."""
+def decide_offer(state: TaskState, now: datetime, *, limits: LimitRules = NO_LIMITS) -> Decision:
+    """Offer a task before its time that waits because its kind was not known; anything else stays as it is."""
     if state.status is not TaskStatus.SCHEDULED or not state.refusals or state.run_at is None:
         return Decision(state)
-    return decide_due(state._replace(run_at=min(state.run_at, now)), now)
+    return decide_due(state._replace(run_at=min(state.run_at, now)), now, limits=limits)
+
+
+def decide_turn(state: TaskState, version: int, now: datetime) -> Decision:
+    """Queue a task whose turn it is; one that has changed since it was chosen stays as it is.
+
+    Args:
+        state: The task.
+        version: That of the task when it was chosen, by what it was then.
+        now: When it is decided.
+    """
+    is_open = transition(state.status, is_run_active=state.is_run_active, by=Cause.TURN) is not None
+    if not is_open or state.hold != Hold.TURN or state.version != version:
+        return Decision(state)
+    return to_queued(state, "turn", now)
 
 
 def decide_lost(state: TaskState, dispatch: int, now: datetime) -> Decision:
@@ -109,9 +126,16 @@ def decide_lost(state: TaskState, dispatch: int, now: datetime) -> Decision:
 
 
 def begin(
-    state: TaskState, reason: QueueReason, now: datetime, changes: Mapping[str, Any] = MappingProxyType({})
+    state: TaskState,
+    reason: QueueReason,
+    now: datetime,
+    changes: Mapping[str, Any] = MappingProxyType({}),
+    *,
+    limits: LimitRules = NO_LIMITS,
 ) -> Decision:
-    """Offer a task to processors whose time has come and that comes after nothing."""
+    """Offer a task to processors whose time has come and that comes after nothing, or let it wait for its turn."""
+    if limits.takes_turn(state):
+        return to_held(state, Hold.TURN, now, changes)
     return to_queued(state, reason, now, changes)
 
 
@@ -127,7 +151,8 @@ def to_held(state: TaskState, hold: Hold, now: datetime, changes: Mapping[str, A
         processor_id=None,
         progress=None,
         updated_at=now,
-        queued_at=None,
+        # That of an attempt that was put off: it is still open.
+        queued_at=state.queued_at if state.is_run_active else None,
         started_at=None,
         **changes,
     )

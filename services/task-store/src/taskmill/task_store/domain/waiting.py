@@ -28,11 +28,13 @@ class ServedWork(NamedTuple):
 
 
 def waits_for_processors(state: TaskState) -> bool:
-    """Whether a task is offered to processors, now or again in a moment since the last one did not know its kind.
+    """Whether a task is offered to processors: now, when its turn comes, or again in a moment.
 
-    Only the latter is scheduled and has been queued: a retry, and a task that a client wants later, has not been yet.
+    The last one did not know its kind: it is scheduled and has been queued. A retry, and a task that a client wants
+    later, has not been yet.
     """
-    return state.status is TaskStatus.QUEUED or (state.status is TaskStatus.SCHEDULED and state.queued_at is not None)
+    is_offered_again = state.queued_at is not None or state.hold == Hold.TURN
+    return state.status is TaskStatus.QUEUED or (state.status is TaskStatus.SCHEDULED and is_offered_again)
 
 
 def waiting_for(state: TaskState, services: Iterable[ServedWork], paused: Collection[str] = ()) -> WaitingFor | None:
@@ -46,11 +48,17 @@ def waiting_for(state: TaskState, services: Iterable[ServedWork], paused: Collec
     if state.status not in WAITING:
         return None
     if state.hold is not None:
-        return WaitingFor(reason=_HOLDS[state.hold], until=state.run_at)
+        # Where nobody is, no turns are given.
+        missing = _hindrance(state, services, paused) if state.hold == Hold.TURN else None
+        return WaitingFor(reason=missing or _HOLDS[state.hold])
     reason = WaitReason.SLOT if state.status is TaskStatus.QUEUED else WaitReason.DUE_TIME
     if waits_for_processors(state):
-        reason = WaitReason.RESUME if state.queue in paused else _missing(state, services) or reason
+        reason = _hindrance(state, services, paused) or reason
     return WaitingFor(reason=reason, until=state.run_at)
+
+
+def _hindrance(state: TaskState, services: Iterable[ServedWork], paused: Collection[str]) -> WaitReason | None:
+    return WaitReason.RESUME if state.queue in paused else _missing(state, services)
 
 
 def _missing(state: TaskState, services: Iterable[ServedWork]) -> WaitReason | None:
