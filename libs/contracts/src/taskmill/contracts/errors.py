@@ -16,6 +16,7 @@ TaskmillError
 │   ├── WebhookNotFoundError     webhook_not_found
 │   ├── ReplayNotFoundError      replay_not_found
 │   ├── ApiKeyNotFoundError      api_key_not_found
+│   ├── ScheduleNotFoundError    schedule_not_found
 │   ├── TaskExistsError          task_exists
 │   ├── RunActiveError           run_active
 │   ├── AlreadyFinishedError     already_finished
@@ -27,7 +28,8 @@ TaskmillError
 │   ├── TooManyQueuesError       too_many_queues
 │   ├── TooManyWebhooksError     too_many_webhooks
 │   ├── TooManyReplaysError      too_many_replays
-│   └── TooManyApiKeysError      too_many_api_keys
+│   ├── TooManyApiKeysError      too_many_api_keys
+│   └── TooManySchedulesError    too_many_schedules
 ├── UnavailableError             nobody's fault; the same request may succeed later
 │   ├── StoreUnavailableError    store_unavailable
 │   ├── DatabaseUnavailableError database_unavailable
@@ -170,6 +172,13 @@ class ApiKeyNotFoundError(RequestError):
     detail = "No API key has this id; one that was revoked or has expired is kept for some days."
 
 
+class ScheduleNotFoundError(RequestError):
+    """No schedule has this id."""
+
+    code = "schedule_not_found"
+    detail = "No schedule has this id."
+
+
 class TaskExistsError(RequestError):
     """A task with the id of a new one exists already."""
 
@@ -220,7 +229,7 @@ class QueueFullError(RequestError):
 
 
 class RevisionMismatchError(RequestError):
-    """The task, or the webhook, has changed since the caller read it."""
+    """The task, the webhook or the schedule has changed since the caller read it."""
 
     code = "revision_mismatch"
     detail = "It has changed since it was read; read it again."
@@ -268,6 +277,15 @@ class TooManyApiKeysError(RequestError):
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"No more than {limit} API keys may be usable (TASKMILL_MAX_API_KEYS): revoke some.")
+
+
+class TooManySchedulesError(RequestError):
+    """A new schedule would exceed the number that the operator allows."""
+
+    code = "too_many_schedules"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"No more than {limit} schedules may exist (TASKMILL_MAX_SCHEDULES).")
 
 
 class UnavailableError(TaskmillError):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
-from taskmill.contracts import api_keys, bulk_operations, fleet, kinds, log, requests, subjects, webhooks
+from taskmill.contracts import api_keys, bulk_operations, fleet, kinds, log, requests, schedules, subjects, webhooks
 from taskmill.contracts.control import CancelAttempt, Drain, QueuesPaused
 from taskmill.contracts.errors import Problem
 from taskmill.contracts.events import EVENT_DATA, EventPage, TaskEvent
@@ -63,6 +63,15 @@ GET_KEY = Command("get_key", api_keys.GetApiKey, api_keys.ApiKey)
 LIST_KEYS = Command("list_keys", api_keys.ListApiKeys, api_keys.ApiKeyPage)
 REVOKE_KEY = Command("revoke_key", api_keys.RevokeApiKey, api_keys.ApiKey)
 FIND_KEYS = Command("find_keys", api_keys.FindApiKeys, api_keys.FoundApiKeys)
+CREATE_SCHEDULE = Command("create_schedule", schedules.CreateSchedule, schedules.Schedule)
+GET_SCHEDULE = Command("get_schedule", schedules.GetSchedule, schedules.Schedule)
+LIST_SCHEDULES = Command("list_schedules", schedules.ListSchedules, schedules.SchedulePage)
+UPDATE_SCHEDULE = Command("update_schedule", schedules.UpdateSchedule, schedules.Schedule)
+DELETE_SCHEDULE = Command("delete_schedule", schedules.DeleteSchedule, schedules.DeleteScheduleReply)
+RUN_SCHEDULE = Command("run_schedule", schedules.RunSchedule, Task)
+BACKFILL_SCHEDULE = Command("backfill_schedule", schedules.BackfillSchedule, schedules.Backfill)
+GET_NEXT_TIMES = Command("get_next_times", schedules.GetNextTimes, schedules.NextTimes)
+LIST_FIRES = Command("list_fires", schedules.ListFires, schedules.FirePage)
 HEALTH = Command("health", requests.CheckHealth, requests.StoreHealth)
 
 COMMANDS = (
@@ -72,6 +81,8 @@ COMMANDS = (
     *(SWITCH_OFF_WEBHOOK, PREPARE_DELIVERY, START_REPLAY, GET_REPLAY),
     *(LIST_PROCESSORS, LIST_QUEUES, PAUSE_QUEUE, RESUME_QUEUE, DRAIN_PROCESSOR),
     *(CREATE_KEY, GET_KEY, LIST_KEYS, REVOKE_KEY, FIND_KEYS),
+    *(CREATE_SCHEDULE, GET_SCHEDULE, LIST_SCHEDULES, UPDATE_SCHEDULE, DELETE_SCHEDULE),
+    *(RUN_SCHEDULE, BACKFILL_SCHEDULE, GET_NEXT_TIMES, LIST_FIRES),
 )
 
 

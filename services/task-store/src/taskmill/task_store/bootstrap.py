@@ -53,6 +53,7 @@ from taskmill.task_store.actors.relay import Relay
 from taskmill.task_store.actors.replays import Replays
 from taskmill.task_store.actors.report_intake import ReportIntake
 from taskmill.task_store.actors.retention import Retention
+from taskmill.task_store.actors.schedule_fires import ScheduleFires
 from taskmill.task_store.actors.streams import Streams
 from taskmill.task_store.actors.webhook_deliveries import CommitBell, WebhookDeliveries
 from taskmill.task_store.adapters.api_key_rows import ApiKeyRows
@@ -69,6 +70,7 @@ from taskmill.task_store.adapters.processor_drains import ProcessorDrains
 from taskmill.task_store.adapters.processor_rows import ProcessorRows
 from taskmill.task_store.adapters.queue_rows import QueueRows
 from taskmill.task_store.adapters.relay_log import RelayLog
+from taskmill.task_store.adapters.schedule_rows import ScheduleRows
 from taskmill.task_store.adapters.schema import wait_for_schema
 from taskmill.task_store.adapters.stalled_tasks import StalledTasks
 from taskmill.task_store.adapters.task_lists import (
@@ -160,7 +162,7 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
         now=utc_now,
     )
     alarm = Alarm(utc_now)
-    bulk_alarm = asyncio.Event()
+    bulk_alarm, schedule_alarm = asyncio.Event(), asyncio.Event()
     commit_bell = CommitBell()
     replay_alarm = asyncio.Event()
 
@@ -174,17 +176,19 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
         rules=_run_rules(settings),
         max_queues=settings.max_queues,
         max_queued_tasks=settings.max_queued_tasks,
+        max_schedules=settings.max_schedules,
         now=utc_now,
         random=random.random,
         note=_ignore if settings.metrics_port is None else counts.note,
         on_commit=on_commit,
         on_scheduled=alarm.set,
         on_bulk_operation=bulk_alarm.set,
+        on_schedule=schedule_alarm.set,
     )
     writes = _writes(writer)
     reader = TaskReader(database.shared)
     log_reader = LogReader(database.shared)
-    bulk_rows = BulkOperationRows(database.shared)
+    bulk_rows, schedule_rows = BulkOperationRows(database.shared), ScheduleRows(database.shared)
     webhook_rows = WebhookRows(
         database.shared, database.webhooks, max_webhooks=settings.max_webhooks, max_replays=MAX_RUNNING_REPLAYS
     )
@@ -241,6 +245,7 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
         ExpiredRows(database.expiry),
         leadership,
         kept_for=timedelta(seconds=settings.idempotency_ttl_seconds),
+        fires_kept_for=timedelta(seconds=settings.schedule_fires_kept_seconds),
         queues_kept_for=timedelta(seconds=settings.queue_idle_seconds),
         now=utc_now,
     )
@@ -256,6 +261,7 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
         rates=rates,
         bulk_operations=bulk_rows,
         webhooks=webhook_rows,
+        schedules=schedule_rows,
         api_keys=ApiKeyRows(database.shared, max_keys=settings.max_api_keys),
         now=utc_now,
         on_webhook=commit_bell.woken.set,
@@ -279,6 +285,7 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
         reconciler,
         Retention(EndedTaskRows(database.shared), writes, leadership, kept_for=_tasks_kept_for(settings), now=utc_now),
         BulkOperations(bulk_rows, TaskLists(database.bulk_lists), writes, leadership, begun=bulk_alarm),
+        ScheduleFires(schedule_rows, writes, leadership, changed=schedule_alarm, now=utc_now),
         WebhookDeliveries(session, webhook_rows, log_reader, writes, leadership, bell=commit_bell),
         Replays(session, webhook_rows, log_reader, writes, leadership, begun=replay_alarm),
         QueuePauses(queue_rows, pauses, leadership),

@@ -71,6 +71,7 @@ from taskmill.task_store.ports import (
     Rates,
     Reads,
     RequestWrites,
+    Schedules,
     Webhooks,
 )
 
@@ -100,6 +101,7 @@ class Ports:
     bulk_operations: BulkOperationReads
     webhooks: Webhooks
     api_keys: ApiKeys
+    schedules: Schedules
     now: Clock
     on_webhook: Callable[[], None] = lambda: None
     """Called after a webhook was made or changed."""
