@@ -88,7 +88,7 @@ async def test_a_year_in_three_time_zones(database_url: str) -> None:
                 **fields,
             }
         )
-        for fields in [*lines, {"interval_seconds": 43_200}]
+        for fields in [*lines, {"interval_seconds": 25 * 3600}]
     ]
     async with (
         mailbox(database_url, "a", clock) as first,
@@ -106,7 +106,7 @@ async def test_a_year_in_three_time_zones(database_url: str) -> None:
             while is_behind:
                 # Another one each time, as after a restart; now and then two, of which one believes to lead still.
                 scanners = [
-                    scanner(rows, dice.choice([first, second]), clock) for _ in range(dice.choice([1, 1, 1, 2]))
+                    scanner(rows, dice.choice([first, second]), clock) for _ in range(dice.choice([1, 1, 1, 1, 1, 2]))
                 ]
                 works = [asyncio.create_task(it.work()) for it in scanners]
                 if dice.random() < 0.1:
@@ -127,7 +127,7 @@ async def test_a_year_in_three_time_zones(database_url: str) -> None:
         for request in requests
         for time in new_schedule(request, BEGIN).timing.within(BEGIN + timedelta(microseconds=1), END, 10_000)
     )
-    assert len(expected) > 2_500
+    assert len(expected) > 2_000
     assert Counter((uuid.UUID(int=row["schedule_id"].int), row["fire_at"]) for row in fires) == expected
     assert {row["outcome"] for row in fires} == {"created"}
     tasks = await run_sql(database_url, "SELECT id, schedule_id FROM tasks")

@@ -79,6 +79,7 @@ def process(
     priority: options.OfPriority = None,
     label: options.WithLabels = None,
     title: options.InTitle = None,
+    schedule: options.OfSchedule = None,
     created_after: _CreatedAfter = None,
     created_before: _CreatedBefore = None,
     dry_run: _DryRun = False,
@@ -89,7 +90,7 @@ def process(
     context: options.InContext = None,
 ) -> None:
     """Have many tasks processed."""
-    conditions = _conditions_given(status, kind, queue, priority, label, title, created_after, created_before)
+    conditions = _conditions_given(status, kind, queue, priority, label, title, schedule, created_after, created_before)
     _require_choice(ids, conditions)
     with client_of(context) as client:
         begun = client.bulk(BulkAction.PROCESS, ids, dry_run=dry_run, idempotency_key=key, **conditions)
@@ -105,6 +106,7 @@ def cancel(
     priority: options.OfPriority = None,
     label: options.WithLabels = None,
     title: options.InTitle = None,
+    schedule: options.OfSchedule = None,
     created_after: _CreatedAfter = None,
     created_before: _CreatedBefore = None,
     dry_run: _DryRun = False,
@@ -115,7 +117,7 @@ def cancel(
     context: options.InContext = None,
 ) -> None:
     """Cancel many tasks."""
-    conditions = _conditions_given(status, kind, queue, priority, label, title, created_after, created_before)
+    conditions = _conditions_given(status, kind, queue, priority, label, title, schedule, created_after, created_before)
     _require_choice(ids, conditions)
     with client_of(context) as client:
         begun = client.bulk(BulkAction.CANCEL, ids, dry_run=dry_run, idempotency_key=key, **conditions)
@@ -131,6 +133,7 @@ def delete(
     priority: options.OfPriority = None,
     label: options.WithLabels = None,
     title: options.InTitle = None,
+    schedule: options.OfSchedule = None,
     created_after: _CreatedAfter = None,
     created_before: _CreatedBefore = None,
     force: Annotated[bool, typer.Option("--force", help="Cancel what is being processed first.")] = False,
@@ -142,7 +145,7 @@ def delete(
     context: options.InContext = None,
 ) -> None:
     """Delete many tasks; their events stay."""
-    conditions = _conditions_given(status, kind, queue, priority, label, title, created_after, created_before)
+    conditions = _conditions_given(status, kind, queue, priority, label, title, schedule, created_after, created_before)
     _require_choice(ids, conditions)
     with client_of(context) as client:
         begun = client.bulk(BulkAction.DELETE, ids, dry_run=dry_run, force=force, idempotency_key=key, **conditions)
@@ -169,6 +172,7 @@ def _conditions_given(
     priority: Priority | None,
     label: list[str] | None,
     title: str | None,
+    schedule: UUID | None,
     created_after: str | None,
     created_before: str | None,
 ) -> Any:
@@ -181,6 +185,7 @@ def _conditions_given(
         priority=priority,
         labels=options.labels_wanted(label),
         title=title,
+        schedule_id=schedule,
         created_after=after,
         created_before=before,
     )

@@ -87,6 +87,7 @@ class TaskQuery(PageQuery):
     kind: Annotated[Kind | SkipJsonSchema[None], Field(description="Its kind.")] = None
     queue: Annotated[Queue | SkipJsonSchema[None], Field(description="Its queue.")] = None
     priority: Annotated[Priority | SkipJsonSchema[None], Field(description="Its priority.")] = None
+    schedule_id: Annotated[UUID | SkipJsonSchema[None], Field(description="The schedule that made it.")] = None
     label: LabelConditions = []
     created_after: Annotated[
         GivenInstant | SkipJsonSchema[None],
@@ -102,7 +103,9 @@ class TaskQuery(PageQuery):
     def request(self) -> ListTasks:
         """What the task store is asked."""
         conditions = TaskFilter(
-            **self.model_dump(include={"status", "title", "kind", "queue", "priority"}, exclude_unset=True),
+            **self.model_dump(
+                include={"status", "title", "kind", "queue", "priority", "schedule_id"}, exclude_unset=True
+            ),
             labels=wanted_labels(self.label),
             created_after=self.created_after,
             created_before=self.created_before,
