@@ -46,6 +46,8 @@ CODES = {
     "webhook_not_found",
     "api_key_not_found",
     "too_many_api_keys",
+    "schedule_not_found",
+    "too_many_schedules",
 }
 
 ARGUMENTS: dict[str, tuple[object, ...]] = {
@@ -56,6 +58,7 @@ ARGUMENTS: dict[str, tuple[object, ...]] = {
     "too_many_api_keys": (1000,),
     "too_many_queues": (64,),
     "too_many_replays": (16,),
+    "too_many_schedules": (1000,),
     "too_many_webhooks": (100,),
 }
 

@@ -40,6 +40,8 @@ def test_the_subjects_are_these() -> None:
     verbs += ["switch_off_webhook", "prepare_delivery", "start_replay", "get_replay"]
     verbs += ["list_processors", "list_queues", "pause_queue", "resume_queue", "drain_processor"]
     verbs += ["create_key", "get_key", "list_keys", "revoke_key", "find_keys"]
+    verbs += ["create_schedule", "get_schedule", "list_schedules", "update_schedule", "delete_schedule"]
+    verbs += ["run_schedule", "backfill_schedule", "get_next_times", "list_fires"]
     assert [command.subject for command in COMMANDS] == [f"tasks.v1.cmd.{verb}" for verb in verbs]
 
 

@@ -25,6 +25,8 @@ _ITERATING = {
     "webhooks",
     "deliveries",
     "keys",
+    "schedules",
+    "fires",
 }
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from taskmill.contracts.errors import UnavailableError
 from taskmill.contracts.schedules import CreateSchedule, TaskTemplate
@@ -76,7 +77,7 @@ async def test_a_year_in_three_time_zones(database_url: str) -> None:
     """Each time that there is comes once: whatever the clocks do, and however often, and when, the scanner dies."""
     dice = random.Random(20260329)
     clock = Clock()
-    lines = [{"cron": line, "time_zone": zone} for zone in ZONES for line in LINES]
+    lines: list[dict[str, Any]] = [{"cron": line, "time_zone": zone} for zone in ZONES for line in LINES]
     requests = [
         CreateSchedule.model_validate(
             {

@@ -227,7 +227,7 @@ async def test_what_is_refused(database_url: str, nats_url: str) -> None:
     """Nothing of it is stored."""
     async with store_with_client(database_url, nats_url, max_schedules=2) as store:
         base = {"name": "N", "template": TEMPLATE, "interval_seconds": 60}
-        for fields in (
+        wrong: list[Document] = [
             {**base, "cron": "0 3 * * *"},
             {**base, "interval_seconds": None},
             {**base, "interval_seconds": None, "cron": "0 0 31 2,4 *"},
@@ -236,7 +236,8 @@ async def test_what_is_refused(database_url: str, nats_url: str) -> None:
             {**base, "template": {**TEMPLATE, "run_at": "2026-01-01T00:00:00Z"}},
             {**base, "template": {"kind": "echo"}},
             {**base, "starts_at": "2026-01-02T00:00:00Z", "ends_at": "2026-01-02T00:00:00Z"},
-        ):
+        ]
+        for fields in wrong:
             assert await store.refusal(registry.CREATE_SCHEDULE, id=new_id(), **fields) == "invalid_request", fields
         assert (await store.ask(registry.LIST_SCHEDULES))["items"] == []
         first = await create(store)

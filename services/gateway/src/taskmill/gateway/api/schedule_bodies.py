@@ -22,9 +22,14 @@ from taskmill.contracts.schedules import (
 )
 from taskmill.gateway.api.queries import is_decimal
 
+# FastAPI wants the models of bodies whole.
+_BUILT = ConfigDict(defer_build=False)
+
 
 class NewSchedule(ScheduleFields):
     """A schedule that a client wants to exist. Either `cron` or `interval_seconds` is given."""
+
+    model_config = _BUILT
 
 
 class ScheduleDocument(ScheduleFields):
@@ -32,6 +37,8 @@ class ScheduleDocument(ScheduleFields):
 
     Those that only Taskmill sets may be there. They are not compared: they change without the schedule's revision.
     """
+
+    model_config = _BUILT
 
     id: Annotated[UUID | None, Field(description="The schedule's id: that of the path.")] = None
     timing: Annotated[str | None, Field(description="When it fires, in words.")] = None
@@ -89,6 +96,8 @@ class SchedulePatch(Request):
 
 class NewBackfill(BackfillSpan):
     """A span of the past whose times are to have their tasks. It may have 1,000 times."""
+
+    model_config = _BUILT
 
 
 class NextTimesQuery(Request):
