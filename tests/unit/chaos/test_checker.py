@@ -37,6 +37,10 @@ _FAILED = {"code": "handler_error", "message": "no"}
 _CRASH_LOOP = {"code": "crash_loop", "message": "no"}
 
 PLANTED: Mapping[str, Plant] = {
+    "each_time_comes_once": lambda history: replace(history, fires=history.fires[1:]),
+    "each_fire_has_its_task": lambda history: replace(
+        history, fires=[history.fires[0], {**history.fires[1], "outcome": "created"}]
+    ),
     "every_fault_happened": lambda history: replace(
         history, faults=[*history.faults, FaultWindow("store_killed", "", 0, 0, missed="it had ended already")]
     ),
