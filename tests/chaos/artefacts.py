@@ -70,6 +70,8 @@ class Artefacts:
 # A json document may hold line breaks of its own; to_json of a text does not.
 _FINAL_STATE = {
     "rows": "SELECT replace(row_to_json(t)::text, E'\\n', ' ') FROM tasks t",
+    "schedules": "SELECT replace(row_to_json(s)::text, E'\\n', ' ') FROM schedules s",
+    "fires": "SELECT row_to_json(f)::text FROM schedule_fires f",
     "log": "SELECT to_json(document)::text FROM task_events ORDER BY position",
 }
 
@@ -90,6 +92,8 @@ def read_history(directory: Path) -> History:
         ],
         reported=_read(directory, "reported", str),
         rows={row["id"]: row for row in rows},
+        schedules=_read(directory, "schedules", dict),
+        fires=_read(directory, "fires", dict),
         reconnects=sum(path.read_text(errors="replace").count(_RECONNECT_LOG_LINE) for path in _logs(directory)),
         wanted_in_progress=json.loads((directory / "run.json").read_text())["plan"]["in_progress"],
     )

@@ -65,6 +65,20 @@ class Client:
         await asyncio.sleep(seconds)
         await self._settle("resume", f"/queues/{queue}/resume")
 
+    async def begin_schedule(self, schedule: dict[str, Any]) -> None:
+        """Have tasks made again and again."""
+        await self._settle("begin_schedule", "/schedules", schedule)
+
+    async def end_schedules(self) -> None:
+        """Have no more tasks made by schedules."""
+        deadline = time.monotonic() + SETTLED_WITHIN_SECONDS
+        answer = None
+        while (answer is None or answer.status != 200) and time.monotonic() < deadline:
+            answer = await self._connection.ask("GET", "/schedules")
+        for schedule in answer.body["items"] if answer is not None and answer.body else []:
+            body = {"is_paused": True}
+            await self._settle("end_schedule", f"/schedules/{schedule['id']}", body, method="PATCH")
+
     async def read(self, task_id: str) -> None:
         """Read a task once; no answer is an answer, too."""
         self._write(Outcome.INVOKE, "read", task_id=task_id)
@@ -86,7 +100,7 @@ class Client:
         """Repeat a request under one key until its outcome is known; return what an answer of 2xx showed."""
         key = f"chaos-{self.number}-{next(self._keys)}"
         tasks = [] if body is None else body.get("tasks", [body])
-        marks = tuple(task["labels"]["mark"] for task in tasks)
+        marks = tuple(task["labels"]["mark"] for task in tasks if "labels" in task)
         # Now and then once more although it is known: the answer must be the same.
         repeats = 1 if self.chance.random() < 0.05 else 0
         deadline = time.monotonic() + SETTLED_WITHIN_SECONDS
@@ -135,7 +149,7 @@ def _outcome(answer: HttpAnswer) -> Outcome:
 
 def _seen(answer: HttpAnswer) -> tuple[SeenTask, ...]:
     tasks = [] if answer.body is None else answer.body.get("items", [answer.body])
-    return tuple(SeenTask(task["id"], task["version"]) for task in tasks if "id" in task)
+    return tuple(SeenTask(task["id"], task["version"]) for task in tasks if "version" in task)
 
 
 def _problem_code(answer: HttpAnswer) -> str | None:

@@ -51,9 +51,12 @@ class Load:
         """Work until stopped."""
         self._began_at = asyncio.get_running_loop().time()
         try:
+            for schedule in _SCHEDULES:
+                await self._clients[0].begin_schedule(schedule)
             async with asyncio.TaskGroup() as group:
                 for client in self._clients:
                     group.create_task(self._work(client), name=f"client {client.number}")
+            await self._clients[0].end_schedules()
         finally:
             for client in (*self._clients, self.extra_client):
                 client.close()
@@ -130,6 +133,14 @@ async def _followed(
         await follow(client, task_id)
     return made
 
+
+def _schedule(interval_seconds: int, overlap: str, seconds: float) -> dict[str, Any]:
+    template = {"title": "Chaos", "kind": "chaos-work", "payload": {"seconds": seconds}}
+    return {"name": overlap, "template": template, "interval_seconds": interval_seconds, "overlap": overlap}
+
+
+_SCHEDULES = (_schedule(1, "allow", 0.2), _schedule(2, "skip", 3), _schedule(3, "cancel_running", 4))
+"""The longer ones are still at work when the next time comes."""
 
 _MIX: dict[Callable[[Client], Awaitable[list[str]]], int] = {
     _created: 60,

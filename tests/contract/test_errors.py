@@ -50,6 +50,8 @@ CODES = {
     "share_not_found",
     "too_many_limits",
     "too_many_shares",
+    "schedule_not_found",
+    "too_many_schedules",
 }
 
 ARGUMENTS: dict[str, tuple[object, ...]] = {
@@ -62,6 +64,7 @@ ARGUMENTS: dict[str, tuple[object, ...]] = {
     "too_many_shares": (10_000,),
     "too_many_queues": (64,),
     "too_many_replays": (16,),
+    "too_many_schedules": (1000,),
     "too_many_webhooks": (100,),
 }
 

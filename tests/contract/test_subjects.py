@@ -42,6 +42,8 @@ def test_the_subjects_are_these() -> None:
     verbs += ["create_key", "get_key", "list_keys", "revoke_key", "find_keys"]
     verbs += ["put_limit", "get_limit", "list_limits", "delete_limit"]
     verbs += ["put_share", "get_share", "list_shares", "delete_share"]
+    verbs += ["create_schedule", "get_schedule", "list_schedules", "update_schedule", "delete_schedule"]
+    verbs += ["run_schedule", "backfill_schedule", "get_next_times", "list_fires"]
     assert [command.subject for command in COMMANDS] == [f"tasks.v1.cmd.{verb}" for verb in verbs]
 
 

@@ -60,6 +60,7 @@ from taskmill.task_store.actors.relay import Relay
 from taskmill.task_store.actors.replays import Replays
 from taskmill.task_store.actors.report_intake import ReportIntake
 from taskmill.task_store.actors.retention import Retention
+from taskmill.task_store.actors.schedule_fires import ScheduleFires
 from taskmill.task_store.actors.streams import Streams
 from taskmill.task_store.actors.turns import Turns
 from taskmill.task_store.actors.webhook_deliveries import WebhookDeliveries
@@ -164,6 +165,7 @@ FACTORIES: dict[type[Actor], Callable[[Place], Awaitable[Sequence[Actor]]]] = {
     Reports: processor,
     RequestServer: task_store,
     Retention: task_store,
+    ScheduleFires: task_store,
     Streams: task_store,
     Turns: task_store,
     WebhookDeliveries: task_store,

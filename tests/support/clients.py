@@ -27,6 +27,8 @@ _ITERATING = {
     "webhooks",
     "deliveries",
     "keys",
+    "schedules",
+    "fires",
 }
 
 

@@ -157,6 +157,8 @@ class History:
         witnessed: What the subscriber received from TASK_EVENTS, duplicates included, in the order of arrival.
         reported: The executions whose `completed` report was seen on its way to TASK_REPORTS.
         rows: The rows of `tasks` in the end, by task id.
+        schedules: The rows of `schedules` in the end.
+        fires: What is noted of their times.
         reconnects: How often services wrote in their logs that a connection is back.
         wanted_in_progress: How many tasks were to be in progress at each fault.
     """
@@ -168,6 +170,8 @@ class History:
     witnessed: Sequence[LoggedEvent] = ()
     reported: Sequence[str] = ()
     rows: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    schedules: Sequence[Mapping[str, Any]] = ()
+    fires: Sequence[Mapping[str, Any]] = ()
     reconnects: int = 0
     wanted_in_progress: int = 0
 

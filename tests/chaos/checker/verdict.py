@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Literal
 
-from tests.chaos.checker import bus, effects, explained, log, requests, turns
+from tests.chaos.checker import bus, effects, explained, log, requests, schedules, turns
 from tests.chaos.checker.history import LIMIT, LIMITED_KIND, History, LoggedEvent, Outcome
 
 INVARIANTS: tuple[Callable[[History], Iterable[str]], ...] = (
@@ -27,6 +27,8 @@ INVARIANTS: tuple[Callable[[History], Iterable[str]], ...] = (
     log.rows_are_the_fold_of_their_log,
     log.crash_loop_needs_three_crashes,
     log.lines_are_told_once,
+    schedules.each_time_comes_once,
+    schedules.each_fire_has_its_task,
     bus.every_event_reaches_the_bus,
     bus.the_bus_tells_only_what_is_committed,
     bus.first_occurrences_are_in_order,
@@ -94,6 +96,7 @@ def signs_of(history: History) -> Mapping[str, int]:
         "replayed answers": sum(1 for operation in history.operations if operation.is_replayed),
         "unknown outcomes": sum(1 for operation in history.operations if operation.outcome is Outcome.INFO),
         "expired leases": sum(1 for event in history.log if _is_lease_expiry(event)),
+        "times of schedules": len(history.fires),
         "reconnects": history.reconnects,
     }
 

@@ -86,6 +86,34 @@ async def test_many_tasks(taskmill: CommandServer) -> None:
     assert (await taskmill("bulk", "show", UNKNOWN_ID)).status == ExitCode.NOT_FOUND
 
 
+async def test_schedules(taskmill: CommandServer) -> None:
+    """They are created, listed, changed, paused, resumed, run, made up for, and deleted."""
+    task = ("-d", '{"a": 1}', "-l", "nightly=yes")
+    made = await taskmill("schedule", "create", "Nightly", "echo", "--cron", "0 3 * * *", "--zone", "UTC", *task)
+    assert made.status == 0, made
+    lines = {line.split()[0]: line.split(maxsplit=1)[1] for line in made.out.splitlines()}
+    schedule_id = lines["id"]
+    assert (lines["state"], lines["when"]) == ("on", "At 03:00 every day, UTC")
+    assert len((await taskmill("schedule", "next", schedule_id)).out.splitlines()) == 11
+    listed = await taskmill("schedule", "list")
+    assert listed.out.split()[-6:] == ["Nightly", "At", "03:00", "every", "day,", "UTC"], listed
+    changed = await taskmill("schedule", "update", schedule_id, "--every", "3600", "-d", '{"b": 2}', "-o", "json")
+    assert (changed.json["cron"], changed.json["timing"]) == (None, "Every 1 hour"), changed
+    assert changed.json["template"]["payload"] == {"a": 1, "b": 2}
+    assert (await taskmill("schedule", "pause", schedule_id, "-o", "json")).json["is_paused"] is True
+    assert (await taskmill("schedule", "resume", schedule_id, "-o", "json")).json["next_fire_at"] is not None
+    ran = await taskmill("schedule", "run", schedule_id, "-o", "json")
+    assert (ran.status, ran.json["schedule_id"]) == (0, schedule_id), ran
+    filled = await taskmill("schedule", "backfill", schedule_id, "--since", "-3h", "-o", "json")
+    assert (filled.status, filled.json["created"]) == (0, 3), filled
+    assert len((await taskmill("schedule", "fires", schedule_id)).out.splitlines()) == 5
+    assert len((await taskmill("list", "--schedule", schedule_id, "-o", "json")).json) == 4
+    both = await taskmill("schedule", "create", "N", "echo", "--every", "5", "--cron", "* * * * *")
+    assert (both.status, "either --cron, or --every" in both.err) == (ExitCode.USAGE, True), both
+    assert (await taskmill("schedule", "delete", schedule_id)).status == 0
+    assert (await taskmill("schedule", "show", schedule_id)).status == ExitCode.NOT_FOUND
+
+
 async def test_webhooks(taskmill: CommandServer) -> None:
     """They are created, listed, changed, told of, given another secret, told again, and deleted."""
     conditions = ("--type", "completed", "--label", "team=web", "--label", "z")

@@ -589,6 +589,39 @@ async def test_many_tasks_at_once(client: Any) -> None:
         await client.bulk_operation(uuid4())
 
 
+async def test_schedules(client: Any) -> None:
+    """They are created, read, changed, paused, run, made up for, and deleted."""
+    made = await client.create_schedule(
+        "Nightly", {"kind": "echo", "payload": {"a": 1}}, cron="0 3 * * *", time_zone="Europe/Berlin", overlap="skip"
+    )
+    assert (made.timing, made.template.title) == ("At 03:00 every day, Europe/Berlin", "Nightly")
+    assert [one.id async for one in client.schedules()] == [made.id]
+    assert (await client.next_times(made.id))[0] == made.next_fire_at
+    assert len(await client.next_times(made.id, count=3)) == 3
+    changed = await client.update_schedule(made.id, if_match=1, template={"payload": {"b": 2}}, is_paused=True)
+    assert (changed.template.payload, changed.next_fire_at, changed.revision) == ({"a": 1, "b": 2}, None, 2)
+    with pytest.raises(PreconditionFailedError):
+        await client.update_schedule(made.id, if_match=1, name="Other")
+    with pytest.raises(InvalidRequestError):
+        await client.update_schedule(made.id, cron="0 0 30 2 *")
+    assert await client.schedule(str(made.id)) == changed
+    ran = await client.run_schedule(made.id, idempotency_key="now")
+    assert (await client.run_schedule(made.id, idempotency_key="now")).id == ran.id
+    span = {"since": datetime.now(UTC) - timedelta(days=2), "until": datetime.now(UTC)}
+    filled = await client.backfill_schedule(made.id, **span)
+    assert (filled.created, filled.existing) == (2, 0)
+    assert (await client.backfill_schedule(made.id, **span)).existing == 2
+    fires = [fire async for fire in client.fires(made.id)]
+    assert [fire.origin for fire in fires] == ["manual", "backfill", "backfill"]
+    tasks = [task.id async for task in client.list(schedule_id=made.id)]
+    assert {fire.task_id for fire in fires} == set(tasks)
+    assert (await client.get(ran.id, wait=20)).result == {"a": 1, "b": 2}
+    await client.delete_schedule(made.id)
+    for gone in (client.schedule(made.id), client.run_schedule(made.id), client.next_times(made.id)):
+        with pytest.raises(NotFoundError):
+            await gone
+
+
 async def test_webhooks(client: Any) -> None:
     """They are created, read, changed, told of, given another secret, and deleted."""
     secret = "whsec_" + "A" * 32

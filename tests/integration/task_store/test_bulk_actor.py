@@ -117,12 +117,14 @@ async def opened(database_url: str) -> AsyncIterator[Store]:
         rules=RULES,
         max_queues=10,
         max_queued_tasks=10_000,
+        max_schedules=10,
         now=utc_now,
         random=no_jitter,
         note=lambda _: None,
         on_commit=lambda _: None,
         on_scheduled=lambda _: None,
         on_bulk_operation=lambda: None,
+        on_schedule=lambda: None,
     )
     engine = list_engine(database_url, "bulk operations", timeout_seconds=5)
     shared = await shared_connections(database_url, "reader", max_connections=1)

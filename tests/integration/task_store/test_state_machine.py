@@ -27,6 +27,7 @@ from taskmill.task_store.adapters.log_reader import LogReader
 from taskmill.task_store.adapters.processor_rows import ProcessorRows
 from taskmill.task_store.adapters.queue_rows import QueueRows
 from taskmill.task_store.adapters.relay_log import RelayLog
+from taskmill.task_store.adapters.schedule_rows import ScheduleRows
 from taskmill.task_store.adapters.task_lists import LIST_TIMEOUT_SECONDS, TaskLists, list_engine
 from taskmill.task_store.adapters.task_reader import TaskReader
 from taskmill.task_store.adapters.task_writer import TaskWriter
@@ -168,12 +169,14 @@ def bench(database_url: str) -> Iterator[Bench]:
                 rules=RULES,
                 max_queues=4,
                 max_queued_tasks=1_000,
+                max_schedules=10,
                 now=clock,
                 random=no_jitter,
                 note=lambda _: None,
                 on_commit=committed.append,
                 on_scheduled=lambda _: None,
                 on_bulk_operation=lambda: None,
+                on_schedule=lambda: None,
             )
             for lane in lanes[:2]
         ]
@@ -191,6 +194,7 @@ def bench(database_url: str) -> Iterator[Bench]:
             drains=NoDrains(),
             rates=FinishedRates(),
             bulk_operations=BulkOperationRows(shared),
+            schedules=ScheduleRows(shared),
             webhooks=WebhookRows(shared, lanes[0], max_webhooks=1, max_replays=1),
             api_keys=ApiKeyRows(shared, max_keys=1),
             activity=ActivityRows(shared),

@@ -79,6 +79,19 @@ def sound() -> History:
             "a": row("a", "m", version=5, revision=5, status="completed", result={"execution": "x2"}),
             "b": row("b", "n", version=5, revision=5, status="cancelled"),
         },
+        schedules=[
+            {
+                "id": "s",
+                "interval_seconds": 2,
+                "created_at": "2026-11-24T11:59:00.25Z",
+                "last_fire_at": "2026-11-24T11:59:04Z",
+                "missed_count": 0,
+            }
+        ],
+        fires=[
+            {"task_id": "f1", "schedule_id": "s", "fire_at": "2026-11-24T11:59:02Z", "outcome": "skipped"},
+            {"task_id": "f2", "schedule_id": "s", "fire_at": "2026-11-24T11:59:04Z", "outcome": "skipped"},
+        ],
         reconnects=1,
     )
 

@@ -64,6 +64,10 @@ _EXECUTED: list[tuple[str, dict[str, Any]]] = [
 
 PLANTED: Mapping[str, Plant] = {
     "no_more_at_once_than_the_limit": _with_executions(6),
+    "each_time_comes_once": lambda history: replace(history, fires=history.fires[1:]),
+    "each_fire_has_its_task": lambda history: replace(
+        history, fires=[history.fires[0], {**history.fires[1], "outcome": "created"}]
+    ),
     "every_fault_happened": lambda history: replace(
         history, faults=[*history.faults, FaultWindow("store_killed", "", 0, 0, missed="it had ended already")]
     ),

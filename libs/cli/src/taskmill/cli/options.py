@@ -107,6 +107,9 @@ WithLabels = Annotated[
 OfPriority = Annotated[
     Priority | None, typer.Option("--priority", "-p", metavar=one_of(Priority), help="Of this priority.")
 ]
+OfSchedule = Annotated[
+    UUID | None, typer.Option("--schedule", metavar="SCHEDULE", help="Made by the schedule of this id.")
+]
 InTitle = Annotated[str | None, typer.Option("--title", metavar="TEXT", help="With this in its title, in any case.")]
 OfTypes = Annotated[
     list[EventType] | None,

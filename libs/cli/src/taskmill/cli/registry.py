@@ -33,6 +33,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "process": Entry(f"{_COMMANDS}.changes", "Have tasks processed that exist"),
         "cancel": Entry(f"{_COMMANDS}.changes", "Cancel tasks"),
         "delete": Entry(f"{_COMMANDS}.changes", "Delete tasks"),
+        "schedule": Entry(f"{_COMMANDS}.schedules", "Have tasks made again and again", is_group=True),
         "bulk": Entry(f"{_COMMANDS}.bulk", "Process, cancel or delete many tasks", is_group=True),
     },
     "Events": {

@@ -18,6 +18,7 @@ TaskmillError
 │   ├── ApiKeyNotFoundError      api_key_not_found
 │   ├── LimitNotFoundError       limit_not_found
 │   ├── ShareNotFoundError       share_not_found
+│   ├── ScheduleNotFoundError    schedule_not_found
 │   ├── TaskExistsError          task_exists
 │   ├── RunActiveError           run_active
 │   ├── AlreadyFinishedError     already_finished
@@ -31,7 +32,8 @@ TaskmillError
 │   ├── TooManyReplaysError      too_many_replays
 │   ├── TooManyApiKeysError      too_many_api_keys
 │   ├── TooManyLimitsError       too_many_limits
-│   └── TooManySharesError       too_many_shares
+│   ├── TooManySharesError       too_many_shares
+│   └── TooManySchedulesError    too_many_schedules
 ├── UnavailableError             nobody's fault; the same request may succeed later
 │   ├── StoreUnavailableError    store_unavailable
 │   ├── DatabaseUnavailableError database_unavailable
@@ -188,6 +190,13 @@ class ShareNotFoundError(RequestError):
     detail = "No share is set for this key: its weight is 1."
 
 
+class ScheduleNotFoundError(RequestError):
+    """No schedule has this id."""
+
+    code = "schedule_not_found"
+    detail = "No schedule has this id."
+
+
 class TaskExistsError(RequestError):
     """A task with the id of a new one exists already."""
 
@@ -238,7 +247,7 @@ class QueueFullError(RequestError):
 
 
 class RevisionMismatchError(RequestError):
-    """The task, or the webhook, has changed since the caller read it."""
+    """The task, the webhook or the schedule has changed since the caller read it."""
 
     code = "revision_mismatch"
     detail = "It has changed since it was read; read it again."
@@ -304,6 +313,15 @@ class TooManySharesError(RequestError):
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"No more than {limit} shares may be set.")
+
+
+class TooManySchedulesError(RequestError):
+    """A new schedule would exceed the number that the operator allows."""
+
+    code = "too_many_schedules"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"No more than {limit} schedules may exist (TASKMILL_MAX_SCHEDULES).")
 
 
 class UnavailableError(TaskmillError):

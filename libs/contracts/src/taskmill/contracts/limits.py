@@ -100,6 +100,22 @@ MAX_RATE_SECONDS = 24 * 3600
 MIN_SHARE_WEIGHT = 0.001
 MAX_SHARE_WEIGHT = 1_000
 
+MAX_SCHEDULE_NAME_CHARS = 200
+MAX_CRON_CHARS = 100
+MAX_INTERVAL_SECONDS = 366 * 24 * 3600
+MAX_CATCH_UP_SECONDS = 7 * 24 * 3600
+MIN_CATCH_UP_SECONDS = 10
+"""A change of the store that leads takes up to 7 s: no time is lost by that."""
+
+DEFAULT_CATCH_UP_SECONDS = 3600
+MAX_CAUGHT_UP_TIMES = 7 * 24 * 60
+"""After an outage so many times of a schedule are made up for at most, the newest: a week's, of each minute."""
+
+DEFAULT_NEXT_TIMES = 10
+MAX_NEXT_TIMES = 100
+MAX_BACKFILL_TIMES = 1_000
+"""Times of a schedule that one backfill may span."""
+
 MAX_KEY_NAME_CHARS = 100
 
 MAX_FOUND_KEYS = 200

@@ -12,6 +12,7 @@ from taskmill.contracts import (
     kinds,
     log,
     requests,
+    schedules,
     subjects,
     turns,
     webhooks,
@@ -84,6 +85,15 @@ PUT_SHARE = Command("put_share", turns.PutShare, turns.Share)
 GET_SHARE = Command("get_share", turns.GetShare, turns.Share)
 LIST_SHARES = Command("list_shares", turns.ListShares, turns.SharePage)
 DELETE_SHARE = Command("delete_share", turns.DeleteShare, turns.Deleted)
+CREATE_SCHEDULE = Command("create_schedule", schedules.CreateSchedule, schedules.Schedule)
+GET_SCHEDULE = Command("get_schedule", schedules.GetSchedule, schedules.Schedule)
+LIST_SCHEDULES = Command("list_schedules", schedules.ListSchedules, schedules.SchedulePage)
+UPDATE_SCHEDULE = Command("update_schedule", schedules.UpdateSchedule, schedules.Schedule)
+DELETE_SCHEDULE = Command("delete_schedule", schedules.DeleteSchedule, schedules.DeleteScheduleReply)
+RUN_SCHEDULE = Command("run_schedule", schedules.RunSchedule, Task)
+BACKFILL_SCHEDULE = Command("backfill_schedule", schedules.BackfillSchedule, schedules.Backfill)
+GET_NEXT_TIMES = Command("get_next_times", schedules.GetNextTimes, schedules.NextTimes)
+LIST_FIRES = Command("list_fires", schedules.ListFires, schedules.FirePage)
 HEALTH = Command("health", requests.CheckHealth, requests.StoreHealth)
 
 COMMANDS = (
@@ -95,6 +105,8 @@ COMMANDS = (
     *(CREATE_KEY, GET_KEY, LIST_KEYS, REVOKE_KEY, FIND_KEYS),
     *(PUT_LIMIT, GET_LIMIT, LIST_LIMITS, DELETE_LIMIT),
     *(PUT_SHARE, GET_SHARE, LIST_SHARES, DELETE_SHARE),
+    *(CREATE_SCHEDULE, GET_SCHEDULE, LIST_SCHEDULES, UPDATE_SCHEDULE, DELETE_SCHEDULE),
+    *(RUN_SCHEDULE, BACKFILL_SCHEDULE, GET_NEXT_TIMES, LIST_FIRES),
 )
 
 

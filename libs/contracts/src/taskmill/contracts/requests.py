@@ -222,6 +222,7 @@ class TaskFilter(Request):
             description="Labels that the task has; null: with any value.",
         ),
     ] = {}
+    schedule_id: Annotated[UUID | None, Field(description="The schedule that made it.")] = None
     created_after: Annotated[GivenInstant | None, Field(description="Created at or after this instant.")] = None
     created_before: Annotated[GivenInstant | None, Field(description="Created before this instant.")] = None
 

@@ -55,6 +55,7 @@ from taskmill.task_store.actors.relay import Relay
 from taskmill.task_store.actors.replays import Replays
 from taskmill.task_store.actors.report_intake import ReportIntake
 from taskmill.task_store.actors.retention import Retention
+from taskmill.task_store.actors.schedule_fires import ScheduleFires
 from taskmill.task_store.actors.streams import Streams
 from taskmill.task_store.actors.turns import Turns
 from taskmill.task_store.actors.webhook_deliveries import CommitBell, WebhookDeliveries
@@ -73,6 +74,7 @@ from taskmill.task_store.adapters.processor_drains import ProcessorDrains
 from taskmill.task_store.adapters.processor_rows import ProcessorRows
 from taskmill.task_store.adapters.queue_rows import QueueRows
 from taskmill.task_store.adapters.relay_log import RelayLog
+from taskmill.task_store.adapters.schedule_rows import ScheduleRows
 from taskmill.task_store.adapters.schema import wait_for_schema
 from taskmill.task_store.adapters.stalled_tasks import StalledTasks
 from taskmill.task_store.adapters.task_lists import (
@@ -162,7 +164,7 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
     work = WorkStream(session, publisher, consumers)
     event_stream = EventStream(session, publisher)
     alarm = Alarm(utc_now)
-    bulk_alarm = asyncio.Event()
+    bulk_alarm, schedule_alarm = asyncio.Event(), asyncio.Event()
     commit_bell = CommitBell()
     replay_alarm = asyncio.Event()
 
@@ -176,12 +178,14 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
         rules=_run_rules(settings),
         max_queues=settings.max_queues,
         max_queued_tasks=settings.max_queued_tasks,
+        max_schedules=settings.max_schedules,
         now=utc_now,
         random=random.random,
         note=tally.note if settings.metrics_port is None else partial(_note_in_both, tally, counts),
         on_commit=on_commit,
         on_scheduled=alarm.set,
         on_bulk_operation=bulk_alarm.set,
+        on_schedule=schedule_alarm.set,
     )
     writes = _writes(writer)
     turns = Turns(TurnLog(database.turns), writes, leadership, owner=owner, now=utc_now)
@@ -198,7 +202,7 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
     )
     reader = TaskReader(database.shared)
     log_reader = LogReader(database.shared)
-    bulk_rows = BulkOperationRows(database.shared)
+    bulk_rows, schedule_rows = BulkOperationRows(database.shared), ScheduleRows(database.shared)
     webhook_rows = WebhookRows(
         database.shared, database.webhooks, max_webhooks=settings.max_webhooks, max_replays=MAX_RUNNING_REPLAYS
     )
@@ -264,6 +268,7 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
         bulk_operations=bulk_rows,
         webhooks=webhook_rows,
         turns=TurnRows(database.shared),
+        schedules=schedule_rows,
         api_keys=ApiKeyRows(database.shared, max_keys=settings.max_api_keys),
         activity=ActivityRows(database.shared),
         now=utc_now,
@@ -284,6 +289,7 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
             ExpiredRows(database.expiry),
             leadership,
             kept_for=timedelta(seconds=settings.idempotency_ttl_seconds),
+            fires_kept_for=timedelta(seconds=settings.schedule_fires_kept_seconds),
             queues_kept_for=timedelta(seconds=settings.queue_idle_seconds),
             now=utc_now,
         ),
@@ -296,6 +302,7 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
         reconciler,
         Retention(EndedTaskRows(database.shared), writes, leadership, kept_for=_tasks_kept_for(settings), now=utc_now),
         BulkOperations(bulk_rows, TaskLists(database.bulk_lists), writes, leadership, begun=bulk_alarm),
+        ScheduleFires(schedule_rows, writes, leadership, changed=schedule_alarm, now=utc_now),
         WebhookDeliveries(session, webhook_rows, log_reader, writes, leadership, bell=commit_bell),
         Replays(session, webhook_rows, log_reader, writes, leadership, begun=replay_alarm),
         QueuePauses(queue_rows, pauses, leadership),

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from taskmill.contracts.events import EventType
+from taskmill.contracts.schedules import FireOrigin, FireOutcome
 from taskmill.contracts.status import TaskStatus
 from taskmill.runtime.histogram import TASK_BUCKETS, Histograms
 from taskmill.runtime.metrics import Counts, Metric, Metrics
@@ -13,6 +14,7 @@ from taskmill.task_store.domain.waiting import ServedWork
 
 MAX_LABELLED_KINDS = 100
 OTHER_KINDS = "other"
+MISSED = "missed"
 
 CREATED = Metric("taskmill_tasks_created_total", "counter", "Tasks that were created.", ("kind",))
 FINISHED = Metric("taskmill_tasks_finished_total", "counter", "Runs that ended, by how.", ("kind", "outcome"))
@@ -53,6 +55,18 @@ LEASES_EXPIRED = Metric(
     "dispatched the attempt again, or a cancellation took effect.",
     ("then",),
 )
+FIRES = Metric(
+    "taskmill_schedule_fires_total",
+    "counter",
+    "Times of schedules that came, by what became of them: a task was made, none was because of others in a run, or "
+    "they passed in an outage. With those by hand and of backfills.",
+    ("outcome",),
+)
+FIRE_LAG = Metric(
+    "taskmill_schedule_fire_lag_seconds",
+    "histogram",
+    "From a time of a schedule to its task, with what was made up for after outages.",
+)
 QUEUE_DEPTH = Metric("taskmill_queue_depth", "gauge", "Tasks that are queued.", ("queue", "priority"))
 QUEUE_SCHEDULED = Metric("taskmill_queue_scheduled", "gauge", "Tasks that wait for their time.", ("queue",))
 QUEUE_IN_PROGRESS = Metric("taskmill_queue_in_progress", "gauge", "Tasks that are being executed.", ("queue",))
@@ -84,7 +98,19 @@ LAST_LOOK = Metric(
     "taskmill_last_look_timestamp_seconds", "gauge", "When the gauges of queues, lags and processors were read last."
 )
 
-COUNTED = (CREATED, FINISHED, TURN_WAIT, QUEUE_WAIT, RUN_TIME, END_TO_END, REJECTED, REPLAYED, LEASES_EXPIRED)
+COUNTED = (
+    CREATED,
+    FINISHED,
+    TURN_WAIT,
+    QUEUE_WAIT,
+    RUN_TIME,
+    END_TO_END,
+    REJECTED,
+    REPLAYED,
+    LEASES_EXPIRED,
+    FIRES,
+    FIRE_LAG,
+)
 LOOKED_AT = (
     *(QUEUE_DEPTH, QUEUE_SCHEDULED, QUEUE_IN_PROGRESS, QUEUE_PAUSED, QUEUE_PROCESSORS, OLDEST_QUEUED),
     *(RELAY_LAG, RELAY_BACKLOG, REPORT_LAG, PROCESSORS, LAST_LOOK),
@@ -114,6 +140,8 @@ class BatchCounts:
         self._rejected = Counts()
         self._replayed = 0
         # Those that there are, from the start: the first is seen as an increase.
+        self._fires = Counts({(outcome,): 0 for outcome in (*(it.value for it in FireOutcome), MISSED)})
+        self._fire_lag = Histograms(TASK_BUCKETS)
         self._expired = Counts({(then.value,): 0 for then in Silence})
 
     def add_to(self, metrics: Metrics) -> None:
@@ -127,6 +155,8 @@ class BatchCounts:
         metrics.add(REJECTED, lambda: self._rejected)
         metrics.add(REPLAYED, lambda: {(): self._replayed})
         metrics.add(LEASES_EXPIRED, lambda: self._expired)
+        metrics.add(FIRES, lambda: self._fires)
+        metrics.add(FIRE_LAG, lambda: self._fire_lag)
 
     def note(self, batch: Batch) -> None:
         """Count what a batch did that is committed."""
@@ -147,6 +177,15 @@ class BatchCounts:
                 if before.hold == Hold.TURN and after.queued_at is not None:
                     self._turn_wait[after.queue,].observe(_seconds(before.updated_at, after.queued_at))
         self._note_times(batch)
+        self._note_fires(batch)
+
+    def _note_fires(self, batch: Batch) -> None:
+        for fire in batch.schedules.fires:
+            self._fires[fire.outcome.value,] += 1
+            if fire.origin is FireOrigin.TIME:
+                self._fire_lag[()].observe(_seconds(fire.fire_at, fire.decided_at))
+        if batch.schedules.missed:
+            self._fires[MISSED,] += batch.schedules.missed
 
     def _note_times(self, batch: Batch) -> None:
         for attempt in batch.attempts:

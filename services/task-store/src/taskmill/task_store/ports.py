@@ -17,6 +17,7 @@ from taskmill.task_store.domain.cursors import ListPosition
 from taskmill.task_store.domain.fleet import ProcessorState, QueueState, Servers
 from taskmill.task_store.domain.idempotency import KeyedAnswer, KeyName
 from taskmill.task_store.domain.operations import Answer, Operation
+from taskmill.task_store.domain.schedules import FireState, ScheduleState
 from taskmill.task_store.domain.state import AttemptState, LineState, TaskState
 from taskmill.task_store.domain.turns import Bucket, BucketLoad, LimitRules, LimitState, ShareState
 from taskmill.task_store.domain.waiting import ServedWork
@@ -357,6 +358,23 @@ class Webhooks(Protocol):
         Raises:
             ReplayNotFoundError: There is none with this id.
         """
+
+
+class Schedules(Protocol):
+    """Knows the schedules. Raises `DatabaseUnavailableError` when PostgreSQL is away."""
+
+    async def schedule(self, schedule_id: UUID) -> ScheduleState:
+        """A schedule.
+
+        Raises:
+            ScheduleNotFoundError: There is none with this id.
+        """
+
+    async def schedules(self, *, behind: UUID, limit: int) -> list[ScheduleState]:
+        """Schedules behind an id, oldest first, at most `limit`."""
+
+    async def fires(self, schedule_id: UUID, *, before: ListPosition, limit: int) -> list[FireState]:
+        """What became of a schedule's times before a time and the id of its task, newest first, at most `limit`."""
 
 
 class ApiKeys(Protocol):

@@ -44,6 +44,9 @@ class TaskStoreSettings(DatabaseSettings, NatsSettings, ProcessSettings, HealthS
     max_webhooks: Annotated[
         int, Field(ge=0, le=1000, description="How many webhooks may exist. Each event is compared with each.")
     ] = 100
+    max_schedules: Annotated[
+        int, Field(ge=0, le=10_000, description="How many schedules may exist, paused ones among them.")
+    ] = 1_000
     max_api_keys: Annotated[
         int, Field(ge=1, le=10_000, description="How many API keys may be neither revoked nor expired.")
     ] = 1_000
@@ -89,6 +92,13 @@ class TaskStoreSettings(DatabaseSettings, NatsSettings, ProcessSettings, HealthS
             description="How long an idempotency key is remembered, and a bulk operation or a replay after its end.",
         ),
     ] = 7 * 24 * 3600
+    schedule_fires_kept_seconds: Annotated[
+        int,
+        Field(
+            ge=3600,
+            description="How long it is remembered what became of a time of a schedule. At least 3600: an hour.",
+        ),
+    ] = 30 * 24 * 3600
     retention_completed_seconds: Annotated[
         int | None,
         Field(ge=60, description="How long a task is kept after it was completed. At least 60; unset: for ever."),

@@ -76,6 +76,7 @@ from taskmill.task_store.ports import (
     Rates,
     Reads,
     RequestWrites,
+    Schedules,
     Turns,
     Webhooks,
 )
@@ -106,6 +107,7 @@ class Ports:
     bulk_operations: BulkOperationReads
     webhooks: Webhooks
     api_keys: ApiKeys
+    schedules: Schedules
     activity: ActivityReads
     turns: Turns
     now: Clock

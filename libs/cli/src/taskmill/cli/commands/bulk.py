@@ -80,6 +80,7 @@ def process(
     concurrency_key: options.OfKey = None,
     label: options.WithLabels = None,
     title: options.InTitle = None,
+    schedule: options.OfSchedule = None,
     created_after: _CreatedAfter = None,
     created_before: _CreatedBefore = None,
     dry_run: _DryRun = False,
@@ -91,7 +92,7 @@ def process(
 ) -> None:
     """Have many tasks processed."""
     conditions = _conditions_given(
-        status, kind, queue, priority, label, title, created_after, created_before, concurrency_key
+        status, kind, queue, priority, label, title, schedule, created_after, created_before, concurrency_key
     )
     _require_choice(ids, conditions)
     with client_of(context) as client:
@@ -109,6 +110,7 @@ def cancel(
     concurrency_key: options.OfKey = None,
     label: options.WithLabels = None,
     title: options.InTitle = None,
+    schedule: options.OfSchedule = None,
     created_after: _CreatedAfter = None,
     created_before: _CreatedBefore = None,
     dry_run: _DryRun = False,
@@ -120,7 +122,7 @@ def cancel(
 ) -> None:
     """Cancel many tasks."""
     conditions = _conditions_given(
-        status, kind, queue, priority, label, title, created_after, created_before, concurrency_key
+        status, kind, queue, priority, label, title, schedule, created_after, created_before, concurrency_key
     )
     _require_choice(ids, conditions)
     with client_of(context) as client:
@@ -138,6 +140,7 @@ def delete(
     concurrency_key: options.OfKey = None,
     label: options.WithLabels = None,
     title: options.InTitle = None,
+    schedule: options.OfSchedule = None,
     created_after: _CreatedAfter = None,
     created_before: _CreatedBefore = None,
     force: Annotated[bool, typer.Option("--force", help="Cancel what is being processed first.")] = False,
@@ -150,7 +153,7 @@ def delete(
 ) -> None:
     """Delete many tasks; their events stay."""
     conditions = _conditions_given(
-        status, kind, queue, priority, label, title, created_after, created_before, concurrency_key
+        status, kind, queue, priority, label, title, schedule, created_after, created_before, concurrency_key
     )
     _require_choice(ids, conditions)
     with client_of(context) as client:
@@ -178,6 +181,7 @@ def _conditions_given(
     priority: Priority | None,
     label: list[str] | None,
     title: str | None,
+    schedule: UUID | None,
     created_after: str | None,
     created_before: str | None,
     concurrency_key: str | None,
@@ -191,6 +195,7 @@ def _conditions_given(
         priority=priority,
         labels=options.labels_wanted(label),
         title=title,
+        schedule_id=schedule,
         created_after=after,
         created_before=before,
         concurrency_key=concurrency_key,

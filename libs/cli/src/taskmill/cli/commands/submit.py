@@ -86,7 +86,7 @@ def submit(
         max_attempts=max_attempts,
         timeout_seconds=timeout,
     )
-    payload = _payload(data)
+    payload = read_payload(data)
     with client_of(context) as client:
         task = client.submit(kind, payload, process=not no_process, idempotency_key=key, **task_options)
         if follow:
@@ -102,7 +102,12 @@ def submit(
             raise_if_not_completed(task)
 
 
-def _payload(data: str | None) -> Any:
+def read_payload(data: str | None) -> Any:
+    """What `--data` says: JSON, a file of it, or stdin; None: nothing.
+
+    Raises:
+        typer.BadParameter: It cannot be read, or is no JSON.
+    """
     if data is None:
         return None
     try:

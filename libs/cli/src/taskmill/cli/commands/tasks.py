@@ -44,6 +44,7 @@ def list_tasks(
     concurrency_key: options.OfKey = None,
     label: options.WithLabels = None,
     title: options.InTitle = None,
+    schedule: options.OfSchedule = None,
     oldest_first: Annotated[bool, typer.Option("--oldest-first", help="Begin with the oldest.")] = False,
     limit: options.Limit = 50,
     output: options.Output = OutputFormat.TABLE,
@@ -58,6 +59,7 @@ def list_tasks(
         concurrency_key=concurrency_key,
         labels=options.labels_wanted(label),
         title=title,
+        schedule_id=schedule,
         sort="created_at" if oldest_first else None,
         page_size=min(limit + 1, MAX_PAGE_ITEMS) if limit else None,
     )

@@ -37,6 +37,9 @@ from taskmill.sdk.client.errors import (
 )
 from taskmill.sdk.client.fields import (
     EventConditions,
+    ScheduleChanges,
+    ScheduledTask,
+    ScheduleOptions,
     TaskChanges,
     TaskConditions,
     TaskOptions,
@@ -75,6 +78,9 @@ __all__ = [
     "RunCancelledError",
     "RunFailedError",
     "RunNotCompletedError",
+    "ScheduleChanges",
+    "ScheduleOptions",
+    "ScheduledTask",
     "ServerError",
     "TaskChanges",
     "TaskConditions",

@@ -17,6 +17,7 @@ from taskmill.contracts.bulk_operations import BulkAction, BulkOperation
 from taskmill.contracts.fleet import ProcessorInfo, QueueInfo
 from taskmill.contracts.health import Health
 from taskmill.contracts.kinds import KnownKind
+from taskmill.contracts.schedules import Backfill, Schedule, ScheduleFire
 from taskmill.contracts.status import TaskStatus
 from taskmill.contracts.tasks import DEFAULT_KIND, Attempt, Task, TaskLine, TaskSummary
 from taskmill.contracts.turns import Limit, Rate, Share
@@ -35,12 +36,16 @@ from taskmill.sdk.client.fields import (
     EventConditions,
     Id,
     Receipts,
+    ScheduleChanges,
+    ScheduledTask,
+    ScheduleOptions,
     TaskChanges,
     TaskConditions,
     TaskId,
     TaskOptions,
     TaskSelection,
     TaskToSubmit,
+    Times,
     WebhookChanges,
     WebhookOptions,
 )
@@ -399,6 +404,51 @@ class AsyncClient:
     async def replay(self, replay_id: Id) -> Replay:
         """Read how far a replay is; see `Client.replay`."""
         return await self._send(operations.replay(replay_id))
+
+    def schedules(self) -> AsyncIterator[Schedule]:
+        """Iterate over the schedules, oldest first; see `Client.schedules`."""
+        return self._items(operations.schedules())
+
+    async def schedule(self, schedule_id: Id) -> Schedule:
+        """Read a schedule; see `Client.schedule`."""
+        return await self._send(operations.schedule(schedule_id))
+
+    async def create_schedule(
+        self,
+        name: str,
+        template: ScheduledTask,
+        *,
+        idempotency_key: str | None = None,
+        **options: Unpack[ScheduleOptions],
+    ) -> Schedule:
+        """Have tasks made again and again; see `Client.create_schedule`."""
+        return await self._send(operations.create_schedule(name, template, options, idempotency_key or new_key()))
+
+    async def update_schedule(
+        self, schedule_id: Id, *, if_match: int | None = None, **changes: Unpack[ScheduleChanges]
+    ) -> Schedule:
+        """Change, pause or resume a schedule; see `Client.update_schedule`."""
+        return await self._send(operations.update_schedule(schedule_id, changes, if_match))
+
+    async def delete_schedule(self, schedule_id: Id, *, if_match: int | None = None) -> None:
+        """Delete a schedule; its tasks stay; see `Client.delete_schedule`."""
+        await self._send(operations.delete_schedule(schedule_id, if_match))
+
+    async def run_schedule(self, schedule_id: Id, *, idempotency_key: str | None = None) -> Task:
+        """Make a task of a schedule now; see `Client.run_schedule`."""
+        return await self._send(operations.run_schedule(schedule_id, idempotency_key or new_key()))
+
+    async def backfill_schedule(self, schedule_id: Id, *, since: datetime, until: datetime) -> Backfill:
+        """Make the tasks of a span of the past; see `Client.backfill_schedule`."""
+        return await self._send(operations.backfill_schedule(schedule_id, since, until))
+
+    async def next_times(self, schedule_id: Id, *, count: int = 10) -> Times:
+        """Tell when a schedule fires next; see `Client.next_times`."""
+        return await self._send(operations.next_times(schedule_id, count))
+
+    def fires(self, schedule_id: Id) -> AsyncIterator[ScheduleFire]:
+        """Iterate over what became of a schedule's times, newest first; see `Client.fires`."""
+        return self._items(operations.fires(schedule_id))
 
     async def create_key(
         self, name: str, scopes: Sequence[str], *, expires_at: datetime | None = None

@@ -7,13 +7,15 @@ from uuid import UUID
 
 from taskmill.contracts.events import EventType
 from taskmill.contracts.requests import TaskSort
+from taskmill.contracts.schedules import Overlap
 from taskmill.contracts.status import Priority, TaskStatus
 from taskmill.contracts.tasks import RetryBackoff, TaskReceipt
 
 Id: TypeAlias = UUID | str
-"""Of a webhook, a replay or a bulk operation."""
+"""Of a webhook, a replay, a schedule or a bulk operation."""
 TaskId: TypeAlias = UUID | str
 Receipts: TypeAlias = list[TaskReceipt]
+Times: TypeAlias = list[datetime]
 
 
 class TaskOptions(TypedDict, total=False):
@@ -96,6 +98,8 @@ class TaskSelection(TypedDict, total=False):
     """Exactly this key."""
     labels: Mapping[str, str | None]
     """Labels that it has, all of them; None: with any value."""
+    schedule_id: Id
+    """Made by this schedule."""
     created_after: datetime
     """Created at or after this instant, which has an offset."""
     created_before: datetime
@@ -160,3 +164,60 @@ class WebhookChanges(TypedDict, total=False):
     """Only of tasks with these labels, instead of those before; None: with any."""
     is_enabled: bool
     """Whether events are delivered."""
+
+
+class ScheduledTask(TypedDict, total=False):
+    """What each task of a schedule is made of; to change a schedule, only what changes, and None clears."""
+
+    kind: str
+    """Names the handler. Left out: `echo`."""
+    payload: Any
+    """Its input: any JSON value of up to 256 KiB."""
+    title: str
+    """What it is, for people, 1 to 200 characters. Left out: the schedule's name."""
+    description: str | None
+    """More about it, for people, up to 10,000 characters."""
+    queue: str | None
+    """The queue that it waits in. Left out: that of its kind, or else `default`."""
+    priority: Priority | str
+    """`critical`, `high`, `medium` (the default) or `low`."""
+    labels: Mapping[str, str | None]
+    """To find it by, up to 32; a value has up to 200 characters."""
+    concurrency_key: str | None
+    """Whose work it is."""
+    max_attempts: int | None
+    """Attempts in a run at most, 1 to 100; None: what the kind says, or else 1."""
+    backoff: RetryBackoff | Mapping[str, float | None] | None
+    """The wait between attempts; None: what the kind says, or else 2 s, doubled."""
+    timeout_seconds: float | None
+    """How long an attempt may take, in seconds, up to 7 days; None: what the kind says, or else for ever."""
+
+
+class ScheduleOptions(TypedDict, total=False):
+    """What may be said of a new schedule beside its name and its tasks: either `cron` or `interval_seconds`."""
+
+    cron: str | None
+    """When: minute, hour, day of the month, month and day of the week."""
+    time_zone: str
+    """Whose clock the cron line is read by, such as `Europe/Berlin`. Left out: `UTC`."""
+    interval_seconds: int | None
+    """How often, in seconds, from `starts_at` on, or from when it was made."""
+    overlap: Overlap | str
+    """While tasks of it are in a run: `allow` (the default), `skip` or `cancel_running`."""
+    catch_up_seconds: int
+    """How late a time may be made up for after an outage, in seconds, 10 to 604,800. Left out: 3,600."""
+    is_paused: bool
+    """Whether its times pass without a task."""
+    starts_at: datetime | str | None
+    """No time before this instant, which has an offset."""
+    ends_at: datetime | str | None
+    """No time at or after this instant, which has an offset."""
+
+
+class ScheduleChanges(ScheduleOptions, total=False):
+    """What may be changed of a schedule (a merge patch, RFC 7396): objects merge, None clears."""
+
+    name: str
+    """What it is for, for people, 1 to 200 characters."""
+    template: ScheduledTask
+    """What changes of what its tasks are made of."""

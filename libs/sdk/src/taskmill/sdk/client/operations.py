@@ -18,6 +18,7 @@ from taskmill.contracts.health import Health
 from taskmill.contracts.kinds import KindPage, KnownKind
 from taskmill.contracts.limits import MAX_INTEGER, MAX_PAGE_ITEMS
 from taskmill.contracts.requests import AttemptPage, CreateTasksReply, LinePage, TaskCounts, TaskPage
+from taskmill.contracts.schedules import Backfill, FirePage, NextTimes, Schedule, ScheduleFire, SchedulePage
 from taskmill.contracts.tasks import Attempt, Task, TaskLine, TaskSummary
 from taskmill.contracts.turns import Limit, LimitPage, Share, SharePage
 from taskmill.contracts.webhooks import Delivery, DeliveryPage, Replay, Webhook, WebhookPage, WebhookWithSecret
@@ -25,6 +26,9 @@ from taskmill.sdk.client.calls import EVENT_STREAM, Call, Page, is_event_stream
 from taskmill.sdk.client.fields import (
     EventConditions,
     Id,
+    ScheduleChanges,
+    ScheduledTask,
+    ScheduleOptions,
     TaskChanges,
     TaskConditions,
     TaskId,
@@ -286,6 +290,77 @@ def replay(replay_id: Id) -> Call[Replay]:
     return Call(method="GET", path=f"/replays/{_uuid(replay_id)}", read=_model(Replay))
 
 
+def schedules() -> Call[Page[Schedule]]:
+    """Read the first page of the schedules."""
+    return _page("/schedules", _FULL_PAGE, _model(SchedulePage))
+
+
+def schedule(schedule_id: Id) -> Call[Schedule]:
+    """Read a schedule."""
+    return Call(method="GET", path=_schedule(schedule_id), read=_model(Schedule))
+
+
+def create_schedule(name: str, template: ScheduledTask, options: ScheduleOptions, key: str) -> Call[Schedule]:
+    """Create a schedule."""
+    body = to_json({"name": name, "template": {"title": name, **template}, **options})
+    return Call(method="POST", path="/schedules", read=_model(Schedule), headers=_json_headers(key, {}), body=body)
+
+
+def update_schedule(schedule_id: Id, changes: ScheduleChanges, revision: int | None) -> Call[Schedule]:
+    """Change a schedule; made again as `update` is."""
+    return Call(
+        method="PATCH",
+        path=_schedule(schedule_id),
+        read=_model(Schedule),
+        headers={"Content-Type": "application/merge-patch+json", **_tag("If-Match", revision)},
+        body=to_json(changes),
+        is_repeatable=revision is None,
+    )
+
+
+def delete_schedule(schedule_id: Id, revision: int | None) -> Call[None]:
+    """Delete a schedule."""
+    return Call(
+        method="DELETE",
+        path=_schedule(schedule_id),
+        read=lambda _: None,
+        headers=_tag("If-Match", revision),
+        is_gone_fine=True,
+    )
+
+
+def run_schedule(schedule_id: Id, key: str) -> Call[Task]:
+    """Make a task of a schedule now."""
+    path = f"{_schedule(schedule_id)}/run"
+    return Call(method="POST", path=path, read=_model(Task), headers=_json_headers(key, {}), body=b"{}")
+
+
+def backfill_schedule(schedule_id: Id, since: datetime, until: datetime) -> Call[Backfill]:
+    """Make the tasks of a span of the past. What was made before is not made again."""
+    return Call(
+        method="POST",
+        path=f"{_schedule(schedule_id)}/backfill",
+        read=_model(Backfill),
+        headers={"Content-Type": "application/json"},
+        body=to_json({"since": since.isoformat(), "until": until.isoformat()}),
+    )
+
+
+def next_times(schedule_id: Id, count: int) -> Call[list[datetime]]:
+    """Read when a schedule fires next."""
+    return Call(
+        method="GET",
+        path=f"{_schedule(schedule_id)}/next-times",
+        read=lambda response: _model(NextTimes)(response).items,
+        params=[("count", str(count))],
+    )
+
+
+def fires(schedule_id: Id) -> Call[Page[ScheduleFire]]:
+    """Read the first page of what became of a schedule's times."""
+    return _page(f"{_schedule(schedule_id)}/fires", _FULL_PAGE, _model(FirePage))
+
+
 def create_key(name: str, scopes: Sequence[str], expires_at: datetime | None) -> Call[ApiKeyWithSecret]:
     """Make an API key. A second time it would be another one."""
     wanted: dict[str, Any] = {"name": name, "scopes": list(scopes)}
@@ -502,6 +577,10 @@ def _uuid(given: Id) -> UUID:
 
 def _webhook(webhook_id: Id) -> str:
     return f"/webhooks/{_uuid(webhook_id)}"
+
+
+def _schedule(schedule_id: Id) -> str:
+    return f"/schedules/{_uuid(schedule_id)}"
 
 
 def _task(task_id: TaskId) -> str:

@@ -17,6 +17,7 @@ from taskmill.contracts.bulk_operations import BulkAction, BulkOperation
 from taskmill.contracts.fleet import ProcessorInfo, QueueInfo
 from taskmill.contracts.health import Health
 from taskmill.contracts.kinds import KnownKind
+from taskmill.contracts.schedules import Backfill, Schedule, ScheduleFire
 from taskmill.contracts.status import TaskStatus
 from taskmill.contracts.tasks import DEFAULT_KIND, Attempt, Task, TaskLine, TaskSummary
 from taskmill.contracts.turns import Limit, Rate, Share
@@ -35,12 +36,16 @@ from taskmill.sdk.client.fields import (
     EventConditions,
     Id,
     Receipts,
+    ScheduleChanges,
+    ScheduledTask,
+    ScheduleOptions,
     TaskChanges,
     TaskConditions,
     TaskId,
     TaskOptions,
     TaskSelection,
     TaskToSubmit,
+    Times,
     WebhookChanges,
     WebhookOptions,
 )
@@ -809,6 +814,128 @@ class Client:
             NotFoundError: There is no such replay.
         """
         return self._send(operations.replay(replay_id))
+
+    def schedules(self) -> Iterator[Schedule]:
+        """Iterate over the schedules, oldest first."""
+        return self._items(operations.schedules())
+
+    def schedule(self, schedule_id: Id) -> Schedule:
+        """Read a schedule.
+
+        Args:
+            schedule_id: Its id.
+
+        Raises:
+            NotFoundError: There is no such schedule.
+        """
+        return self._send(operations.schedule(schedule_id))
+
+    def create_schedule(
+        self,
+        name: str,
+        template: ScheduledTask,
+        *,
+        idempotency_key: str | None = None,
+        **options: Unpack[ScheduleOptions],
+    ) -> Schedule:
+        """Have tasks made again and again, each of which is processed at once.
+
+        Args:
+            name: What it is for, for people, 1 to 200 characters.
+            template: What each task is made of: `kind`, `payload`, `title`, `queue` and so on; see `ScheduledTask`.
+            idempotency_key: As `submit` takes it.
+            options: Either `cron`, with `time_zone`, or `interval_seconds`; `overlap`, `catch_up_seconds`, `is_paused`,
+                `starts_at`, `ends_at`; see `ScheduleOptions`.
+
+        Returns:
+            The schedule; its `timing` says in words how it is understood.
+
+        Raises:
+            InvalidRequestError: The line is none, never comes true, or the zone does not exist.
+        """
+        return self._send(operations.create_schedule(name, template, options, idempotency_key or new_key()))
+
+    def update_schedule(
+        self, schedule_id: Id, *, if_match: int | None = None, **changes: Unpack[ScheduleChanges]
+    ) -> Schedule:
+        """Change a schedule, pause it (`is_paused=True`), or resume it.
+
+        Times that pass while it is paused are not made up for.
+
+        Args:
+            schedule_id: Its id.
+            if_match: As `update` takes it.
+            changes: The new values; objects merge, None clears; see `ScheduleChanges`.
+
+        Raises:
+            NotFoundError: There is no such schedule.
+            PreconditionFailedError: It has another revision.
+        """
+        return self._send(operations.update_schedule(schedule_id, changes, if_match))
+
+    def delete_schedule(self, schedule_id: Id, *, if_match: int | None = None) -> None:
+        """Delete a schedule; the tasks that it made stay.
+
+        Args:
+            schedule_id: Its id.
+            if_match: Only if it has this `revision`; None: whatever it is.
+
+        Raises:
+            NotFoundError: There is no such schedule.
+        """
+        self._send(operations.delete_schedule(schedule_id, if_match))
+
+    def run_schedule(self, schedule_id: Id, *, idempotency_key: str | None = None) -> Task:
+        """Make a task of a schedule now, also while it is paused, and whatever its overlap says.
+
+        Args:
+            schedule_id: Its id.
+            idempotency_key: As `submit` takes it.
+
+        Raises:
+            NotFoundError: There is no such schedule.
+            QueueFullError: Its queue is full.
+        """
+        return self._send(operations.run_schedule(schedule_id, idempotency_key or new_key()))
+
+    def backfill_schedule(self, schedule_id: Id, *, since: datetime, until: datetime) -> Backfill:
+        """Make the tasks of a schedule's times of a span that have none; asked again, none is made twice.
+
+        Args:
+            schedule_id: Its id.
+            since: From this instant on; with an offset.
+            until: Before this instant, which has passed; with an offset. No more than 1,000 times may lie between.
+
+        Returns:
+            How many tasks were made, and how many times had one.
+
+        Raises:
+            NotFoundError: There is no such schedule.
+        """
+        return self._send(operations.backfill_schedule(schedule_id, since, until))
+
+    def next_times(self, schedule_id: Id, *, count: int = 10) -> Times:
+        """Tell when a schedule fires next: never, while it is paused.
+
+        Args:
+            schedule_id: Its id.
+            count: How many times, 1 to 100.
+
+        Raises:
+            NotFoundError: There is no such schedule.
+        """
+        return self._send(operations.next_times(schedule_id, count))
+
+    def fires(self, schedule_id: Id) -> Iterator[ScheduleFire]:
+        """Iterate over what became of a schedule's times, the newest first, as far as that is kept: for 30 days.
+
+        Args:
+            schedule_id: Its id.
+
+        Raises:
+            NotFoundError: There is no such schedule.
+        """
+        return self._items(operations.fires(schedule_id))
 
     def create_key(self, name: str, scopes: Sequence[str], *, expires_at: datetime | None = None) -> ApiKeyWithSecret:
         """Make an API key, which nobody can read again.

@@ -27,6 +27,7 @@ from taskmill.gateway.api.metrics_endpoints import MetricsEndpoints
 from taskmill.gateway.api.payload_check import PayloadCheck
 from taskmill.gateway.api.problems import ProblemDocument
 from taskmill.gateway.api.routes import declared_routes
+from taskmill.gateway.api.schedule_endpoints import ScheduleEndpoints
 from taskmill.gateway.api.scopes import SECURITY_SCHEMES
 from taskmill.gateway.api.task_endpoints import TaskEndpoints
 from taskmill.gateway.api.traced_requests import TracedRequests
@@ -110,10 +111,11 @@ def create_app(
         now: The clock.
         is_live: Whether all that runs in this process is at work.
         metrics: What the gateway tells, to which its requests are added; None: nothing else.
-        new_id: Makes the id of a new task, bulk operation, webhook or replay, a UUID of version 7.
+        new_id: Makes the id of a new task, bulk operation, webhook, replay or schedule, a UUID of version 7.
         others: Routes of what is no part of the REST interface.
     """
     metrics = metrics or Metrics()
+    payloads = PayloadCheck(schemas)
     app = Gateway(
         admission,
         title="Taskmill",
@@ -128,6 +130,7 @@ def create_app(
             },
             {"name": "kinds", "description": "What can be done, and what it takes."},
             {"name": "history", "description": "What was done for a task, what happened, and what happens."},
+            {"name": "schedules", "description": "Have tasks made again and again."},
             {"name": "webhooks", "description": "Have events sent by HTTP, and see what became of it."},
             {"name": "fleet", "description": "See the processors and the queues, and pause a queue."},
             {"name": "turns", "description": "Limit what is processed at once, and share queues among keys."},
@@ -141,11 +144,12 @@ def create_app(
         # `TracedRequests` does it where it is wanted; this costs each request a tenth of its CPU in any case.
         telemetry={"tracing": False, "metrics": False, "logs": False},
         routes=[
-            *declared_routes(TaskEndpoints(store, feed, PayloadCheck(schemas), new_id)),
+            *declared_routes(TaskEndpoints(store, feed, payloads, new_id)),
             *declared_routes(ListEndpoints(store, schemas)),
             *declared_routes(EventEndpoints(store, log, feed)),
             *declared_routes(BulkEndpoints(store, new_id)),
             *declared_routes(WebhookEndpoints(store, new_id)),
+            *declared_routes(ScheduleEndpoints(store, payloads, new_id)),
             *declared_routes(FleetEndpoints(store)),
             *declared_routes(TurnEndpoints(store)),
             *declared_routes(KeyEndpoints(store, ring, now)),

@@ -14,6 +14,7 @@ from taskmill.contracts.errors import (
     BulkOperationNotFoundError,
     InternalError,
     ReplayNotFoundError,
+    ScheduleNotFoundError,
     TaskmillError,
     TaskNotFoundError,
     WebhookNotFoundError,
@@ -31,6 +32,7 @@ _NOT_FOUND: dict[str, type[TaskmillError]] = {
     "operations": BulkOperationNotFoundError,
     "webhooks": WebhookNotFoundError,
     "replays": ReplayNotFoundError,
+    "schedules": ScheduleNotFoundError,
 }
 _WITH_ID = re.compile(rf"/(?P<collection>{'|'.join(_NOT_FOUND)})/[^/\n]+(?P<rest>(/[^\n]+)?)")
 _ANY_ID = UUID(int=0)

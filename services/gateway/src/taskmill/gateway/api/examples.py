@@ -234,6 +234,51 @@ REPLAY = {
     "finished_at": "2026-11-24T12:00:00.150000Z",
 }
 
+SCHEDULE_ID = "01920f3e-c3d4-7e5f-8a6b-9c8d7e6f5a41"
+
+NEW_SCHEDULE: dict[str, Any] = {
+    "name": "Nightly report",
+    "template": {"title": "Report", "kind": "report", "payload": {"of": "yesterday"}, "max_attempts": 3},
+    "cron": "0 3 * * MON-FRI",
+    "time_zone": "Europe/Berlin",
+    "overlap": "skip",
+}
+SCHEDULE_PATCH = {"is_paused": True, "template": {"payload": {"of": None}}}
+SCHEDULE: dict[str, Any] = {
+    "id": SCHEDULE_ID,
+    **NEW_SCHEDULE,
+    "interval_seconds": None,
+    "catch_up_seconds": 3600,
+    "is_paused": False,
+    "starts_at": None,
+    "ends_at": None,
+    "timing": "At 03:00 on Monday through Friday, Europe/Berlin",
+    "next_fire_at": "2026-11-25T02:00:00.000000Z",
+    "last_fire_at": "2026-11-24T02:00:00.000000Z",
+    "missed_count": 0,
+    "missed_since": None,
+    "missed_until": None,
+    "revision": 1,
+    "created_at": "2026-11-23T12:00:00.000000Z",
+    "updated_at": "2026-11-23T12:00:00.000000Z",
+}
+SCHEDULE_PAGE = {"items": [SCHEDULE], "next_cursor": None}
+NEXT_TIMES = {"items": ["2026-11-25T02:00:00.000000Z", "2026-11-26T02:00:00.000000Z", "2026-11-27T02:00:00.000000Z"]}
+NEW_BACKFILL = {"since": "2026-11-02T00:00:00Z", "until": "2026-11-09T00:00:00Z"}
+BACKFILL = {"created": 5, "existing": 0}
+FIRE_PAGE = {
+    "items": [
+        {
+            "fire_at": "2026-11-24T02:00:00.000000Z",
+            "outcome": "created",
+            "origin": "time",
+            "task_id": TASK_ID,
+            "decided_at": "2026-11-24T02:00:00.004000Z",
+        }
+    ],
+    "next_cursor": None,
+}
+
 PROCESSOR = {
     "id": "worker-1-4711-a3f9",
     "queues": ["default", "webhooks"],

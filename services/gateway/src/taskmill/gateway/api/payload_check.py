@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from taskmill.contracts.errors import FieldProblem, RemoteError, UnavailableError
 from taskmill.contracts.limits import MAX_REFUSAL_PROBLEMS
-from taskmill.contracts.requests import NewTask
+from taskmill.contracts.requests import ClientFields, NewTask
 from taskmill.gateway.adapters.payload_schemas import PayloadSchemas
 
 TURN_SECONDS = 0.005
@@ -29,14 +29,18 @@ class PayloadCheck:
         self._schemas = schemas
         self._fresh_seconds = fresh_seconds
 
-    async def problems(self, task: NewTask) -> list[FieldProblem]:
+    async def problems(self, task: ClientFields, pointer: str = "/payload") -> list[FieldProblem]:
         """Where the payload of a task does not fit the schema of its kind: 20 at most.
 
         While processors differ, it is taken if it fits what one of them says.
+
+        Args:
+            task: The task, or what tasks are made of.
+            pointer: Where in the request its payload stands.
         """
         if self._schemas.fits(task.kind, task.payload):
             return []
-        return await self._problems([("/payload", task)])
+        return await self._problems([(pointer, task)])
 
     async def certain_problems(self, task: NewTask) -> list[FieldProblem]:
         """The same, for people, who may wait until the schema is read: it is known after the first task of its kind."""
@@ -46,7 +50,7 @@ class PayloadCheck:
 
     async def problems_of_each(self, tasks: Sequence[NewTask]) -> list[FieldProblem]:
         """The same for the tasks of a batch."""
-        misfits: list[tuple[str, NewTask]] = []
+        misfits: list[tuple[str, ClientFields]] = []
         began_at = time.monotonic()
         for index, task in enumerate(tasks):
             if not self._schemas.fits(task.kind, task.payload):
@@ -56,7 +60,7 @@ class PayloadCheck:
                 began_at = time.monotonic()
         return await self._problems(misfits) if misfits else []
 
-    async def _problems(self, misfits: Sequence[tuple[str, NewTask]]) -> list[FieldProblem]:
+    async def _problems(self, misfits: Sequence[tuple[str, ClientFields]]) -> list[FieldProblem]:
         """What is wrong, unless processors say something else by now, or nobody can tell."""
         try:
             await self._schemas.refresh(after_seconds=self._fresh_seconds)

@@ -75,7 +75,7 @@ class PageQuery(Request):
     ] = None
 
 
-_SAME = {"status", "title", "kind", "queue", "priority", "concurrency_key"}
+_SAME = {"status", "title", "kind", "queue", "priority", "concurrency_key", "schedule_id"}
 """Conditions of a list that the store has as they are."""
 
 
@@ -93,6 +93,7 @@ class TaskConditions(Request):
     queue: Annotated[Queue | SkipJsonSchema[None], Field(description="Its queue.")] = None
     priority: Annotated[Priority | SkipJsonSchema[None], Field(description="Its priority.")] = None
     concurrency_key: Annotated[ChosenKey | SkipJsonSchema[None], Field(description="Its concurrency key.")] = None
+    schedule_id: Annotated[UUID | SkipJsonSchema[None], Field(description="The schedule that made it.")] = None
     label: LabelConditions = []
     created_after: Annotated[
         GivenInstant | SkipJsonSchema[None],

@@ -14,7 +14,14 @@ from taskmill.runtime.failpoint import failpoint
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.reply import Reply
 from taskmill.runtime.requests import RequestServer
-from taskmill.task_store import fleet_use_cases, key_use_cases, turn_use_cases, use_cases, webhook_use_cases
+from taskmill.task_store import (
+    fleet_use_cases,
+    key_use_cases,
+    schedule_use_cases,
+    turn_use_cases,
+    use_cases,
+    webhook_use_cases,
+)
 from taskmill.task_store.use_cases import Ports
 
 QUEUE_GROUP = "task-store"
@@ -65,6 +72,11 @@ _USE_CASES: dict[registry.Command, Callable[[Ports, Any], Coroutine[Any, Any, by
     registry.GET_SHARE: turn_use_cases.get_share,
     registry.LIST_SHARES: turn_use_cases.list_shares,
     registry.DELETE_SHARE: turn_use_cases.delete_share,
+    registry.GET_SCHEDULE: schedule_use_cases.get_schedule,
+    registry.LIST_SCHEDULES: schedule_use_cases.list_schedules,
+    registry.BACKFILL_SCHEDULE: schedule_use_cases.backfill_schedule,
+    registry.GET_NEXT_TIMES: schedule_use_cases.get_next_times,
+    registry.LIST_FIRES: schedule_use_cases.list_fires,
 }
 
 

@@ -1,4 +1,4 @@
-"""Removes what was kept long enough: idempotency keys, operations, replays, API keys, idle queues, lost processors."""
+"""Removes what was kept long enough: idempotency keys, operations, replays, fires, API keys, queues, processors."""
 
 from datetime import timedelta
 
@@ -27,6 +27,7 @@ class Expiry(LeaderDuty):
         rows: Where they are.
         leadership: Says whether this store leads.
         kept_for: How long a key is kept, and a bulk operation or a replay after its end.
+        fires_kept_for: How long it is kept what became of a time of a schedule.
         queues_kept_for: How long a queue is kept in which nothing is.
         now: The clock.
     """
@@ -39,12 +40,14 @@ class Expiry(LeaderDuty):
         leadership: Leadership,
         *,
         kept_for: timedelta,
+        fires_kept_for: timedelta,
         queues_kept_for: timedelta,
         now: Clock,
     ) -> None:
         super().__init__(leadership, interval_seconds=LOOK_INTERVAL_SECONDS)
         self._rows = rows
         self._kept_for = kept_for
+        self._fires_kept_for = fires_kept_for
         self._queues_kept_for = queues_kept_for
         self._now = now
 
@@ -54,6 +57,7 @@ class Expiry(LeaderDuty):
         deleted = await self._rows.delete_keys(before, MAX_ROWS_AT_ONCE)
         deleted += await self._rows.delete_bulk_operations(before, MAX_ROWS_AT_ONCE)
         deleted += await self._rows.delete_replays(before, MAX_ROWS_AT_ONCE)
+        deleted += await self._rows.delete_schedule_fires(self._now() - self._fires_kept_for, MAX_ROWS_AT_ONCE)
         await self._rows.delete_processors(self._now() - PROCESSORS_KEPT_FOR)
         await self._rows.delete_api_keys(self._now() - KEPT_AFTER_END)
         # Their consumers go when whoever leads compares consumers with queues the next time.

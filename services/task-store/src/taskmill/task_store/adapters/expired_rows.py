@@ -28,6 +28,12 @@ DELETE FROM replays WHERE id IN (
 )
 """
 
+_FORGET_FIRES = """
+DELETE FROM schedule_fires WHERE task_id IN (
+    SELECT task_id FROM schedule_fires WHERE decided_at < $1 ORDER BY decided_at LIMIT $2
+)
+"""
+
 _FORGET_API_KEYS = "DELETE FROM api_keys WHERE least(revoked_at, expires_at) < $1"
 
 
@@ -65,6 +71,10 @@ class ExpiredRows:
     async def delete_replays(self, finished_before: datetime, limit: int) -> int:
         """Delete the replays that were completed first, at most `limit`; return how many."""
         return await self._delete(_FORGET_REPLAYS, finished_before, limit)
+
+    async def delete_schedule_fires(self, decided_before: datetime, limit: int) -> int:
+        """Delete what became of times of schedules, the oldest first, at most `limit`; return how many."""
+        return await self._delete(_FORGET_FIRES, decided_before, limit)
 
     async def delete_processors(self, seen_before: datetime) -> None:
         """Delete the processors that were not heard of since an instant."""

@@ -112,6 +112,13 @@ class TaskRow(Base):
             "id",
             postgresql_where=text("concurrency_key IS NOT NULL"),
         ),
+        # Only tasks of schedules are in these.
+        Index(None, "schedule_id", "created_at", "id", postgresql_where=text("schedule_id IS NOT NULL")),
+        Index(
+            "ix_tasks_schedule_running",
+            "schedule_id",
+            postgresql_where=text("schedule_id IS NOT NULL AND is_run_active"),
+        ),
         # None with `lease_until`: a heartbeat that moves it would then touch every other index, too. Tasks in progress
         # are few, and found by their status.
         Index(None, "labels", postgresql_using="gin"),
@@ -412,6 +419,62 @@ class TurnStartRow(Base):
     slice: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     last_at: Mapped[datetime]
     tasks: Mapped[int]
+
+
+class ScheduleRow(Base):
+    """A schedule as it stands. `domain.schedules.ScheduleState` says what its columns mean."""
+
+    __tablename__ = "schedules"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    template: Mapped[Any] = mapped_column(JSON)
+    cron: Mapped[str | None]
+    time_zone: Mapped[str]
+    interval_seconds: Mapped[int | None]
+    overlap: Mapped[str]
+    catch_up_seconds: Mapped[int]
+    is_paused: Mapped[bool]
+    starts_at: Mapped[datetime | None]
+    ends_at: Mapped[datetime | None]
+    next_fire_at: Mapped[datetime | None]
+    last_fire_at: Mapped[datetime | None]
+    missed_count: Mapped[int] = mapped_column(BigInteger)
+    missed_since: Mapped[datetime | None]
+    missed_until: Mapped[datetime | None]
+    revision: Mapped[int]
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+    __table_args__ = (Index(None, "next_fire_at", postgresql_where=text("next_fire_at IS NOT NULL")),)
+
+
+class ScheduleFireRow(Base):
+    """What became of a time of a schedule. `domain.schedules.FireState` says what its columns mean.
+
+    No foreign keys: one that went with its schedule could be many rows, under the lock of the event log.
+    """
+
+    __tablename__ = "schedule_fires"
+
+    task_id: Mapped[UUID] = mapped_column(primary_key=True)
+    schedule_id: Mapped[UUID]
+    fire_at: Mapped[datetime]
+    outcome: Mapped[str]
+    origin: Mapped[str]
+    decided_at: Mapped[datetime]
+
+    __table_args__ = (
+        Index(
+            "uq_schedule_fires_schedule_id_fire_at",
+            "schedule_id",
+            "fire_at",
+            unique=True,
+            postgresql_where=text("origin <> 'manual'"),
+        ),
+        Index(None, "schedule_id", "fire_at", "task_id"),
+        Index(None, "decided_at"),
+    )
 
 
 class WebhookCursorRow(Base):

@@ -15,6 +15,7 @@ import structlog
 from asyncpg import Connection, DivisionByZeroError, IntegrityConstraintViolationError, Record
 
 from taskmill.contracts.errors import DatabaseUnavailableError, QueueFullError, RequestError, TooManyQueuesError
+from taskmill.contracts.schedules import ScheduleChange
 from taskmill.runtime.clock import Clock
 from taskmill.runtime.errors import BatchRefusedError
 from taskmill.runtime.failpoint import failpoint
@@ -22,6 +23,7 @@ from taskmill.task_store.adapters import statements
 from taskmill.task_store.adapters.bulk_operation_rows import read_bulk_operations, write_bulk_operations
 from taskmill.task_store.adapters.database import DedicatedConnection
 from taskmill.task_store.adapters.rows import arrays, json_rows, kind_row, task_state
+from taskmill.task_store.adapters.schedule_rows import read_schedules, write_schedules
 from taskmill.task_store.adapters.writer_memory import WriterMemory
 from taskmill.task_store.domain.batch import Batch
 from taskmill.task_store.domain.bulk_operations import BulkBook
@@ -30,6 +32,7 @@ from taskmill.task_store.domain.kinds import KindBook
 from taskmill.task_store.domain.log_epoch import FIRST_EPOCH, LogEpoch
 from taskmill.task_store.domain.months import NewIds
 from taskmill.task_store.domain.operations import (
+    UNDER_LOCK,
     Answer,
     GiveTurns,
     Operation,
@@ -43,6 +46,13 @@ from taskmill.task_store.domain.operations import (
 from taskmill.task_store.domain.publication import PayloadNotReadError, UnpublishedEvent, unpublished_events
 from taskmill.task_store.domain.queues import QueueBook
 from taskmill.task_store.domain.runs import RunRules
+from taskmill.task_store.domain.schedules import (
+    FireSchedule,
+    MakeUpTimes,
+    ScheduleBook,
+    ScheduleOperation,
+    named_new_tasks,
+)
 from taskmill.task_store.domain.state import DOCUMENTS, LineState, TaskState
 from taskmill.task_store.domain.turns import TurnBook
 from taskmill.task_store.domain.waiting import ServedWork
@@ -51,6 +61,7 @@ from taskmill.task_store.errors import StaleStateError
 _log = structlog.get_logger(__name__)
 
 _MAYBE_STALE = (QueueFullError, TooManyQueuesError)
+_OF_SCHEDULES = (ScheduleChange, FireSchedule, MakeUpTimes)
 _CONFLICTS = (StaleStateError, IntegrityConstraintViolationError)
 
 
@@ -61,11 +72,13 @@ class TaskWriter:
         rules: What the operator decides about runs.
         max_queues: How many queues may exist.
         max_queued_tasks: How many tasks may wait in each queue.
+        max_schedules: How many schedules may exist.
         random: Returns a number from 0 to 1, for the jitter of retries.
         note: Called after each commit with what was committed, to count it.
         on_commit: Called after each commit that wrote events, with them, or with none if more than them is to be read.
         on_scheduled: Called after a commit with the time at which the first of the tasks that it scheduled is due.
         on_bulk_operation: Called after a commit that began bulk operations.
+        on_schedule: Called after a commit that made or changed schedules.
     """
 
     def __init__(
@@ -75,23 +88,27 @@ class TaskWriter:
         rules: RunRules,
         max_queues: int,
         max_queued_tasks: int,
+        max_schedules: int,
         now: Clock,
         random: Callable[[], float],
         note: Callable[[Batch], None],
         on_commit: Callable[[Sequence[UnpublishedEvent]], None],
         on_scheduled: Callable[[datetime], None],
         on_bulk_operation: Callable[[], None],
+        on_schedule: Callable[[], None],
     ) -> None:
         self._connection = connection
         self._rules = rules
         self._max_queues = max_queues
         self._max_queued_tasks = max_queued_tasks
+        self._max_schedules = max_schedules
         self._now = now
         self._random = random
         self._note = note
         self._on_commit = on_commit
         self._on_scheduled = on_scheduled
         self._on_bulk_operation = on_bulk_operation
+        self._on_schedule = on_schedule
         self._memory = WriterMemory()
         self._newest_position = 0
         self.begin_epoch(FIRST_EPOCH)
@@ -160,12 +177,16 @@ class TaskWriter:
         """The certain way: with the lock held, what is read is still so when it is written."""
         await connection.execute(statements.BEGIN_UNDER_LOCK)
         new_ids = [task.id for operation in operations for task in new_tasks(operation)]
+        of_schedules = [it for it in operations if isinstance(it, _OF_SCHEDULES)]
+        new_ids += [task_id for operation in of_schedules for task_id in named_new_tasks(operation)]
         used = await connection.fetch(statements.USED_IDS, new_ids)
         await self._memory.read_queues(connection)
+        schedules = await self._read_schedules(connection, of_schedules)
         term = None
         if any(isinstance(operation, GiveTurns) for operation in operations):
             term = await connection.fetchval(statements.TURN_TERM)
-        batch = await self._load(connection, operations, used_ids=[row["task_id"] for row in used], term=term)
+        used_ids = [row["task_id"] for row in used]
+        batch = await self._load(connection, operations, used_ids=used_ids, term=term, schedules=schedules)
         answers = _decide(batch, operations)
         await _write_rare(connection, batch)
         try:
@@ -183,8 +204,11 @@ class TaskWriter:
         *,
         used_ids: Sequence[UUID],
         term: int | None = None,
+        schedules: ScheduleBook | None = None,
     ) -> Batch:
         task_ids = {task_id for operation in operations for task_id in named_tasks(operation)}
+        if schedules is not None:
+            task_ids.update(schedules.running)
         edits = filter(wants_documents, operations)
         whole_ids = {task_id for operation in edits for task_id in named_tasks(operation)}
         rows = await connection.fetch(self._load_statement, task_ids, whole_ids) if task_ids else []
@@ -199,6 +223,7 @@ class TaskWriter:
             kinds=KindBook(self._memory.kinds),
             keys=KeyBook(map(KeyedAnswer._make, answers)),
             bulk_operations=BulkBook(bulk),
+            schedules=schedules,
             services=self._memory.services,
             rules=self._rules,
             now=self._now(),
@@ -211,15 +236,20 @@ class TaskWriter:
     def _may_load_unlocked(self, operations: Sequence[Operation]) -> bool:
         """Whether nothing is named that must be looked for under the lock.
 
-        That is the number of queues, bulk operations, and whether an id was in use in an earlier month.
+        That is the number of queues, bulk operations, schedules, and whether an id was in use in an earlier month.
         """
         new_ids = NewIds(self._now())
         return all(
             self._memory.queues.keys() >= set(named_queues(operation))
-            and named_bulk_operation(operation) is None
+            and not isinstance(operation, UNDER_LOCK)
             and all(task.id in new_ids for task in new_tasks(operation))
             for operation in operations
         )
+
+    async def _read_schedules(
+        self, connection: "Connection[Record]", operations: Sequence[ScheduleOperation]
+    ) -> ScheduleBook | None:
+        return await read_schedules(connection, operations, self._max_schedules) if operations else None
 
     async def _write(self, connection: "Connection[Record]", batch: Batch) -> int | None:
         """Write what was decided; return the position of the first event in the log, if there are events."""
@@ -264,6 +294,8 @@ class TaskWriter:
             self._on_scheduled(batch.next_run_at)
         if batch.bulk_operations.added:
             self._on_bulk_operation()
+        if batch.schedules.is_any_changed:
+            self._on_schedule()
 
 
 def committed_events(batch: Batch, first_position: int) -> Sequence[UnpublishedEvent]:
@@ -290,13 +322,14 @@ def _line_rows(lines: Sequence[LineState], dropped: Sequence[tuple[UUID, int]]) 
 
 
 async def _write_rare(connection: "Connection[Record]", batch: Batch) -> None:
-    """Write the queues that a batch added, and what it changed of kinds and of bulk operations: all are rare."""
+    """Write the queues that a batch added, and what it changed of kinds, bulk operations and schedules: rare."""
     if batch.queues.added:
         await connection.execute(statements.ADD_QUEUES, batch.queues.added)
     if batch.kinds.changed:
         rows = [kind_row(name, defaults) for name, defaults in batch.kinds.changed.items()]
         await connection.execute(statements.DECLARE_KINDS, json_rows(rows))
     await write_bulk_operations(connection, batch.bulk_operations)
+    await write_schedules(connection, batch.schedules)
 
 
 def _decide(batch: Batch, operations: Sequence[Operation]) -> list[Answer | RequestError]:

@@ -14,6 +14,7 @@ from taskmill.contracts.errors import InvalidRequestError, TaskExistsError, Task
 from taskmill.contracts.limits import MAX_TASK_LINES
 from taskmill.contracts.reports import Hello, ReportBundle, RunReport, Submitted
 from taskmill.contracts.requests import (
+    CancelTask,
     CreateTask,
     CreateTasks,
     DeleteTask,
@@ -23,6 +24,7 @@ from taskmill.contracts.requests import (
     ProcessTask,
     TaskRequest,
 )
+from taskmill.contracts.schedules import ScheduleChange
 from taskmill.contracts.status import TaskStatus
 from taskmill.task_store.domain.bulk_operations import BulkBook, BulkChunk
 from taskmill.task_store.domain.creation import decide_create
@@ -52,6 +54,7 @@ from taskmill.task_store.domain.queues import QueueBook
 from taskmill.task_store.domain.reports import Hearing, comes_early, decide_report, is_crash
 from taskmill.task_store.domain.retention import has_expired
 from taskmill.task_store.domain.runs import RunRules, decide_due, decide_lost, decide_offer, decide_process, decide_turn
+from taskmill.task_store.domain.schedules import FireSchedule, MakeUpTimes, ScheduleBook, Wanted
 from taskmill.task_store.domain.state import AttemptState, LineState, TaskState
 from taskmill.task_store.domain.turns import TurnBook
 from taskmill.task_store.domain.waiting import WAITING, ServedWork, waiting_for
@@ -78,6 +81,7 @@ class Batch:
         kinds: What is declared for kinds.
         keys: The idempotency keys of the operations.
         bulk_operations: The bulk operations that the operations carry on.
+        schedules: The schedules that the operations speak of; None: they speak of none.
         services: What the living processors do.
         rules: What the operator decides about runs.
         now: The moment of the whole batch.
@@ -96,6 +100,7 @@ class Batch:
         kinds: KindBook,
         keys: KeyBook,
         bulk_operations: BulkBook,
+        schedules: ScheduleBook | None = None,
         services: Sequence[ServedWork],
         rules: RunRules,
         now: datetime,
@@ -119,6 +124,7 @@ class Batch:
         self.keys = keys
         self.bulk_operations = bulk_operations
         self.turns = turns or TurnBook()
+        self.schedules = schedules or ScheduleBook()
         self.events: list[LoggedEvent] = []
         self._attempts: dict[tuple[UUID, int], AttemptState] = {}
         self._lines: dict[UUID, list[LineState]] = {}
@@ -220,7 +226,7 @@ class Batch:
         self.keys.keep(KeyedAnswer(*name, key.fingerprint, document, self._now))
         return answer._replace(keyed=KeyedReply(document, is_replayed=False))
 
-    def _serve(self, request: ClientRequest) -> Answer:
+    def _serve(self, request: ClientRequest | FireSchedule | MakeUpTimes) -> Answer:
         match request:
             case CreateTask():
                 return self._answer_of(self._create([request]))
@@ -230,6 +236,8 @@ class Batch:
                 return Answer(bulk_operation=self.bulk_operations.start(request, self._now))
             case TaskRequest():
                 return self._answer_of((self._change(request),))
+            case ScheduleChange() | FireSchedule() | MakeUpTimes():
+                return self._decide_schedule(request)
 
     def _answer_of(self, states: tuple[TaskState, ...]) -> Answer:
         return Answer(states, waiting_for(states[0], self.services, self._paused))
@@ -251,6 +259,33 @@ class Batch:
         self.queues.admit([state.queue for state, *_ in decisions], arrivals)
         self._used_ids |= new_ids
         return tuple([self._take(decision) for decision in decisions])
+
+    def _decide_schedule(self, operation: ScheduleChange | FireSchedule | MakeUpTimes) -> Answer:
+        outcome = self.schedules.decide(operation, self._states, self._make_scheduled, self._now)
+        answer = self._answer_of(outcome.tasks) if outcome.tasks else Answer()
+        return answer._replace(schedule=outcome.schedule)
+
+    def _make_scheduled(self, wanted: Wanted) -> list[TaskState]:
+        """Make the tasks of a schedule that do not exist, nor did."""
+        new = [task for task in wanted.tasks if task.id not in self._used_ids and task.id not in self._states]
+        decisions = [
+            decide_create(
+                task,
+                self.kinds.defaults(task.kind),
+                self._now,
+                limits=self.turns.rules,
+                schedule_id=wanted.schedule_id,
+            )
+            for task in new
+        ]
+        # They are made of one template, and so are of one queue.
+        for state, *_ in decisions[:1]:
+            self.queues.admit((state.queue,), {state.queue: len(decisions)} if wanted.is_asked else {})
+        if decisions:
+            for task_id in wanted.cancelled:
+                self._change(CancelTask(id=task_id))
+        self._used_ids.update(task.id for task in new)
+        return [self._take(decision) for decision in decisions]
 
     def _change(self, request: TaskRequest) -> TaskState:
         state = self._states.get(request.id)

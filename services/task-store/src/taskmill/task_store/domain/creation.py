@@ -3,6 +3,7 @@
 from datetime import datetime
 from operator import attrgetter
 from typing import Any
+from uuid import UUID
 
 import orjson
 
@@ -40,7 +41,12 @@ _BLANK: dict[str, Any] = {
 
 
 def decide_create(
-    request: IdentifiedTask, defaults: KindDefaults, now: datetime, *, limits: LimitRules = NO_LIMITS
+    request: IdentifiedTask,
+    defaults: KindDefaults,
+    now: datetime,
+    *,
+    limits: LimitRules = NO_LIMITS,
+    schedule_id: UUID | None = None,
 ) -> Decision:
     """A new task, and, if it is to be processed at once or at some time, its first run.
 
@@ -51,8 +57,11 @@ def decide_create(
         defaults: What the task's kind declares.
         now: When it is decided.
         limits: They say, as its key does, whether it must wait for its turn.
+        schedule_id: The schedule that makes it.
     """
     state = _pending(request, request.queue or defaults.queue or DEFAULT_QUEUE, now)
+    if schedule_id is not None:
+        state = state._replace(schedule_id=schedule_id)
     created = compose_event(EventType.CREATED, state, now, _details(state))
     if not (request.process or request.run_at):
         return Decision(state, (created,))

@@ -12,9 +12,11 @@ import orjson
 from taskmill.contracts.bulk_operations import BulkOperation
 from taskmill.contracts.limits import MAX_BODY_BYTES
 from taskmill.contracts.requests import CreateTasks, DeleteTask
+from taskmill.contracts.schedules import DeleteSchedule, RunSchedule
 from taskmill.contracts.tasks import Attempt, Task, TaskLine, TaskReceipt, TaskSummary, WaitingFor
 from taskmill.task_store.domain.bulk_operations import BulkOperationState
 from taskmill.task_store.domain.operations import Answer, ClientRequest
+from taskmill.task_store.domain.schedule_documents import deleted_schedule_document, schedule_document
 from taskmill.task_store.domain.state import AttemptState, LineState, TaskState, composer
 
 _task = composer(TaskState, Task.model_fields)
@@ -33,6 +35,9 @@ def reply_document(request: ClientRequest, answer: Answer) -> bytes:
     """What a request is replied to with that was served now."""
     if answer.bulk_operation is not None:
         return bulk_operation_document(answer.bulk_operation)
+    if answer.schedule is not None and not isinstance(request, RunSchedule):
+        is_deleted = isinstance(request, DeleteSchedule)
+        return (deleted_schedule_document if is_deleted else schedule_document)(answer.schedule)
     match request:
         case CreateTasks():
             return receipts_document(answer.states)
@@ -124,4 +129,5 @@ def _task_document(fields: dict[str, Any], state: TaskState, waiting: WaitingFor
 
 
 def _dump(value: Any) -> bytes:
-    return orjson.dumps(value, option=orjson.OPT_UTC_Z)
+    # The driver's own UUIDs are unknown to orjson.
+    return orjson.dumps(value, default=str, option=orjson.OPT_UTC_Z)

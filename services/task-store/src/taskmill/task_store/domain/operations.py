@@ -15,10 +15,12 @@ from taskmill.contracts.requests import (
     TaskRequest,
     UpdateTask,
 )
+from taskmill.contracts.schedules import ScheduleChange
 from taskmill.contracts.tasks import DEFAULT_QUEUE, WaitingFor
 from taskmill.task_store.domain.bulk_operations import BulkChunk, BulkOperationState
 from taskmill.task_store.domain.idempotency import KeyName, key_name
 from taskmill.task_store.domain.retention import KeptFor
+from taskmill.task_store.domain.schedules import FireSchedule, MakeUpTimes, ScheduleState
 from taskmill.task_store.domain.state import TaskState
 from taskmill.task_store.domain.turns import Turn
 
@@ -71,8 +73,11 @@ class GiveTurns(NamedTuple):
 StoreOperation = MakeDue | OfferAgain | Redispatch | ExpireCancellations
 """What the store asks of itself to carry tasks on."""
 
-ClientRequest = CreateTask | CreateTasks | TaskRequest | StartBulkOperation
-Operation = ClientRequest | ReportBundle | StoreOperation | RemoveExpired | BulkChunk | GiveTurns
+ClientRequest = CreateTask | CreateTasks | TaskRequest | StartBulkOperation | ScheduleChange
+OwnOperation = StoreOperation | RemoveExpired | BulkChunk | FireSchedule | MakeUpTimes | GiveTurns
+"""What the store asks of itself."""
+
+Operation = ClientRequest | ReportBundle | OwnOperation
 """No bulk operation: that is begun by one of these, `StartBulkOperation`, and carried out by others, `BulkChunk`."""
 
 
@@ -97,6 +102,8 @@ class Answer(NamedTuple):
     """For requests under an idempotency key."""
     bulk_operation: BulkOperationState | None = None
     """The bulk operation that was begun, or that a chunk belongs to, as it is now."""
+    schedule: ScheduleState | None = None
+    """The schedule that was made or changed, or of which a time was decided, as it is now, or was last."""
     must_repeat: bool = False
     """Of reports: some came before others that they must follow; they change nothing until they come again."""
 
@@ -114,7 +121,7 @@ def named_tasks(operation: Operation) -> list[UUID]:
             return [candidate.id for candidate in operation.candidates]
         case TaskRequest():
             return [operation.id]
-        case CreateTask() | CreateTasks() | StartBulkOperation():
+        case _:
             return []
 
 
@@ -139,6 +146,10 @@ def named_bulk_operation(operation: Operation) -> UUID | None:
             return operation.operation_id
         case _:
             return None
+
+
+UNDER_LOCK = (StartBulkOperation, BulkChunk, ScheduleChange, FireSchedule, MakeUpTimes)
+"""What speaks of rows beside the tasks, which are looked for, and written, under the lock of the event log only."""
 
 
 def new_tasks(operation: Operation) -> Sequence[IdentifiedTask]:

@@ -1,0 +1,133 @@
+"""Schedules, and what became of their times, as rows of PostgreSQL."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+from uuid import UUID
+
+from asyncpg import Connection, Record
+
+from taskmill.contracts.errors import ScheduleNotFoundError
+from taskmill.contracts.schedules import CreateSchedule, FireOrigin, FireOutcome, Overlap
+from taskmill.task_store.adapters.database import SharedConnections
+from taskmill.task_store.adapters.models import ScheduleFireRow, ScheduleRow, columns
+from taskmill.task_store.domain.cursors import ListPosition
+from taskmill.task_store.domain.schedules import (
+    FireSchedule,
+    FireState,
+    ScheduleBook,
+    ScheduleOperation,
+    ScheduleState,
+    named_schedule,
+)
+
+MAX_RUNNING = 1_000
+"""So many tasks of schedules that are in a run are looked at in a batch: of more than that, the others go on."""
+
+
+def _parameters(types: dict[str, str]) -> dict[str, str]:
+    return {name: f"${number}::{kind}" for number, (name, kind) in enumerate(types.items(), start=1)}
+
+
+_SCHEDULE = _parameters(columns(ScheduleRow))
+_FIRE = _parameters(columns(ScheduleFireRow))
+_NAMES = ", ".join(_SCHEDULE)
+_FIRE_NAMES = ", ".join(_FIRE)
+# Payloads may be large, and who looks for what is due needs none.
+_NAMES_ONLY = ", ".join("'{}' AS template" if name == "template" else name for name in _SCHEDULE)
+
+_GET = f"SELECT {_NAMES} FROM schedules WHERE id = $1"  # noqa: S608  (names of the models, here and below)
+_PAGE = f"SELECT {_NAMES} FROM schedules WHERE id > $1 ORDER BY id LIMIT $2"  # noqa: S608
+_NEXT = f"""
+SELECT {_NAMES_ONLY} FROM schedules WHERE next_fire_at IS NOT NULL ORDER BY next_fire_at LIMIT $1
+"""  # noqa: S608
+_FIRES = f"""
+SELECT {_FIRE_NAMES} FROM schedule_fires
+WHERE schedule_id = $1 AND (fire_at, task_id) < ($2, $3) ORDER BY fire_at DESC, task_id DESC LIMIT $4
+"""  # noqa: S608
+
+_KNOWN = f"SELECT {_NAMES} FROM schedules WHERE id = ANY($1::uuid[])"  # noqa: S608
+_COUNT = "SELECT count(*) FROM schedules"
+_RUNNING = "SELECT id FROM tasks WHERE schedule_id = ANY($1::uuid[]) AND is_run_active LIMIT $2"
+_ADD = f"INSERT INTO schedules ({_NAMES}) VALUES ({', '.join(_SCHEDULE.values())})"  # noqa: S608
+_CHANGE = f"""
+UPDATE schedules SET {", ".join(f"{name} = {value}" for name, value in _SCHEDULE.items() if name != "id")}
+WHERE id = {_SCHEDULE["id"]}
+"""  # noqa: S608
+_DELETE = "DELETE FROM schedules WHERE id = ANY($1::uuid[])"
+# A time that was skipped may get its task later; one that has its task keeps it.
+_NOTE = f"""
+INSERT INTO schedule_fires ({_FIRE_NAMES}) VALUES ({", ".join(_FIRE.values())})
+ON CONFLICT (task_id) DO UPDATE SET outcome = excluded.outcome, origin = excluded.origin,
+    decided_at = excluded.decided_at
+WHERE excluded.outcome = '{FireOutcome.CREATED.value}'
+"""  # noqa: S608
+
+
+class ScheduleRows:
+    """The `Schedules` of PostgreSQL, and the look for what is due, which raises the same when it is away."""
+
+    def __init__(self, connections: SharedConnections) -> None:
+        self._connections = connections
+
+    async def schedule(self, schedule_id: UUID) -> ScheduleState:
+        """See `Schedules`."""
+        found = await self._fetch(_GET, schedule_id)
+        if not found:
+            raise ScheduleNotFoundError
+        return found[0]
+
+    async def schedules(self, *, behind: UUID, limit: int) -> list[ScheduleState]:
+        """See `Schedules`."""
+        return await self._fetch(_PAGE, behind, limit)
+
+    async def fires(self, schedule_id: UUID, *, before: ListPosition, limit: int) -> list[FireState]:
+        """See `Schedules`."""
+        rows = await self._connections.fetch(_FIRES, schedule_id, *before, limit)
+        return [_fire(row) for row in rows]
+
+    async def next(self, limit: int) -> list[ScheduleState]:
+        """Those that fire next, in that order, without their templates."""
+        return await self._fetch(_NEXT, limit)
+
+    async def _fetch(self, statement: str, *arguments: object) -> list[ScheduleState]:
+        return [_schedule(row) for row in await self._connections.fetch(statement, *arguments)]
+
+
+async def read_schedules(
+    connection: "Connection[Record]", operations: Sequence[ScheduleOperation], max_schedules: int
+) -> ScheduleBook:
+    """What operations need to know of schedules, on a connection that holds the lock of the event log."""
+    rows = await connection.fetch(_KNOWN, [named_schedule(operation) for operation in operations])
+    known = [_schedule(row) for row in rows]
+    is_any_new = any(isinstance(operation, CreateSchedule) for operation in operations)
+    fired = {operation.schedule_id for operation in operations if isinstance(operation, FireSchedule)}
+    exclusive = [it.id for it in known if it.id in fired and it.overlap != Overlap.ALLOW]
+    return ScheduleBook(
+        known,
+        count=await connection.fetchval(_COUNT) if is_any_new else 0,
+        max_schedules=max_schedules,
+        running=[row["id"] for row in await connection.fetch(_RUNNING, exclusive, MAX_RUNNING)] if exclusive else (),
+    )
+
+
+async def write_schedules(connection: "Connection[Record]", book: ScheduleBook) -> None:
+    """Write what a batch changed, on a connection that holds the lock of the event log."""
+    for schedule in book.added:
+        await connection.execute(_ADD, *schedule)
+    if changed := book.changed:
+        await connection.executemany(_CHANGE, changed)
+    if deleted := book.deleted:
+        await connection.execute(_DELETE, deleted)
+    if book.fires:
+        await connection.executemany(_NOTE, book.fires)
+
+
+def _schedule(row: Iterable[Any]) -> ScheduleState:
+    schedule = ScheduleState._make(row)
+    # The driver's own UUIDs are unknown to orjson.
+    return schedule._replace(id=UUID(int=schedule.id.int))
+
+
+def _fire(row: Iterable[Any]) -> FireState:
+    fire = FireState._make(row)
+    return fire._replace(outcome=FireOutcome(fire.outcome), origin=FireOrigin(fire.origin))
