@@ -14,7 +14,13 @@ from taskmill.cli.output import OutputFormat
 from taskmill.cli.wording import parse_instant
 from taskmill.contracts.events import EventType
 from taskmill.contracts.limits import MAX_INTEGER, MAX_LABEL_CONDITIONS
-from taskmill.contracts.patterns import IN_WORDS, LABEL_KEY_PATTERN, NAME_PATTERN, VISIBLE_ASCII_PATTERN
+from taskmill.contracts.patterns import (
+    CHOSEN_KEY_PATTERN,
+    IN_WORDS,
+    LABEL_KEY_PATTERN,
+    NAME_PATTERN,
+    VISIBLE_ASCII_PATTERN,
+)
 from taskmill.contracts.status import Priority, TaskStatus
 
 T = TypeVar("T")
@@ -95,6 +101,10 @@ OfPriority = Annotated[
     Priority | None, typer.Option("--priority", "-p", metavar=one_of(Priority), help="Of this priority.")
 ]
 InTitle = Annotated[str | None, typer.Option("--title", metavar="TEXT", help="With this in its title, in any case.")]
+OfUniqueKey = Annotated[
+    str | None,
+    typer.Option("--unique-key", metavar="KEY", help="Of this unique key.", callback=is_of(CHOSEN_KEY_PATTERN)),
+]
 OfTypes = Annotated[
     list[EventType] | None,
     typer.Option("--type", "-t", metavar=one_of(EventType), help="Only what is of this type. Several: any."),

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
 from taskmill.contracts.errors import FieldProblem
 from taskmill.contracts.instants import GivenInstant
@@ -52,9 +52,13 @@ from taskmill.contracts.tasks import (
     WireModel,
 )
 from taskmill.contracts.tracing import Traceparent
+from taskmill.contracts.unique import Uniqueness, without_run_at
 
 REPLAYED_HEADER = "Taskmill-Replayed"
 """On a reply that was given before, to the first request under the same idempotency key; its value is `true`."""
+
+EXISTING_HEADER = "Taskmill-Existing"
+"""On a reply to a creation that made no task: it tells the one that holds the unique key; its value is `true`."""
 
 Cursor = Annotated[
     str,
@@ -149,6 +153,12 @@ class NewTask(ClientFields):
         GivenInstant | None, Field(description="When to start processing; one that has passed means at once.")
     ] = None
     concurrency_key: ConcurrencyKey = None
+    # Behind `run_at`, which its check looks at.
+    unique: Annotated[
+        Uniqueness | None,
+        AfterValidator(without_run_at),
+        Field(description="Under which key it is the only one; null: under none."),
+    ] = None
 
 
 class IdentifiedTask(NewTask):
@@ -219,6 +229,7 @@ class TaskFilter(Request):
             description="Labels that the task has; null: with any value.",
         ),
     ] = {}
+    unique_key: Annotated[UniqueKey, Field(description="Its unique key, whether it still holds it or not.")] = None
     created_after: Annotated[GivenInstant | None, Field(description="Created at or after this instant.")] = None
     created_before: Annotated[GivenInstant | None, Field(description="Created before this instant.")] = None
 

@@ -32,6 +32,7 @@ from taskmill.sdk.client.errors import (
     TooManyRequestsError,
     UnauthorizedError,
     UnavailableError,
+    UniqueKeyHeldError,
     UnreadableAnswerError,
     WaitTimeoutError,
 )
@@ -49,6 +50,7 @@ from taskmill.sdk.client.flows import LastEvents
 from taskmill.sdk.client.sync_client import Client
 from taskmill.sdk.errors import EventsGoneError, GapError, LogSetBackError
 from taskmill.sdk.event import Event
+from taskmill.sdk.unique import UniqueOptions
 
 __all__ = [
     "AlreadyFinishedError",
@@ -85,6 +87,8 @@ __all__ = [
     "TooManyRequestsError",
     "UnauthorizedError",
     "UnavailableError",
+    "UniqueKeyHeldError",
+    "UniqueOptions",
     "UnreadableAnswerError",
     "WaitTimeoutError",
     "WebhookChanges",

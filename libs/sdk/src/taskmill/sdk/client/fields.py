@@ -9,6 +9,7 @@ from taskmill.contracts.events import EventType
 from taskmill.contracts.requests import TaskSort
 from taskmill.contracts.status import Priority, TaskStatus
 from taskmill.contracts.tasks import RetryBackoff, TaskReceipt
+from taskmill.sdk.unique import UniqueOptions
 
 Id: TypeAlias = UUID | str
 """Of a webhook, a replay or a bulk operation."""
@@ -37,6 +38,8 @@ class TaskOptions(TypedDict, total=False):
     """The wait between attempts; None: what the kind says, or else 2 s, doubled."""
     timeout_seconds: float | None
     """How long an attempt may take, in seconds, up to 7 days; None: what the kind says, or else for ever."""
+    unique: UniqueOptions | None
+    """Under which key it is the only one: `{"key": "invoice-4711"}`; None: under none."""
 
 
 class TaskToSubmit(TaskOptions, total=False):
@@ -92,6 +95,8 @@ class TaskSelection(TypedDict, total=False):
     """`critical`, `high`, `medium` or `low`."""
     labels: Mapping[str, str | None]
     """Labels that it has, all of them; None: with any value."""
+    unique_key: str
+    """Its unique key, whether it still holds it or not."""
     created_after: datetime
     """Created at or after this instant, which has an offset."""
     created_before: datetime

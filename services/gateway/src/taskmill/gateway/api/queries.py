@@ -13,6 +13,7 @@ from taskmill.contracts.events import EventType
 from taskmill.contracts.instants import GivenInstant
 from taskmill.contracts.limits import DEFAULT_PAGE_ITEMS, MAX_TITLE_CHARS
 from taskmill.contracts.log import Position
+from taskmill.contracts.patterns import CHOSEN_KEY_PATTERN
 from taskmill.contracts.requests import (
     Cursor,
     ListTasks,
@@ -24,6 +25,8 @@ from taskmill.contracts.requests import (
 from taskmill.contracts.status import Priority, TaskStatus
 from taskmill.contracts.tasks import WITHOUT_NUL, Kind, Queue
 from taskmill.gateway.domain.following import EventFilter
+
+_PLAIN_CONDITIONS = {"status", "title", "kind", "queue", "priority", "unique_key"}
 
 _DECIMAL = re.compile(r"-?[1-9][0-9]{0,99}|0", re.ASCII)
 
@@ -87,6 +90,10 @@ class TaskQuery(PageQuery):
     kind: Annotated[Kind | SkipJsonSchema[None], Field(description="Its kind.")] = None
     queue: Annotated[Queue | SkipJsonSchema[None], Field(description="Its queue.")] = None
     priority: Annotated[Priority | SkipJsonSchema[None], Field(description="Its priority.")] = None
+    unique_key: Annotated[
+        Annotated[str, StringConstraints(pattern=CHOSEN_KEY_PATTERN)] | SkipJsonSchema[None],
+        Field(description="Its unique key, whether it still holds it or not."),
+    ] = None
     label: LabelConditions = []
     created_after: Annotated[
         GivenInstant | SkipJsonSchema[None],
@@ -102,7 +109,7 @@ class TaskQuery(PageQuery):
     def request(self) -> ListTasks:
         """What the task store is asked."""
         conditions = TaskFilter(
-            **self.model_dump(include={"status", "title", "kind", "queue", "priority"}, exclude_unset=True),
+            **self.model_dump(include=_PLAIN_CONDITIONS, exclude_unset=True),
             labels=wanted_labels(self.label),
             created_after=self.created_after,
             created_before=self.created_before,

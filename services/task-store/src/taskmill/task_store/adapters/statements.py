@@ -17,6 +17,7 @@ from taskmill.task_store.adapters.models import (
     KindRow,
     LineRow,
     TaskRow,
+    UniqueKeyRow,
     columns,
 )
 from taskmill.task_store.domain.queues import COUNTERS
@@ -30,6 +31,7 @@ ATTEMPT_COLUMNS = columns(AttemptRow)
 KEY_COLUMNS = columns(IdempotencyKeyRow)
 KIND_COLUMNS = columns(KindRow)
 LINE_COLUMNS = columns(LineRow)
+UNIQUE_COLUMNS = columns(UniqueKeyRow)
 EVENT_COLUMNS = {name: kind for name, kind in columns(EventRow).items() if name not in {"position", "recorded_at"}}
 
 
@@ -98,6 +100,9 @@ _TASK_ASSIGNMENTS = ", ".join(
 _KIND_ASSIGNMENTS = ", ".join(f"{name} = excluded.{name}" for name in KIND_COLUMNS if name != "name")
 _QUEUE_CHANGE = {"name": "text", "delta": "bigint", "most_waiting": "bigint", **dict.fromkeys(COUNTERS, "bigint")}
 _COUNTER_ASSIGNMENTS = "".join(f", {name} = queues.{name} + new.{name}" for name in COUNTERS)
+_READ_HOLDER = {"read_task_id": "uuid"}
+_RELEASED = {"key": "text", "task_id": "uuid", "is_ended": "boolean"}
+_HOLD_ASSIGNMENTS = ", ".join(f"{name} = new.{name}" for name in UNIQUE_COLUMNS if name != "key")
 _LAST_LINE = {"task_id": "uuid", "position": "bigint"}
 _ATTEMPT_ASSIGNMENTS = ", ".join(
     f"{name} = excluded.{name}" for name in ATTEMPT_COLUMNS if name not in {"task_id", "attempt"}
@@ -105,11 +110,14 @@ _ATTEMPT_ASSIGNMENTS = ", ".join(
 
 
 @cache
-def write_statement(*, with_keys: bool, with_lines: bool) -> str:
+def write_statement(*, with_keys: bool, with_lines: bool, with_unique: bool = False) -> str:
     """Make the statement that writes what a batch decided of tasks.
 
     It takes `WrittenRows`, then the events, as one array for each of their columns; `with_keys` the answers of
-    idempotency keys; `with_lines` the lines to insert, and up to which position those of each task are to be deleted.
+    idempotency keys; `with_lines` the lines to insert, and up to which position those of each task are to be deleted;
+    `with_unique` the unique keys that are taken, those that pass on, of which each counts as touched, and those that
+    are released. That a key is held already fails as a unique violation.
+
     Returns how many wait now in the queues where that changed, and where in the log the first event is; the others
     follow it one by one.
 
@@ -134,6 +142,22 @@ def write_statement(*, with_keys: bool, with_lines: bool) -> str:
     DELETE FROM task_lines USING event_log, {_rows(next(parameter), _LAST_LINE)}
     WHERE task_lines.task_id = new.task_id AND task_lines.position <= new.position
 ), """  # noqa: S608
+    moved = ""
+    if with_unique:
+        others += f"""held AS (
+    INSERT INTO unique_keys ({_names(UNIQUE_COLUMNS)})
+    SELECT {_values(UNIQUE_COLUMNS)} FROM event_log, {_rows(next(parameter), UNIQUE_COLUMNS)}
+), moved AS (
+    UPDATE unique_keys SET {_HOLD_ASSIGNMENTS}
+    FROM event_log, {_rows(next(parameter), UNIQUE_COLUMNS | _READ_HOLDER)}
+    WHERE unique_keys.key = new.key AND unique_keys.task_id = new.read_task_id
+    RETURNING unique_keys.key
+), released AS (
+    DELETE FROM unique_keys USING event_log, {_rows(next(parameter), _RELEASED)}
+    WHERE unique_keys.key = new.key AND unique_keys.task_id = new.task_id
+        AND (new.is_ended OR unique_keys.is_debounced)
+), """  # noqa: S608
+        moved = " + (SELECT count(*) FROM moved)"
     return f"""
 WITH event_log AS MATERIALIZED (
     SELECT pg_advisory_xact_lock({EVENT_LOG_LOCK})
@@ -165,7 +189,7 @@ WITH event_log AS MATERIALIZED (
     ORDER BY new.ordinal
     RETURNING position
 )
-SELECT 1 / ((SELECT count(*) FROM changed) + (SELECT count(*) FROM deleted) + (SELECT count(*) FROM counted)
+SELECT 1 / ((SELECT count(*) FROM changed) + (SELECT count(*) FROM deleted) + (SELECT count(*) FROM counted){moved}
     = ${_parameter("touched")}::bigint)::integer,
     (SELECT json_object_agg(name, waiting) FROM counted), (SELECT min(position) FROM logged)
 """  # noqa: S608
@@ -213,6 +237,8 @@ STORED_ANSWERS = f"""
 SELECT {_names(KEY_COLUMNS)} FROM idempotency_keys
 WHERE (scope, key) IN (SELECT * FROM unnest($1::text[], $2::text[]))
 """  # noqa: S608
+
+HELD_KEYS = f"SELECT {_names(UNIQUE_COLUMNS)} FROM unique_keys WHERE key = ANY($1::text[])"  # noqa: S608
 
 GET_CHECKPOINT = "SELECT checkpoint FROM tasks WHERE id = $1 AND run = $2"
 
