@@ -46,6 +46,7 @@ CODES = {
     "webhook_not_found",
     "api_key_not_found",
     "too_many_api_keys",
+    "unique_key_held",
 }
 
 ARGUMENTS: dict[str, tuple[object, ...]] = {
@@ -57,6 +58,7 @@ ARGUMENTS: dict[str, tuple[object, ...]] = {
     "too_many_queues": (64,),
     "too_many_replays": (16,),
     "too_many_webhooks": (100,),
+    "unique_key_held": (UUID(int=1),),
 }
 
 

@@ -247,7 +247,6 @@ class Batch:
                 raise TaskExistsError(request.id)
             new_ids.add(request.id)
         self.queues.admit([placing.state.queue for placing in placings], arrivals(placings))
-        self._used_ids |= new_ids
         states = tuple([self._take_placing(placing) for placing in placings])
         existing = frozenset([placing.state.id for placing in placings if not placing.is_new])
         return self._answer_of(states)._replace(existing=existing)
@@ -256,7 +255,9 @@ class Batch:
         return self.unique.place(request, self.kinds.defaults(request.kind), self._states, self._now)
 
     def _take_placing(self, placing: Placing) -> TaskState:
-        self.unique.hold(placing.hold)
+        if placing.is_new:
+            self._used_ids.add(placing.state.id)
+            self.unique.hold(placing.hold)
         for decision in placing.decisions:
             self._take(decision)
         return placing.state
@@ -344,7 +345,6 @@ class Batch:
             return
         except TooManyQueuesError:
             placing = self._place(task.model_copy(update={"queue": by.queue}))
-        self._used_ids.add(task.id)
         self._take_placing(placing)
 
     def _admit_served(self, hello: Hello) -> None:
