@@ -70,6 +70,7 @@ class Artefacts:
 # A json document may hold line breaks of its own; to_json of a text does not.
 _FINAL_STATE = {
     "rows": "SELECT replace(row_to_json(t)::text, E'\\n', ' ') FROM tasks t",
+    "held_keys": "SELECT json_build_array(key, task_id)::text FROM unique_keys",
     "log": "SELECT to_json(document)::text FROM task_events ORDER BY position",
 }
 
@@ -90,6 +91,7 @@ def read_history(directory: Path) -> History:
         ],
         reported=_read(directory, "reported", str),
         rows={row["id"]: row for row in rows},
+        held_keys=dict(_read(directory, "held_keys", tuple)),
         reconnects=sum(path.read_text(errors="replace").count(_RECONNECT_LOG_LINE) for path in _logs(directory)),
         wanted_in_progress=json.loads((directory / "run.json").read_text())["plan"]["in_progress"],
     )

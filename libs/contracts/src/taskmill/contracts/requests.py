@@ -60,6 +60,10 @@ REPLAYED_HEADER = "Taskmill-Replayed"
 EXISTING_HEADER = "Taskmill-Existing"
 """On a reply to a creation that made no task: it tells the one that holds the unique key; its value is `true`."""
 
+ADDED_LATER = Field(exclude_if=lambda value: value is None)
+"""For a field that requests had not from the beginning: null is not written. So a request that does not use it stays
+the same to whoever compares it with one of an earlier release, as is done under an idempotency key."""
+
 Cursor = Annotated[
     str,
     StringConstraints(pattern=CURSOR_PATTERN),
@@ -152,11 +156,12 @@ class NewTask(ClientFields):
     run_at: Annotated[
         GivenInstant | None, Field(description="When to start processing; one that has passed means at once.")
     ] = None
-    concurrency_key: ConcurrencyKey = None
+    concurrency_key: Annotated[ConcurrencyKey, ADDED_LATER] = None
     # Behind `run_at`, which its check looks at.
     unique: Annotated[
         Uniqueness | None,
         AfterValidator(without_run_at),
+        ADDED_LATER,
         Field(description="Under which key it is the only one; null: under none."),
     ] = None
 
@@ -229,7 +234,9 @@ class TaskFilter(Request):
             description="Labels that the task has; null: with any value.",
         ),
     ] = {}
-    unique_key: Annotated[UniqueKey, Field(description="Its unique key, whether it still holds it or not.")] = None
+    unique_key: Annotated[
+        UniqueKey, ADDED_LATER, Field(description="Its unique key, whether it still holds it or not.")
+    ] = None
     created_after: Annotated[GivenInstant | None, Field(description="Created at or after this instant.")] = None
     created_before: Annotated[GivenInstant | None, Field(description="Created before this instant.")] = None
 

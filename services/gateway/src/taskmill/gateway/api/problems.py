@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from taskmill.contracts.errors import FieldProblem, Problem, TaskmillError
+from taskmill.contracts.errors import FieldProblem, Problem, TaskmillError, UniqueKeyHeldError
 from taskmill.gateway.api.http_errors import http_error
 
 PROBLEM_CONTENT_TYPE = "application/problem+json"
@@ -31,6 +31,12 @@ class ProblemDocument(BaseModel):
 
 
 _RETRY_AFTER = {"Retry-After": {"description": "When to ask again, in seconds.", "schema": {"type": "integer"}}}
+_IN_THE_WAY = {
+    "Location": {
+        "description": "Where the task is that is in the way.",
+        "schema": {"type": "string", "format": "uri-reference"},
+    }
+}
 _SCHEMA = {"$ref": f"#/components/schemas/{ProblemDocument.__name__}"}
 
 
@@ -73,6 +79,8 @@ def problem_responses(errors: Iterable[type[TaskmillError]]) -> dict[int | str, 
         answer["description"] = ", or ".join(filter(None, [answer["description"], f"{http.title} (`{error.code}`)"]))
         if error.retry_after_seconds is not None:
             answer["headers"] = _RETRY_AFTER
+        if error is UniqueKeyHeldError:
+            answer["headers"] = _IN_THE_WAY
         content = answer.setdefault("content", {PROBLEM_CONTENT_TYPE: {"schema": _SCHEMA, "examples": {}}})
         content[PROBLEM_CONTENT_TYPE]["examples"][error.code] = {"value": _example(error)}
     return responses
