@@ -131,7 +131,8 @@ class ApiError(ClientError):
 
     def __init__(self, problem: ApiProblem) -> None:
         parts = "".join(f"\n  {part.pointer}: {part.detail}" for part in problem.errors)
-        super().__init__(f"{problem.detail} ({problem.status} {problem.code}){parts}")
+        in_the_way = "" if problem.task_id is None else f"\n  It is task {problem.task_id}."
+        super().__init__(f"{problem.detail} ({problem.status} {problem.code}){parts}{in_the_way}")
         self.problem = problem
         self.status = problem.status
         self.code = problem.code
