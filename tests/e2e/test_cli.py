@@ -119,7 +119,7 @@ async def test_the_same_under_a_key(taskmill: Command) -> None:
 
 
 async def test_a_unique_key(taskmill: Command) -> None:
-    """Who holds it is named; a list finds those that have it; what does not fit together is told before anybody asks."""
+    """Who holds it is named; a list finds those that have it; what does not fit together is told at once."""
     under = ("submit", "echo", "--no-process", "--unique-key", "cli-1")
     first = await _submitted(taskmill, *under[1:])
     refused = await taskmill(*under)
