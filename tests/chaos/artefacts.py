@@ -72,6 +72,7 @@ _FINAL_STATE = {
     "rows": "SELECT replace(row_to_json(t)::text, E'\\n', ' ') FROM tasks t",
     "schedules": "SELECT replace(row_to_json(s)::text, E'\\n', ' ') FROM schedules s",
     "fires": "SELECT row_to_json(f)::text FROM schedule_fires f",
+    "held_keys": "SELECT json_build_array(key, task_id)::text FROM unique_keys",
     "log": "SELECT to_json(document)::text FROM task_events ORDER BY position",
 }
 
@@ -94,6 +95,7 @@ def read_history(directory: Path) -> History:
         rows={row["id"]: row for row in rows},
         schedules=_read(directory, "schedules", dict),
         fires=_read(directory, "fires", dict),
+        held_keys=dict(_read(directory, "held_keys", tuple)),
         reconnects=sum(path.read_text(errors="replace").count(_RECONNECT_LOG_LINE) for path in _logs(directory)),
         wanted_in_progress=json.loads((directory / "run.json").read_text())["plan"]["in_progress"],
     )

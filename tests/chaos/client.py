@@ -101,11 +101,12 @@ class Client:
         key = f"chaos-{self.number}-{next(self._keys)}"
         tasks = [] if body is None else body.get("tasks", [body])
         marks = tuple(task["labels"]["mark"] for task in tasks if "labels" in task)
+        unique_key = next((task["unique"]["key"] for task in tasks if "unique" in task), None)
         # Now and then once more although it is known: the answer must be the same.
         repeats = 1 if self.chance.random() < 0.05 else 0
         deadline = time.monotonic() + SETTLED_WITHIN_SECONDS
         while time.monotonic() < deadline:
-            self._write(Outcome.INVOKE, verb, key=key, marks=marks, task_id=task_id)
+            self._write(Outcome.INVOKE, verb, key=key, marks=marks, unique_key=unique_key, task_id=task_id)
             answer = await self._connection.ask(method, path, body, key=key)
             outcome, seen = self._write_answer(verb, answer, key=key, task_id=task_id)
             if outcome is Outcome.INFO:

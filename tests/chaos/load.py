@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from tests.chaos.checker.history import LIMITED_KIND, PAUSED_QUEUE
+from tests.chaos.checker.history import DEBOUNCED, LIMITED_KIND, PAUSED_QUEUE
 from tests.chaos.client import Client, Record
 
 BATCH_TASKS = 10
@@ -110,6 +110,16 @@ async def _flaky(client: Client) -> list[str]:
     return await _created(client, payload=payload, max_attempts=3, backoff=_QUICK_BACKOFF)
 
 
+async def _unique(client: Client) -> list[str]:
+    key, policy = client.chance.randint(1, 4), client.chance.choice(("reject", "return_existing", "replace_waiting"))
+    return await _created(client, unique={"key": f"key-{key}", "on_conflict": policy})
+
+
+async def _debounced(client: Client) -> list[str]:
+    unique = {"key": f"late-{client.chance.randint(1, 2)}", "on_conflict": "debounce", "debounce_seconds": 0.7}
+    return await _created(client, unique=unique, labels={DEBOUNCED: "yes"})
+
+
 async def _delayed(client: Client) -> list[str]:
     return await _created(client, run_at=_in_seconds(client.chance.uniform(0.5, 3)))
 
@@ -149,6 +159,8 @@ _MIX: dict[Callable[[Client], Awaitable[list[str]]], int] = {
     _paused: 8,
     _batch: 6,
     _limited: 1,
+    _unique: 10,
+    _debounced: 5,
     _delayed: 6,
     partial(_created, kind="chaos-thread"): 6,
     partial(_followed, follow=Client.process, process=False): 5,

@@ -52,6 +52,7 @@ CODES = {
     "too_many_shares",
     "schedule_not_found",
     "too_many_schedules",
+    "unique_key_held",
 }
 
 ARGUMENTS: dict[str, tuple[object, ...]] = {
@@ -66,6 +67,7 @@ ARGUMENTS: dict[str, tuple[object, ...]] = {
     "too_many_replays": (16,),
     "too_many_schedules": (1000,),
     "too_many_webhooks": (100,),
+    "unique_key_held": (UUID(int=1),),
 }
 
 

@@ -118,6 +118,22 @@ async def test_the_same_under_a_key(taskmill: Command) -> None:
     assert ran.status == ExitCode.CONFLICT, ran
 
 
+async def test_a_unique_key(taskmill: Command) -> None:
+    """Who holds it is named; a list finds those that have it; what does not fit together is told at once."""
+    under = ("submit", "echo", "--no-process", "--unique-key", "cli-1")
+    first = await _submitted(taskmill, *under[1:])
+    refused = await taskmill(*under)
+    assert (refused.status, first in refused.err, "--on-conflict" in refused.err) == (ExitCode.CONFLICT, True, True)
+    assert await _submitted(taskmill, *under[1:], "--on-conflict", "return_existing") == first
+    last = await _submitted(taskmill, *under[1:], "--on-conflict", "replace_waiting", "--held-for", "60")
+    found = await taskmill("list", "--unique-key", "cli-1", "-o", "jsonl")
+    assert [(task["id"], task["status"]) for task in found.lines] == [(last, "pending"), (first, "cancelled")]
+    late = await taskmill("submit", "echo", "--unique-key", "late", "--debounce", "3600", "-o", "jsonl")
+    assert (late.json["status"], late.json["unique_key"]) == ("scheduled", "late")
+    wrong = await taskmill("submit", "echo", "--debounce", "5")
+    assert (wrong.status, "--unique-key" in wrong.err) == (ExitCode.USAGE, True)
+
+
 async def test_how_a_task_ends(taskmill: Command) -> None:
     """The exit code says it to whoever waits: failed, cancelled, not yet."""
     failed = await taskmill("submit", "http-request", "-d", '{"url": "nonsense"}', "--wait", "-o", "json")

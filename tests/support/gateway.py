@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 
 from taskmill.contracts.errors import StoreUnavailableError
 from taskmill.contracts.registry import Command
-from taskmill.contracts.requests import REPLAYED_HEADER
+from taskmill.contracts.requests import EXISTING_HEADER, REPLAYED_HEADER
 from taskmill.gateway.adapters.callers import Callers
 from taskmill.gateway.adapters.key_ring import KeyRing
 from taskmill.gateway.adapters.log import Log
@@ -48,9 +48,10 @@ class RememberingStore:
         self.is_bus_connected = True
         self._answers: dict[str, Reply | Exception] = {}
 
-    def answers(self, command: Command, answer: Any, *, is_replayed: bool = False) -> None:
+    def answers(self, command: Command, answer: Any, *, is_replayed: bool = False, is_existing: bool = False) -> None:
         """Answer a command with a JSON value from now on, or raise, if `answer` is an exception."""
-        headers = {REPLAYED_HEADER: "true"} if is_replayed else {}
+        told = {REPLAYED_HEADER: is_replayed, EXISTING_HEADER: is_existing}
+        headers = {name: "true" for name, is_so in told.items() if is_so}
         is_error = isinstance(answer, Exception)
         self._answers[command.subject] = answer if is_error else Reply(json.dumps(answer).encode(), headers)
 
@@ -114,7 +115,7 @@ def assert_problem(response: httpx.Response, status: int, code: str) -> dict[str
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/problem+json"
     problem: dict[str, Any] = response.json()
-    assert problem.keys() == {"type", "title", "status", "detail", "code", "errors"}
+    assert problem.keys() - {"task_id"} == {"type", "title", "status", "detail", "code", "errors"}
     assert (problem["status"], problem["code"]) == (status, code)
     assert problem["type"] == f"/problems/{code}"
     assert problem["title"]

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -78,6 +79,8 @@ async def store_process(
         if process.returncode is None:
             process.kill()
             await process.wait()
+        # One that did not even start has passed no failpoint.
+        assert process.returncode == -signal.SIGKILL
 
 
 class StoreClient:

@@ -25,6 +25,8 @@ PAUSED_QUEUE = "pausable"
 LIMITED_KIND = "chaos-limited"
 LIMIT = 5
 """So many tasks of that kind may be in progress at once."""
+DEBOUNCED = "debounced"
+"""The label of a task that the load makes with `debounce`."""
 
 SUBMITTED = "-submitted"
 """Ends the mark of a task that a handler submits, behind that of its own task."""
@@ -48,6 +50,7 @@ class Operation:
         key: The Idempotency-Key; None for reads. A deletion takes no notice of it.
         at: Seconds since the epoch.
         marks: On `invoke` of a creation: the label by which each new task is recognised. One mark is sent by one key.
+        unique_key: On `invoke` of a creation: the unique key that the new task is to hold.
         task_id: On `invoke` of anything else: the task it is about.
         seen: On `ok`: the tasks that the answer showed.
         http_status: None when nothing was answered.
@@ -62,6 +65,7 @@ class Operation:
     at: float
     key: str | None = None
     marks: tuple[str, ...] = ()
+    unique_key: str | None = None
     task_id: str | None = None
     seen: tuple[SeenTask, ...] = ()
     http_status: int | None = None
@@ -159,6 +163,7 @@ class History:
         rows: The rows of `tasks` in the end, by task id.
         schedules: The rows of `schedules` in the end.
         fires: What is noted of their times.
+        held_keys: The tasks that hold unique keys in the end, by key.
         reconnects: How often services wrote in their logs that a connection is back.
         wanted_in_progress: How many tasks were to be in progress at each fault.
     """
@@ -172,6 +177,7 @@ class History:
     rows: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     schedules: Sequence[Mapping[str, Any]] = ()
     fires: Sequence[Mapping[str, Any]] = ()
+    held_keys: Mapping[str, str] = field(default_factory=dict)
     reconnects: int = 0
     wanted_in_progress: int = 0
 

@@ -74,6 +74,8 @@ def _is_legal(before: str, event: LoggedEvent) -> bool:
         return before == "" and event.status in {"pending", "queued", "scheduled"}
     if event.type in {"updated", "deleted"}:
         return before != ""
+    if event.data.get("reason") == "debounced":
+        return before == event.status == "scheduled"
     sources, targets = _TRANSITIONS.get(event.type, (set(), set()))
     return before in sources and event.status in targets
 

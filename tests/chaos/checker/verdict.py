@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Literal
 
-from tests.chaos.checker import bus, effects, explained, log, requests, schedules, turns
+from tests.chaos.checker import bus, effects, explained, log, requests, schedules, turns, unique
 from tests.chaos.checker.history import LIMIT, LIMITED_KIND, History, LoggedEvent, Outcome
 
 INVARIANTS: tuple[Callable[[History], Iterable[str]], ...] = (
@@ -37,6 +37,9 @@ INVARIANTS: tuple[Callable[[History], Iterable[str]], ...] = (
     effects.cancelled_before_its_start_never_ran,
     effects.nothing_runs_early,
     effects.every_start_was_committed_first,
+    unique.a_key_has_one_holder_at_a_time,
+    unique.who_asks_under_a_key_is_told_one_of_it,
+    unique.keys_are_held_by_who_has_not_ended,
     explained.no_second_execution_without_a_fault,
     explained.no_work_lost_without_a_fault,
     explained.only_poison_fails,

@@ -152,6 +152,20 @@ async def test_a_kinds_defaults_outlive_the_store(database_url: str, nats_url: s
         assert (await store.create(process=True))["attempt_limit"] == 1
 
 
+async def test_a_kind_that_is_heard_of_late_is_tried_again(store: StoreClient) -> None:
+    """What it declares holds for a run that had begun by then, in the store and in the work that it publishes."""
+    task = await store.create(process=True, backoff={"base_seconds": 0.1, "jitter": 0})
+    await store.published(2)
+    (early,) = await store.work_items()
+    assert (early["attempt_limit"], early["first_attempt"]) == (1, 1)
+    await store.report({**hello("default"), "kind_defaults": {"echo": {"max_attempts": 3}}})
+    await store.report(report("failed", task["id"], error=ERROR))
+    assert (await store.get(task["id"]))["attempt_limit"] == 3
+    await store.published(5)
+    late = (await store.work_items())[-1]
+    assert (late["attempt"], late["attempt_limit"], late["first_attempt"]) == (2, 3, 0)
+
+
 async def test_a_delayed_task_is_queued_in_time(store: StoreClient) -> None:
     """Within 100 ms of its time, and not before, however short the delay is."""
     delays = [timedelta(milliseconds=milliseconds) for milliseconds in (150, 400, 1300)]

@@ -90,7 +90,7 @@ async def test_an_end_that_comes_first_waits_for_what_was_submitted(store: Store
     assert (await store.get(child_id))["status"] == "queued"
 
 
-@pytest.mark.parametrize("failpoint", ["store.before_commit", "store.after_commit", "reports.applied"])
+@pytest.mark.parametrize("failpoint", ["store.before_commit:1", "reports.applied:1"])
 async def test_a_store_that_dies_loses_no_submitted_task(database_url: str, nats_url: str, failpoint: str) -> None:
     """The next one takes the bundle in, or finds that it is."""
     child_id = new_id()

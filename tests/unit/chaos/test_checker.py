@@ -31,6 +31,10 @@ def _with_lines(version: int, *positions: int, dropped: int = 0) -> LoggedEvent:
     return event(version, "logged", status="in_progress", dropped=dropped, lines=lines)
 
 
+def _created_under(key: str, created: LoggedEvent) -> LoggedEvent:
+    return replace(created, data={**created.data, "unique_key": key})
+
+
 def _with_only_fault(name: str, target: str) -> Plant:
     return lambda history: replace(history, faults=[replace(history.faults[0], name=name, target=target)])
 
@@ -152,6 +156,16 @@ PLANTED: Mapping[str, Plant] = {
     "every_start_was_committed_first": lambda history: replace(
         history, effects=[*history.effects, begin("x3", "p-1", 9, attempt=2)]
     ),
+    "a_key_has_one_holder_at_a_time": lambda history: with_log(
+        history, lambda log: [_created_under("k", log[0]), *log[1:4], _created_under("k", log[5]), log[4], *log[6:]]
+    ),
+    "who_asks_under_a_key_is_told_one_of_it": _with_operations(
+        operation(Outcome.INVOKE, key="u", marks=("m",), unique_key="k"),
+        operation(Outcome.OK, key="u", seen=(SeenTask("a", 2),), http_status=200),
+    ),
+    "keys_are_held_by_who_has_not_ended": lambda history: replace(
+        with_row(history, "a", unique_key="k"), held_keys={"k": "a"}
+    ),
     "no_second_execution_without_a_fault": lambda history: replace(history, faults=[]),
     "no_work_lost_without_a_fault": lambda history: with_log(history, _with_replaced_work),
 }
@@ -263,6 +277,17 @@ def test_lines_that_are_missing_and_said_to_be_are_sound() -> None:
         sound(), lambda log: [*log[:4], _with_lines(5, 1, 2), _with_lines(6, 5, dropped=2), end, *log[5:]]
     )
     assert judge(with_row(history, "a", version=7, revision=7)).violations == {}
+
+
+def test_keys_pass_on_in_turn() -> None:
+    """A task that has ended, or was debounced and is queued, makes room for the next of its key."""
+    sound_log = sound().log
+    log = [_created_under("k", sound_log[0]), *sound_log[1:5], _created_under("k", sound_log[5]), *sound_log[6:]]
+    assert judge(with_log(sound(), lambda _: log)).violations == {}
+    labels = {"labels": {"debounced": "yes"}}
+    queued = replace(sound_log[1], data={**sound_log[1].data, **labels})
+    log = [log[0], queued, log[5], *log[2:5], *log[6:]]
+    assert judge(with_log(sound(), lambda _: log)).violations == {}
 
 
 def test_start_of_an_earlier_delivery_is_caught() -> None:

@@ -12,6 +12,9 @@ from taskmill.contracts.registry import Command
 from taskmill.gateway.api import examples
 from tests.support.gateway import NEW_TASK_ID, TASK, RememberingStore, assert_problem
 
+FINGERPRINT = "1944db1d3e3bfef8ab5035723a054206bcab7b74fd799dae9cf37f63154ecf9a"
+"""Of `POST /tasks` with a title `t` alone, as it was first written down."""
+
 PATH = f"/tasks/{NEW_TASK_ID}"
 OTHER_TASK_ID = "01920f3e-8c2b-7c4e-9d51-3b1f0c6a7d43"
 
@@ -46,6 +49,15 @@ async def test_a_key_reaches_the_store(
     assert response.is_success, response.text
     assert "idempotent-replayed" not in response.headers
     assert [asked["idempotency"]["key"] for _, asked in store.asked] == ["k-1"]
+
+
+async def test_an_update_of_taskmill_changes_no_fingerprint(client: httpx.AsyncClient, store: RememberingStore) -> None:
+    """A request that was made before the update and is made again after it is the same, whatever fields came since."""
+    store.answers(registry.CREATE, TASK)
+    assert await _fingerprint(client, store) == FINGERPRINT
+    assert await _fingerprint(client, store, content='{"title": "t", "unique": null}') == FINGERPRINT
+    other = await _fingerprint(client, store, content='{"title": "t", "unique": {"key": "k"}}')
+    assert other != FINGERPRINT
 
 
 @keyed

@@ -1,17 +1,19 @@
 """Endpoints of single tasks: what they ask the store, and how they answer."""
 
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
 
 from taskmill.contracts import registry
-from taskmill.contracts.errors import AlreadyFinishedError, RevisionMismatchError, TaskNotFoundError
+from taskmill.contracts.errors import AlreadyFinishedError, RevisionMismatchError, TaskNotFoundError, UniqueKeyHeldError
 from taskmill.contracts.requests import EditableTask
 from taskmill.gateway.api import examples
 from tests.support.gateway import NEW_TASK_ID, TASK, RememberingStore, assert_problem
 
 PATH = f"/tasks/{NEW_TASK_ID}"
+OTHER_ID = "01920f3e-8c2b-7c4e-9d51-3b1f0c6a7d99"
 
 
 async def test_a_created_task_is_told_where_it_is(client: httpx.AsyncClient, store: RememberingStore) -> None:
@@ -24,6 +26,31 @@ async def test_a_created_task_is_told_where_it_is(client: httpx.AsyncClient, sto
     assert response.headers["content-type"] == "application/json"
     assert response.json() == TASK
     assert store.asked == [("tasks.v1.cmd.create", {"id": str(NEW_TASK_ID), "title": "t", "process": True})]
+
+
+@pytest.mark.parametrize("is_replayed", [False, True])
+async def test_a_task_that_stands_for_a_new_one_is_answered_with_200(
+    is_replayed: bool, client: httpx.AsyncClient, store: RememberingStore
+) -> None:
+    """With its path and its own revision; nothing was created. So it is, too, when the request is made again."""
+    store.answers(registry.CREATE, {**TASK, "id": OTHER_ID}, is_existing=True, is_replayed=is_replayed)
+    unique = {"key": "k", "on_conflict": "return_existing"}
+    response = await client.post("/tasks", json={"title": "t", "unique": unique}, headers={"Idempotency-Key": "x"})
+    assert (response.status_code, response.headers["location"]) == (200, f"/tasks/{OTHER_ID}")
+    assert response.headers["etag"] == '"7"'
+    assert response.headers.get("idempotent-replayed") == ("true" if is_replayed else None)
+    assert store.asked[0][1]["unique"] == unique
+
+
+@pytest.mark.parametrize("path", ["/tasks", "/tasks/batch"])
+async def test_who_holds_a_unique_key_is_named(path: str, client: httpx.AsyncClient, store: RememberingStore) -> None:
+    """By its id, and by its path, where a client can look."""
+    for command in (registry.CREATE, registry.CREATE_MANY):
+        store.answers(command, UniqueKeyHeldError(UUID(OTHER_ID)))
+    task = {"title": "t", "unique": {"key": "k"}}
+    response = await client.post(path, json=task if path == "/tasks" else {"tasks": [task]})
+    assert assert_problem(response, 409, "unique_key_held")["task_id"] == OTHER_ID
+    assert response.headers["location"] == f"/tasks/{OTHER_ID}"
 
 
 async def test_a_batch_is_one_command(client: httpx.AsyncClient, store: RememberingStore) -> None:

@@ -19,9 +19,10 @@ from taskmill.contracts.reports import (
     ReportBundle,
     Started,
 )
-from taskmill.contracts.tasks import Progress, TaskError
+from taskmill.contracts.tasks import KindDefaults, Progress, TaskError
 from taskmill.processor.domain import messages
 from taskmill.processor.domain.held_attempt import ReportKey
+from tests.unit.processor.builders import new_attempt
 
 FENCE = ReportKey(UUID(int=7), 2, 3, 4)
 STARTED_AT = datetime(2026, 1, 2, 3, 4, 5, 678901, UTC)
@@ -81,3 +82,17 @@ def test_reports_are_split_so_that_bundles_fit(size: int) -> None:
 def test_nothing_is_split_into_nothing() -> None:
     """Without reports there is no bundle."""
     assert messages.split_for_bundles([]) == []
+
+
+@pytest.mark.parametrize(
+    ("first_attempt", "attempt", "declared", "limit"),
+    [(0, 1, 5, 1), (1, 1, None, 1), (1, 1, 5, 5), (3, 4, 5, 7), (3, 4, 1, 4)],
+    ids=["said", "not declared", "declared", "of a later run", "declared to be less"],
+)
+def test_the_last_attempt_is_the_handlers_to_say_where_nobody_else_does(
+    first_attempt: int, attempt: int, declared: int | None, limit: int
+) -> None:
+    """A task may have been queued before any processor of its kind was heard of."""
+    numbers = {"attempt": attempt, "attempt_limit": attempt, "first_attempt": first_attempt}
+    item = new_attempt().work_item.model_copy(update=numbers)
+    assert messages.with_declared_limit(item, KindDefaults(max_attempts=declared)).attempt_limit == limit

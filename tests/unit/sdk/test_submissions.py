@@ -10,6 +10,7 @@ import pytest
 from taskmill.contracts.reports import HandlerReport, Submitted
 from taskmill.contracts.requests import IdentifiedTask
 from taskmill.contracts.status import Priority
+from taskmill.contracts.unique import OnConflict, Uniqueness
 from taskmill.contracts.work import WorkItem
 from taskmill.sdk import Context, TooManySubmissionsError
 
@@ -161,3 +162,12 @@ def test_threads_submit_side_by_side() -> None:
     for thread in threads:
         thread.join()
     assert len({task.id for task in told}) == len(told) == 400
+
+
+def test_a_task_is_submitted_under_a_unique_key() -> None:
+    """What does not fit together is told at the call, where the handler can do something about it."""
+    context, told = execution()
+    context.submit("echo", unique={"key": "k", "on_conflict": "debounce", "debounce_seconds": 5})
+    assert told[0].unique == Uniqueness(key="k", on_conflict=OnConflict.DEBOUNCE, debounce_seconds=5)
+    with pytest.raises(ValueError, match="unique: `debounce` needs `debounce_seconds`"):
+        context.submit("echo", unique={"key": "k", "on_conflict": "debounce"})

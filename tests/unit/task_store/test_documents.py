@@ -22,7 +22,7 @@ from taskmill.task_store.domain.documents import (
     task_document,
 )
 from taskmill.task_store.domain.editing import decide_delete, decide_update
-from taskmill.task_store.domain.endings import decide_cancel
+from taskmill.task_store.domain.endings import decide_cancel, replaced
 from taskmill.task_store.domain.events import LoggedEvent
 from taskmill.task_store.domain.reports import decide_report
 from taskmill.task_store.domain.retries import NO_DEFAULTS
@@ -30,6 +30,7 @@ from taskmill.task_store.domain.state import TaskState, newest_attempt
 from tests.support.task_states import (
     HEARING,
     NOW,
+    SUBMITTED_ID,
     TASK_ID,
     after,
     cancelling_task,
@@ -70,7 +71,7 @@ def one_event_of_each_type() -> dict[EventType, LoggedEvent]:
         decide_report(queued, completed(result=[{"a": "b"}]), HEARING),
         decide_report(queued, failed(is_final=True), HEARING),
         decide_cancel(running, NOW),
-        decide_cancel(queued, NOW),
+        replaced(queued, SUBMITTED_ID, NOW),
         decide_delete(pending_task(**RICH), NOW, reason="retention"),
     ]
     return {event.type: event for decision in decisions for event in decision.events}
@@ -159,8 +160,11 @@ def test_all_that_a_client_says_is_told() -> None:
 
 def test_receipts_fit_their_model() -> None:
     """A bulk request is answered in its model's form, in order."""
-    text = receipts_document([TASKS["pending"], TASKS["completed"]])
+    states = [TASKS["pending"], TASKS["completed"]]
+    text = receipts_document(states, {TASK_ID})
     assert orjson.loads(text) == as_told(CreateTasksReply.model_validate_json(text, strict=True))
+    new = [{name: told for name, told in item.items() if name != "is_existing"} for item in orjson.loads(text)["items"]]
+    assert orjson.loads(receipts_document(states))["items"] == new
 
 
 @pytest.mark.parametrize("name", ["in progress", "completed", "failed"])

@@ -78,6 +78,20 @@ def test_the_time_limit_of_the_kind_holds_unless_the_task_has_its_own() -> None:
         assert found.work.timeout_seconds == expected
 
 
+@pytest.mark.parametrize(
+    ("own", "declared", "limit", "first"),
+    [(None, None, 1, 1), (None, 4, 4, 0), (1, 4, 1, 0), (1, None, 1, 0)],
+    ids=["nobody says", "the kind says", "the task says", "the task alone says"],
+)
+def test_work_says_which_attempt_is_the_last(own: int | None, declared: int | None, limit: int, first: int) -> None:
+    """As the task says, or its kind by now; where neither does, what the handler declares will hold."""
+    logged, state, _ = queued()
+    kinds = KindBook({state.kind: KindDefaults(max_attempts=declared)})
+    (found,) = unpublished_events([logged], {TASK_ID: state._replace(max_attempts=own)}, kinds, 5)
+    assert found.work is not None
+    assert (found.work.attempt_limit, found.work.first_attempt) == (limit, first)
+
+
 def test_a_payload_that_was_not_read_is_told() -> None:
     """Work without its payload would be wrong work."""
     logged, state, _ = queued()

@@ -102,12 +102,43 @@ def test_a_share_of_the_wait_is_random() -> None:
     ids=["kind", "attempts of the task", "backoff of the task"],
 )
 def test_what_a_task_leaves_open_its_kind_decides(fields: dict[str, Any], limit: int, seconds: float) -> None:
-    """The limit is settled when the run begins, the wait when it does."""
+    """How many attempts there are, and how long the waits."""
     defaults = KindDefaults(max_attempts=4, backoff=RetryBackoff(base_seconds=8))
     state = decide_create(create_request(process=True, **fields), defaults, NOW).state
     assert state.attempt_limit == limit
     retried = decide_report(state, failed(), HEARING._replace(defaults=defaults)).state
     assert retried.run_at == NOW + timedelta(seconds=seconds)
+
+
+def test_a_kind_that_is_heard_of_late_decides_all_the_same() -> None:
+    """A run that began before any processor of its kind was there has the attempts that the kind declares by then."""
+    late = HEARING._replace(defaults=KindDefaults(max_attempts=2))
+    early = after(queued_task(), started())
+    assert early.attempt_limit == 1
+    retried = decide_report(early, failed(), late)
+    assert (retried.state.status, retried.state.attempt_limit) == (TaskStatus.SCHEDULED, 2)
+    assert orjson.loads(retried.events[-1].document)["data"]["attempt_limit"] == 2
+    assert retried.state.run_at == NOW + timedelta(seconds=2)
+    ended = decide_report(due(retried.state), failed(attempt=2, dispatch=2), late).state
+    assert (ended.status, ended.attempt_limit) == (TaskStatus.FAILED, 2)
+    again = decide_process(ended, NO_DEFAULTS, NOW).state
+    assert decide_report(again, failed(attempt=3, dispatch=3), late).state.attempt_limit == 4
+
+
+@pytest.mark.parametrize("fields", [{"max_attempts": 1}, {"first_attempt": 0}], ids=["said", "not noted"])
+def test_a_kind_that_is_heard_of_late_changes_nothing_else(fields: dict[str, int]) -> None:
+    """What the task says stays, and so does a run that began under a release which did not note where."""
+    state = queued_task()._replace(**fields)  # type: ignore[arg-type]  # both are numbers
+    late = HEARING._replace(defaults=KindDefaults(max_attempts=3))
+    assert decide_report(state, failed(), late).state.status is TaskStatus.FAILED
+
+
+def test_a_kind_that_declares_fewer_ends_the_run() -> None:
+    """At the attempt where it is; its number stays within the limit."""
+    second = due(decide_report(queued_task(), failed(), HEARING._replace(defaults=KindDefaults(max_attempts=3))).state)
+    fewer = HEARING._replace(defaults=KindDefaults(max_attempts=1))
+    ended = decide_report(second, failed(attempt=2, dispatch=2), fewer).state
+    assert (ended.status, ended.attempt, ended.attempt_limit) == (TaskStatus.FAILED, 2, 2)
 
 
 def test_a_run_counts_its_own_attempts() -> None:

@@ -24,6 +24,7 @@ from taskmill.sdk.client import (
     TooManyRequestsError,
     UnauthorizedError,
     UnavailableError,
+    UniqueKeyHeldError,
     UnreadableAnswerError,
 )
 
@@ -77,11 +78,21 @@ def test_every_code_has_a_class(code: str) -> None:
         ("already_finished", AlreadyFinishedError),
         ("idempotency_key_reused", IdempotencyKeyReusedError),
         ("queue_full", QueueFullError),
+        ("unique_key_held", UniqueKeyHeldError),
     ],
 )
 def test_some_codes_have_a_class_of_their_own(code: str, error: type[ApiError]) -> None:
     """Those that a program deals with by themselves."""
     assert type(error_for(HTTP_ERRORS[code].status, code)) is error
+
+
+def test_the_task_in_the_way_is_told() -> None:
+    """By its id; most problems name none."""
+    assert error_for(409, "run_active").task_id is None
+    problem = {"code": "unique_key_held", "detail": "a detail", "task_id": TASK_ID}
+    with pytest.raises(UniqueKeyHeldError) as raised:
+        get_answered(httpx.Response(409, json=problem))
+    assert str(raised.value.task_id) == TASK_ID
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ from taskmill.sdk.client import (
     RunFailedError,
     UnauthorizedError,
     UnavailableError,
+    UniqueKeyHeldError,
     UnreadableAnswerError,
     WaitTimeoutError,
 )
@@ -66,6 +67,7 @@ _CODES: dict[type[Exception], ExitCode] = {
 
 _HINTS: dict[type[Exception], str] = {
     RunActiveError: "Wait for its end (taskmill watch), or cancel it (taskmill cancel; taskmill delete --force).",
+    UniqueKeyHeldError: "Look at the task that holds it (taskmill list --unique-key KEY), or say --on-conflict.",
     UnauthorizedError: "Set TASKMILL_API_KEY, or give the context a key: taskmill context add NAME URL --api-key -",
     ForbiddenError: "The key is known, but may not do this: use another one.",
     UnavailableError: "Look what is down: taskmill doctor",

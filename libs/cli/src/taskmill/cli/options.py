@@ -111,6 +111,10 @@ OfSchedule = Annotated[
     UUID | None, typer.Option("--schedule", metavar="SCHEDULE", help="Made by the schedule of this id.")
 ]
 InTitle = Annotated[str | None, typer.Option("--title", metavar="TEXT", help="With this in its title, in any case.")]
+OfUniqueKey = Annotated[
+    str | None,
+    typer.Option("--unique-key", metavar="KEY", help="Of this unique key.", callback=is_of(CHOSEN_KEY_PATTERN)),
+]
 OfTypes = Annotated[
     list[EventType] | None,
     typer.Option("--type", "-t", metavar=one_of(EventType), help="Only what is of this type. Several: any."),

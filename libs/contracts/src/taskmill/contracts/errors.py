@@ -20,6 +20,7 @@ TaskmillError
 │   ├── ShareNotFoundError       share_not_found
 │   ├── ScheduleNotFoundError    schedule_not_found
 │   ├── TaskExistsError          task_exists
+│   ├── UniqueKeyHeldError       unique_key_held
 │   ├── RunActiveError           run_active
 │   ├── AlreadyFinishedError     already_finished
 │   ├── IllegalTransitionError   illegal_transition
@@ -71,6 +72,7 @@ class Problem(BaseModel):
     retry_after_seconds: Annotated[
         int | None, Field(description="When the same request may be worth repeating; null: never unchanged.")
     ] = None
+    task_id: Annotated[UUID | None, Field(description="The task that is in the way; null: none is named.")] = None
 
 
 class TaskmillError(Exception):
@@ -204,6 +206,25 @@ class TaskExistsError(RequestError):
 
     def __init__(self, task_id: UUID) -> None:
         super().__init__(f"A task with the id {task_id} exists already.")
+
+
+class UniqueKeyHeldError(RequestError):
+    """Another task holds the unique key of a new one.
+
+    Attributes:
+        task_id: That task.
+    """
+
+    code = "unique_key_held"
+    detail = "Another task holds this unique key."
+
+    def __init__(self, task_id: UUID, *, errors: list[FieldProblem] | None = None) -> None:
+        super().__init__(errors=errors)
+        self.task_id = task_id
+
+    def problem(self) -> Problem:
+        """With the task that holds the key."""
+        return super().problem().model_copy(update={"task_id": self.task_id})
 
 
 class RunActiveError(RequestError):

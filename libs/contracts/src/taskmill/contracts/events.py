@@ -117,10 +117,11 @@ class TaskScheduledData(EventData):
         None
     )
     reason: Annotated[
-        Literal["run_at", "retry", "unknown_kind", "not_now", "turn", "dependencies"],
+        Literal["run_at", "retry", "unknown_kind", "not_now", "turn", "dependencies", "debounced"],
         Field(
             description="A client gave the time; the attempt before failed; no handler for the kind where it was; the "
-            "handler wants to be called later; limits or the share of its key hold for it; it comes after other tasks."
+            "handler wants to be called later; limits or the share of its key hold for it; it comes after other tasks; "
+            "the same was asked for again under its unique key."
         ),
     ]
     attempt_limit: int = 0
@@ -187,6 +188,10 @@ class TaskCancelledData(EventData):
             "processor did not answer."
         ),
     ]
+    replaced_by: Annotated[
+        UUID | None,
+        Field(description="The new task that took its unique key. Left out when it was cancelled for another reason."),
+    ] = None
 
 
 REMOVED_BY_RETENTION = "retention"

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
 from taskmill.contracts.errors import FieldProblem
 from taskmill.contracts.instants import GivenInstant
@@ -52,9 +52,17 @@ from taskmill.contracts.tasks import (
     WireModel,
 )
 from taskmill.contracts.tracing import Traceparent
+from taskmill.contracts.unique import Uniqueness, without_run_at
 
 REPLAYED_HEADER = "Taskmill-Replayed"
 """On a reply that was given before, to the first request under the same idempotency key; its value is `true`."""
+
+EXISTING_HEADER = "Taskmill-Existing"
+"""On a reply to a creation that made no task: it tells the one that holds the unique key; its value is `true`."""
+
+ADDED_LATER = Field(exclude_if=lambda value: value is None)
+"""For a field that requests had not from the beginning: null is not written. So a request that does not use it stays
+the same to whoever compares it with one of an earlier release, as is done under an idempotency key."""
 
 Cursor = Annotated[
     str,
@@ -148,7 +156,14 @@ class NewTask(ClientFields):
     run_at: Annotated[
         GivenInstant | None, Field(description="When to start processing; one that has passed means at once.")
     ] = None
-    concurrency_key: ConcurrencyKey = None
+    concurrency_key: Annotated[ConcurrencyKey, ADDED_LATER] = None
+    # Behind `run_at`, which its check looks at.
+    unique: Annotated[
+        Uniqueness | None,
+        AfterValidator(without_run_at),
+        ADDED_LATER,
+        Field(description="Under which key it is the only one; null: under none."),
+    ] = None
 
 
 class IdentifiedTask(NewTask):
@@ -223,6 +238,9 @@ class TaskFilter(Request):
         ),
     ] = {}
     schedule_id: Annotated[UUID | None, Field(description="The schedule that made it.")] = None
+    unique_key: Annotated[
+        UniqueKey, ADDED_LATER, Field(description="Its unique key, whether it still holds it or not.")
+    ] = None
     created_after: Annotated[GivenInstant | None, Field(description="Created at or after this instant.")] = None
     created_before: Annotated[GivenInstant | None, Field(description="Created before this instant.")] = None
 

@@ -11,6 +11,16 @@ DEFAULT_BACKOFF = RetryBackoff()
 """The waits, when neither the task nor its kind says."""
 
 
+def last_attempt(first_attempt: int, max_attempts: int | None) -> int:
+    """The number of the last attempt that a run may come to.
+
+    Args:
+        first_attempt: The number of its first one.
+        max_attempts: How many it has at most; None: neither the task nor its kind says.
+    """
+    return first_attempt - 1 + (max_attempts or DEFAULT_ATTEMPTS)
+
+
 def is_last_failure(attempt: int, attempt_limit: int, *, is_final: bool, is_to_be_cancelled: bool) -> bool:
     """Whether the run is over when an attempt has failed.
 

@@ -144,8 +144,8 @@ ConcurrencyKey = Annotated[
 UniqueKey = Annotated[
     Annotated[str, StringConstraints(pattern=CHOSEN_KEY_PATTERN)] | None,
     Field(
-        description="What the task is about: no two tasks hold the same key at a time. 1 to 200 visible ASCII "
-        "characters but `/`.",
+        description="What the task is about: no two tasks hold the same key at a time. One that has ended holds it no "
+        "more.",
         examples=["invoice-4711"],
     ),
 ]
@@ -391,6 +391,9 @@ class TaskReceipt(IdentifiedModel):
     version: Annotated[int, Field(ge=1, description="Number of the task's newest event.")]
     revision: Annotated[int, Field(ge=1, description="The ETag's number.")]
     created_at: Instant
+    is_existing: Annotated[
+        bool, Field(description="It was there before, and stands for the new one under the same unique key.")
+    ] = False
 
 
 class AttemptOutcome(StrEnum):

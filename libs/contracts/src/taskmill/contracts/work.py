@@ -24,6 +24,15 @@ class WorkItem(WireModel):
     attempt_limit: Annotated[
         int, Field(ge=1, le=MAX_NUMBER, description="The last attempt that the run may come to.")
     ] = 1
+    first_attempt: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=MAX_NUMBER,
+            description="The first attempt of the run, when neither the task nor anything that was known of its kind "
+            "says how many there are: what the handler declares holds then. 0: `attempt_limit` holds.",
+        ),
+    ] = 0
     crashes: Annotated[
         int, Field(ge=0, le=MAX_NUMBER, description="How many processors died over this attempt, as far as is known.")
     ] = 0

@@ -20,6 +20,7 @@ from taskmill.contracts.work import WorkItem
 from taskmill.sdk.plain_json import plain_json
 from taskmill.sdk.submissions import Submissions
 from taskmill.sdk.task_logger import task_logger
+from taskmill.sdk.unique import UniqueOptions
 
 
 class Tell(Protocol):
@@ -236,6 +237,7 @@ class Context:
         concurrency_key: str | None = None,
         key: str | None = None,
         process: bool = True,
+        unique: UniqueOptions | None = None,
     ) -> UUID:
         """Have a further task made, once for this run of the task, however often its handler is executed.
 
@@ -257,9 +259,12 @@ class Context:
             key: Names it within the run: of several calls with the same key the first counts. None: it is the first,
                 second, … call without a key, which must then be the same in each execution.
             process: Whether to process it; if not, it stays `pending` unless `run_at` is given.
+            unique: Under which key it is the only one, such as `{"key": "invoice-4711"}`; None: under none. While
+                another task holds the key, this one is not made, but with `replace_waiting` in place of one that waits;
+                with `debounce`, the one that waits becomes what this one would be. Nobody is told.
 
         Returns:
-            The id of the task. It is the same in each execution of the run.
+            The id of the task, if it is made. It is the same in each execution of the run.
 
         Raises:
             ValueError: One of these is not what it must be; or there is no key, and the handler leaves checkpoints, or
@@ -272,6 +277,7 @@ class Context:
             "labels": labels,
             "run_at": run_at,
             "concurrency_key": concurrency_key,
+            "unique": unique,
         }
         fields = {name: value for name, value in optional.items() if value is not None}
         named = {"kind": kind, "payload": payload, "title": kind if title is None else title, "process": process}

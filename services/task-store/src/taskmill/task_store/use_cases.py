@@ -17,6 +17,7 @@ from taskmill.contracts.kinds import ListKinds
 from taskmill.contracts.limits import MAX_LISTED_QUEUES, MAX_UNKNOWN_KINDS
 from taskmill.contracts.log import ReadLog
 from taskmill.contracts.requests import (
+    EXISTING_HEADER,
     REPLAYED_HEADER,
     CheckHealth,
     ComponentState,
@@ -52,6 +53,7 @@ from taskmill.task_store.domain.documents import (
     bulk_operation_document,
     events_document,
     fitting,
+    is_of_existing,
     line_document,
     log_document,
     page_document,
@@ -89,6 +91,7 @@ _CREATE = TypeAdapter(CreateTask)
 _Request = TypeVar("_Request", bound=ClientRequest)
 
 _REPLAYED = {REPLAYED_HEADER: "true"}
+_EXISTING = {EXISTING_HEADER: "true"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,8 +267,10 @@ def _reply_or_error(request: ClientRequest, answer: Answer | TaskmillError) -> b
 
 def _reply(request: ClientRequest, answer: Answer) -> bytes | Reply:
     if answer.keyed is None:
-        return reply_document(request, answer)
-    return Reply(answer.keyed.document.encode(), _REPLAYED if answer.keyed.is_replayed else {})
+        document = reply_document(request, answer)
+        return Reply(document, _EXISTING) if is_of_existing(request, answer) else document
+    headers = (_REPLAYED if answer.keyed.is_replayed else {}) | (_EXISTING if answer.keyed.is_existing else {})
+    return Reply(answer.keyed.document.encode(), headers)
 
 
 async def _waiting(ports: Ports, tasks: Sequence[TaskState]) -> list[WaitingFor | None]:

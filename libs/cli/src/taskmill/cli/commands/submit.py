@@ -15,8 +15,10 @@ from taskmill.cli.output import OutputFormat, end_with_reader, print_one, refuse
 from taskmill.cli.registry import new_app
 from taskmill.cli.task_columns import TASK
 from taskmill.cli.waiting import raise_if_not_completed, wait_for_end
-from taskmill.contracts.limits import MAX_ATTEMPTS, MAX_TIMEOUT_SECONDS
+from taskmill.contracts.limits import MAX_ATTEMPTS, MAX_DEBOUNCE_SECONDS, MAX_KEY_HELD_SECONDS, MAX_TIMEOUT_SECONDS
+from taskmill.contracts.patterns import CHOSEN_KEY_PATTERN
 from taskmill.contracts.status import Priority
+from taskmill.contracts.unique import OnConflict
 
 app = new_app()
 
@@ -59,6 +61,45 @@ def submit(
         float | None,
         typer.Option(min=0, max=MAX_TIMEOUT_SECONDS, metavar="SECONDS", help="How long an attempt may take."),
     ] = None,
+    unique_key: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEY",
+            help="The only one of this key, until it has ended.",
+            callback=options.is_of(CHOSEN_KEY_PATTERN),
+        ),
+    ] = None,
+    on_conflict: Annotated[
+        OnConflict | None,
+        typer.Option(metavar=one_of(OnConflict), help="What happens while another task holds the unique key."),
+    ] = None,
+    debounce: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            metavar="SECONDS",
+            callback=options.at_most(MAX_DEBOUNCE_SECONDS),
+            help="Wait so long after this was submitted last; implies --on-conflict debounce.",
+        ),
+    ] = None,
+    debounce_max: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            metavar="SECONDS",
+            callback=options.at_most(MAX_DEBOUNCE_SECONDS),
+            help="Put it off by so much at most.",
+        ),
+    ] = None,
+    held_for: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            metavar="SECONDS",
+            callback=options.at_most(MAX_KEY_HELD_SECONDS),
+            help="Hold the unique key no longer than this.",
+        ),
+    ] = None,
     key: options.IdempotencyKey = None,
     no_process: Annotated[bool, typer.Option("--no-process", help="Leave it pending, until `process`.")] = False,
     wait: Annotated[bool, typer.Option("--wait", "-w", help="Wait for its end, and show what came out.")] = False,
@@ -85,6 +126,13 @@ def submit(
         run_at=options.instant(run_at, "--run-at"),
         max_attempts=max_attempts,
         timeout_seconds=timeout,
+        unique=_unique(
+            unique_key,
+            on_conflict=OnConflict.DEBOUNCE if on_conflict is None and debounce is not None else on_conflict,
+            debounce_seconds=debounce,
+            debounce_max_seconds=debounce_max,
+            held_for_seconds=held_for,
+        ),
     )
     payload = read_payload(data)
     with client_of(context) as client:
@@ -100,6 +148,15 @@ def submit(
         print_one(task, TASK, output)
         if wait:
             raise_if_not_completed(task)
+
+
+def _unique(key: str | None, **more: Any) -> dict[str, object] | None:
+    given = options.chosen(**more)
+    if key is not None:
+        return {"key": key, **given}
+    if given:
+        raise typer.BadParameter("--on-conflict, --debounce, --debounce-max and --held-for go with --unique-key.")
+    return None
 
 
 def read_payload(data: str | None) -> Any:

@@ -45,6 +45,7 @@ def list_tasks(
     label: options.WithLabels = None,
     title: options.InTitle = None,
     schedule: options.OfSchedule = None,
+    unique_key: options.OfUniqueKey = None,
     oldest_first: Annotated[bool, typer.Option("--oldest-first", help="Begin with the oldest.")] = False,
     limit: options.Limit = 50,
     output: options.Output = OutputFormat.TABLE,
@@ -60,6 +61,7 @@ def list_tasks(
         labels=options.labels_wanted(label),
         title=title,
         schedule_id=schedule,
+        unique_key=unique_key,
         sort="created_at" if oldest_first else None,
         page_size=min(limit + 1, MAX_PAGE_ITEMS) if limit else None,
     )

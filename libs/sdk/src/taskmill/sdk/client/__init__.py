@@ -32,6 +32,7 @@ from taskmill.sdk.client.errors import (
     TooManyRequestsError,
     UnauthorizedError,
     UnavailableError,
+    UniqueKeyHeldError,
     UnreadableAnswerError,
     WaitTimeoutError,
 )
@@ -52,6 +53,7 @@ from taskmill.sdk.client.flows import LastEvents
 from taskmill.sdk.client.sync_client import Client
 from taskmill.sdk.errors import EventsGoneError, GapError, LogSetBackError
 from taskmill.sdk.event import Event
+from taskmill.sdk.unique import UniqueOptions
 
 __all__ = [
     "AlreadyFinishedError",
@@ -91,6 +93,8 @@ __all__ = [
     "TooManyRequestsError",
     "UnauthorizedError",
     "UnavailableError",
+    "UniqueKeyHeldError",
+    "UniqueOptions",
     "UnreadableAnswerError",
     "WaitTimeoutError",
     "WebhookChanges",

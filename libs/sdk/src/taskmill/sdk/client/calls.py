@@ -111,6 +111,7 @@ def _error(response: httpx.Response) -> ApiError:
             code=problem.code,
             detail=problem.detail,
             errors=problem.errors,
+            task_id=problem.task_id,
             request_id=response.headers.get("X-Request-ID"),
             retry_after_seconds=_retry_after_seconds(response.headers.get("Retry-After")),
         )

@@ -16,6 +16,7 @@ ClientError
     ├── ConflictError           409: not while it is as it is
     │   ├── RunActiveError          run_active
     │   ├── AlreadyFinishedError    already_finished
+    │   ├── UniqueKeyHeldError      unique_key_held; names the task that holds it
     │   └── IdempotencyKeyReusedError  idempotency_key_reused
     ├── PreconditionFailedError 412: it has changed since it was read
     ├── TooManyRequestsError    429
@@ -28,6 +29,7 @@ ClientError
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 from taskmill.contracts.errors import FieldProblem
 from taskmill.contracts.tasks import Task
@@ -108,6 +110,7 @@ class ApiProblem:
         errors: The offending parts of the request, if any.
         request_id: By which the server's logs know the request (`X-Request-ID`); None: it did not say.
         retry_after_seconds: When the same request may be worth repeating; None: it did not say.
+        task_id: The task that is in the way; None: none is named.
     """
 
     status: int
@@ -116,6 +119,7 @@ class ApiProblem:
     errors: Sequence[FieldProblem] = ()
     request_id: str | None = None
     retry_after_seconds: float | None = None
+    task_id: UUID | None = None
 
 
 class ApiError(ClientError):
@@ -127,7 +131,8 @@ class ApiError(ClientError):
 
     def __init__(self, problem: ApiProblem) -> None:
         parts = "".join(f"\n  {part.pointer}: {part.detail}" for part in problem.errors)
-        super().__init__(f"{problem.detail} ({problem.status} {problem.code}){parts}")
+        in_the_way = "" if problem.task_id is None else f"\n  It is task {problem.task_id}."
+        super().__init__(f"{problem.detail} ({problem.status} {problem.code}){parts}{in_the_way}")
         self.problem = problem
         self.status = problem.status
         self.code = problem.code
@@ -135,6 +140,7 @@ class ApiError(ClientError):
         self.errors = problem.errors
         self.request_id = problem.request_id
         self.retry_after_seconds = problem.retry_after_seconds
+        self.task_id = problem.task_id
 
 
 class InvalidRequestError(ApiError):
@@ -169,6 +175,10 @@ class AlreadyFinishedError(ConflictError):
     """There is nothing to cancel: the task is not being processed."""
 
 
+class UniqueKeyHeldError(ConflictError):
+    """Another task, `task_id`, holds the unique key of the new one; of several new ones, the first key that is held."""
+
+
 class IdempotencyKeyReusedError(ConflictError):
     """Another request was made under this key."""
 
@@ -197,6 +207,7 @@ _BY_CODE: dict[str, type[ApiError]] = {
     "task_not_found": TaskNotFoundError,
     "run_active": RunActiveError,
     "already_finished": AlreadyFinishedError,
+    "unique_key_held": UniqueKeyHeldError,
     "idempotency_key_reused": IdempotencyKeyReusedError,
     "queue_full": QueueFullError,
 }

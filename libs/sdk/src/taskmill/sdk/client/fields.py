@@ -10,6 +10,7 @@ from taskmill.contracts.requests import TaskSort
 from taskmill.contracts.schedules import Overlap
 from taskmill.contracts.status import Priority, TaskStatus
 from taskmill.contracts.tasks import RetryBackoff, TaskReceipt
+from taskmill.sdk.unique import UniqueOptions
 
 Id: TypeAlias = UUID | str
 """Of a webhook, a replay, a schedule or a bulk operation."""
@@ -41,6 +42,8 @@ class TaskOptions(TypedDict, total=False):
     """How long an attempt may take, in seconds, up to 7 days; None: what the kind says, or else for ever."""
     concurrency_key: str | None
     """Whose work it is, such as a tenant's: 1 to 200 visible ASCII characters but `/`; None: nobody's."""
+    unique: UniqueOptions | None
+    """Under which key it is the only one: `{"key": "invoice-4711"}`; None: under none."""
 
 
 class TaskToSubmit(TaskOptions, total=False):
@@ -100,6 +103,8 @@ class TaskSelection(TypedDict, total=False):
     """Labels that it has, all of them; None: with any value."""
     schedule_id: Id
     """Made by this schedule."""
+    unique_key: str
+    """Its unique key, whether it still holds it or not."""
     created_after: datetime
     """Created at or after this instant, which has an offset."""
     created_before: datetime

@@ -140,10 +140,14 @@ class Client:
             traceparent: The trace that it belongs to (W3C Trace Context); None: the one that OpenTelemetry has now, if
                 that is installed.
             options: What else may be said of it: `title` (the kind, if left out), `queue`, `priority`, `labels`,
-                `run_at`, `max_attempts`, `backoff`, `timeout_seconds`, `description`; see `TaskOptions`.
+                `run_at`, `max_attempts`, `backoff`, `timeout_seconds`, `description`, `unique`; see `TaskOptions`.
+
+        Returns:
+            The new task; with `unique`, it may be the one that holds the key.
 
         Raises:
             IdempotencyKeyReusedError: Another request was made under the key.
+            UniqueKeyHeldError: Another task, the error's `task_id`, holds the unique key.
             QueueFullError: The queue is full, and stayed so.
         """
         body = new_task(kind, payload, options, process=process)
@@ -240,8 +244,8 @@ class Client:
         """Iterate over tasks, without payload and result, newest first. Pages are read when they are needed.
 
         Args:
-            conditions: All of them are met: `status`, `title`, `kind`, `queue`, `priority`, `labels`, `created_after`,
-                `created_before`; and `sort`, `page_size`; see `TaskConditions`.
+            conditions: All of them are met: `status`, `title`, `kind`, `queue`, `priority`, `labels`, `unique_key`,
+                `created_after`, `created_before`; and `sort`, `page_size`; see `TaskConditions`.
         """
         return self._items(operations.list_tasks(conditions))
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from pydantic_core import from_json
 
 from taskmill.contracts.limits import MAX_CHECKPOINT_BYTES, MAX_PAYLOAD_BYTES
-from taskmill.contracts.retries import DEFAULT_ATTEMPTS, DEFAULT_BACKOFF, is_last_failure, retry_wait_seconds
+from taskmill.contracts.retries import DEFAULT_BACKOFF, is_last_failure, last_attempt, retry_wait_seconds
 from taskmill.contracts.status import Priority, TaskStatus
 from taskmill.contracts.tasks import DEFAULT_QUEUE, AttemptOutcome, KindDefaults
 from taskmill.contracts.work import WorkItem
@@ -83,7 +83,7 @@ async def run_task(
         run=run,
         attempt=run,
         dispatch=1,
-        attempt_limit=run - 1 + (said.max_attempts or chosen.defaults.max_attempts or DEFAULT_ATTEMPTS),
+        attempt_limit=last_attempt(run, said.max_attempts or chosen.defaults.max_attempts),
         timeout_seconds=said.timeout_seconds or chosen.defaults.timeout_seconds,
         title=title,
         kind=chosen.kind,

@@ -42,6 +42,7 @@ HTTP_ERRORS = {
     "illegal_transition": HttpError(409, "The lifecycle has no such way"),
     "run_active": HttpError(409, "The task is being processed"),
     "task_exists": HttpError(409, "The task exists already"),
+    "unique_key_held": HttpError(409, "Another task holds the unique key"),
     "revision_mismatch": HttpError(412, "It has changed"),
     "payload_too_large": HttpError(413, "Too large"),
     "unsupported_media_type": HttpError(415, "Unsupported media type"),

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable
 from typing import Annotated, Any
+from uuid import UUID
 
 from fastapi import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from taskmill.contracts.errors import FieldProblem, Problem, TaskmillError
+from taskmill.contracts.errors import FieldProblem, Problem, TaskmillError, UniqueKeyHeldError
 from taskmill.gateway.api.http_errors import http_error
 
 PROBLEM_CONTENT_TYPE = "application/problem+json"
@@ -23,9 +24,19 @@ class ProblemDocument(BaseModel):
     detail: Annotated[str, Field(description="What went wrong this time, in a sentence. Never repeats a value.")]
     code: Annotated[str, Field(pattern=r"^[a-z_]{1,64}$", description="Stable name of this kind of error.")]
     errors: Annotated[list[FieldProblem], Field(description="The offending parts of the request. Up to 20.")] = []
+    task_id: Annotated[
+        UUID | None,
+        Field(description="The task that is in the way; its path is in `Location`. Left out when none is named."),
+    ] = None
 
 
 _RETRY_AFTER = {"Retry-After": {"description": "When to ask again, in seconds.", "schema": {"type": "integer"}}}
+_IN_THE_WAY = {
+    "Location": {
+        "description": "Where the task is that is in the way.",
+        "schema": {"type": "string", "format": "uri-reference"},
+    }
+}
 _SCHEMA = {"$ref": f"#/components/schemas/{ProblemDocument.__name__}"}
 
 
@@ -39,6 +50,7 @@ def problem_document(problem: Problem) -> ProblemDocument:
         detail=problem.detail,
         code=problem.code,
         errors=problem.errors,
+        task_id=problem.task_id,
     )
 
 
@@ -48,7 +60,14 @@ def problem_response(problem: Problem, headers: dict[str, str] | None = None) ->
     all_headers = dict(headers or {})
     if problem.retry_after_seconds is not None:
         all_headers["Retry-After"] = str(problem.retry_after_seconds)
-    return Response(document.model_dump_json(), document.status, headers=all_headers, media_type=PROBLEM_CONTENT_TYPE)
+    if problem.task_id is not None:
+        all_headers["Location"] = f"/tasks/{problem.task_id}"
+    return Response(
+        document.model_dump_json(exclude_none=True),
+        document.status,
+        headers=all_headers,
+        media_type=PROBLEM_CONTENT_TYPE,
+    )
 
 
 def problem_responses(errors: Iterable[type[TaskmillError]]) -> dict[int | str, dict[str, Any]]:
@@ -60,6 +79,8 @@ def problem_responses(errors: Iterable[type[TaskmillError]]) -> dict[int | str, 
         answer["description"] = ", or ".join(filter(None, [answer["description"], f"{http.title} (`{error.code}`)"]))
         if error.retry_after_seconds is not None:
             answer["headers"] = _RETRY_AFTER
+        if error is UniqueKeyHeldError:
+            answer["headers"] = _IN_THE_WAY
         content = answer.setdefault("content", {PROBLEM_CONTENT_TYPE: {"schema": _SCHEMA, "examples": {}}})
         content[PROBLEM_CONTENT_TYPE]["examples"][error.code] = {"value": _example(error)}
     return responses
@@ -68,4 +89,4 @@ def problem_responses(errors: Iterable[type[TaskmillError]]) -> dict[int | str, 
 def _example(error: type[TaskmillError]) -> dict[str, Any]:
     # Some details are made of what happened; an example shows what the class always says, or else its first line.
     detail = error.__dict__.get("detail") or (error.__doc__ or "").partition("\n")[0]
-    return problem_document(Problem(code=error.code, detail=detail)).model_dump(mode="json")
+    return problem_document(Problem(code=error.code, detail=detail)).model_dump(mode="json", exclude_none=True)

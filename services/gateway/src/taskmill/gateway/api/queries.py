@@ -13,6 +13,7 @@ from taskmill.contracts.events import EventType
 from taskmill.contracts.instants import GivenInstant
 from taskmill.contracts.limits import DEFAULT_PAGE_ITEMS, MAX_ACTIVITY_MINUTES, MAX_TITLE_CHARS
 from taskmill.contracts.log import Position
+from taskmill.contracts.patterns import CHOSEN_KEY_PATTERN
 from taskmill.contracts.requests import (
     Cursor,
     ListTasks,
@@ -75,7 +76,7 @@ class PageQuery(Request):
     ] = None
 
 
-_SAME = {"status", "title", "kind", "queue", "priority", "concurrency_key", "schedule_id"}
+_SAME = {"status", "title", "kind", "queue", "priority", "concurrency_key", "schedule_id", "unique_key"}
 """Conditions of a list that the store has as they are."""
 
 
@@ -94,6 +95,10 @@ class TaskConditions(Request):
     priority: Annotated[Priority | SkipJsonSchema[None], Field(description="Its priority.")] = None
     concurrency_key: Annotated[ChosenKey | SkipJsonSchema[None], Field(description="Its concurrency key.")] = None
     schedule_id: Annotated[UUID | SkipJsonSchema[None], Field(description="The schedule that made it.")] = None
+    unique_key: Annotated[
+        Annotated[str, StringConstraints(pattern=CHOSEN_KEY_PATTERN)] | SkipJsonSchema[None],
+        Field(description="Its unique key, whether it still holds it or not."),
+    ] = None
     label: LabelConditions = []
     created_after: Annotated[
         GivenInstant | SkipJsonSchema[None],

@@ -19,8 +19,10 @@ from taskmill.contracts.errors import (
     RunActiveError,
     TooManyQueuesError,
     UnavailableError,
+    UniqueKeyHeldError,
 )
 from taskmill.contracts.requests import (
+    EXISTING_HEADER,
     CancelTask,
     CreateTasksReply,
     DeleteTask,
@@ -55,7 +57,7 @@ IfNoneMatch = Annotated[
 
 MERGE_PATCH = "application/merge-patch+json"
 
-_ON_A_CREATION = [*UNAVAILABLE, IdempotencyKeyReusedError, QueueFullError, TooManyQueuesError]
+_ON_A_CREATION = [*UNAVAILABLE, IdempotencyKeyReusedError, QueueFullError, TooManyQueuesError, UniqueKeyHeldError]
 _ON_A_CHANGE = [*ON_A_TASK, RevisionMismatchError, RunActiveError]
 _ON_AN_EDIT = [*_ON_A_CHANGE, FieldNotEditableError, IllegalTransitionError, TooManyQueuesError]
 _ON_A_RUN = [*_ON_A_CHANGE, IdempotencyKeyReusedError, QueueFullError]
@@ -94,7 +96,10 @@ class TaskEndpoints:
         status_code=201,
         response_model=Task,
         response_description="The task is stored.",
-        responses={201: {**_RUN_ANSWER, "links": _LINKS}},
+        responses={
+            200: {**_RUN_ANSWER, "model": Task, "description": "Nothing new is stored: this task has its unique key."},
+            201: {**_RUN_ANSWER, "links": _LINKS},
+        },
         errors=_ON_A_CREATION,
     )
     async def create(
@@ -109,21 +114,26 @@ class TaskEndpoints:
 
         The answer means that it is stored; with `wait`, it tells how the task has ended, if it has by then. A payload
         that does not fit the `payload_schema` of its kind (see `GET /kinds`) is refused.
+
+        With `unique`, no other task holds the same key at a time. While one does, `unique.on_conflict` says what
+        happens: the answer is 409 and names that task, or 200 with it, or it is replaced.
         """
         problems = await self._payloads.problems(body)
         task_id = self._new_task_id()
         key = refused(idempotency(idempotency_key, "POST /tasks", body), problems)
         reply = await self._store.ask(registry.CREATE, _with_key(_creation(task_id, body), key))
-        if is_replayed(reply):
-            # It tells of the task that the first request made.
+        is_existing = reply.headers.get(EXISTING_HEADER) == "true"
+        if is_existing or is_replayed(reply):
+            # It tells of the task that has the unique key, or of the one that the first request made.
             task_id = task_head(reply).id
+        status = 200 if is_existing else 201
         wait = Wait(query, prefer)
-        if not wait.seconds:
+        if not wait.seconds and not is_existing:
             # Whatever creation does, for clients it is one change: the first revision.
-            return json_response(reply, 201, {"Location": _path(task_id), "ETag": etag(1), **wait.headers()})
+            return json_response(reply, status, {"Location": _path(task_id), "ETag": etag(1), **wait.headers()})
         reply = await self._waiting.end(reply, task_id, wait, http.receive)
         headers = {"Location": _path(task_id), "ETag": etag(task_head(reply).revision), **wait.headers()}
-        return json_response(reply, 201, headers)
+        return json_response(reply, status, headers)
 
     @route(
         "GET",
@@ -259,7 +269,11 @@ class TaskEndpoints:
         body: Annotated[NewTasks, Body(openapi_examples=examples.body(examples.NEW_TASKS))],
         idempotency_key: IdempotencyKeyHeader = None,
     ) -> Response:
-        """Create many tasks, all or none. The answer has them in the order of the request."""
+        """Create many tasks, all or none. The answer has them in the order of the request.
+
+        A unique key may stand in it once. With `return_existing` or `debounce`, the task that holds it stands in the
+        answer, with `is_existing`; if one of the tasks is refused for its key, all are.
+        """
         problems = await self._payloads.problems_of_each(body.tasks)
         tasks = b",".join(_creation(self._new_task_id(), task) for task in body.tasks)
         key = refused(idempotency(idempotency_key, "POST /tasks/batch", body), problems)

@@ -20,6 +20,7 @@ from taskmill.processor.domain.messages import (
     failed_text,
     read_work_item,
     report_text,
+    with_declared_limit,
     with_traceparent,
 )
 from taskmill.processor.domain.suspects import MAKES_WAY_AFTER_SECONDS, Suspects
@@ -120,6 +121,8 @@ class Execution(Actor):
             UndecodableWorkError: It is no work item.
         """
         work_item = read_work_item(delivery.body)
+        if (handler := self._handlers.get(work_item.kind)) is not None:
+            work_item = with_declared_limit(work_item, handler.defaults)
         attempt = HeldAttempt.fetched(
             work_item,
             delivery.delivery,

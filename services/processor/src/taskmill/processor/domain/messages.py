@@ -13,6 +13,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from taskmill.contracts.limits import MAX_BODY_BYTES
 from taskmill.contracts.reports import AttemptReport, Failed, Hello
+from taskmill.contracts.retries import last_attempt
+from taskmill.contracts.tasks import KindDefaults
 from taskmill.contracts.work import WorkItem
 from taskmill.processor.domain.held_attempt import HeldAttempt, ReportKey
 from taskmill.processor.errors import UndecodableWorkError
@@ -34,6 +36,14 @@ def read_work_item(data: bytes) -> WorkItem:
         return _WORK_ITEM.validate_json(data)
     except ValidationError as error:
         raise UndecodableWorkError(error.error_count()) from error
+
+
+def with_declared_limit(work_item: WorkItem, declared: KindDefaults) -> WorkItem:
+    """A work item with the last attempt of its run, where that is left to what the handler declares."""
+    if not work_item.first_attempt or declared.max_attempts is None:
+        return work_item
+    limit = max(last_attempt(work_item.first_attempt, declared.max_attempts), work_item.attempt)
+    return work_item.model_copy(update={"attempt_limit": limit})
 
 
 def report_text(report: AttemptReport | Hello) -> bytes:

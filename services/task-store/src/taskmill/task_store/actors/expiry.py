@@ -58,6 +58,7 @@ class Expiry(LeaderDuty):
         deleted += await self._rows.delete_bulk_operations(before, MAX_ROWS_AT_ONCE)
         deleted += await self._rows.delete_replays(before, MAX_ROWS_AT_ONCE)
         deleted += await self._rows.delete_schedule_fires(self._now() - self._fires_kept_for, MAX_ROWS_AT_ONCE)
+        deleted += await self._rows.release_unique_keys(self._now(), MAX_ROWS_AT_ONCE)
         await self._rows.delete_processors(self._now() - PROCESSORS_KEPT_FOR)
         await self._rows.delete_api_keys(self._now() - KEPT_AFTER_END)
         # Their consumers go when whoever leads compares consumers with queues the next time.

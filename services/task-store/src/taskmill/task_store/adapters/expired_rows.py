@@ -50,6 +50,14 @@ _IS_ANY_OVER = "SELECT FROM queues WHERE idle_since < $1 AND name <> $2 LIMIT 1"
 _FORGET_QUEUES = f"DELETE FROM queues WHERE idle_since < $2 AND name <> $3 AND {_IS_IDLE} RETURNING name"  # noqa: S608
 
 
+_IS_ANY_KEY_OVER = "SELECT FROM unique_keys WHERE expires_at <= $1 LIMIT 1"
+_RELEASE_KEYS = """
+DELETE FROM unique_keys WHERE key IN (
+    SELECT key FROM unique_keys WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2
+)
+"""
+
+
 class ExpiredRows:
     """Deletes them. Every method raises `DatabaseUnavailableError` when PostgreSQL is away.
 
@@ -97,6 +105,19 @@ class ExpiredRows:
             forgotten = await connection.fetch(_FORGET_QUEUES, seen_since, idle_before, DEFAULT_QUEUE)
             await connection.execute("COMMIT")
             return [row["name"] for row in forgotten]
+
+    async def release_unique_keys(self, now: datetime, limit: int) -> int:
+        """Release unique keys that were to be held no longer, at most `limit`; return how many.
+
+        Under the lock of the event log, for a writer that holds it counts on what it has read of them.
+        """
+        async with self._connection.use() as connection:
+            if not await connection.fetch(_IS_ANY_KEY_OVER, now):
+                return 0
+            await connection.execute(BEGIN_UNDER_LOCK)
+            released = await connection.execute(_RELEASE_KEYS, now, limit)
+            await connection.execute("COMMIT")
+            return int(released.split()[-1])
 
     async def delete_api_keys(self, ended_before: datetime) -> None:
         """Delete the API keys that were revoked, or have expired, before an instant."""

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Double, ForeignKey, Identity, Index, MetaData, Text, Uuid, text
+from sqlalchemy import BigInteger, Double, ForeignKey, Identity, Index, MetaData, Text, UniqueConstraint, Uuid, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSON, JSONB, TIMESTAMP
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -119,12 +119,30 @@ class TaskRow(Base):
             "schedule_id",
             postgresql_where=text("schedule_id IS NOT NULL AND is_run_active"),
         ),
+        Index(None, "unique_key", "created_at", "id", postgresql_where=text("unique_key IS NOT NULL")),
         # None with `lease_until`: a heartbeat that moves it would then touch every other index, too. Tasks in progress
         # are few, and found by their status.
         Index(None, "labels", postgresql_using="gin"),
         Index("ix_tasks_title_trigrams", "title", postgresql_using="gin", postgresql_ops={"title": "gin_trgm_ops"}),
         # A short task's row is rewritten two or three times: room on its page for that.
         {"postgresql_with": {"fillfactor": 70}},
+    )
+
+
+class UniqueKeyRow(Base):
+    """A unique key and the task that holds it. `domain.unique_keys.KeyHold` says what its columns mean."""
+
+    __tablename__ = "unique_keys"
+
+    key: Mapped[str] = mapped_column(primary_key=True)
+    task_id: Mapped[UUID] = mapped_column(ForeignKey("tasks.id", ondelete="CASCADE"))
+    is_debounced: Mapped[bool]
+    expires_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        # A task holds one key at most.
+        UniqueConstraint("task_id"),
+        Index(None, "expires_at", postgresql_where=text("expires_at IS NOT NULL")),
     )
 
 
@@ -292,6 +310,8 @@ class IdempotencyKeyRow(Base):
     fingerprint: Mapped[str]
     answer: Mapped[str]
     created_at: Mapped[datetime]
+    # Whether it tells of a task that was there before, and holds the unique key of the one that was wanted.
+    is_existing: Mapped[bool] = mapped_column(server_default=text("false"))
 
     __table_args__ = (Index(None, "created_at"),)
 

@@ -6,7 +6,7 @@
 # or the planner would take the index of queued tasks for it, and go through all of them for each event.
 UNPUBLISHED = """
 SELECT candidates, position, task_id, version, type, event_kind, document, must_stop,
-    run, attempt, dispatch, attempt_limit, crashes, timeout_seconds, title, queue, priority, labels,
+    run, attempt, dispatch, attempt_limit, first_attempt, crashes, timeout_seconds, title, queue, priority, labels,
     payload, checkpoint, traceparent
 FROM (
     SELECT *,
@@ -21,7 +21,16 @@ FROM (
                     tasks.is_run_active IS true AND tasks.cancel_requested_at IS NOT NULL
                 ELSE logged.type IN ('cancelled', 'deleted', 'failed') AND tasks.is_run_active IS NOT true
             END AS must_stop,
-            tasks.run, tasks.attempt, tasks.dispatch, greatest(tasks.attempt_limit, tasks.attempt) AS attempt_limit,
+            tasks.run, tasks.attempt, tasks.dispatch,
+            -- As `attempt_limit` of `domain.retries` has it.
+            greatest(
+                CASE WHEN tasks.max_attempts IS NULL AND tasks.first_attempt > 0
+                    THEN coalesce(tasks.first_attempt - 1 + kinds.max_attempts, tasks.attempt_limit)
+                    ELSE tasks.attempt_limit END,
+                tasks.attempt
+            ) AS attempt_limit,
+            CASE WHEN tasks.max_attempts IS NULL AND kinds.max_attempts IS NULL
+                THEN tasks.first_attempt ELSE 0 END AS first_attempt,
             tasks.crashes, coalesce(tasks.timeout_seconds, kinds.timeout_seconds) AS timeout_seconds,
             tasks.title, tasks.queue, tasks.priority, tasks.labels,
             CASE WHEN tasks.status = 'queued' AND tasks.dispatch = logged.dispatch THEN tasks.payload END AS payload,

@@ -18,6 +18,7 @@ from taskmill.task_store.adapters.models import (
     LineRow,
     TaskRow,
     TurnStartRow,
+    UniqueKeyRow,
     columns,
 )
 from taskmill.task_store.domain.queues import COUNTERS
@@ -32,6 +33,7 @@ KEY_COLUMNS = columns(IdempotencyKeyRow)
 KIND_COLUMNS = columns(KindRow)
 LINE_COLUMNS = columns(LineRow)
 TURN_START_COLUMNS = columns(TurnStartRow)
+UNIQUE_COLUMNS = columns(UniqueKeyRow)
 EVENT_COLUMNS = {name: kind for name, kind in columns(EventRow).items() if name not in {"position", "recorded_at"}}
 
 
@@ -100,6 +102,9 @@ _TASK_ASSIGNMENTS = ", ".join(
 _KIND_ASSIGNMENTS = ", ".join(f"{name} = excluded.{name}" for name in KIND_COLUMNS if name != "name")
 _QUEUE_CHANGE = {"name": "text", "delta": "bigint", "most_waiting": "bigint", **dict.fromkeys(COUNTERS, "bigint")}
 _COUNTER_ASSIGNMENTS = "".join(f", {name} = queues.{name} + new.{name}" for name in COUNTERS)
+_READ_HOLDER = {"read_task_id": "uuid"}
+_RELEASED = {"key": "text", "task_id": "uuid", "is_ended": "boolean"}
+_HOLD_ASSIGNMENTS = ", ".join(f"{name} = new.{name}" for name in UNIQUE_COLUMNS if name != "key")
 _LAST_LINE = {"task_id": "uuid", "position": "bigint"}
 _ATTEMPT_ASSIGNMENTS = ", ".join(
     f"{name} = excluded.{name}" for name in ATTEMPT_COLUMNS if name not in {"task_id", "attempt"}
@@ -107,12 +112,15 @@ _ATTEMPT_ASSIGNMENTS = ", ".join(
 
 
 @cache
-def write_statement(*, with_keys: bool, with_lines: bool, with_turns: bool = False) -> str:
+def write_statement(*, with_keys: bool, with_lines: bool, with_turns: bool = False, with_unique: bool = False) -> str:
     """Make the statement that writes what a batch decided of tasks.
 
     It takes `WrittenRows`, then the events, as one array for each of their columns; `with_keys` the answers of
     idempotency keys; `with_lines` the lines to insert, and up to which position those of each task are to be deleted;
     `with_turns` the term in which turns are given, whose row counts as one that is touched, and what they add to rates.
+    `with_unique` the unique keys that are taken, those that pass on, of which each counts as touched, and those that
+    are released. That a key is held already fails as a unique violation.
+
     Returns how many wait now in the queues where that changed, and where in the log the first event is; the others
     follow it one by one.
 
@@ -149,6 +157,21 @@ def write_statement(*, with_keys: bool, with_lines: bool, with_turns: bool = Fal
     SET last_at = excluded.last_at, tasks = turn_starts.tasks + excluded.tasks
 ), """  # noqa: S608
         touched += " + (SELECT count(*) FROM fenced)"
+    if with_unique:
+        others += f"""held AS (
+    INSERT INTO unique_keys ({_names(UNIQUE_COLUMNS)})
+    SELECT {_values(UNIQUE_COLUMNS)} FROM event_log, {_rows(next(parameter), UNIQUE_COLUMNS)}
+), moved AS (
+    UPDATE unique_keys SET {_HOLD_ASSIGNMENTS}
+    FROM event_log, {_rows(next(parameter), UNIQUE_COLUMNS | _READ_HOLDER)}
+    WHERE unique_keys.key = new.key AND unique_keys.task_id = new.read_task_id
+    RETURNING unique_keys.key
+), released AS (
+    DELETE FROM unique_keys USING event_log, {_rows(next(parameter), _RELEASED)}
+    WHERE unique_keys.key = new.key AND unique_keys.task_id = new.task_id
+        AND (new.is_ended OR unique_keys.is_debounced)
+), """  # noqa: S608
+        touched += " + (SELECT count(*) FROM moved)"
     return f"""
 WITH event_log AS MATERIALIZED (
     SELECT pg_advisory_xact_lock({EVENT_LOG_LOCK})
@@ -229,6 +252,8 @@ STORED_ANSWERS = f"""
 SELECT {_names(KEY_COLUMNS)} FROM idempotency_keys
 WHERE (scope, key) IN (SELECT * FROM unnest($1::text[], $2::text[]))
 """  # noqa: S608
+
+HELD_KEYS = f"SELECT {_names(UNIQUE_COLUMNS)} FROM unique_keys WHERE key = ANY($1::text[])"  # noqa: S608
 
 GET_CHECKPOINT = "SELECT checkpoint FROM tasks WHERE id = $1 AND run = $2"
 

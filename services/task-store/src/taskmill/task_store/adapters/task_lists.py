@@ -153,22 +153,17 @@ def chunk_query(operation: BulkOperationState, limit: int) -> Select[Any]:
     return query.order_by(TaskRow.created_at, TaskRow.id).limit(limit + 1)
 
 
+_EQUAL = ("kind", "queue", "priority", "concurrency_key", "schedule_id", "unique_key")
+"""Conditions that a column is equal to."""
+
+
 def _conditions(wanted: TaskFilter) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
     if wanted.status:
         conditions.append(TaskRow.status.in_([status.value for status in wanted.status]))
     if wanted.title is not None:
         conditions.append(TaskRow.title.icontains(wanted.title, autoescape=True))
-    if wanted.kind is not None:
-        conditions.append(TaskRow.kind == wanted.kind)
-    if wanted.concurrency_key is not None:
-        conditions.append(TaskRow.concurrency_key == wanted.concurrency_key)
-    if wanted.queue is not None:
-        conditions.append(TaskRow.queue == wanted.queue)
-    if wanted.priority is not None:
-        conditions.append(TaskRow.priority == wanted.priority.value)
-    if wanted.schedule_id is not None:
-        conditions.append(TaskRow.schedule_id == wanted.schedule_id)
+    conditions += [getattr(TaskRow, name) == value for name in _EQUAL if (value := getattr(wanted, name)) is not None]
     if wanted.created_after is not None:
         conditions.append(TaskRow.created_at >= wanted.created_after)
     if wanted.created_before is not None:

@@ -24,6 +24,7 @@ from taskmill.task_store.adapters.bulk_operation_rows import read_bulk_operation
 from taskmill.task_store.adapters.database import DedicatedConnection
 from taskmill.task_store.adapters.rows import arrays, json_rows, kind_row, task_state
 from taskmill.task_store.adapters.schedule_rows import read_schedules, write_schedules
+from taskmill.task_store.adapters.unique_key_rows import read_holds, unique_rows
 from taskmill.task_store.adapters.writer_memory import WriterMemory
 from taskmill.task_store.domain.batch import Batch
 from taskmill.task_store.domain.bulk_operations import BulkBook
@@ -40,6 +41,7 @@ from taskmill.task_store.domain.operations import (
     named_key,
     named_queues,
     named_tasks,
+    named_unique_keys,
     new_tasks,
     wants_documents,
 )
@@ -55,6 +57,7 @@ from taskmill.task_store.domain.schedules import (
 )
 from taskmill.task_store.domain.state import DOCUMENTS, LineState, TaskState
 from taskmill.task_store.domain.turns import TurnBook
+from taskmill.task_store.domain.unique_keys import UniqueBook
 from taskmill.task_store.domain.waiting import ServedWork
 from taskmill.task_store.errors import StaleStateError
 
@@ -211,6 +214,12 @@ class TaskWriter:
             task_ids.update(schedules.running)
         edits = filter(wants_documents, operations)
         whole_ids = {task_id for operation in edits for task_id in named_tasks(operation)}
+        unique_keys = [key for operation in operations for key in named_unique_keys(operation)]
+        holds = await read_holds(connection, unique_keys) if unique_keys else []
+        if holds:
+            # Whoever holds a key may be changed, and answered.
+            holders = {hold.task_id for hold in holds}
+            task_ids, whole_ids = task_ids | holders, whole_ids | holders
         rows = await connection.fetch(self._load_statement, task_ids, whole_ids) if task_ids else []
         bulk_ids = [bulk_id for operation in operations if (bulk_id := named_bulk_operation(operation)) is not None]
         bulk = await read_bulk_operations(connection, bulk_ids) if bulk_ids else []
@@ -231,6 +240,7 @@ class TaskWriter:
             paused=self._memory.paused,
             epoch=self._epoch,
             turns=TurnBook(self._memory.limits, term),
+            unique=UniqueBook(unique_keys, holds),
         )
 
     def _may_load_unlocked(self, operations: Sequence[Operation]) -> bool:
@@ -257,23 +267,29 @@ class TaskWriter:
         changed, deleted, counted, keys = batch.changed, batch.deleted, batch.queues.changes, batch.keys.added
         if not (batch.events or changed or keys):
             return None
-        lines, term = batch.lines, batch.turns.given_in
+        lines, term, unique = batch.lines, batch.turns.given_in, unique_rows(batch.unique)
         rows = statements.WrittenRows(
             created=json_rows(state._asdict() for state in batch.created),
             changed=json_rows(_changed_row(before, after) for before, after in changed),
             deleted=json_rows({"id": task_id, "read_version": version} for version, task_id in deleted),
             attempts=json_rows(attempt._asdict() for attempt in batch.attempts),
             counts=json_rows(change._asdict() for change in counted),
-            touched=len(changed) + len(deleted) + len(counted) + (term is not None),
+            touched=len(changed) + len(deleted) + len(counted) + (term is not None) + len(batch.unique.moved),
         )
         try:
             row = await connection.fetchrow(
-                statements.write_statement(with_keys=bool(keys), with_lines=bool(lines), with_turns=term is not None),
+                statements.write_statement(
+                    with_keys=bool(keys),
+                    with_lines=bool(lines),
+                    with_turns=term is not None,
+                    with_unique=bool(unique),
+                ),
                 *rows,
                 *arrays(batch.events, len(statements.EVENT_COLUMNS)),
                 *([json_rows(answer._asdict() for answer in keys)] if keys else []),
                 *(_line_rows(lines, batch.dropped_lines) if lines else []),
                 *([] if term is None else [term, json_rows(start._asdict() for start in batch.turns.starts)]),
+                *unique,
             )
         except DivisionByZeroError as error:
             raise StaleStateError from error

@@ -35,7 +35,7 @@ _NEWEST = "(SELECT coalesce(max(position), 0) FROM task_events)"
 
 
 def _with_answer(insert: str, parameters: int) -> str:
-    """A statement that inserts a row, and the answer with it: the five parameters behind its own, null for none."""
+    """A statement that inserts a row, and the answer with it: the parameters behind its own, null for none."""
     answer = _parameters(columns(IdempotencyKeyRow), start=parameters + 1)
     return f"""
 WITH added AS ({insert}), kept AS (

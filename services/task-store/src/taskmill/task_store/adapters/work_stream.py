@@ -119,6 +119,7 @@ def _message(event: UnpublishedEvent, work: WaitingWork, span: Span | None = Non
         "attempt": work.attempt,
         "dispatch": work.dispatch,
         "attempt_limit": work.attempt_limit,
+        "first_attempt": work.first_attempt,
         "crashes": work.crashes,
         "timeout_seconds": work.timeout_seconds,
         "title": work.title,

@@ -10,7 +10,13 @@ from enum import Enum
 from uuid import UUID
 
 from taskmill.contracts.bulk_operations import StartBulkOperation
-from taskmill.contracts.errors import InvalidRequestError, TaskExistsError, TaskNotFoundError, TooManyQueuesError
+from taskmill.contracts.errors import (
+    InvalidRequestError,
+    TaskExistsError,
+    TaskNotFoundError,
+    TooManyQueuesError,
+    UniqueKeyHeldError,
+)
 from taskmill.contracts.limits import MAX_TASK_LINES
 from taskmill.contracts.reports import Hello, ReportBundle, RunReport, Submitted
 from taskmill.contracts.requests import (
@@ -29,7 +35,7 @@ from taskmill.contracts.status import TaskStatus
 from taskmill.task_store.domain.bulk_operations import BulkBook, BulkChunk
 from taskmill.task_store.domain.creation import decide_create
 from taskmill.task_store.domain.decision import Decision
-from taskmill.task_store.domain.documents import reply_document
+from taskmill.task_store.domain.documents import is_of_existing, reply_document
 from taskmill.task_store.domain.editing import check_revision, decide_change, decide_delete
 from taskmill.task_store.domain.endings import cancel_at_once, decide_expiry
 from taskmill.task_store.domain.events import LoggedEvent, of_source
@@ -57,6 +63,7 @@ from taskmill.task_store.domain.runs import RunRules, decide_due, decide_lost, d
 from taskmill.task_store.domain.schedules import FireSchedule, MakeUpTimes, ScheduleBook, Wanted
 from taskmill.task_store.domain.state import AttemptState, LineState, TaskState
 from taskmill.task_store.domain.turns import TurnBook
+from taskmill.task_store.domain.unique_keys import Placing, UniqueBook, arrivals
 from taskmill.task_store.domain.waiting import WAITING, ServedWork, waiting_for
 
 
@@ -89,6 +96,7 @@ class Batch:
         paused: The queues that are paused.
         epoch: The epoch of the log that its events belong to.
         turns: The limits, and the turns that the operations give.
+        unique: The unique keys that the operations name; None: they name none.
     """
 
     def __init__(
@@ -108,6 +116,7 @@ class Batch:
         paused: Collection[str] = (),
         epoch: LogEpoch = FIRST_EPOCH,
         turns: TurnBook | None = None,
+        unique: UniqueBook | None = None,
     ) -> None:
         self._loaded = {state.id: state for state in states}
         self._states = dict(self._loaded)
@@ -125,6 +134,7 @@ class Batch:
         self.bulk_operations = bulk_operations
         self.turns = turns or TurnBook()
         self.schedules = schedules or ScheduleBook()
+        self.unique = unique or UniqueBook()
         self.events: list[LoggedEvent] = []
         self._attempts: dict[tuple[UUID, int], AttemptState] = {}
         self._lines: dict[UUID, list[LineState]] = {}
@@ -218,20 +228,21 @@ class Batch:
         stored = self.keys.find(name, key.fingerprint)
         if stored is not None:
             self.replayed += 1
-            return Answer(keyed=KeyedReply(stored, is_replayed=True))
+            return Answer(keyed=KeyedReply(stored.answer, is_replayed=True, is_existing=stored.is_existing))
         if key.refusal is not None:
             raise InvalidRequestError(errors=key.refusal)
         answer = self._serve(request)
         document = reply_document(request, answer).decode()
-        self.keys.keep(KeyedAnswer(*name, key.fingerprint, document, self._now))
-        return answer._replace(keyed=KeyedReply(document, is_replayed=False))
+        is_existing = is_of_existing(request, answer)
+        self.keys.keep(KeyedAnswer(*name, key.fingerprint, document, self._now, is_existing))
+        return answer._replace(keyed=KeyedReply(document, is_replayed=False, is_existing=is_existing))
 
     def _serve(self, request: ClientRequest | FireSchedule | MakeUpTimes) -> Answer:
         match request:
             case CreateTask():
-                return self._answer_of(self._create([request]))
+                return self._create([request], [self._place(request)])
             case CreateTasks():
-                return self._answer_of(self._create(request.tasks))
+                return self._create(request.tasks, self.unique.place_all(request.tasks, self._place))
             case StartBulkOperation():
                 return Answer(bulk_operation=self.bulk_operations.start(request, self._now))
             case TaskRequest():
@@ -242,23 +253,31 @@ class Batch:
     def _answer_of(self, states: tuple[TaskState, ...]) -> Answer:
         return Answer(states, waiting_for(states[0], self.services, self._paused))
 
-    def _create(self, requests: Sequence[IdentifiedTask]) -> tuple[TaskState, ...]:
+    def _create(self, requests: Sequence[IdentifiedTask], placings: Sequence[Placing]) -> Answer:
         new_ids: set[UUID] = set()
         for request in requests:
             if request.id in self._used_ids or request.id in new_ids:
                 raise TaskExistsError(request.id)
             new_ids.add(request.id)
-        limits = self.turns.rules
-        decisions = [
-            decide_create(request, self.kinds.defaults(request.kind), self._now, limits=limits) for request in requests
-        ]
-        arrivals: dict[str, int] = {}
-        for state, *_ in decisions:
-            if state.is_run_active:
-                arrivals[state.queue] = arrivals.get(state.queue, 0) + 1
-        self.queues.admit([state.queue for state, *_ in decisions], arrivals)
-        self._used_ids |= new_ids
-        return tuple([self._take(decision) for decision in decisions])
+        self.queues.admit([placing.state.queue for placing in placings], arrivals(placings))
+        states = tuple([self._take_placing(placing) for placing in placings])
+        existing = frozenset([placing.state.id for placing in placings if not placing.is_new])
+        return self._answer_of(states)._replace(existing=existing)
+
+    def _place(self, request: IdentifiedTask) -> Placing:
+        return self.unique.place(request, self._decide_create, self._states, self._now)
+
+    def _decide_create(self, request: IdentifiedTask, *, schedule_id: UUID | None = None) -> Decision:
+        defaults, limits = self.kinds.defaults(request.kind), self.turns.rules
+        return decide_create(request, defaults, self._now, limits=limits, schedule_id=schedule_id)
+
+    def _take_placing(self, placing: Placing) -> TaskState:
+        if placing.is_new:
+            self._used_ids.add(placing.state.id)
+            self.unique.hold(placing.hold)
+        for decision in placing.decisions:
+            self._take(decision)
+        return placing.state
 
     def _decide_schedule(self, operation: ScheduleChange | FireSchedule | MakeUpTimes) -> Answer:
         outcome = self.schedules.decide(operation, self._states, self._make_scheduled, self._now)
@@ -268,16 +287,7 @@ class Batch:
     def _make_scheduled(self, wanted: Wanted) -> list[TaskState]:
         """Make the tasks of a schedule that do not exist, nor did."""
         new = [task for task in wanted.tasks if task.id not in self._used_ids and task.id not in self._states]
-        decisions = [
-            decide_create(
-                task,
-                self.kinds.defaults(task.kind),
-                self._now,
-                limits=self.turns.rules,
-                schedule_id=wanted.schedule_id,
-            )
-            for task in new
-        ]
+        decisions = [self._decide_create(task, schedule_id=wanted.schedule_id) for task in new]
         # They are made of one template, and so are of one queue.
         for state, *_ in decisions[:1]:
             self.queues.admit((state.queue,), {state.queue: len(decisions)} if wanted.is_asked else {})
@@ -371,16 +381,16 @@ class Batch:
         if task.id in self._used_ids or task.id in self._states:
             return
         task = task.model_copy(update={"traceparent": by.traceparent})
-        defaults, limits = self.kinds.defaults(task.kind), self.turns.rules
-        decision = decide_create(task, defaults, self._now, limits=limits)
         try:
+            placing = self._place(task)
             # Like all that the store does without being asked by a client, it has room in a queue that is full.
-            self.queues.admit((decision.state.queue,))
+            self.queues.admit((placing.state.queue,))
+        except UniqueKeyHeldError:
+            # Nobody can be told: the task that holds the key stands for it.
+            return
         except TooManyQueuesError:
-            task = task.model_copy(update={"queue": by.queue})
-            decision = decide_create(task, defaults, self._now, limits=limits)
-        self._used_ids.add(task.id)
-        self._take(decision)
+            placing = self._place(task.model_copy(update={"queue": by.queue}))
+        self._take_placing(placing)
 
     def _admit_served(self, hello: Hello) -> None:
         for queue in hello.queues:
@@ -414,6 +424,7 @@ class Batch:
 
     def _take_last(self, decision: Decision) -> TaskState:
         deleted = self._take(decision)
+        self.unique.note(None, deleted, is_deleted=True)
         del self._states[deleted.id]
         return deleted
 
@@ -427,6 +438,8 @@ class Batch:
             self.queues.move(before, state)
         if state.run_at is not None and (self.next_run_at is None or state.run_at < self.next_run_at):
             self.next_run_at = state.run_at
+        if state.unique_key is not None:
+            self.unique.note(before, state)
         self._states[state.id] = state
         events = decision.events
         if self._source is not None:

@@ -78,6 +78,7 @@ def _pending(request: IdentifiedTask, queue: str, now: datetime) -> TaskState:
         "queue": queue,
         "traceparent": request.traceparent,
         "concurrency_key": request.concurrency_key,
+        "unique_key": None if request.unique is None else request.unique.key,
         "labels": orjson.dumps(request.labels).decode(),
         "backoff": None if request.backoff is None else request.backoff.model_dump_json(),
         "payload": JSON_NULL if request.payload is None else orjson.dumps(request.payload).decode(),

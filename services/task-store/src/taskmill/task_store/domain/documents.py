@@ -4,14 +4,15 @@ Made from plain values with orjson, for this is the hot path; the models in `tas
 and a test reads every document with them.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from typing import Any
+from uuid import UUID
 
 import orjson
 
 from taskmill.contracts.bulk_operations import BulkOperation
 from taskmill.contracts.limits import MAX_BODY_BYTES
-from taskmill.contracts.requests import CreateTasks, DeleteTask
+from taskmill.contracts.requests import CreateTask, CreateTasks, DeleteTask
 from taskmill.contracts.schedules import DeleteSchedule, RunSchedule
 from taskmill.contracts.tasks import Attempt, Task, TaskLine, TaskReceipt, TaskSummary, WaitingFor
 from taskmill.task_store.domain.bulk_operations import BulkOperationState
@@ -40,12 +41,17 @@ def reply_document(request: ClientRequest, answer: Answer) -> bytes:
         return (deleted_schedule_document if is_deleted else schedule_document)(answer.schedule)
     match request:
         case CreateTasks():
-            return receipts_document(answer.states)
+            return receipts_document(answer.states, answer.existing)
         case DeleteTask():
             (deleted,) = answer.states
             return _dump({"id": str(deleted.id), "version": deleted.version})
         case _:
             return task_document(answer.states[0], answer.waiting)
+
+
+def is_of_existing(request: ClientRequest, answer: Answer) -> bool:
+    """Whether a request for one task is answered with one that was there before."""
+    return isinstance(request, CreateTask) and bool(answer.existing)
 
 
 def task_document(state: TaskState, waiting: WaitingFor | None = None) -> bytes:
@@ -58,9 +64,12 @@ def summary_document(state: TaskState, waiting: WaitingFor | None = None) -> byt
     return _task_document(_summary(state), state, waiting)
 
 
-def receipts_document(states: Iterable[TaskState]) -> bytes:
-    """A `CreateTasksReply`."""
-    return _dump({"items": [{**_receipt(state), "id": str(state.id)} for state in states]})
+def receipts_document(states: Iterable[TaskState], existing: Set[UUID] = frozenset()) -> bytes:
+    """A `CreateTasksReply`. `existing` are the ids of those that were there before."""
+    receipts = [{**_receipt(state), "id": str(state.id)} for state in states]
+    if existing:
+        receipts = [{**receipt, "is_existing": UUID(receipt["id"]) in existing} for receipt in receipts]
+    return _dump({"items": receipts})
 
 
 def attempt_document(attempt: AttemptState) -> bytes:

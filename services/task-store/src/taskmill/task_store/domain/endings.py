@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import orjson
 
@@ -52,6 +53,11 @@ def cancel_at_once(state: TaskState, now: datetime) -> Decision:
     return cancelled(state, Cancellation.EXPIRED if is_started else Cancellation.BEFORE_START, now, now)
 
 
+def replaced(state: TaskState, by: UUID, now: datetime) -> Decision:
+    """Cancel a task that waits, for another one takes its unique key."""
+    return cancelled(state, Cancellation.BEFORE_START, now, now, replaced_by=by)
+
+
 def completed(state: TaskState, result: str, finished_at: datetime, now: datetime) -> Decision:
     """The work is done.
 
@@ -81,10 +87,14 @@ def failed(state: TaskState, error: str, finished_at: datetime, now: datetime) -
     return Decision(ended, (compose_event(EventType.FAILED, ended, now, details),), newest_attempt(ended))
 
 
-def cancelled(state: TaskState, cancellation: Cancellation, finished_at: datetime, now: datetime) -> Decision:
-    """The task will not be done, at least not by this run."""
+def cancelled(
+    state: TaskState, cancellation: Cancellation, finished_at: datetime, now: datetime, replaced_by: UUID | None = None
+) -> Decision:
+    """The task will not be done, at least not by this run. `replaced_by` takes its unique key, if that is why."""
     ended = _ended(state, TaskStatus.CANCELLED, finished_at, now)
-    details = {"finished_at": finished_at, "cancellation": cancellation}
+    details: dict[str, Any] = {"finished_at": finished_at, "cancellation": cancellation}
+    if replaced_by is not None:
+        details["replaced_by"] = str(replaced_by)
     # A task that was pending is not in a run: its newest attempt, if any, ended before.
     attempt = newest_attempt(ended) if state.is_run_active else None
     return Decision(ended, (compose_event(EventType.CANCELLED, ended, now, details),), attempt)

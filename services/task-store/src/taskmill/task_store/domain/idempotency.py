@@ -30,6 +30,8 @@ class KeyedAnswer(NamedTuple):
     answer: str
     """The reply, as JSON text."""
     created_at: datetime
+    is_existing: bool = False
+    """Whether it tells of a task that was there before, in place of the one that was wanted."""
 
 
 class KeyBook:
@@ -43,7 +45,7 @@ class KeyBook:
         self._answers = {KeyName(answer.scope, answer.key): answer for answer in known}
         self.added: list[KeyedAnswer] = []
 
-    def find(self, name: KeyName, fingerprint: str) -> str | None:
+    def find(self, name: KeyName, fingerprint: str) -> KeyedAnswer | None:
         """What a request was answered when it was made first; None: this is the first time.
 
         Raises:
@@ -54,7 +56,7 @@ class KeyBook:
             return None
         if answer.fingerprint != fingerprint:
             raise IdempotencyKeyReusedError
-        return answer.answer
+        return answer
 
     def keep(self, answer: KeyedAnswer) -> None:
         """Store what a request is answered, together with what it did."""

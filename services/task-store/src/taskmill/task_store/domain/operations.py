@@ -88,6 +88,8 @@ class KeyedReply(NamedTuple):
     """JSON text."""
     is_replayed: bool
     """Whether the request had been made, and answered so, before."""
+    is_existing: bool = False
+    """Whether it tells of a task that was there before, and holds the unique key of the one that was wanted."""
 
 
 class Answer(NamedTuple):
@@ -98,6 +100,8 @@ class Answer(NamedTuple):
     turn."""
     waiting: WaitingFor | None = None
     """What the first of these tasks waits for."""
+    existing: frozenset[UUID] = frozenset()
+    """Those of the tasks that a creation has not made: they hold the unique keys of those that were wanted."""
     keyed: KeyedReply | None = None
     """For requests under an idempotency key."""
     bulk_operation: BulkOperationState | None = None
@@ -159,6 +163,11 @@ def new_tasks(operation: Operation) -> Sequence[IdentifiedTask]:
     if isinstance(operation, CreateTask):
         return [operation]
     return operation.tasks if isinstance(operation, CreateTasks) else []
+
+
+def named_unique_keys(operation: Operation) -> list[str]:
+    """The unique keys that an operation wants tasks to hold."""
+    return [task.unique.key for task in new_tasks(operation) if task.unique is not None]
 
 
 def named_queues(operation: Operation) -> list[str]:

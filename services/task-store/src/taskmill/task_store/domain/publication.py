@@ -9,6 +9,7 @@ from taskmill.contracts.events import EventType
 from taskmill.contracts.status import Priority, TaskStatus
 from taskmill.task_store.domain.events import LoggedEvent
 from taskmill.task_store.domain.kinds import KindBook
+from taskmill.task_store.domain.retries import attempt_limit
 from taskmill.task_store.domain.state import TaskState
 
 MAX_COMMITTED_EVENTS = 8_000
@@ -24,6 +25,8 @@ class WaitingWork(NamedTuple):
     attempt: int
     dispatch: int
     attempt_limit: int
+    first_attempt: int
+    """Of the run, if what the handler declares may bound it; 0: `attempt_limit` does."""
     crashes: int
     timeout_seconds: float | None
     title: str
@@ -100,14 +103,16 @@ def _waiting_work(state: TaskState | None, dispatch: int, kinds: KindBook) -> Wa
         return None
     if state.payload is None or state.checkpoint is None:
         raise PayloadNotReadError
-    timeout_seconds = state.timeout_seconds
+    defaults = kinds.defaults(state.kind)
+    is_open = state.max_attempts is None and defaults.max_attempts is None
     return WaitingWork(
         state.run,
         state.attempt,
         dispatch,
-        max(state.attempt_limit, state.attempt),
+        max(attempt_limit(state, defaults), state.attempt),
+        state.first_attempt if is_open else 0,
         state.crashes,
-        kinds.defaults(state.kind).timeout_seconds if timeout_seconds is None else timeout_seconds,
+        defaults.timeout_seconds if state.timeout_seconds is None else state.timeout_seconds,
         state.title,
         state.queue,
         state.priority,

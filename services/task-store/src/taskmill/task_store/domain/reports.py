@@ -32,7 +32,7 @@ from taskmill.task_store.domain.documents import line_fields
 from taskmill.task_store.domain.events import LoggedEvent, compose_event
 from taskmill.task_store.domain.fence import is_holder
 from taskmill.task_store.domain.lifecycle import Cause, transition
-from taskmill.task_store.domain.retries import retry_wait
+from taskmill.task_store.domain.retries import attempt_limit, retry_wait
 from taskmill.task_store.domain.runs import RunRules, to_queued, to_scheduled
 from taskmill.task_store.domain.state import (
     JSON_NULL,
@@ -249,6 +249,7 @@ def _complete(state: TaskState, report: Completed, hearing: Hearing) -> Decision
 def _fail(state: TaskState, report: Failed, hearing: Hearing) -> Decision:
     error = report.error.model_dump_json()
     state, earlier_events = _started_first(state, report, hearing)
+    state = state._replace(attempt_limit=max(attempt_limit(state, hearing.defaults), state.attempt))
     if is_last_failure(
         state.attempt,
         state.attempt_limit,

@@ -191,7 +191,7 @@ def to_queued(
 def to_scheduled(
     state: TaskState,
     run_at: datetime,
-    reason: Literal["run_at", "retry", "unknown_kind", "not_now"],
+    reason: Literal["run_at", "retry", "unknown_kind", "not_now", "debounced"],
     now: datetime,
     changes: Mapping[str, Any],
 ) -> tuple[TaskState, LoggedEvent]:
