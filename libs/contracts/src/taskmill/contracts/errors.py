@@ -16,6 +16,7 @@ TaskmillError
 │   ├── WebhookNotFoundError     webhook_not_found
 │   ├── ReplayNotFoundError      replay_not_found
 │   ├── ApiKeyNotFoundError      api_key_not_found
+│   ├── GroupNotFoundError       group_not_found
 │   ├── TaskExistsError          task_exists
 │   ├── RunActiveError           run_active
 │   ├── AlreadyFinishedError     already_finished
@@ -133,6 +134,13 @@ class BulkOperationNotFoundError(RequestError):
 
     code = "bulk_operation_not_found"
     detail = "No bulk operation has this id; one that was completed is kept for some days."
+
+
+class GroupNotFoundError(RequestError):
+    """No group has this id, or it was settled long ago."""
+
+    code = "group_not_found"
+    detail = "No group has this id; one that was settled is kept for some time."
 
 
 class QueueNotFoundError(RequestError):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
-from taskmill.contracts import api_keys, bulk_operations, fleet, kinds, log, requests, subjects, webhooks
+from taskmill.contracts import api_keys, bulk_operations, fleet, groups, kinds, log, requests, subjects, webhooks
 from taskmill.contracts.control import CancelAttempt, Drain, QueuesPaused
 from taskmill.contracts.errors import Problem
 from taskmill.contracts.events import EVENT_DATA, EventPage, TaskEvent
@@ -63,6 +63,9 @@ GET_KEY = Command("get_key", api_keys.GetApiKey, api_keys.ApiKey)
 LIST_KEYS = Command("list_keys", api_keys.ListApiKeys, api_keys.ApiKeyPage)
 REVOKE_KEY = Command("revoke_key", api_keys.RevokeApiKey, api_keys.ApiKey)
 FIND_KEYS = Command("find_keys", api_keys.FindApiKeys, api_keys.FoundApiKeys)
+CREATE_GROUP = Command("create_group", groups.CreateGroup, groups.Group)
+GET_GROUP = Command("get_group", groups.GetGroup, groups.Group)
+LIST_GROUPS = Command("list_groups", groups.ListGroups, groups.GroupPage)
 HEALTH = Command("health", requests.CheckHealth, requests.StoreHealth)
 
 COMMANDS = (
@@ -72,6 +75,7 @@ COMMANDS = (
     *(SWITCH_OFF_WEBHOOK, PREPARE_DELIVERY, START_REPLAY, GET_REPLAY),
     *(LIST_PROCESSORS, LIST_QUEUES, PAUSE_QUEUE, RESUME_QUEUE, DRAIN_PROCESSOR),
     *(CREATE_KEY, GET_KEY, LIST_KEYS, REVOKE_KEY, FIND_KEYS),
+    *(CREATE_GROUP, GET_GROUP, LIST_GROUPS),
 )
 
 

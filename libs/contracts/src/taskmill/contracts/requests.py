@@ -30,10 +30,12 @@ from taskmill.contracts.tasks import (
     DEFAULT_KIND,
     DEFAULT_QUEUE,
     WITHOUT_NUL,
+    After,
     Attempt,
     Backoff,
     Checkpoint,
     ConcurrencyKey,
+    DependencyFailure,
     Kind,
     LabelKey,
     Labels,
@@ -149,6 +151,14 @@ class NewTask(ClientFields):
         GivenInstant | None, Field(description="When to start processing; one that has passed means at once.")
     ] = None
     concurrency_key: ConcurrencyKey = None
+    after: After = None
+    on_dependency_failure: Annotated[
+        DependencyFailure,
+        Field(
+            description="With `after`: what becomes of it when one of them fails, is cancelled or is deleted. "
+            "`cancel`: it is cancelled, too. `process`: that one counts as completed."
+        ),
+    ] = DependencyFailure.CANCEL
 
 
 class IdentifiedTask(NewTask):
@@ -219,6 +229,7 @@ class TaskFilter(Request):
             description="Labels that the task has; null: with any value.",
         ),
     ] = {}
+    group_id: Annotated[UUID | None, Field(description="The group that it belongs to.")] = None
     created_after: Annotated[GivenInstant | None, Field(description="Created at or after this instant.")] = None
     created_before: Annotated[GivenInstant | None, Field(description="Created before this instant.")] = None
 

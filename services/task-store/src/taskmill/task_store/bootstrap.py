@@ -3,7 +3,7 @@
 import asyncio
 import random
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import NamedTuple
@@ -39,6 +39,7 @@ from taskmill.runtime.supervisor import Supervisor
 from taskmill.task_store.actors.bulk_operations import BulkOperations
 from taskmill.task_store.actors.commands import QUEUE_GROUP, commands
 from taskmill.task_store.actors.connections import Connections
+from taskmill.task_store.actors.dependencies import Dependencies, DependencyBell
 from taskmill.task_store.actors.due_tasks import Alarm, DueTasks
 from taskmill.task_store.actors.expiry import Expiry
 from taskmill.task_store.actors.gauges import Gauges
@@ -58,10 +59,12 @@ from taskmill.task_store.actors.webhook_deliveries import CommitBell, WebhookDel
 from taskmill.task_store.adapters.api_key_rows import ApiKeyRows
 from taskmill.task_store.adapters.bulk_operation_rows import BulkOperationRows
 from taskmill.task_store.adapters.database import DedicatedConnection, SharedConnections, shared_connections
+from taskmill.task_store.adapters.dependency_rows import DependencyRows
 from taskmill.task_store.adapters.ended_tasks import EndedTaskRows
 from taskmill.task_store.adapters.event_stream import EventStream
 from taskmill.task_store.adapters.expired_rows import ExpiredRows
 from taskmill.task_store.adapters.gauge_rows import GaugeRows
+from taskmill.task_store.adapters.group_rows import GroupRows
 from taskmill.task_store.adapters.log_epochs import LogEpochs
 from taskmill.task_store.adapters.log_partitions import LogPartitions
 from taskmill.task_store.adapters.log_reader import LogReader
@@ -161,12 +164,8 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
     )
     alarm = Alarm(utc_now)
     bulk_alarm = asyncio.Event()
-    commit_bell = CommitBell()
+    commit_bell, dependency_bell = CommitBell(), DependencyBell()
     replay_alarm = asyncio.Event()
-
-    def on_commit(events: Sequence[UnpublishedEvent]) -> None:
-        relay.wake(events)
-        commit_bell.ring()
 
     counts = BatchCounts()
     writer = TaskWriter(
@@ -176,15 +175,15 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
         max_queued_tasks=settings.max_queued_tasks,
         now=utc_now,
         random=random.random,
-        note=_ignore if settings.metrics_port is None else counts.note,
-        on_commit=on_commit,
+        note=_note(dependency_bell, None if settings.metrics_port is None else counts),
+        on_commit=_on_commit(relay, commit_bell, dependency_bell),
         on_scheduled=alarm.set,
         on_bulk_operation=bulk_alarm.set,
     )
     writes = _writes(writer)
     reader = TaskReader(database.shared)
     log_reader = LogReader(database.shared)
-    bulk_rows = BulkOperationRows(database.shared)
+    bulk_rows, dependency_rows = BulkOperationRows(database.shared), DependencyRows(database.shared)
     webhook_rows = WebhookRows(
         database.shared, database.webhooks, max_webhooks=settings.max_webhooks, max_replays=MAX_RUNNING_REPLAYS
     )
@@ -242,6 +241,7 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
         leadership,
         kept_for=timedelta(seconds=settings.idempotency_ttl_seconds),
         queues_kept_for=timedelta(seconds=settings.queue_idle_seconds),
+        groups_kept_for=timedelta(seconds=settings.retention_groups_seconds),
         now=utc_now,
     )
     ports = Ports(
@@ -257,6 +257,8 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
         bulk_operations=bulk_rows,
         webhooks=webhook_rows,
         api_keys=ApiKeyRows(database.shared, max_keys=settings.max_api_keys),
+        groups=GroupRows(database.shared),
+        predecessors=dependency_rows,
         now=utc_now,
         on_webhook=commit_bell.woken.set,
         on_replay=replay_alarm.set,
@@ -279,6 +281,7 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
         reconciler,
         Retention(EndedTaskRows(database.shared), writes, leadership, kept_for=_tasks_kept_for(settings), now=utc_now),
         BulkOperations(bulk_rows, TaskLists(database.bulk_lists), writes, leadership, begun=bulk_alarm),
+        Dependencies(session, dependency_rows, writes, leadership, bell=dependency_bell),
         WebhookDeliveries(session, webhook_rows, log_reader, writes, leadership, bell=commit_bell),
         Replays(session, webhook_rows, log_reader, writes, leadership, begun=replay_alarm),
         QueuePauses(queue_rows, pauses, leadership),
@@ -303,8 +306,28 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
     return supervisor
 
 
-def _ignore(_batch: Batch) -> None:
-    """Nobody asks for what was counted."""
+def _note(bell: DependencyBell, counts: BatchCounts | None) -> Callable[[Batch], None]:
+    """What is told of each batch that is committed. `counts` None: nobody asks for what was counted."""
+    if counts is None:
+        return bell.note
+    takers = (bell.note, counts.note)
+
+    def note(batch: Batch) -> None:
+        for take in takers:
+            take(batch)
+
+    return note
+
+
+def _on_commit(relay: Relay, *bells: CommitBell) -> Callable[[Sequence[UnpublishedEvent]], None]:
+    """Who is told of the events that are committed."""
+
+    def on_commit(events: Sequence[UnpublishedEvent]) -> None:
+        relay.wake(events)
+        for bell in bells:
+            bell.ring()
+
+    return on_commit
 
 
 def _metrics(

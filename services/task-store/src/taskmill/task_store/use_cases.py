@@ -12,9 +12,10 @@ from pydantic import TypeAdapter
 
 from taskmill.contracts.bulk_operations import GetBulkOperation
 from taskmill.contracts.errors import DatabaseUnavailableError, TaskmillError
+from taskmill.contracts.groups import CreateGroup
 from taskmill.contracts.json_text import read_json
 from taskmill.contracts.kinds import ListKinds
-from taskmill.contracts.limits import MAX_LISTED_QUEUES, MAX_UNKNOWN_KINDS
+from taskmill.contracts.limits import MAX_DEPENDENCIES, MAX_LISTED_QUEUES, MAX_UNKNOWN_KINDS
 from taskmill.contracts.log import ReadLog
 from taskmill.contracts.requests import (
     REPLAYED_HEADER,
@@ -32,6 +33,7 @@ from taskmill.contracts.requests import (
     ProcessTask,
     StoreHealth,
 )
+from taskmill.contracts.tasks import WaitReason
 from taskmill.runtime.clock import Clock
 from taskmill.runtime.reply import Reply
 from taskmill.runtime.tracing import current_traceparent
@@ -63,9 +65,11 @@ from taskmill.task_store.ports import (
     ApiKeys,
     BulkOperationReads,
     Drains,
+    Groups,
     Lists,
     LogReads,
     Pauses,
+    Predecessors,
     Processors,
     Queues,
     Rates,
@@ -100,6 +104,8 @@ class Ports:
     bulk_operations: BulkOperationReads
     webhooks: Webhooks
     api_keys: ApiKeys
+    groups: Groups
+    predecessors: Predecessors
     now: Clock
     on_webhook: Callable[[], None] = lambda: None
     """Called after a webhook was made or changed."""
@@ -137,7 +143,11 @@ async def create_tasks(ports: Ports, request: CreateTasks) -> bytes | Reply:
 async def get_task(ports: Ports, request: GetTask) -> bytes:
     """`GetTask` → `Task`. Raises `TaskNotFoundError`."""
     task = await ports.reads.task(request.id)
-    return task_document(task, waiting_for(task, *await _waited_for(ports, [task])))
+    waiting = waiting_for(task, *await _waited_for(ports, [task]))
+    if waiting is not None and waiting.reason is WaitReason.DEPENDENCIES:
+        after = await ports.predecessors.waiting_for(task.id, MAX_DEPENDENCIES)
+        waiting = waiting.model_copy(update={"after": after})
+    return task_document(task, waiting)
 
 
 async def get_checkpoint(ports: Ports, request: GetCheckpoint) -> bytes:
@@ -237,6 +247,14 @@ def _in_trace(request: _Request, traceparent: str | None) -> _Request:
 def _traced_fields(request: ClientRequest, traceparent: str) -> dict[str, object]:
     if isinstance(request, CreateTasks):
         return {"tasks": [task.model_copy(update={"traceparent": traceparent}) for task in request.tasks]}
+    if isinstance(request, CreateGroup):
+        traced = [task.model_copy(update={"traceparent": traceparent}) for task in request.tasks]
+        follow_ups = {"on_completed": request.on_completed, "on_failed": request.on_failed}
+        return {"tasks": traced} | {
+            name: task.model_copy(update={"traceparent": traceparent})
+            for name, task in follow_ups.items()
+            if task is not None
+        }
     return {"traceparent": traceparent} if isinstance(request, CreateTask | ProcessTask) else {}
 
 

@@ -14,7 +14,7 @@ from taskmill.runtime.failpoint import failpoint
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.reply import Reply
 from taskmill.runtime.requests import RequestServer
-from taskmill.task_store import fleet_use_cases, key_use_cases, use_cases, webhook_use_cases
+from taskmill.task_store import fleet_use_cases, group_use_cases, key_use_cases, use_cases, webhook_use_cases
 from taskmill.task_store.use_cases import Ports
 
 QUEUE_GROUP = "task-store"
@@ -55,6 +55,9 @@ _USE_CASES: dict[registry.Command, Callable[[Ports, Any], Coroutine[Any, Any, by
     registry.LIST_KEYS: key_use_cases.list_keys,
     registry.REVOKE_KEY: key_use_cases.revoke_key,
     registry.FIND_KEYS: key_use_cases.find_keys,
+    registry.CREATE_GROUP: group_use_cases.create_group,
+    registry.GET_GROUP: group_use_cases.get_group,
+    registry.LIST_GROUPS: group_use_cases.list_groups,
 }
 
 

@@ -142,6 +142,8 @@ def _conditions(wanted: TaskFilter) -> list[ColumnElement[bool]]:
         conditions.append(TaskRow.queue == wanted.queue)
     if wanted.priority is not None:
         conditions.append(TaskRow.priority == wanted.priority.value)
+    if wanted.group_id is not None:
+        conditions.append(TaskRow.group_id == wanted.group_id)
     if wanted.created_after is not None:
         conditions.append(TaskRow.created_at >= wanted.created_after)
     if wanted.created_before is not None:

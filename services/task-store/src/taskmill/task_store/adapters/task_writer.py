@@ -15,16 +15,19 @@ import structlog
 from asyncpg import Connection, DivisionByZeroError, IntegrityConstraintViolationError, Record
 
 from taskmill.contracts.errors import DatabaseUnavailableError, QueueFullError, RequestError, TooManyQueuesError
+from taskmill.contracts.groups import CreateGroup
 from taskmill.runtime.clock import Clock
 from taskmill.runtime.errors import BatchRefusedError
 from taskmill.runtime.failpoint import failpoint
 from taskmill.task_store.adapters import statements
 from taskmill.task_store.adapters.bulk_operation_rows import read_bulk_operations, write_bulk_operations
 from taskmill.task_store.adapters.database import DedicatedConnection
+from taskmill.task_store.adapters.dependency_rows import read_dependencies, write_dependencies
 from taskmill.task_store.adapters.rows import arrays, json_rows, kind_row, task_state
 from taskmill.task_store.adapters.writer_memory import WriterMemory
 from taskmill.task_store.domain.batch import Batch
 from taskmill.task_store.domain.bulk_operations import BulkBook
+from taskmill.task_store.domain.dependencies import Release
 from taskmill.task_store.domain.idempotency import KeyBook, KeyedAnswer
 from taskmill.task_store.domain.kinds import KindBook
 from taskmill.task_store.domain.log_epoch import FIRST_EPOCH, LogEpoch
@@ -138,7 +141,7 @@ class TaskWriter:
 
         That statement takes the lock, and undoes itself when a task is no longer as it was read, or an id is in use.
         """
-        batch = await self._load(connection, operations, used_ids=())
+        batch = await self._load(connection, operations)
         answers = _decide(batch, operations)
         if batch.kinds.changed or batch.queues.added or any(isinstance(answer, _MAYBE_STALE) for answer in answers):
             # Kinds and queues are written under the lock only; another store may have made room in a queue, or the
@@ -156,7 +159,8 @@ class TaskWriter:
         new_ids = [task.id for operation in operations for task in new_tasks(operation)]
         used = await connection.fetch(statements.USED_IDS, new_ids)
         await self._memory.read_queues(connection)
-        batch = await self._load(connection, operations, used_ids=[row["task_id"] for row in used])
+        used_ids = [row["task_id"] for row in used]
+        batch = await self._load(connection, operations, used_ids=used_ids, is_locked=True)
         answers = _decide(batch, operations)
         await _write_rare(connection, batch)
         try:
@@ -168,7 +172,12 @@ class TaskWriter:
         return answers
 
     async def _load(
-        self, connection: "Connection[Record]", operations: Sequence[Operation], *, used_ids: Sequence[UUID]
+        self,
+        connection: "Connection[Record]",
+        operations: Sequence[Operation],
+        *,
+        used_ids: Sequence[UUID] = (),
+        is_locked: bool = False,
     ) -> Batch:
         task_ids = {task_id for operation in operations for task_id in named_tasks(operation)}
         edits = filter(wants_documents, operations)
@@ -185,6 +194,7 @@ class TaskWriter:
             kinds=KindBook(self._memory.kinds),
             keys=KeyBook(map(KeyedAnswer._make, answers)),
             bulk_operations=BulkBook(bulk),
+            dependencies=await read_dependencies(connection, operations) if is_locked else None,
             services=self._memory.services,
             rules=self._rules,
             now=self._now(),
@@ -196,13 +206,14 @@ class TaskWriter:
     def _may_load_unlocked(self, operations: Sequence[Operation]) -> bool:
         """Whether nothing is named that must be looked for under the lock.
 
-        That is the number of queues, bulk operations, and whether an id was in use in an earlier month.
+        That is the number of queues, bulk operations, dependencies, and whether an id was in use in an earlier month.
         """
         new_ids = NewIds(self._now())
         return all(
             self._memory.queues.keys() >= set(named_queues(operation))
             and named_bulk_operation(operation) is None
-            and all(task.id in new_ids for task in new_tasks(operation))
+            and not isinstance(operation, Release | CreateGroup)
+            and all(task.id in new_ids and not task.after for task in new_tasks(operation))
             for operation in operations
         )
 
@@ -266,13 +277,14 @@ def _line_rows(lines: Sequence[LineState], dropped: Sequence[tuple[UUID, int]]) 
 
 
 async def _write_rare(connection: "Connection[Record]", batch: Batch) -> None:
-    """Write the queues that a batch added, and what it changed of kinds and of bulk operations: all are rare."""
+    """Write the queues that a batch added, and what it changed of kinds, bulk operations and dependencies."""
     if batch.queues.added:
         await connection.execute(statements.ADD_QUEUES, batch.queues.added)
     if batch.kinds.changed:
         rows = [kind_row(name, defaults) for name, defaults in batch.kinds.changed.items()]
         await connection.execute(statements.DECLARE_KINDS, json_rows(rows))
     await write_bulk_operations(connection, batch.bulk_operations)
+    await write_dependencies(connection, batch.dependencies)
 
 
 def _decide(batch: Batch, operations: Sequence[Operation]) -> list[Answer | RequestError]:

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from taskmill.contracts.bulk_operations import StartBulkOperation
 from taskmill.contracts.errors import InvalidRequestError, TaskExistsError, TaskNotFoundError, TooManyQueuesError
+from taskmill.contracts.groups import CreateGroup
 from taskmill.contracts.limits import MAX_TASK_LINES
 from taskmill.contracts.reports import Hello, ReportBundle, RunReport, Submitted
 from taskmill.contracts.requests import (
@@ -27,10 +28,19 @@ from taskmill.contracts.status import TaskStatus
 from taskmill.task_store.domain.bulk_operations import BulkBook, BulkChunk
 from taskmill.task_store.domain.creation import decide_create
 from taskmill.task_store.domain.decision import Decision
+from taskmill.task_store.domain.dependencies import (
+    FOLLOWS_GROUP,
+    READY,
+    DependencyBook,
+    Release,
+    check_existence,
+    precedence,
+)
 from taskmill.task_store.domain.documents import reply_document
 from taskmill.task_store.domain.editing import check_revision, decide_change, decide_delete
 from taskmill.task_store.domain.endings import cancel_at_once, decide_expiry
 from taskmill.task_store.domain.events import LoggedEvent, of_source
+from taskmill.task_store.domain.groups import follow_ups
 from taskmill.task_store.domain.idempotency import KeyBook, KeyedAnswer, KeyName, key_name
 from taskmill.task_store.domain.kinds import KindBook
 from taskmill.task_store.domain.log_epoch import FIRST_EPOCH, LogEpoch
@@ -76,6 +86,7 @@ class Batch:
         kinds: What is declared for kinds.
         keys: The idempotency keys of the operations.
         bulk_operations: The bulk operations that the operations carry on.
+        dependencies: The dependencies that the operations release; None: none.
         services: What the living processors do.
         rules: What the operator decides about runs.
         now: The moment of the whole batch.
@@ -97,6 +108,7 @@ class Batch:
         rules: RunRules,
         now: datetime,
         random: Callable[[], float],
+        dependencies: DependencyBook | None = None,
         paused: Collection[str] = (),
         epoch: LogEpoch = FIRST_EPOCH,
     ) -> None:
@@ -114,6 +126,7 @@ class Batch:
         self.kinds = kinds
         self.keys = keys
         self.bulk_operations = bulk_operations
+        self.dependencies = dependencies or DependencyBook()
         self.events: list[LoggedEvent] = []
         self._attempts: dict[tuple[UUID, int], AttemptState] = {}
         self._lines: dict[UUID, list[LineState]] = {}
@@ -138,8 +151,8 @@ class Batch:
             case MakeDue() | OfferAgain() | Redispatch() | ExpireCancellations():
                 self._carry_on(operation)
                 return Answer()
-            case RemoveExpired():
-                self._remove(operation)
+            case RemoveExpired() | Release():
+                self._clear(operation)
                 return Answer()
             case BulkChunk():
                 book = self.bulk_operations
@@ -221,7 +234,11 @@ class Batch:
             case CreateTask():
                 return self._answer_of(self._create([request]))
             case CreateTasks():
-                return self._answer_of(self._create(request.tasks))
+                return self._answer_of(self._create(request.tasks, at="/tasks/{}"))
+            case CreateGroup():
+                self.dependencies.check_new(request.id)
+                states = self._create(request.tasks, at="/tasks/{}", group=request)
+                return Answer(states, group=self.dependencies.add_group(request, self._now))
             case StartBulkOperation():
                 return Answer(bulk_operation=self.bulk_operations.start(request, self._now))
             case TaskRequest():
@@ -230,13 +247,22 @@ class Batch:
     def _answer_of(self, states: tuple[TaskState, ...]) -> Answer:
         return Answer(states, waiting_for(states[0], self.services, self._paused))
 
-    def _create(self, requests: Sequence[IdentifiedTask]) -> tuple[TaskState, ...]:
+    def _create(
+        self, requests: Sequence[IdentifiedTask], *, at: str = "", group: CreateGroup | None = None
+    ) -> tuple[TaskState, ...]:
+        """Make tasks, all or none; `at` is where each stands in the request, and they may be those of a group."""
+        held = [] if group is None else follow_ups(group)
         new_ids: set[UUID] = set()
-        for request in requests:
+        for request in (*requests, *held):
             if request.id in self._used_ids or request.id in new_ids:
                 raise TaskExistsError(request.id)
             new_ids.add(request.id)
-        decisions = [decide_create(request, self.kinds.defaults(request.kind), self._now) for request in requests]
+        if any(request.after for request in requests):
+            check_existence(requests, self._states, at)
+        decisions = [self._decide_create(request, group_id=None if group is None else group.id) for request in requests]
+        decisions += [
+            decide_create(request, self.kinds.defaults(request.kind), self._now, FOLLOWS_GROUP) for request in held
+        ]
         arrivals: dict[str, int] = {}
         for state, *_ in decisions:
             if state.is_run_active:
@@ -244,6 +270,10 @@ class Batch:
         self.queues.admit([state.queue for state, *_ in decisions], arrivals)
         self._used_ids |= new_ids
         return tuple([self._take(decision) for decision in decisions])
+
+    def _decide_create(self, request: IdentifiedTask, *, group_id: UUID | None = None) -> Decision:
+        comes_after = precedence(request, self._states) if request.after else READY
+        return decide_create(request, self.kinds.defaults(request.kind), self._now, comes_after, group_id)
 
     def _change(self, request: TaskRequest) -> TaskState:
         state = self._states.get(request.id)
@@ -271,7 +301,10 @@ class Batch:
             state = self._take(cancel_at_once(state, self._now))
         return self._take_last(decide_delete(state, self._now))
 
-    def _remove(self, operation: RemoveExpired) -> None:
+    def _clear(self, operation: RemoveExpired | Release) -> None:
+        if isinstance(operation, Release):
+            self.dependencies.release(operation.pairs, self._states, self._take, self._now)
+            return
         for task_id in operation.task_ids:
             state = self._states.get(task_id)
             if state is not None and has_expired(state, operation.kept_for, self._now):
@@ -319,13 +352,12 @@ class Batch:
         if task.id in self._used_ids or task.id in self._states:
             return
         task = task.model_copy(update={"traceparent": by.traceparent})
-        defaults = self.kinds.defaults(task.kind)
-        decision = decide_create(task, defaults, self._now)
+        decision = self._decide_create(task)
         try:
             # Like all that the store does without being asked by a client, it has room in a queue that is full.
             self.queues.admit((decision.state.queue,))
         except TooManyQueuesError:
-            decision = decide_create(task.model_copy(update={"queue": by.queue}), defaults, self._now)
+            decision = self._decide_create(task.model_copy(update={"queue": by.queue}))
         self._used_ids.add(task.id)
         self._take(decision)
 
@@ -378,6 +410,8 @@ class Batch:
         self.events.extend(events)
         if decision.attempt is not None:
             self._attempts[decision.attempt.task_id, decision.attempt.attempt] = decision.attempt
+        if decision.dependencies:
+            self.dependencies.added += decision.dependencies
         if decision.lines:
             self._lines.setdefault(state.id, []).extend(decision.lines)
         return state

@@ -3,17 +3,20 @@
 from datetime import datetime
 from operator import attrgetter
 from typing import Any
+from uuid import UUID
 
 import orjson
 
 from taskmill.contracts.events import EventData, EventType, TaskCreatedData
 from taskmill.contracts.requests import ClientFields, IdentifiedTask
 from taskmill.contracts.status import TaskStatus
-from taskmill.contracts.tasks import DEFAULT_QUEUE, KindDefaults
+from taskmill.contracts.tasks import DEFAULT_QUEUE, Cancellation, KindDefaults
 from taskmill.task_store.domain.decision import Decision
+from taskmill.task_store.domain.dependencies import READY, Precedence, Standing
+from taskmill.task_store.domain.endings import cancelled
 from taskmill.task_store.domain.events import compose_event
 from taskmill.task_store.domain.runs import decide_process
-from taskmill.task_store.domain.state import JSON_NULL, TaskState, composer, json_fields
+from taskmill.task_store.domain.state import JSON_NULL, Hold, TaskState, composer, json_fields
 
 # The queue is left to the kind, if the client does not say.
 _PLAIN = [name for name in ClientFields.model_fields if name not in json_fields(TaskState)]
@@ -38,7 +41,13 @@ _BLANK: dict[str, Any] = {
 }
 
 
-def decide_create(request: IdentifiedTask, defaults: KindDefaults, now: datetime) -> Decision:
+def decide_create(
+    request: IdentifiedTask,
+    defaults: KindDefaults,
+    now: datetime,
+    precedence: Precedence = READY,
+    group_id: UUID | None = None,
+) -> Decision:
     """A new task, and, if it is to be processed at once or at some time, its first run.
 
     For clients the creation is one change: the task's revision is 1 either way.
@@ -47,17 +56,26 @@ def decide_create(request: IdentifiedTask, defaults: KindDefaults, now: datetime
         request: What the client wants.
         defaults: What the task's kind declares.
         now: When it is decided.
+        precedence: How it stands to the tasks that it comes after.
+        group_id: The group that it belongs to.
     """
-    state = _pending(request, request.queue or defaults.queue or DEFAULT_QUEUE, now)
+    state = _pending(request, request.queue or defaults.queue or DEFAULT_QUEUE, now, group_id)
     created = compose_event(EventType.CREATED, state, now, _details(state))
-    if not (request.process or request.run_at):
+    # The revision that comes next is the task's first.
+    unseen = state._replace(revision=0)
+    if precedence.standing is Standing.FORBIDDEN:
+        end = cancelled(unseen, Cancellation.DEPENDENCY, now, now)
+        return Decision(end.state, (created, *end.events))
+    if precedence.standing is Standing.WAITING:
+        held = decide_process(unseen, defaults, now, hold=Hold.DEPENDENCIES)
+        return Decision(held.state, (created, *held.events), dependencies=precedence.dependencies)
+    if not (request.process or request.run_at or request.after):
         return Decision(state, (created,))
-    # The revision that the run adds is the task's first.
-    run = decide_process(state._replace(revision=0), defaults, now, run_at=request.run_at)
+    run = decide_process(unseen, defaults, now, run_at=request.run_at)
     return Decision(run.state, (created, *run.events), run.attempt)
 
 
-def _pending(request: IdentifiedTask, queue: str, now: datetime) -> TaskState:
+def _pending(request: IdentifiedTask, queue: str, now: datetime, group_id: UUID | None) -> TaskState:
     columns = {
         **_BLANK,
         **dict(zip(_PLAIN, _plain_values(request), strict=True)),
@@ -65,6 +83,7 @@ def _pending(request: IdentifiedTask, queue: str, now: datetime) -> TaskState:
         "queue": queue,
         "traceparent": request.traceparent,
         "concurrency_key": request.concurrency_key,
+        "group_id": group_id,
         "labels": orjson.dumps(request.labels).decode(),
         "backoff": None if request.backoff is None else request.backoff.model_dump_json(),
         "payload": JSON_NULL if request.payload is None else orjson.dumps(request.payload).decode(),

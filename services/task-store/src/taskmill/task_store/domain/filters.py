@@ -14,6 +14,7 @@ def meets(task: TaskState, wanted: TaskFilter) -> bool:
         and wanted.kind in {None, task.kind}
         and wanted.queue in {None, task.queue}
         and wanted.priority in {None, task.priority}
+        and wanted.group_id in {None, task.group_id}
         and (wanted.created_after is None or task.created_at >= wanted.created_after)
         and (wanted.created_before is None or task.created_at < wanted.created_before)
         and _has_labels(task, wanted.labels)

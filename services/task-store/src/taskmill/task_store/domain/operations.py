@@ -5,6 +5,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from taskmill.contracts.bulk_operations import StartBulkOperation
+from taskmill.contracts.groups import CreateGroup
 from taskmill.contracts.reports import Hello, ReportBundle, Submitted
 from taskmill.contracts.requests import (
     CreateTask,
@@ -17,6 +18,8 @@ from taskmill.contracts.requests import (
 )
 from taskmill.contracts.tasks import DEFAULT_QUEUE, WaitingFor
 from taskmill.task_store.domain.bulk_operations import BulkChunk, BulkOperationState
+from taskmill.task_store.domain.dependencies import Release
+from taskmill.task_store.domain.groups import GroupState, follow_ups
 from taskmill.task_store.domain.idempotency import KeyName, key_name
 from taskmill.task_store.domain.retention import KeptFor
 from taskmill.task_store.domain.state import TaskState
@@ -57,8 +60,8 @@ class RemoveExpired(NamedTuple):
 StoreOperation = MakeDue | OfferAgain | Redispatch | ExpireCancellations
 """What the store asks of itself to carry tasks on."""
 
-ClientRequest = CreateTask | CreateTasks | TaskRequest | StartBulkOperation
-Operation = ClientRequest | ReportBundle | StoreOperation | RemoveExpired | BulkChunk
+ClientRequest = CreateTask | CreateTasks | TaskRequest | StartBulkOperation | CreateGroup
+Operation = ClientRequest | ReportBundle | StoreOperation | RemoveExpired | BulkChunk | Release
 """No bulk operation: that is begun by one of these, `StartBulkOperation`, and carried out by others, `BulkChunk`."""
 
 
@@ -82,6 +85,8 @@ class Answer(NamedTuple):
     """For requests under an idempotency key."""
     bulk_operation: BulkOperationState | None = None
     """The bulk operation that was begun, or that a chunk belongs to, as it is now."""
+    group: GroupState | None = None
+    """The group that was made."""
     must_repeat: bool = False
     """Of reports: some came before others that they must follow; they change nothing until they come again."""
 
@@ -90,8 +95,9 @@ def named_tasks(operation: Operation) -> list[UUID]:
     """The existing tasks that an operation speaks of."""
     match operation:
         case ReportBundle():
-            return [report.task_id for report in operation.reports if not isinstance(report, Hello)]
-        case MakeDue() | OfferAgain() | ExpireCancellations() | RemoveExpired():
+            ids = [report.task_id for report in operation.reports if not isinstance(report, Hello)]
+            return ids + _predecessors(operation)
+        case MakeDue() | OfferAgain() | ExpireCancellations() | RemoveExpired() | Release():
             return list(operation.task_ids)
         case Redispatch():
             return list(operation.lost)
@@ -99,8 +105,12 @@ def named_tasks(operation: Operation) -> list[UUID]:
             return [candidate.id for candidate in operation.candidates]
         case TaskRequest():
             return [operation.id]
-        case CreateTask() | CreateTasks() | StartBulkOperation():
-            return []
+        case CreateTask() | CreateTasks() | CreateGroup() | StartBulkOperation():
+            return _predecessors(operation)
+
+
+def _predecessors(operation: Operation) -> list[UUID]:
+    return [after_id for task in new_tasks(operation) if task.after for after_id in task.after]
 
 
 def wants_documents(operation: Operation) -> bool:
@@ -132,6 +142,8 @@ def new_tasks(operation: Operation) -> Sequence[IdentifiedTask]:
         return [report.task for report in operation.reports if isinstance(report, Submitted)]
     if isinstance(operation, CreateTask):
         return [operation]
+    if isinstance(operation, CreateGroup):
+        return [*operation.tasks, *follow_ups(operation)]
     return operation.tasks if isinstance(operation, CreateTasks) else []
 
 

@@ -42,6 +42,7 @@ def decide_process(
     *,
     run_at: datetime | None = None,
     traceparent: str | None = None,
+    hold: Hold | None = None,
 ) -> Decision:
     """A new run with its first attempt queued; what the last run left behind is cleared.
 
@@ -51,6 +52,7 @@ def decide_process(
         now: When it is decided.
         run_at: When to begin, if that is ahead.
         traceparent: The span that the run belongs to; None: the one that the task does.
+        hold: What it waits for before anything else; None: nothing.
 
     Raises:
         RunActiveError: The task is in a run already.
@@ -71,6 +73,8 @@ def decide_process(
         "checkpoint": JSON_NULL,
         "traceparent": traceparent or state.traceparent,
     }
+    if hold is not None:
+        return to_held(state, hold, now, new_run)
     if run_at is None or run_at <= now:
         return begin(state, "process", now, new_run)
     scheduled, event = to_scheduled(state._replace(queued_at=None), run_at, "run_at", now, new_run)
