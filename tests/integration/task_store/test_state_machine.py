@@ -22,6 +22,8 @@ from taskmill.task_store.actors.commands import use_case
 from taskmill.task_store.adapters.api_key_rows import ApiKeyRows
 from taskmill.task_store.adapters.bulk_operation_rows import BulkOperationRows
 from taskmill.task_store.adapters.database import DedicatedConnection, shared_connections
+from taskmill.task_store.adapters.dependency_rows import DependencyRows
+from taskmill.task_store.adapters.group_rows import GroupRows
 from taskmill.task_store.adapters.log_reader import LogReader
 from taskmill.task_store.adapters.processor_rows import ProcessorRows
 from taskmill.task_store.adapters.queue_rows import QueueRows
@@ -191,6 +193,8 @@ def bench(database_url: str) -> Iterator[Bench]:
             bulk_operations=BulkOperationRows(shared),
             webhooks=WebhookRows(shared, lanes[0], max_webhooks=1, max_replays=1),
             api_keys=ApiKeyRows(shared, max_keys=1),
+            groups=GroupRows(shared),
+            predecessors=DependencyRows(shared),
             now=clock,
         )
         yield Bench(runner, ports, clock)

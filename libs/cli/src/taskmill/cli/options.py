@@ -94,6 +94,7 @@ WithLabels = Annotated[
 OfPriority = Annotated[
     Priority | None, typer.Option("--priority", "-p", metavar=one_of(Priority), help="Of this priority.")
 ]
+OfGroup = Annotated[UUID | None, typer.Option("--group", metavar="GROUP", help="Of this group, by its id.")]
 InTitle = Annotated[str | None, typer.Option("--title", metavar="TEXT", help="With this in its title, in any case.")]
 OfTypes = Annotated[
     list[EventType] | None,

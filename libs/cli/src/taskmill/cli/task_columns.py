@@ -18,7 +18,12 @@ def _why(task: TaskSummary) -> str | None:
         return f"{task.error.code}: {task.error.message}"
     if task.waiting_for is not None:
         until = instant(task.waiting_for.until)
-        return f"waits for {task.waiting_for.reason}" + (f" until {until}" if until else "")
+        after = ", ".join(map(str, task.waiting_for.after or []))
+        return (
+            f"waits for {task.waiting_for.reason}"
+            + (f" until {until}" if until else "")
+            + (f": {after}" if after else "")
+        )
     return None
 
 
@@ -53,6 +58,7 @@ TASK: list[Column[Task]] = [
     Column("queue", lambda task: task.queue),
     Column("priority", lambda task: task.priority),
     Column("labels", lambda task: labels(task.labels)),
+    Column("group", lambda task: task.group_id),
     Column("run", lambda task: task.run),
     Column("attempt", lambda task: f"{task.attempt} of {task.attempt_limit}" if task.attempt_limit else task.attempt),
     Column("processor", lambda task: task.processor_id),

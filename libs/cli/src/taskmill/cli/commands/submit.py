@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 from typing import Annotated, Any
+from uuid import UUID
 
 import typer
 from pydantic_core import from_json
@@ -17,6 +18,7 @@ from taskmill.cli.task_columns import TASK
 from taskmill.cli.waiting import raise_if_not_completed, wait_for_end
 from taskmill.contracts.limits import MAX_ATTEMPTS, MAX_TIMEOUT_SECONDS
 from taskmill.contracts.status import Priority
+from taskmill.contracts.tasks import DependencyFailure
 
 app = new_app()
 
@@ -48,6 +50,16 @@ def submit(
         str | None,
         typer.Option(metavar="TIME", help="When to start: 2030-12-24T18:00:00Z, or from now: +90s, +5m, +2h, +1d."),
     ] = None,
+    after: Annotated[
+        list[UUID] | None,
+        typer.Option(metavar="ID", help="A task that it comes after: it waits for its completion. May be repeated."),
+    ] = None,
+    on_dependency_failure: Annotated[
+        DependencyFailure | None,
+        typer.Option(
+            metavar=one_of(DependencyFailure), help="With --after: what becomes of it when one is not completed."
+        ),
+    ] = None,
     max_attempts: Annotated[
         int | None, typer.Option(min=1, max=MAX_ATTEMPTS, metavar="N", help="How often it is tried at most.")
     ] = None,
@@ -78,6 +90,8 @@ def submit(
         priority=priority,
         labels=options.labels_given(label),
         run_at=options.instant(run_at, "--run-at"),
+        after=after,
+        on_dependency_failure=on_dependency_failure,
         max_attempts=max_attempts,
         timeout_seconds=timeout,
     )

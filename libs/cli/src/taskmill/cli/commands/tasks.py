@@ -43,6 +43,7 @@ def list_tasks(
     priority: options.OfPriority = None,
     label: options.WithLabels = None,
     title: options.InTitle = None,
+    group: options.OfGroup = None,
     oldest_first: Annotated[bool, typer.Option("--oldest-first", help="Begin with the oldest.")] = False,
     limit: options.Limit = 50,
     output: options.Output = OutputFormat.TABLE,
@@ -56,6 +57,7 @@ def list_tasks(
         priority=priority,
         labels=options.labels_wanted(label),
         title=title,
+        group_id=group,
         sort="created_at" if oldest_first else None,
         page_size=min(limit + 1, MAX_PAGE_ITEMS) if limit else None,
     )

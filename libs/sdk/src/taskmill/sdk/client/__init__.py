@@ -37,6 +37,7 @@ from taskmill.sdk.client.errors import (
 )
 from taskmill.sdk.client.fields import (
     EventConditions,
+    FollowUp,
     TaskChanges,
     TaskConditions,
     TaskOptions,
@@ -61,6 +62,7 @@ __all__ = [
     "Event",
     "EventConditions",
     "EventsGoneError",
+    "FollowUp",
     "ForbiddenError",
     "GapError",
     "IdempotencyKeyReusedError",

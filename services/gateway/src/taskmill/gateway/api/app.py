@@ -19,6 +19,7 @@ from taskmill.gateway.api.dispatcher import HTTP_SECONDS, Dispatcher
 from taskmill.gateway.api.documentation import DocumentationEndpoints
 from taskmill.gateway.api.event_endpoints import EventEndpoints
 from taskmill.gateway.api.fleet_endpoints import FleetEndpoints
+from taskmill.gateway.api.group_endpoints import GroupEndpoints
 from taskmill.gateway.api.health_endpoints import HealthEndpoints
 from taskmill.gateway.api.key_endpoints import KeyEndpoints
 from taskmill.gateway.api.list_endpoints import ListEndpoints
@@ -107,9 +108,10 @@ def create_app(
         now: The clock.
         is_live: Whether all that runs in this process is at work.
         metrics: What the gateway tells, to which its requests are added; None: nothing else.
-        new_id: Makes the id of a new task, bulk operation, webhook or replay, a UUID of version 7.
+        new_id: Makes the id of a new task, group, bulk operation, webhook or replay, a UUID of version 7.
     """
     metrics = metrics or Metrics()
+    payloads = PayloadCheck(schemas)
     app = Gateway(
         admission,
         title="Taskmill",
@@ -122,6 +124,7 @@ def create_app(
                 "name": "bulk operations",
                 "description": "Process, cancel and delete many tasks, and follow how far it is.",
             },
+            {"name": "groups", "description": "Make tasks that have one outcome together, and what follows it."},
             {"name": "kinds", "description": "What can be done, and what it takes."},
             {"name": "history", "description": "What was done for a task, what happened, and what happens."},
             {"name": "webhooks", "description": "Have events sent by HTTP, and see what became of it."},
@@ -136,10 +139,11 @@ def create_app(
         # `TracedRequests` does it where it is wanted; this costs each request a tenth of its CPU in any case.
         telemetry={"tracing": False, "metrics": False, "logs": False},
         routes=[
-            *declared_routes(TaskEndpoints(store, feed, PayloadCheck(schemas), new_id)),
+            *declared_routes(TaskEndpoints(store, feed, payloads, new_id)),
             *declared_routes(ListEndpoints(store, schemas)),
             *declared_routes(EventEndpoints(store, log, feed)),
             *declared_routes(BulkEndpoints(store, new_id)),
+            *declared_routes(GroupEndpoints(store, payloads, new_id)),
             *declared_routes(WebhookEndpoints(store, new_id)),
             *declared_routes(FleetEndpoints(store)),
             *declared_routes(KeyEndpoints(store, ring, now)),

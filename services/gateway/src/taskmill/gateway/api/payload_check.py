@@ -2,11 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from taskmill.contracts.errors import FieldProblem, RemoteError, UnavailableError
 from taskmill.contracts.limits import MAX_REFUSAL_PROBLEMS
-from taskmill.contracts.requests import NewTask
+from taskmill.contracts.requests import ClientFields, NewTask
 from taskmill.gateway.adapters.payload_schemas import PayloadSchemas
 
 TURN_SECONDS = 0.005
@@ -39,17 +39,21 @@ class PayloadCheck:
 
     async def problems_of_each(self, tasks: Sequence[NewTask]) -> list[FieldProblem]:
         """The same for the tasks of a batch."""
-        misfits: list[tuple[str, NewTask]] = []
+        return await self.problems_at((f"/tasks/{index}/payload", task) for index, task in enumerate(tasks))
+
+    async def problems_at(self, tasks: Iterable[tuple[str, ClientFields]]) -> list[FieldProblem]:
+        """The same for any tasks, each with where its payload stands."""
+        misfits: list[tuple[str, ClientFields]] = []
         began_at = time.monotonic()
-        for index, task in enumerate(tasks):
+        for pointer, task in tasks:
             if not self._schemas.fits(task.kind, task.payload):
-                misfits.append((f"/tasks/{index}/payload", task))
+                misfits.append((pointer, task))
             if time.monotonic() - began_at > TURN_SECONDS:
                 await asyncio.sleep(0)
                 began_at = time.monotonic()
         return await self._problems(misfits) if misfits else []
 
-    async def _problems(self, misfits: Sequence[tuple[str, NewTask]]) -> list[FieldProblem]:
+    async def _problems(self, misfits: Sequence[tuple[str, ClientFields]]) -> list[FieldProblem]:
         """What is wrong, unless processors say something else by now, or nobody can tell."""
         try:
             await self._schemas.refresh(after_seconds=self._fresh_seconds)

@@ -88,6 +88,7 @@ class TaskQuery(PageQuery):
     queue: Annotated[Queue | SkipJsonSchema[None], Field(description="Its queue.")] = None
     priority: Annotated[Priority | SkipJsonSchema[None], Field(description="Its priority.")] = None
     label: LabelConditions = []
+    group_id: Annotated[UUID | SkipJsonSchema[None], Field(description="The group that it belongs to.")] = None
     created_after: Annotated[
         GivenInstant | SkipJsonSchema[None],
         Field(description="Created at or after this instant (RFC 3339, with offset)."),
@@ -102,7 +103,7 @@ class TaskQuery(PageQuery):
     def request(self) -> ListTasks:
         """What the task store is asked."""
         conditions = TaskFilter(
-            **self.model_dump(include={"status", "title", "kind", "queue", "priority"}, exclude_unset=True),
+            **self.model_dump(include={"status", "title", "kind", "queue", "priority", "group_id"}, exclude_unset=True),
             labels=wanted_labels(self.label),
             created_after=self.created_after,
             created_before=self.created_before,

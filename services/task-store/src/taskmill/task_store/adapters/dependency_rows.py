@@ -12,7 +12,7 @@ from taskmill.task_store.adapters.database import SharedConnections
 from taskmill.task_store.adapters.group_rows import groups_of, write_groups
 from taskmill.task_store.adapters.models import DependencyRow, columns
 from taskmill.task_store.adapters.rows import arrays
-from taskmill.task_store.domain.dependencies import DecidedDependency, DependencyBook, Pair, Release
+from taskmill.task_store.domain.dependencies import DependencyBook, Pair, ReadDependency, Release
 from taskmill.task_store.domain.operations import Operation
 from taskmill.task_store.domain.state import DependencyState
 
@@ -40,12 +40,11 @@ CROSS JOIN LATERAL (
 ) AS ending
 """
 
-_DECIDED = f"""
+_READ = f"""
 SELECT {_SELECTED}, ending.outcome = 'completed' AS is_completed
 FROM unnest($1::uuid[], $2::uuid[]) AS pair (dependent_id, after_id)
 JOIN task_dependencies AS dependency USING (dependent_id, after_id)
 {_OUTCOME}
-WHERE ending.outcome IS NOT NULL
 """  # noqa: S608  (names of the model, here and below)
 
 _COUNTS = "SELECT dependent_id, count(*) FROM task_dependencies WHERE dependent_id = ANY($1::uuid[]) GROUP BY 1"
@@ -69,21 +68,33 @@ SELECT max(position), array_agg(DISTINCT task_id) FILTER (
 FROM (SELECT position, type, task_id FROM task_events WHERE position > $1 ORDER BY position LIMIT $2) AS part
 """
 
-_FOUND = f"""
-SELECT dependency.dependent_id, dependency.after_id, on_completed_id, on_failed_id, ending.outcome IS NOT NULL
-FROM {{part}} AS dependency
-LEFT JOIN task_groups ON task_groups.id = dependency.dependent_id
-{_OUTCOME}
-"""  # noqa: S608
-_FOUND_OF_ENDED = f"""
-{_FOUND.format(part="task_dependencies")}
-WHERE dependency.after_id = ANY($1::uuid[]) AND ending.outcome IS NOT NULL LIMIT $2
-"""
-_FOUND_BEHIND = _FOUND.format(
-    part="""(
-    SELECT * FROM task_dependencies WHERE (dependent_id, after_id) > ($1, $2) ORDER BY dependent_id, after_id LIMIT $3
-)"""
+# What is cancelled for it ends what comes after that in the same batch: a chain is as quickly ended as it is wide.
+_DECIDABLE = f"""
+WITH RECURSIVE found (dependent_id, after_id, cancels) AS (
+    (
+        SELECT dependent_id, after_id, on_failure = 'cancel' AND ending.outcome <> 'completed'
+        FROM task_dependencies AS dependency
+        {_OUTCOME}
+        WHERE after_id = ANY($1::uuid[]) AND ending.outcome IS NOT NULL LIMIT $2
+    )
+    UNION
+    SELECT dependency.dependent_id, dependency.after_id, dependency.on_failure = 'cancel'
+    FROM found JOIN task_dependencies AS dependency ON dependency.after_id = found.dependent_id
+    WHERE found.cancels
 )
+SELECT dependent_id, after_id, on_completed_id, on_failed_id, true
+FROM (SELECT * FROM found LIMIT $2) AS part LEFT JOIN task_groups ON task_groups.id = dependent_id
+"""  # noqa: S608
+
+_BEHIND = f"""
+SELECT dependent_id, after_id, on_completed_id, on_failed_id, ending.outcome IS NOT NULL
+FROM (
+    SELECT * FROM task_dependencies WHERE (dependent_id, after_id) > ($1, $2) ORDER BY dependent_id, after_id LIMIT $3
+) AS dependency
+LEFT JOIN task_groups ON task_groups.id = dependent_id
+{_OUTCOME}
+ORDER BY dependent_id, after_id
+"""  # noqa: S608
 
 
 class DependencyStanding(NamedTuple):
@@ -127,12 +138,12 @@ class DependencyRows:
         return EndedTasks(task_ids or [], after if position is None else position)
 
     async def decided(self, ended_ids: Sequence[UUID], limit: int) -> Release | None:
-        """What waits for some tasks, and may go on or not, at most `limit` dependencies; None: nothing does."""
-        return _release(await self._connections.fetch(_FOUND_OF_ENDED, ended_ids, limit))
+        """What waits for tasks that ended, and for what is cancelled by that, at most `limit`; None: nothing does."""
+        return _release(await self._connections.fetch(_DECIDABLE, ended_ids, limit))
 
     async def page(self, behind: Pair, limit: int) -> DependencyPage:
         """Look at the dependencies behind one, at most `limit`."""
-        rows = await self._connections.fetch(_FOUND_BEHIND, *behind, limit)
+        rows = await self._connections.fetch(_BEHIND, *behind, limit)
         last = Pair(rows[-1][0], rows[-1][1]) if len(rows) == limit else None
         return DependencyPage(_release(rows), last)
 
@@ -153,9 +164,9 @@ async def read_dependencies(connection: "Connection[Record]", operations: Iterab
             ids.add(operation.id)
     if not ids:
         return DependencyBook()
-    decided = [_decided(row) for row in await connection.fetch(_DECIDED, *arrays(pairs, 2))] if pairs else []
+    known = [_dependency(row) for row in await connection.fetch(_READ, *arrays(pairs, 2))] if pairs else []
     counts = {row[0]: row[1] for row in await connection.fetch(_COUNTS, ids)} if pairs else {}
-    return DependencyBook(decided, counts, await groups_of(connection, ids))
+    return DependencyBook(known, counts, await groups_of(connection, ids))
 
 
 async def write_dependencies(connection: "Connection[Record]", book: DependencyBook) -> None:
@@ -181,9 +192,7 @@ def _release(rows: Sequence[Record]) -> Release | None:
     return Release(tuple(pairs), tuple(task_ids)) if pairs else None
 
 
-def _decided(row: Record) -> DecidedDependency:
+def _dependency(row: Record) -> ReadDependency:
     *values, is_completed = row
-    dependency = DependencyState._make(values)
-    return DecidedDependency(
-        dependency._replace(on_failure=DependencyFailure(dependency.on_failure)), is_completed=is_completed
-    )
+    state = DependencyState._make(values)
+    return ReadDependency(state._replace(on_failure=DependencyFailure(state.on_failure)), is_completed=is_completed)

@@ -10,6 +10,7 @@ the first that forbids it.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import Enum
+from types import MappingProxyType
 from typing import NamedTuple
 from uuid import UUID
 
@@ -28,11 +29,12 @@ from taskmill.task_store.domain.state import DependencyState, Hold, TaskState
 ENDED = (TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED)
 
 
-class DecidedDependency(NamedTuple):
-    """A dependency whose task has ended."""
+class ReadDependency(NamedTuple):
+    """A dependency as it stands."""
 
-    dependency: DependencyState
-    is_completed: bool
+    state: DependencyState
+    is_completed: bool | None
+    """Whether its task was completed when it ended; None: it has not ended."""
 
 
 class Pair(NamedTuple):
@@ -124,20 +126,21 @@ class DependencyBook:
     """The dependencies and the groups that a batch speaks of, and what it changes of them.
 
     Args:
-        decided: Those of the dependencies that are to be released whose task has ended.
+        known: The dependencies that are to be released.
         counts: How many dependencies each of their dependents has.
         groups: The groups among these.
     """
 
     def __init__(
         self,
-        decided: Iterable[DecidedDependency] = (),
-        counts: Mapping[UUID, int] | None = None,
+        known: Iterable[ReadDependency] = (),
+        counts: Mapping[UUID, int] = MappingProxyType({}),
         groups: Iterable[GroupState] = (),
     ) -> None:
-        self._decided = {Pair(row.dependency.dependent_id, row.dependency.after_id): row for row in decided}
-        self._counts = dict(counts or {})
+        self._known = {Pair(read.state.dependent_id, read.state.after_id): read for read in known}
+        self._counts = dict(counts)
         self._groups = {group.id: group for group in groups}
+        self._cancelled: set[UUID] = set()
         self.added: list[DependencyState] = []
         self.removed: list[Pair] = []
         self.ended: list[UUID] = []
@@ -171,30 +174,38 @@ class DependencyBook:
         """Decide dependencies, and let go on, or end, what they held.
 
         Args:
-            pairs: Which. One whose task has not ended, or that is not there any more, changes nothing.
+            pairs: Which, those of what is cancelled before those of what comes after it. One whose task has not ended,
+                or that is not there any more, changes nothing.
             states: The tasks as they are.
             take: Notes what is decided of a task.
             now: When it is decided.
         """
-        by_dependent: dict[UUID, list[DecidedDependency]] = {}
         for pair in pairs:
-            decided = self._decided.pop(pair, None)
-            if decided is not None and pair.dependent_id in self._counts:
-                by_dependent.setdefault(pair.dependent_id, []).append(decided)
-        for dependent_id, rows in by_dependent.items():
-            is_forbidden = any(not row.is_completed and row.dependency.on_failure == "cancel" for row in rows)
-            left = self._counts[dependent_id] - len(rows)
-            if left > 0 and not is_forbidden:
-                self._counts[dependent_id] = left
-                self.removed += [Pair(dependent_id, row.dependency.after_id) for row in rows]
+            known = self._known.get(pair)
+            if known is None or pair.dependent_id not in self._counts:
                 continue
-            del self._counts[dependent_id]
-            self.ended.append(dependent_id)
-            group = self._groups.get(dependent_id)
-            if group is not None:
-                self._settle(group, states, take, now, is_failed=is_forbidden)
+            is_completed = False if pair.after_id in self._cancelled else known.is_completed
+            if is_completed is None:
+                continue
+            del self._known[pair]
+            is_forbidden = not is_completed and known.state.on_failure is DependencyFailure.CANCEL
+            self._counts[pair.dependent_id] -= 1
+            if is_forbidden or self._counts[pair.dependent_id] == 0:
+                self._end(known.state, states, take, now, is_forbidden=is_forbidden)
             else:
-                _go_on(states.get(dependent_id), take, now, run_at=rows[0].dependency.run_at, is_forbidden=is_forbidden)
+                self.removed.append(pair)
+
+    def _end(
+        self, last: DependencyState, states: Mapping[UUID, TaskState], take: _Take, now: datetime, *, is_forbidden: bool
+    ) -> None:
+        """End the waiting of a dependent."""
+        del self._counts[last.dependent_id]
+        self.ended.append(last.dependent_id)
+        group = self._groups.get(last.dependent_id)
+        if group is not None:
+            self._settle(group, states, take, now, is_failed=is_forbidden)
+        elif _go_on(states.get(last.dependent_id), take, now, run_at=last.run_at, is_forbidden=is_forbidden):
+            self._cancelled.add(last.dependent_id)
 
     def _settle(
         self, group: GroupState, states: Mapping[UUID, TaskState], take: _Take, now: datetime, *, is_failed: bool
@@ -208,14 +219,19 @@ class DependencyBook:
 
 def _go_on(
     state: TaskState | None, take: _Take, now: datetime, *, run_at: datetime | None = None, is_forbidden: bool
-) -> None:
-    """Offer a task that was held, or end it; one that is held no longer (cancelled, or deleted) is left alone."""
+) -> bool:
+    """Offer a task that was held, or cancel it; return whether it was cancelled.
+
+    One that is held no longer, because a client cancelled or deleted it, is left alone.
+    """
     if state is None or state.hold != Hold.DEPENDENCIES:
-        return
+        return False
     if is_forbidden:
         take(cancelled(state, Cancellation.DEPENDENCY, now, now))
-    elif run_at is not None and run_at > now:
+        return True
+    if run_at is not None and run_at > now:
         scheduled, event = to_scheduled(state, run_at, "run_at", now, {"hold": None})
         take(Decision(scheduled, (event,)))
     else:
         take(begin(state, "due", now))
+    return False

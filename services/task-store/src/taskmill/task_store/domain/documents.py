@@ -132,4 +132,5 @@ def _waiting_for(waiting: WaitingFor) -> dict[str, Any]:
 
 
 def _dump(value: Any) -> bytes:
-    return orjson.dumps(value, option=orjson.OPT_UTC_Z)
+    # The driver's own UUIDs are unknown to orjson.
+    return orjson.dumps(value, default=str, option=orjson.OPT_UTC_Z)
