@@ -40,6 +40,7 @@ def test_the_subjects_are_these() -> None:
     verbs += ["switch_off_webhook", "prepare_delivery", "start_replay", "get_replay"]
     verbs += ["list_processors", "list_queues", "pause_queue", "resume_queue", "drain_processor"]
     verbs += ["create_key", "get_key", "list_keys", "revoke_key", "find_keys"]
+    verbs += ["create_group", "get_group", "list_groups"]
     assert [command.subject for command in COMMANDS] == [f"tasks.v1.cmd.{verb}" for verb in verbs]
 
 

@@ -195,7 +195,6 @@ async def serves(store: StoreClient) -> bool:
         # The commits before are those of the group and of the reports.
         ("store.before_commit:3", "completed"),
         ("store.after_commit:3", "failed"),
-        ("dependencies.released:1", "completed"),
     ],
 )
 async def test_a_store_that_dies_while_it_settles_a_group_settles_it_once(

@@ -86,13 +86,13 @@ class GroupStatus(StrEnum):
 class GroupCounts(WireModel):
     """How many tasks of a group stand where."""
 
-    pending: Annotated[int, Field(ge=0)] = 0
-    scheduled: Annotated[int, Field(ge=0)] = 0
-    queued: Annotated[int, Field(ge=0)] = 0
-    in_progress: Annotated[int, Field(ge=0)] = 0
-    completed: Annotated[int, Field(ge=0)] = 0
-    failed: Annotated[int, Field(ge=0)] = 0
-    cancelled: Annotated[int, Field(ge=0)] = 0
+    pending: Annotated[int, Field(ge=0, description="Not asked to be processed, or set so by hand.")] = 0
+    scheduled: Annotated[int, Field(ge=0, description="Wait for their time, or for other tasks.")] = 0
+    queued: Annotated[int, Field(ge=0, description="Wait for a processor.")] = 0
+    in_progress: Annotated[int, Field(ge=0, description="A processor has them.")] = 0
+    completed: Annotated[int, Field(ge=0, description="Their work is done.")] = 0
+    failed: Annotated[int, Field(ge=0, description="Failed for good.")] = 0
+    cancelled: Annotated[int, Field(ge=0, description="Will not be done.")] = 0
     removed: Annotated[int, Field(ge=0, description="Deleted, by a client or because they were kept long enough.")] = 0
 
 

@@ -57,9 +57,8 @@ def create(
     file: Annotated[
         str,
         typer.Argument(
-            metavar="FILE|-",
-            help='JSON: {"title": …, "tasks": [{"kind": …, "payload": …}, …], "on_completed": {…}, "on_failed": {…}}; '
-            "-: stdin.",
+            metavar="FILE",
+            help="JSON, as POST /groups takes it: title and tasks, and on_completed and on_failed if wanted; -: stdin.",
         ),
     ],
     no_process: Annotated[

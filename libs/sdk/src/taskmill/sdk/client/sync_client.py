@@ -556,6 +556,9 @@ class Client:
     def group(self, group_id: Id) -> Group:
         """Read how far a group is. One that was settled is kept for 30 days.
 
+        Args:
+            group_id: Its id.
+
         Raises:
             NotFoundError: There is none with this id.
         """

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from uuid import UUID
 
 from taskmill.contracts import subjects
-from taskmill.runtime.failpoint import failpoint
 from taskmill.runtime.leadership import Leadership
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.task_store.actors.leader_duty import LeaderDuty
@@ -123,5 +122,4 @@ class Dependencies(LeaderDuty):
 
     async def _ask(self, release: Release) -> bool:
         await self._writes.ask(release)
-        failpoint("dependencies.released")
         return True
