@@ -61,7 +61,7 @@ SAME_ATTEMPT = ("unknown_kind", "not_now")
 def nothing_runs_early(history: History) -> Iterator[str]:
     """An execution never begins before the time that its task was scheduled for."""
     for event in history.log:
-        if event.type == "scheduled":
+        if event.type == "scheduled" and event.data["run_at"] is not None:
             due_at = instant(event.data["run_at"])
             for effect in history.begun.get((event.task_id, event.attempt), ()):
                 if effect.at < due_at - CLOCK_SLACK_SECONDS and event.data["reason"] not in SAME_ATTEMPT:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Literal
 
-from tests.chaos.checker import bus, effects, explained, log, requests
+from tests.chaos.checker import bus, dependents, effects, explained, log, requests
 from tests.chaos.checker.history import History, LoggedEvent, Outcome
 
 INVARIANTS: tuple[Callable[[History], Iterable[str]], ...] = (
@@ -35,6 +35,9 @@ INVARIANTS: tuple[Callable[[History], Iterable[str]], ...] = (
     effects.cancelled_before_its_start_never_ran,
     effects.nothing_runs_early,
     effects.every_start_was_committed_first,
+    dependents.nothing_starts_before_what_it_comes_after,
+    dependents.what_is_not_completed_cancels_what_comes_after,
+    dependents.groups_have_one_outcome,
     explained.no_second_execution_without_a_fault,
     explained.no_work_lost_without_a_fault,
     explained.only_poison_fails,
