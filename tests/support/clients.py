@@ -23,6 +23,7 @@ _ITERATING = {
     "queues",
     "kinds",
     "webhooks",
+    "groups",
     "deliveries",
     "keys",
 }
