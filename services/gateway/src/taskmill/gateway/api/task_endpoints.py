@@ -106,8 +106,9 @@ class TaskEndpoints:
     ) -> Response:
         """Create a task, and start processing it: at once if `process` is true, at `run_at` if that is given.
 
-        The answer means that it is stored; with `wait`, it tells how the task has ended, if it has by then. A payload
-        that does not fit the `payload_schema` of its kind (see `GET /kinds`) is refused.
+        With `after` it is processed once other tasks are completed. The answer means that it is stored; with `wait`, it
+        tells how the task has ended, if it has by then. A payload that does not fit the `payload_schema` of its kind
+        (see `GET /kinds`) is refused.
         """
         problems = await self._payloads.problems(body)
         task_id = self._new_task_id()
