@@ -13,7 +13,12 @@ from tests.support.gateway import NEW_TASK_ID, RememberingStore, assert_problem
 
 GROUP = examples.GROUP
 OTHER_ID = "01920f3e-8c2b-7c4e-9d51-3b1f0c6a7d43"
-TASK: dict[str, Any] = {"title": "one of many", "process": True, "after": [OTHER_ID], "on_dependency_failure": "process"}
+TASK: dict[str, Any] = {
+    "title": "one of many",
+    "process": True,
+    "after": [OTHER_ID],
+    "on_dependency_failure": "process",
+}
 
 
 async def test_a_group_is_made_and_can_be_followed(client: httpx.AsyncClient, store: RememberingStore) -> None:
