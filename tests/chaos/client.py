@@ -12,6 +12,7 @@ from tests.chaos.http_connection import HttpAnswer, HttpConnection
 
 SETTLED_WITHIN_SECONDS = 120
 _PAUSE_SECONDS = 0.3
+_FOLLOW_UPS = ("on_completed", "on_failed")
 _TRY_AGAIN = {429, 500, 502, 503, 504}
 
 Record = Callable[[Operation], None]
@@ -45,6 +46,12 @@ class Client:
         """Create tasks, all or none; return their ids."""
         body = {"tasks": [self._marked(task) for task in tasks]}
         return [seen.task_id for seen in await self._settle("create_many", "/tasks/batch", body)]
+
+    async def create_group(self, tasks: Sequence[dict[str, Any]], follow_up: dict[str, Any]) -> None:
+        """Create a group, with a task for either outcome."""
+        follow_ups = {name: self._marked(follow_up) for name in _FOLLOW_UPS}
+        body = {"title": "Chaos", "tasks": [self._marked(task) for task in tasks], **follow_ups}
+        await self._settle("create_group", "/groups", body)
 
     async def process(self, task_id: str) -> None:
         """Ask for a task to be processed."""
@@ -100,6 +107,7 @@ class Client:
         """Repeat a request under one key until its outcome is known; return what an answer of 2xx showed."""
         key = f"chaos-{self.number}-{next(self._keys)}"
         tasks = [] if body is None else body.get("tasks", [body])
+        tasks = [*tasks, *(body[name] for name in _FOLLOW_UPS if body and name in body)]
         marks = tuple(task["labels"]["mark"] for task in tasks if "labels" in task)
         unique_key = next((task["unique"]["key"] for task in tasks if "unique" in task), None)
         # Now and then once more although it is known: the answer must be the same.

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from tests.chaos.checker.history import DEBOUNCED, LIMITED_KIND, PAUSED_QUEUE
+from tests.chaos.checker.history import AFTER, DEBOUNCED, LIMITED_KIND, PAUSED_QUEUE
 from tests.chaos.client import Client, Record
 
 BATCH_TASKS = 10
@@ -105,6 +105,30 @@ async def _limited(client: Client) -> list[str]:
     )
 
 
+async def _one_after_another(client: Client) -> list[str]:
+    follow = client.chance.choice((None, None, Client.cancel, partial(Client.delete, force=True)))
+    first = await _created(client)
+    second = []
+    for task_id in first:
+        second = await _created(client, after=first, process=False, labels={AFTER: task_id})
+        if follow is not None:
+            await follow(client, task_id)
+    return [*first, *second]
+
+
+async def _group(client: Client) -> list[str]:
+    # Half of them fail: one of their tasks comes after one that is cancelled.
+    first = await _created(client, run_at=_in_seconds(3_600)) if client.chance.random() < 0.5 else []
+    tasks = [_task(client) for _ in range(3)]
+    tasks += [_task(client, after=first, process=False, labels={AFTER: task_id}) for task_id in first]
+    follow_up = _task(client)
+    del follow_up["process"]
+    await client.create_group(tasks, follow_up)
+    for task_id in first:
+        await client.cancel(task_id)
+    return first
+
+
 async def _flaky(client: Client) -> list[str]:
     payload = {"seconds": 0.2, "fails": client.chance.randint(1, 2)}
     return await _created(client, payload=payload, max_attempts=3, backoff=_QUICK_BACKOFF)
@@ -161,6 +185,8 @@ _MIX: dict[Callable[[Client], Awaitable[list[str]]], int] = {
     _limited: 1,
     _unique: 10,
     _debounced: 5,
+    _one_after_another: 6,
+    _group: 3,
     _delayed: 6,
     partial(_created, kind="chaos-thread"): 6,
     partial(_followed, follow=Client.process, process=False): 5,

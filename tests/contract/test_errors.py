@@ -33,6 +33,7 @@ CODES = {
     "payload_too_large",
     "processor_not_found",
     "queue_full",
+    "group_not_found",
     "queue_not_found",
     "replay_not_found",
     "revision_mismatch",

@@ -44,6 +44,7 @@ def test_the_subjects_are_these() -> None:
     verbs += ["put_share", "get_share", "list_shares", "delete_share"]
     verbs += ["create_schedule", "get_schedule", "list_schedules", "update_schedule", "delete_schedule"]
     verbs += ["run_schedule", "backfill_schedule", "get_next_times", "list_fires"]
+    verbs += ["create_group", "get_group", "list_groups"]
     assert [command.subject for command in COMMANDS] == [f"tasks.v1.cmd.{verb}" for verb in verbs]
 
 

@@ -144,6 +144,13 @@ async def test_the_commands_of_the_guarantees_work(stack: TaskmillUp, tmp_path: 
     await paste_page("docs/guarantees.md", stack, tmp_path)
 
 
+async def test_groups_have_their_outcome(stack: TaskmillUp, tmp_path: Path) -> None:
+    """What comes after others is completed behind them, and so is what is processed for the group."""
+    output = await paste_page("docs/groups.md", stack, tmp_path)
+    assert '"reason": "dependencies"' in output
+    assert '"title": "Put it together",\n  "status": "completed"' in output
+
+
 async def test_the_readme_works(stack: TaskmillUp, tmp_path: Path) -> None:
     """Its commands do, and its programs: each is run by a command, and answers what stands behind it."""
     commands = "".join(blocks("README.md", "sh"))

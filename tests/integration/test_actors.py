@@ -46,6 +46,7 @@ from taskmill.runtime.supervisor import Supervisor
 from taskmill.task_store.actors.activity import Activity
 from taskmill.task_store.actors.bulk_operations import BulkOperations
 from taskmill.task_store.actors.connections import Connections
+from taskmill.task_store.actors.dependencies import Dependencies
 from taskmill.task_store.actors.due_tasks import DueTasks
 from taskmill.task_store.actors.expiry import Expiry
 from taskmill.task_store.actors.gauges import Gauges
@@ -133,6 +134,7 @@ FACTORIES: dict[type[Actor], Callable[[Place], Awaitable[Sequence[Actor]]]] = {
     BulkOperations: task_store,
     Cancellations: processor,
     Connections: task_store,
+    Dependencies: task_store,
     DrainRequests: processor,
     Discovery: task_store,
     DueTasks: task_store,

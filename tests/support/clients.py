@@ -25,6 +25,7 @@ _ITERATING = {
     "shares",
     "kinds",
     "webhooks",
+    "groups",
     "deliveries",
     "keys",
     "schedules",

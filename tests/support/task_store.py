@@ -15,7 +15,7 @@ import uuid_utils
 from pydantic import SecretStr
 
 from taskmill.contracts import registry, subjects
-from taskmill.contracts.errors import RemoteError
+from taskmill.contracts.errors import Problem, RemoteError
 from taskmill.contracts.permissions import TASK_STORE
 from taskmill.contracts.registry import Command
 from taskmill.contracts.streams import EVENTS_STREAM, MESSAGE_ID_HEADER, POSITION_HEADER, REPORTS_STREAM, WORK_STREAM
@@ -103,10 +103,14 @@ class StoreClient:
 
     async def refusal(self, command: Command, **fields: Any) -> str:
         """Send a request that must be refused; return the error's code."""
+        return (await self.problem(command, **fields)).code
+
+    async def problem(self, command: Command, **fields: Any) -> Problem:
+        """Send a request that must be refused; return why."""
         try:
             answer = await self.ask(command, **fields)
         except RemoteError as error:
-            return error.problem().code
+            return error.problem()
         raise AssertionError(f"not refused: {answer}")
 
     async def create(self, **fields: Any) -> Document:

@@ -27,6 +27,8 @@ LIMIT = 5
 """So many tasks of that kind may be in progress at once."""
 DEBOUNCED = "debounced"
 """The label of a task that the load makes with `debounce`."""
+AFTER = "after"
+"""The label of a task that comes after another one: the id of that."""
 
 SUBMITTED = "-submitted"
 """Ends the mark of a task that a handler submits, behind that of its own task."""
@@ -46,7 +48,7 @@ class Operation:
     Attributes:
         outcome: What is known.
         client: Who asked; a client does one thing after the other.
-        verb: create, create_many, read, process, cancel or delete.
+        verb: create, create_many, create_group, read, process, cancel or delete.
         key: The Idempotency-Key; None for reads. A deletion takes no notice of it.
         at: Seconds since the epoch.
         marks: On `invoke` of a creation: the label by which each new task is recognised. One mark is sent by one key.

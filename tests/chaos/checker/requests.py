@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from tests.chaos.checker.history import SUBMITTED, History, Outcome, mark_of
 
-CREATING = {"create", "create_many"}
+CREATING = {"create", "create_many", "create_group"}
 
 
 def no_accepted_task_lost(history: History) -> Iterator[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from tests.chaos.checker.history import History, Outcome, instant
+from tests.chaos.checker.history import AFTER, History, Outcome, instant
 from tests.chaos.checker.turns import limit_use
 from tests.chaos.checker.verdict import Verdict
 
@@ -16,6 +16,8 @@ def summarise(history: History, verdict: Verdict) -> Mapping[str, Any]:
     return {
         "accepted": len(history.accepted),
         "tasks": dict(Counter(str(row["status"]) for row in history.rows.values())),
+        "dependents": sum(1 for row in history.rows.values() if AFTER in row["labels"]),
+        "groups": len({row.get("group_id") for row in history.rows.values()} - {None}),
         "requests": dict(Counter(operation.outcome.value for operation in history.operations)),
         "events": len(history.log),
         "received": len(history.witnessed),

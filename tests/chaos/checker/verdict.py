@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Literal
 
-from tests.chaos.checker import bus, effects, explained, log, requests, schedules, turns, unique
+from tests.chaos.checker import bus, dependents, effects, explained, log, requests, schedules, turns, unique
 from tests.chaos.checker.history import LIMIT, LIMITED_KIND, History, LoggedEvent, Outcome
 
 INVARIANTS: tuple[Callable[[History], Iterable[str]], ...] = (
@@ -40,6 +40,9 @@ INVARIANTS: tuple[Callable[[History], Iterable[str]], ...] = (
     unique.a_key_has_one_holder_at_a_time,
     unique.who_asks_under_a_key_is_told_one_of_it,
     unique.keys_are_held_by_who_has_not_ended,
+    dependents.nothing_starts_before_what_it_comes_after,
+    dependents.what_is_not_completed_cancels_what_comes_after,
+    dependents.groups_have_one_outcome,
     explained.no_second_execution_without_a_fault,
     explained.no_work_lost_without_a_fault,
     explained.only_poison_fails,

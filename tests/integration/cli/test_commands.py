@@ -1,5 +1,6 @@
 """Commands against real services: what they print, and what they end with."""
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,37 @@ async def test_schedules(taskmill: CommandServer) -> None:
     assert (both.status, "either --cron, or --every" in both.err) == (ExitCode.USAGE, True), both
     assert (await taskmill("schedule", "delete", schedule_id)).status == 0
     assert (await taskmill("schedule", "show", schedule_id)).status == ExitCode.NOT_FOUND
+
+
+async def test_groups(taskmill: CommandServer, tmp_path: Path) -> None:
+    """They are made from a file, followed to their outcome, listed and cancelled; a task may come after others."""
+    file = tmp_path / "group.json"
+    tasks = [{"kind": "echo", "payload": 1}, {"title": "Two"}]
+    file.write_text(json.dumps({"title": "Both", "tasks": tasks, "on_completed": {"kind": "echo"}}))
+    made = await taskmill("group", "create", str(file), "--key", "both", "--wait")
+    lines = {line.split("  ")[0]: line.rsplit("  ", 1)[1].strip() for line in made.out.splitlines()}
+    assert (made.status, lines["status"], lines["tasks"]) == (0, "completed", "2 completed"), made
+    listed = await taskmill("list", "--group", lines["id"], "-o", "json")
+    assert {task["title"] for task in listed.json} == {"echo", "Two"}
+    after = await taskmill("submit", "echo", "--after", lines["on completed"], "--wait", "-o", "json")
+    assert (after.status, after.json["status"]) == (0, "completed"), after
+    file.write_text(json.dumps({"title": "None", "tasks": [{"kind": "echo"}]}))
+    pending = (await taskmill("group", "create", str(file), "--no-process", "-o", "json")).json
+    late = await taskmill("group", "show", pending["id"], "--wait", "--within", "0")
+    assert (late.status, "it goes on" in late.err) == (ExitCode.NOT_ENDED, True), late
+    waits = (await taskmill("submit", "echo", "--after", listed.json[0]["id"], "--run-at", "+1h", "-o", "json")).json
+    assert (await taskmill("cancel", waits["id"])).status == 0
+    cancelled = await taskmill("group", "cancel", pending["id"], "--wait", "-o", "json")
+    assert (cancelled.status, cancelled.json["counts"]["done"]) == (0, 1), cancelled
+    failed = await taskmill("group", "show", pending["id"], "--wait", "-o", "json")
+    assert (failed.status, failed.json["status"]) == (ExitCode.FAILED, "failed"), failed
+    found = await taskmill("group", "list", "-n", "2", "-o", "json")
+    assert [group["id"] for group in found.json] == [pending["id"], lines["id"]]
+    assert (await taskmill("group", "show", UNKNOWN_ID)).status == ExitCode.NOT_FOUND
+    for wrong in ("[", "[]", '{"title": "t", "tasks": 7}', '{"title": "t", "tasks": [], "x": 1}'):
+        file.write_text(wrong)
+        refused = await taskmill("group", "create", str(file))
+        assert (refused.status, "FILE" in refused.err) == (ExitCode.USAGE, True), refused
 
 
 async def test_webhooks(taskmill: CommandServer) -> None:

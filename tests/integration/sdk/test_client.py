@@ -622,6 +622,25 @@ async def test_schedules(client: Any) -> None:
             await gone
 
 
+async def test_groups(client: Any) -> None:
+    """They are made, followed by the task for their outcome, and found with their tasks; others come after that."""
+    tasks: list[TaskToSubmit] = [{"kind": "echo", "payload": number, "title": f"n{number}"} for number in range(3)]
+    group = await client.create_group("Three", tasks, on_completed={"kind": "echo"}, on_failed={"kind": "echo"})
+    last = await client.submit("echo", wait=30, after=[group.on_completed_id])
+    assert last.status == "completed"
+    found = await client.group(group.id)
+    assert (found.status, found.progress, found.counts.completed) == ("completed", 1, 3)
+    listed = [task.title async for task in client.list(group_id=group.id, sort="created_at")]
+    assert listed == ["n0", "n1", "n2"]
+    assert group.id in [one.id async for one in client.groups()]
+    never = await client.submit("echo", wait=30, after={group.on_failed_id}, on_dependency_failure="cancel")
+    assert never.status == "cancelled"
+    with pytest.raises(InvalidRequestError):
+        await client.submit("echo", after=[uuid4()])
+    with pytest.raises(NotFoundError):
+        await client.group(uuid4())
+
+
 async def test_webhooks(client: Any) -> None:
     """They are created, read, changed, told of, given another secret, and deleted."""
     secret = "whsec_" + "A" * 32

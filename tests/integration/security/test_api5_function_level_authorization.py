@@ -16,6 +16,7 @@ BODIES: dict[str, Any] = {
     "POST /tasks/batch": {"tasks": [{"title": "forbidden"}]},
     "PATCH /tasks/{task_id}": {"title": "forbidden"},
     "POST /tasks/bulk": {"action": "delete", "filter": {"kind": "echo"}, "force": True},
+    "POST /groups": {"title": "forbidden", "tasks": [{"title": "forbidden"}]},
     "POST /events/replay": {"name": "forbidden"},
     "POST /webhooks": {"url": "https://example.org/forbidden"},
     "PATCH /webhooks/{webhook_id}": {"description": "forbidden"},
@@ -37,6 +38,7 @@ async def test_no_operation_is_carried_out_without_its_scope(guarded: Guarded) -
         "processor_id": processor["id"],
         "name": "default",
         "operation_id": task["id"],
+        "group_id": task["id"],
         "replay_id": task["id"],
     }
     lacking = {

@@ -23,6 +23,8 @@ from taskmill.task_store.adapters.activity_rows import ActivityRows
 from taskmill.task_store.adapters.api_key_rows import ApiKeyRows
 from taskmill.task_store.adapters.bulk_operation_rows import BulkOperationRows
 from taskmill.task_store.adapters.database import DedicatedConnection, shared_connections
+from taskmill.task_store.adapters.dependency_rows import DependencyRows
+from taskmill.task_store.adapters.group_rows import GroupRows
 from taskmill.task_store.adapters.log_reader import LogReader
 from taskmill.task_store.adapters.processor_rows import ProcessorRows
 from taskmill.task_store.adapters.queue_rows import QueueRows
@@ -199,6 +201,8 @@ def bench(database_url: str) -> Iterator[Bench]:
             api_keys=ApiKeyRows(shared, max_keys=1),
             activity=ActivityRows(shared),
             turns=TurnRows(shared),
+            groups=GroupRows(shared),
+            predecessors=DependencyRows(shared),
             now=clock,
         )
         yield Bench(runner, ports, clock)

@@ -101,6 +101,17 @@ PLANTED: Mapping[str, Plant] = {
     "reads_are_monotonic": _with_operations(
         operation(Outcome.OK, verb="read", key=None, seen=(SeenTask("a", 3),), http_status=200)
     ),
+    "nothing_starts_before_what_it_comes_after": lambda history: replace(
+        with_row(history, "a", labels={"mark": "m", "after": "b"}),
+        log=[*history.log, event(6, "completed", "b", status="completed", result=None)],
+    ),
+    "what_is_not_completed_cancels_what_comes_after": lambda history: with_row(
+        history, "b", labels={"mark": "n", "after": "a"}
+    ),
+    "groups_have_one_outcome": _with_operations(
+        operation(Outcome.INVOKE, verb="create_group", key="g", marks=("m", "m", "n")),
+        operation(Outcome.OK, verb="create_group", key="g", http_status=201),
+    ),
     "every_task_ends": lambda history: with_row(history, "a", status="in_progress"),
     "versions_have_no_gap": lambda history: with_log(history, lambda log: [*log[:2], *log[3:]]),
     "one_end_for_each_run": lambda history: with_log(

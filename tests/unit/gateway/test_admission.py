@@ -91,7 +91,7 @@ _IN_PATHS = {
 def example_path(path: str) -> str:
     """A path with something for each parameter."""
     an_id = "01920f3e-8c2b-7c4e-9d51-3b1f0c6a7d42"
-    for name in ("task_id", "operation_id", "webhook_id", "replay_id", "schedule_id"):
+    for name in ("task_id", "operation_id", "group_id", "webhook_id", "replay_id", "schedule_id"):
         path = path.replace(f"{{{name}}}", an_id)
     for name, value in _IN_PATHS.items():
         path = path.replace(f"{{{name}}}", value)

@@ -10,6 +10,7 @@ import pytest
 from taskmill.contracts.reports import HandlerReport, Submitted
 from taskmill.contracts.requests import IdentifiedTask
 from taskmill.contracts.status import Priority
+from taskmill.contracts.tasks import DependencyFailure
 from taskmill.contracts.unique import OnConflict, Uniqueness
 from taskmill.contracts.work import WorkItem
 from taskmill.sdk import Context, TooManySubmissionsError
@@ -53,6 +54,8 @@ def test_a_task_is_told_with_all_that_was_said() -> None:
         labels={"a": "b"},
         run_at=at,
         process=False,
+        after={first},
+        on_dependency_failure=DependencyFailure.PROCESS,
     )
     assert told[0] == IdentifiedTask(id=first, title="echo", kind="echo", process=True)
     assert told[0].model_fields_set == {"id", "title", "kind", "payload", "process"}
@@ -65,6 +68,8 @@ def test_a_task_is_told_with_all_that_was_said() -> None:
         priority=Priority.HIGH,
         labels={"a": "b"},
         run_at=at,
+        after=[first],
+        on_dependency_failure=DependencyFailure.PROCESS,
     )
 
 
@@ -103,6 +108,7 @@ def test_a_key_is_told_once() -> None:
         ({"title": "a\x00"}, "title: "),
         ({"labels": {"a": "\x00"}}, "labels/a: "),
         ({"run_at": datetime(2030, 1, 1)}, "run_at: "),  # noqa: DTZ001  (that is what is wrong with it)
+        ({"after": [TASK_ID, TASK_ID]}, "after: "),
         ({"key": ""}, "the key"),
         ({"key": "k" * 201}, "the key"),
     ],

@@ -8,6 +8,7 @@ from taskmill.contracts.reports import Logged, ReportBundle, RunReport
 from taskmill.contracts.requests import DeleteTask
 from taskmill.task_store.domain.batch import Batch
 from taskmill.task_store.domain.bulk_operations import BulkBook
+from taskmill.task_store.domain.decision import Decision
 from taskmill.task_store.domain.idempotency import KeyBook
 from taskmill.task_store.domain.kinds import KindBook
 from taskmill.task_store.domain.queues import QueueBook
@@ -63,7 +64,7 @@ def many_lines(count: int) -> list[Logged]:
 
 def test_lines_are_kept_and_told() -> None:
     """They get the next positions, and are one event."""
-    state, events, _, lines = decide_report(running(), logged(lines=2), HEARING)
+    state, events, _, lines, _ = decide_report(running(), logged(lines=2), HEARING)
     assert [(line.position, line.attempt, line.text) for line in lines] == [(1, 1, "line 1"), (2, 1, "line 2")]
     assert (state.line_count, state.line_number, state.version) == (2, 2, running().version + 1)
     (event,) = events
@@ -82,12 +83,12 @@ def test_lines_that_come_again_change_nothing() -> None:
     """Unlike progress: a repeated bundle adds no line, also when others came in between."""
     state = after(running(), logged(), logged(first_number=2))
     for report in (logged(), logged(first_number=2)):
-        assert decide_report(state, report, HEARING) == (state, (), None, ())
+        assert decide_report(state, report, HEARING) == Decision(state)
 
 
 def test_what_the_processor_dropped_is_counted() -> None:
     """Its positions stay empty."""
-    state, (event,), _, lines = decide_report(after(running(), logged()), logged(first_number=9, dropped=7), HEARING)
+    state, (event,), _, lines, _ = decide_report(after(running(), logged()), logged(first_number=9, dropped=7), HEARING)
     assert ([line.position for line in lines], state.line_count, state.line_number) == ([9], 9, 9)
     assert orjson.loads(event.document)["data"]["dropped"] == 7
 

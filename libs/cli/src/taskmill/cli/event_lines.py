@@ -75,7 +75,8 @@ def _told(event: Event) -> str:
 
 def _why_scheduled(data: dict[str, Any]) -> str:
     error = f" after {_error(data['error'])}" if data.get("error") else ""
-    return f"for {data['run_at']} ({data['reason']}){error}"
+    until = f"for {data['run_at']} " if data.get("run_at") else ""
+    return f"{until}({data['reason']}){error}"
 
 
 def _progress(progress: dict[str, Any]) -> str:

@@ -110,6 +110,7 @@ OfPriority = Annotated[
 OfSchedule = Annotated[
     UUID | None, typer.Option("--schedule", metavar="SCHEDULE", help="Made by the schedule of this id.")
 ]
+OfGroup = Annotated[UUID | None, typer.Option("--group", metavar="GROUP", help="Of this group, by its id.")]
 InTitle = Annotated[str | None, typer.Option("--title", metavar="TEXT", help="With this in its title, in any case.")]
 OfUniqueKey = Annotated[
     str | None,

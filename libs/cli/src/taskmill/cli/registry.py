@@ -35,6 +35,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "delete": Entry(f"{_COMMANDS}.changes", "Delete tasks"),
         "schedule": Entry(f"{_COMMANDS}.schedules", "Have tasks made again and again", is_group=True),
         "bulk": Entry(f"{_COMMANDS}.bulk", "Process, cancel or delete many tasks", is_group=True),
+        "group": Entry(f"{_COMMANDS}.groups", "Make tasks that have one outcome together", is_group=True),
     },
     "Events": {
         "watch": Entry(f"{_COMMANDS}.watching", "Follow a task to its end, or all that happens"),

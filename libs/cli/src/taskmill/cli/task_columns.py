@@ -19,7 +19,12 @@ def _why(task: TaskSummary) -> str | None:
     if task.waiting_for is not None:
         until = instant(task.waiting_for.until)
         name = f" {task.waiting_for.limit}" if task.waiting_for.limit else ""
-        return f"waits for {task.waiting_for.reason}{name}" + (f" until {until}" if until else "")
+        after = ", ".join(map(str, task.waiting_for.after or []))
+        return (
+            f"waits for {task.waiting_for.reason}{name}"
+            + (f" until {until}" if until else "")
+            + (f": {after}" if after else "")
+        )
     return None
 
 
@@ -55,6 +60,7 @@ TASK: list[Column[Task]] = [
     Column("priority", lambda task: task.priority),
     Column("concurrency key", lambda task: task.concurrency_key),
     Column("labels", lambda task: labels(task.labels)),
+    Column("group", lambda task: task.group_id),
     Column("run", lambda task: task.run),
     Column("attempt", lambda task: f"{task.attempt} of {task.attempt_limit}" if task.attempt_limit else task.attempt),
     Column("processor", lambda task: task.processor_id),

@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from taskmill.contracts.limits import MAX_BULK_IDS
 from taskmill.contracts.requests import KeyedRequest, Request, TaskFilter
-from taskmill.contracts.tasks import Instant, WireModel
+from taskmill.contracts.tasks import EACH_ONCE, Instant, WireModel
 
 
 class BulkAction(StrEnum):
@@ -41,12 +41,6 @@ def _has_condition(conditions: TaskFilter) -> TaskFilter:
     return conditions
 
 
-def _are_different(ids: list[UUID]) -> list[UUID]:
-    if len(set(ids)) < len(ids):
-        raise PydanticCustomError("repeated_id", "Each id should be given once")
-    return ids
-
-
 class NewBulkOperation(Request):
     """What a client wants of many tasks: of those that meet a filter, or of those that it names."""
 
@@ -62,7 +56,7 @@ class NewBulkOperation(Request):
         ),
     ] = None
     ids: Annotated[
-        Annotated[list[UUID], Field(min_length=1, max_length=MAX_BULK_IDS), AfterValidator(_are_different)] | None,
+        Annotated[list[UUID], Field(min_length=1, max_length=MAX_BULK_IDS), EACH_ONCE] | None,
         Field(description="Which tasks, by their ids: 1 to 1,000, each once. Either this or `filter`."),
     ] = None
     dry_run: Annotated[bool, Field(description="Only count the tasks, and change none.")] = False

@@ -19,6 +19,7 @@ TaskmillError
 │   ├── LimitNotFoundError       limit_not_found
 │   ├── ShareNotFoundError       share_not_found
 │   ├── ScheduleNotFoundError    schedule_not_found
+│   ├── GroupNotFoundError       group_not_found
 │   ├── TaskExistsError          task_exists
 │   ├── UniqueKeyHeldError       unique_key_held
 │   ├── RunActiveError           run_active
@@ -141,6 +142,13 @@ class BulkOperationNotFoundError(RequestError):
 
     code = "bulk_operation_not_found"
     detail = "No bulk operation has this id; one that was completed is kept for some days."
+
+
+class GroupNotFoundError(RequestError):
+    """No group has this id, or it was settled long ago."""
+
+    code = "group_not_found"
+    detail = "No group has this id; one that was settled is kept for some time."
 
 
 class QueueNotFoundError(RequestError):

@@ -185,7 +185,7 @@ class TaskCancelledData(EventData):
         Cancellation,
         Field(
             description="before_start: it had not been started; confirmed: its processor stopped it; expired: its "
-            "processor did not answer."
+            "processor did not answer; dependency: what it comes after ended otherwise than it needs."
         ),
     ]
     replaced_by: Annotated[

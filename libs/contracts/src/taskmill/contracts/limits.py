@@ -66,6 +66,12 @@ MAX_REFUSAL_PROBLEMS = 20
 MAX_BATCH_TASKS = 1_000
 """Tasks in one `POST /tasks/batch`."""
 
+MAX_DEPENDENCIES = 100
+"""Tasks that one task may come after."""
+
+MAX_GROUP_TASKS = 1_000
+"""Tasks in one group."""
+
 MAX_BULK_IDS = 1_000
 """Tasks that one bulk operation may name. A filter may be met by any number."""
 

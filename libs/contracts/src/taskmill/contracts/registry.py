@@ -9,6 +9,7 @@ from taskmill.contracts import (
     api_keys,
     bulk_operations,
     fleet,
+    groups,
     kinds,
     log,
     requests,
@@ -94,6 +95,9 @@ RUN_SCHEDULE = Command("run_schedule", schedules.RunSchedule, Task)
 BACKFILL_SCHEDULE = Command("backfill_schedule", schedules.BackfillSchedule, schedules.Backfill)
 GET_NEXT_TIMES = Command("get_next_times", schedules.GetNextTimes, schedules.NextTimes)
 LIST_FIRES = Command("list_fires", schedules.ListFires, schedules.FirePage)
+CREATE_GROUP = Command("create_group", groups.CreateGroup, groups.Group)
+GET_GROUP = Command("get_group", groups.GetGroup, groups.Group)
+LIST_GROUPS = Command("list_groups", groups.ListGroups, groups.GroupPage)
 HEALTH = Command("health", requests.CheckHealth, requests.StoreHealth)
 
 COMMANDS = (
@@ -107,6 +111,7 @@ COMMANDS = (
     *(PUT_SHARE, GET_SHARE, LIST_SHARES, DELETE_SHARE),
     *(CREATE_SCHEDULE, GET_SCHEDULE, LIST_SCHEDULES, UPDATE_SCHEDULE, DELETE_SCHEDULE),
     *(RUN_SCHEDULE, BACKFILL_SCHEDULE, GET_NEXT_TIMES, LIST_FIRES),
+    *(CREATE_GROUP, GET_GROUP, LIST_GROUPS),
 )
 
 

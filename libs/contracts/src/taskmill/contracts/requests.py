@@ -30,10 +30,12 @@ from taskmill.contracts.tasks import (
     DEFAULT_KIND,
     DEFAULT_QUEUE,
     WITHOUT_NUL,
+    After,
     Attempt,
     Backoff,
     Checkpoint,
     ConcurrencyKey,
+    DependencyFailure,
     Kind,
     LabelKey,
     Labels,
@@ -164,6 +166,15 @@ class NewTask(ClientFields):
         ADDED_LATER,
         Field(description="Under which key it is the only one; null: under none."),
     ] = None
+    after: Annotated[After, ADDED_LATER] = None
+    on_dependency_failure: Annotated[
+        DependencyFailure,
+        ADDED_LATER,
+        Field(
+            description="With `after`: what becomes of it when one of them fails, is cancelled or is deleted. "
+            "`cancel`: it is cancelled, too. `process`: that one counts as completed."
+        ),
+    ] = DependencyFailure.CANCEL
 
 
 class IdentifiedTask(NewTask):
@@ -241,6 +252,7 @@ class TaskFilter(Request):
     unique_key: Annotated[
         UniqueKey, ADDED_LATER, Field(description="Its unique key, whether it still holds it or not.")
     ] = None
+    group_id: Annotated[UUID | None, Field(description="The group that it belongs to.")] = None
     created_after: Annotated[GivenInstant | None, Field(description="Created at or after this instant.")] = None
     created_before: Annotated[GivenInstant | None, Field(description="Created before this instant.")] = None
 

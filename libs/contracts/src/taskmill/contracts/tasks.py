@@ -15,6 +15,7 @@ from taskmill.contracts.limits import (
     MAX_BACKOFF_FACTOR,
     MAX_BACKOFF_SECONDS,
     MAX_CHECKPOINT_BYTES,
+    MAX_DEPENDENCIES,
     MAX_DESCRIPTION_CHARS,
     MAX_ERROR_MESSAGE_CHARS,
     MAX_JSON_DEPTH,
@@ -230,6 +231,30 @@ class WaitReason(StrEnum):
     RATE = "rate"
 
 
+class DependencyFailure(StrEnum):
+    """What becomes of a task when one that it comes after is not completed."""
+
+    CANCEL = "cancel"
+    PROCESS = "process"
+
+
+def _are_different(ids: list[UUID]) -> list[UUID]:
+    if len(set(ids)) < len(ids):
+        raise PydanticCustomError("repeated_id", "Each id should be given once")
+    return ids
+
+
+EACH_ONCE = AfterValidator(_are_different)
+
+After = Annotated[
+    Annotated[list[UUID], Field(max_length=MAX_DEPENDENCIES), EACH_ONCE] | None,
+    Field(
+        description="Tasks that it comes after, by their ids: it is processed once all of them are completed, whether "
+        "`process` is true or not. Up to 100, each once, and they must exist."
+    ),
+]
+
+
 class WaitingFor(WireModel):
     """Why a task does not move: told for every task that is scheduled or queued."""
 
@@ -247,6 +272,13 @@ class WaitingFor(WireModel):
         Field(description="When a scheduled task is due, or offered to processors again, or when a rate has room."),
     ] = None
     limit: Annotated[str | None, Field(description="The name of the limit; null: none holds it.")] = None
+    after: Annotated[
+        list[UUID] | None,
+        Field(
+            description="With `dependencies`, where one task is read: those that it still waits for. Empty for a task "
+            "that follows a group: it waits for the group's."
+        ),
+    ] = None
 
 
 class Cancellation(StrEnum):
@@ -260,6 +292,9 @@ class Cancellation(StrEnum):
 
     EXPIRED = "expired"
     """The processor did not answer until the lease ran out; whatever it still reports changes nothing."""
+
+    DEPENDENCY = "dependency"
+    """What it comes after ended otherwise than it needs: a task was not completed, or a group has the other outcome."""
 
     TOO_LATE = "too_late"
     """The attempt had ended before the request reached it."""

@@ -1,7 +1,7 @@
 """What a handler is given beside the payload."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -14,7 +14,7 @@ from structlog.typing import FilteringBoundLogger
 from taskmill.contracts.limits import MAX_CHECKPOINT_BYTES, MAX_PROGRESS_MESSAGE_CHARS, MAX_TIMEOUT_SECONDS
 from taskmill.contracts.reports import Checkpointed, HandlerReport, Logged, Progressed, Submitted
 from taskmill.contracts.status import Priority
-from taskmill.contracts.tasks import Line, LineLevel, Progress
+from taskmill.contracts.tasks import DependencyFailure, Line, LineLevel, Progress
 from taskmill.contracts.text import storable_text
 from taskmill.contracts.work import WorkItem
 from taskmill.sdk.plain_json import plain_json
@@ -238,6 +238,8 @@ class Context:
         key: str | None = None,
         process: bool = True,
         unique: UniqueOptions | None = None,
+        after: Collection[UUID] | None = None,
+        on_dependency_failure: DependencyFailure | None = None,
     ) -> UUID:
         """Have a further task made, once for this run of the task, however often its handler is executed.
 
@@ -258,10 +260,13 @@ class Context:
             concurrency_key: Whose work it is, such as a tenant's; None: nobody's, whosever this one is.
             key: Names it within the run: of several calls with the same key the first counts. None: it is the first,
                 second, … call without a key, which must then be the same in each execution.
-            process: Whether to process it; if not, it stays `pending` unless `run_at` is given.
+            process: Whether to process it; if not, it stays `pending` unless `run_at` or `after` is given.
             unique: Under which key it is the only one, such as `{"key": "invoice-4711"}`; None: under none. While
                 another task holds the key, this one is not made, but with `replace_waiting` in place of one that waits;
                 with `debounce`, the one that waits becomes what this one would be. Nobody is told.
+            after: Ids of up to 100 tasks that it comes after, such as those of tasks that were submitted before: it is
+                processed once all of them are completed. One that does not exist counts as deleted.
+            on_dependency_failure: What becomes of it when one of those is not completed; None: it is cancelled.
 
         Returns:
             The id of the task, if it is made. It is the same in each execution of the run.
@@ -278,6 +283,8 @@ class Context:
             "run_at": run_at,
             "concurrency_key": concurrency_key,
             "unique": unique,
+            "after": None if after is None else list(after),
+            "on_dependency_failure": on_dependency_failure,
         }
         fields = {name: value for name, value in optional.items() if value is not None}
         named = {"kind": kind, "payload": payload, "title": kind if title is None else title, "process": process}

@@ -6,7 +6,6 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from functools import partial
 from typing import NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -41,6 +40,7 @@ from taskmill.task_store.actors.activity import Activity
 from taskmill.task_store.actors.bulk_operations import BulkOperations
 from taskmill.task_store.actors.commands import QUEUE_GROUP, commands
 from taskmill.task_store.actors.connections import Connections
+from taskmill.task_store.actors.dependencies import Dependencies, DependencyBell
 from taskmill.task_store.actors.due_tasks import Alarm, DueTasks
 from taskmill.task_store.actors.expiry import Expiry
 from taskmill.task_store.actors.gauges import Gauges
@@ -63,10 +63,12 @@ from taskmill.task_store.adapters.activity_rows import ActivityRows
 from taskmill.task_store.adapters.api_key_rows import ApiKeyRows
 from taskmill.task_store.adapters.bulk_operation_rows import BulkOperationRows
 from taskmill.task_store.adapters.database import DedicatedConnection, SharedConnections, shared_connections
+from taskmill.task_store.adapters.dependency_rows import DependencyRows
 from taskmill.task_store.adapters.ended_tasks import EndedTaskRows
 from taskmill.task_store.adapters.event_stream import EventStream
 from taskmill.task_store.adapters.expired_rows import ExpiredRows
 from taskmill.task_store.adapters.gauge_rows import GaugeRows
+from taskmill.task_store.adapters.group_rows import GroupRows
 from taskmill.task_store.adapters.log_epochs import LogEpochs
 from taskmill.task_store.adapters.log_partitions import LogPartitions
 from taskmill.task_store.adapters.log_reader import LogReader
@@ -165,12 +167,12 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
     event_stream = EventStream(session, publisher)
     alarm = Alarm(utc_now)
     bulk_alarm, schedule_alarm = asyncio.Event(), asyncio.Event()
-    commit_bell = CommitBell()
-    replay_alarm = asyncio.Event()
+    commit_bell, dependency_bell, replay_alarm = CommitBell(), DependencyBell(), asyncio.Event()
 
     def on_commit(events: Sequence[UnpublishedEvent]) -> None:
         relay.wake(events)
         commit_bell.ring()
+        dependency_bell.ring()
 
     counts, tally = BatchCounts(), Tally()
     writer = TaskWriter(
@@ -181,7 +183,7 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
         max_schedules=settings.max_schedules,
         now=utc_now,
         random=random.random,
-        note=tally.note if settings.metrics_port is None else partial(_note_in_both, tally, counts),
+        note=_notes(tally, dependency_bell, None if settings.metrics_port is None else counts),
         on_commit=on_commit,
         on_scheduled=alarm.set,
         on_bulk_operation=bulk_alarm.set,
@@ -200,9 +202,9 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
         now=utc_now,
         listener=turns,
     )
-    reader = TaskReader(database.shared)
-    log_reader = LogReader(database.shared)
-    bulk_rows, schedule_rows = BulkOperationRows(database.shared), ScheduleRows(database.shared)
+    reader, log_reader = TaskReader(database.shared), LogReader(database.shared)
+    bulk_rows, dependency_rows = BulkOperationRows(database.shared), DependencyRows(database.shared)
+    schedule_rows = ScheduleRows(database.shared)
     webhook_rows = WebhookRows(
         database.shared, database.webhooks, max_webhooks=settings.max_webhooks, max_replays=MAX_RUNNING_REPLAYS
     )
@@ -271,6 +273,8 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
         schedules=schedule_rows,
         api_keys=ApiKeyRows(database.shared, max_keys=settings.max_api_keys),
         activity=ActivityRows(database.shared),
+        groups=GroupRows(database.shared),
+        predecessors=dependency_rows,
         now=utc_now,
         on_webhook=commit_bell.woken.set,
         on_replay=replay_alarm.set,
@@ -289,6 +293,7 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
             ExpiredRows(database.expiry),
             leadership,
             kept_for=timedelta(seconds=settings.idempotency_ttl_seconds),
+            groups_kept_for=timedelta(seconds=settings.retention_groups_seconds),
             fires_kept_for=timedelta(seconds=settings.schedule_fires_kept_seconds),
             queues_kept_for=timedelta(seconds=settings.queue_idle_seconds),
             now=utc_now,
@@ -303,6 +308,7 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
         Retention(EndedTaskRows(database.shared), writes, leadership, kept_for=_tasks_kept_for(settings), now=utc_now),
         BulkOperations(bulk_rows, TaskLists(database.bulk_lists), writes, leadership, begun=bulk_alarm),
         ScheduleFires(schedule_rows, writes, leadership, changed=schedule_alarm, now=utc_now),
+        Dependencies(session, dependency_rows, writes, leadership, bell=dependency_bell),
         WebhookDeliveries(session, webhook_rows, log_reader, writes, leadership, bell=commit_bell),
         Replays(session, webhook_rows, log_reader, writes, leadership, begun=replay_alarm),
         QueuePauses(queue_rows, pauses, leadership),
@@ -328,10 +334,15 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
     return supervisor
 
 
-def _note_in_both(tally: Tally, counts: BatchCounts, batch: Batch) -> None:
-    """Count what people look at, and what is told as metrics."""
-    tally.note(batch)
-    counts.note(batch)
+def _notes(tally: Tally, bell: DependencyBell, counts: BatchCounts | None) -> Callable[[Batch], None]:
+    """What is told of each batch that is committed. `counts` None: nobody asks for metrics."""
+    takers = (tally.note, bell.note) if counts is None else (tally.note, bell.note, counts.note)
+
+    def note(batch: Batch) -> None:
+        for take in takers:
+            take(batch)
+
+    return note
 
 
 def _on_noted(writer: TaskWriter, turns: Turns) -> Callable[[ServedWork], None]:

@@ -15,6 +15,7 @@ from taskmill.task_store.domain.api_keys import ApiKeyState
 from taskmill.task_store.domain.bulk_operations import BulkOperationState
 from taskmill.task_store.domain.cursors import ListPosition
 from taskmill.task_store.domain.fleet import ProcessorState, QueueState, Servers
+from taskmill.task_store.domain.groups import GroupState
 from taskmill.task_store.domain.idempotency import KeyedAnswer, KeyName
 from taskmill.task_store.domain.operations import Answer, Operation
 from taskmill.task_store.domain.schedules import FireState, ScheduleState
@@ -410,6 +411,30 @@ class ApiKeys(Protocol):
 
     async def note_use(self, key_ids: Sequence[str], now: datetime) -> None:
         """Write down that some keys are used, unless that was written a moment ago."""
+
+
+class Groups(Protocol):
+    """Knows the groups. Raises `DatabaseUnavailableError` when PostgreSQL is away."""
+
+    async def group(self, group_id: UUID) -> GroupState:
+        """A group.
+
+        Raises:
+            GroupNotFoundError: There is none with this id.
+        """
+
+    async def page(self, *, before: UUID, limit: int) -> list[GroupState]:
+        """Groups before an id, newest first, at most `limit`."""
+
+    async def counts(self, group_ids: Sequence[UUID]) -> dict[UUID, dict[str, int]]:
+        """How many tasks of each status there are of some groups; what has none is left out."""
+
+
+class Predecessors(Protocol):
+    """Knows what waits for what. Raises `DatabaseUnavailableError` when PostgreSQL is away."""
+
+    async def waiting_for(self, task_id: UUID, limit: int) -> list[UUID]:
+        """The tasks that a task still waits for, at most `limit`."""
 
 
 class BulkOperationReads(Protocol):

@@ -119,6 +119,10 @@ class TaskStoreSettings(DatabaseSettings, NatsSettings, ProcessSettings, HealthS
             "them is so old. At least 86400, and not less than TASKMILL_EVENTS_MAX_AGE_SECONDS; unset: for ever.",
         ),
     ] = None
+    retention_groups_seconds: Annotated[
+        int,
+        Field(ge=60, description="How long a group is kept after it was settled; its tasks are kept by themselves."),
+    ] = 30 * DAY_SECONDS
     nats_replicas: Annotated[
         int | None,
         Field(

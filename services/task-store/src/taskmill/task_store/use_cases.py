@@ -12,9 +12,10 @@ from pydantic import TypeAdapter
 
 from taskmill.contracts.bulk_operations import GetBulkOperation
 from taskmill.contracts.errors import DatabaseUnavailableError, TaskmillError
+from taskmill.contracts.groups import CreateGroup
 from taskmill.contracts.json_text import read_json
 from taskmill.contracts.kinds import ListKinds
-from taskmill.contracts.limits import MAX_LISTED_QUEUES, MAX_UNKNOWN_KINDS
+from taskmill.contracts.limits import MAX_DEPENDENCIES, MAX_LISTED_QUEUES, MAX_UNKNOWN_KINDS
 from taskmill.contracts.log import ReadLog
 from taskmill.contracts.requests import (
     EXISTING_HEADER,
@@ -70,9 +71,11 @@ from taskmill.task_store.ports import (
     ApiKeys,
     BulkOperationReads,
     Drains,
+    Groups,
     Lists,
     LogReads,
     Pauses,
+    Predecessors,
     Processors,
     Queues,
     Rates,
@@ -113,6 +116,8 @@ class Ports:
     schedules: Schedules
     activity: ActivityReads
     turns: Turns
+    groups: Groups
+    predecessors: Predecessors
     now: Clock
     on_webhook: Callable[[], None] = lambda: None
     """Called after a webhook was made or changed."""
@@ -153,6 +158,9 @@ async def get_task(ports: Ports, request: GetTask) -> bytes:
     """`GetTask` → `Task`. Raises `TaskNotFoundError`."""
     task = await ports.reads.task(request.id)
     [waiting] = await _waiting(ports, [task])
+    if waiting is not None and waiting.reason is WaitReason.DEPENDENCIES:
+        after = await ports.predecessors.waiting_for(task.id, MAX_DEPENDENCIES)
+        waiting = waiting.model_copy(update={"after": after})
     return task_document(task, waiting)
 
 
@@ -258,6 +266,14 @@ def _in_trace(request: _Request, traceparent: str | None) -> _Request:
 def _traced_fields(request: ClientRequest, traceparent: str) -> dict[str, object]:
     if isinstance(request, CreateTasks):
         return {"tasks": [task.model_copy(update={"traceparent": traceparent}) for task in request.tasks]}
+    if isinstance(request, CreateGroup):
+        traced = [task.model_copy(update={"traceparent": traceparent}) for task in request.tasks]
+        follow_ups = {"on_completed": request.on_completed, "on_failed": request.on_failed}
+        return {"tasks": traced} | {
+            name: task.model_copy(update={"traceparent": traceparent})
+            for name, task in follow_ups.items()
+            if task is not None
+        }
     return {"traceparent": traceparent} if isinstance(request, CreateTask | ProcessTask) else {}
 
 

@@ -97,7 +97,7 @@ def process(
     _require_choice(ids, conditions)
     with client_of(context) as client:
         begun = client.bulk(BulkAction.PROCESS, ids, dry_run=dry_run, idempotency_key=key, **conditions)
-        _show(client, begun, within if wait else None, output)
+        show_operation(client, begun, within if wait else None, output)
 
 
 @app.command()
@@ -127,7 +127,7 @@ def cancel(
     _require_choice(ids, conditions)
     with client_of(context) as client:
         begun = client.bulk(BulkAction.CANCEL, ids, dry_run=dry_run, idempotency_key=key, **conditions)
-        _show(client, begun, within if wait else None, output)
+        show_operation(client, begun, within if wait else None, output)
 
 
 @app.command()
@@ -158,7 +158,7 @@ def delete(
     _require_choice(ids, conditions)
     with client_of(context) as client:
         begun = client.bulk(BulkAction.DELETE, ids, dry_run=dry_run, force=force, idempotency_key=key, **conditions)
-        _show(client, begun, within if wait else None, output)
+        show_operation(client, begun, within if wait else None, output)
 
 
 @app.command()
@@ -171,7 +171,7 @@ def show(
 ) -> None:
     """Show how far a bulk operation is. One that was completed is kept for 7 days."""
     with client_of(context) as client:
-        _show(client, client.bulk_operation(operation_id), within if wait else None, output)
+        show_operation(client, client.bulk_operation(operation_id), within if wait else None, output)
 
 
 def _conditions_given(
@@ -214,7 +214,9 @@ def _require_choice(ids: list[UUID] | None, conditions: Any) -> None:
         raise typer.BadParameter(f"{MAX_BULK_IDS:,} ids at most, each once")
 
 
-def _show(client: Client, operation: BulkOperation, within_seconds: float | None, output: OutputFormat) -> None:
+def show_operation(
+    client: Client, operation: BulkOperation, within_seconds: float | None, output: OutputFormat
+) -> None:
     """Print an operation; with a time, once it is completed.
 
     Raises:

@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 from typing import Annotated, Any
+from uuid import UUID
 
 import typer
 from pydantic_core import from_json
@@ -18,6 +19,7 @@ from taskmill.cli.waiting import raise_if_not_completed, wait_for_end
 from taskmill.contracts.limits import MAX_ATTEMPTS, MAX_DEBOUNCE_SECONDS, MAX_KEY_HELD_SECONDS, MAX_TIMEOUT_SECONDS
 from taskmill.contracts.patterns import CHOSEN_KEY_PATTERN
 from taskmill.contracts.status import Priority
+from taskmill.contracts.tasks import DependencyFailure
 from taskmill.contracts.unique import OnConflict
 
 app = new_app()
@@ -53,6 +55,16 @@ def submit(
     run_at: Annotated[
         str | None,
         typer.Option(metavar="TIME", help="When to start: 2030-12-24T18:00:00Z, or from now: +90s, +5m, +2h, +1d."),
+    ] = None,
+    after: Annotated[
+        list[UUID] | None,
+        typer.Option(metavar="ID", help="A task that it comes after: it waits for its completion. May be repeated."),
+    ] = None,
+    on_dependency_failure: Annotated[
+        DependencyFailure | None,
+        typer.Option(
+            metavar=one_of(DependencyFailure), help="With --after: what becomes of it when one is not completed."
+        ),
     ] = None,
     max_attempts: Annotated[
         int | None, typer.Option(min=1, max=MAX_ATTEMPTS, metavar="N", help="How often it is tried at most.")
@@ -124,6 +136,8 @@ def submit(
         concurrency_key=concurrency_key,
         labels=options.labels_given(label),
         run_at=options.instant(run_at, "--run-at"),
+        after=after,
+        on_dependency_failure=on_dependency_failure,
         max_attempts=max_attempts,
         timeout_seconds=timeout,
         unique=_unique(

@@ -46,6 +46,7 @@ def list_tasks(
     title: options.InTitle = None,
     schedule: options.OfSchedule = None,
     unique_key: options.OfUniqueKey = None,
+    group: options.OfGroup = None,
     oldest_first: Annotated[bool, typer.Option("--oldest-first", help="Begin with the oldest.")] = False,
     limit: options.Limit = 50,
     output: options.Output = OutputFormat.TABLE,
@@ -62,6 +63,7 @@ def list_tasks(
         title=title,
         schedule_id=schedule,
         unique_key=unique_key,
+        group_id=group,
         sort="created_at" if oldest_first else None,
         page_size=min(limit + 1, MAX_PAGE_ITEMS) if limit else None,
     )

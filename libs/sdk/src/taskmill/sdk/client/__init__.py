@@ -38,6 +38,7 @@ from taskmill.sdk.client.errors import (
 )
 from taskmill.sdk.client.fields import (
     EventConditions,
+    FollowUp,
     ScheduleChanges,
     ScheduledTask,
     ScheduleOptions,
@@ -66,6 +67,7 @@ __all__ = [
     "Event",
     "EventConditions",
     "EventsGoneError",
+    "FollowUp",
     "ForbiddenError",
     "GapError",
     "IdempotencyKeyReusedError",

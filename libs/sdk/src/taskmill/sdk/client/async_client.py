@@ -15,6 +15,7 @@ from httpx_sse import EventSource, ServerSentEvent
 from taskmill.contracts.api_keys import ApiKey, ApiKeyWithSecret
 from taskmill.contracts.bulk_operations import BulkAction, BulkOperation
 from taskmill.contracts.fleet import ProcessorInfo, QueueInfo
+from taskmill.contracts.groups import Group
 from taskmill.contracts.health import Health
 from taskmill.contracts.kinds import KnownKind
 from taskmill.contracts.schedules import Backfill, Schedule, ScheduleFire
@@ -34,6 +35,7 @@ from taskmill.sdk.client.connection import (
 from taskmill.sdk.client.errors import ClientError, NoAnswerError
 from taskmill.sdk.client.fields import (
     EventConditions,
+    FollowUp,
     Id,
     Receipts,
     ScheduleChanges,
@@ -325,6 +327,30 @@ class AsyncClient:
     async def bulk_operation(self, operation_id: Id) -> BulkOperation:
         """Read how far a bulk operation is; see `Client.bulk_operation`."""
         return await self._send(operations.bulk_operation(operation_id))
+
+    async def create_group(
+        self,
+        title: str,
+        tasks: Iterable[TaskToSubmit],
+        *,
+        on_completed: FollowUp | None = None,
+        on_failed: FollowUp | None = None,
+        process: bool = True,
+        idempotency_key: str | None = None,
+        traceparent: str | None = None,
+    ) -> Group:
+        """Create tasks that have one outcome together, all or none; see `Client.create_group`."""
+        key, headers = idempotency_key or new_key(), trace_headers(traceparent)
+        call = operations.create_group(title, tasks, on_completed, on_failed, key, process=process, headers=headers)
+        return await self._send(call)
+
+    async def group(self, group_id: Id) -> Group:
+        """Read how far a group is; see `Client.group`."""
+        return await self._send(operations.group(group_id))
+
+    def groups(self) -> AsyncIterator[Group]:
+        """Iterate over the groups, newest first; see `Client.groups`."""
+        return self._items(operations.groups())
 
     def webhooks(self) -> AsyncIterator[Webhook]:
         """Iterate over the webhooks, oldest first, without their secrets; see `Client.webhooks`."""

@@ -9,11 +9,11 @@ from taskmill.contracts.events import EventType
 from taskmill.contracts.requests import TaskSort
 from taskmill.contracts.schedules import Overlap
 from taskmill.contracts.status import Priority, TaskStatus
-from taskmill.contracts.tasks import RetryBackoff, TaskReceipt
+from taskmill.contracts.tasks import DependencyFailure, RetryBackoff, TaskReceipt
 from taskmill.sdk.unique import UniqueOptions
 
 Id: TypeAlias = UUID | str
-"""Of a webhook, a replay, a schedule or a bulk operation."""
+"""Of a webhook, a replay, a schedule, a bulk operation or a group."""
 TaskId: TypeAlias = UUID | str
 Receipts: TypeAlias = list[TaskReceipt]
 Times: TypeAlias = list[datetime]
@@ -44,6 +44,10 @@ class TaskOptions(TypedDict, total=False):
     """Whose work it is, such as a tenant's: 1 to 200 visible ASCII characters but `/`; None: nobody's."""
     unique: UniqueOptions | None
     """Under which key it is the only one: `{"key": "invoice-4711"}`; None: under none."""
+    after: Collection[TaskId] | None
+    """Tasks that it comes after, up to 100 that exist: it is processed once all are completed."""
+    on_dependency_failure: DependencyFailure | str
+    """What becomes of it when one of those is not: `cancel` (the default), or `process` it all the same."""
 
 
 class TaskToSubmit(TaskOptions, total=False):
@@ -55,6 +59,31 @@ class TaskToSubmit(TaskOptions, total=False):
     """Its input: any JSON value of up to 256 KiB."""
     process: bool
     """Whether to start processing at once. Left out: as `submit_many` was told."""
+
+
+class FollowUp(TypedDict, total=False):
+    """A task that is processed for the outcome of a group."""
+
+    kind: Required[str]
+    """Names the handler."""
+    payload: Any
+    """Its input: any JSON value of up to 256 KiB."""
+    title: str
+    """What it is, for people, 1 to 200 characters. Left out: its kind."""
+    description: str | None
+    """More about it, for people, up to 10,000 characters."""
+    queue: str
+    """The queue that it waits in. Left out: that of its kind, or else `default`."""
+    priority: Priority | str
+    """`critical`, `high`, `medium` (the default) or `low`."""
+    labels: Mapping[str, str]
+    """To find it by, up to 32; a value has up to 200 characters."""
+    max_attempts: int | None
+    """Attempts in a run at most, 1 to 100; None: what the kind says, or else 1."""
+    backoff: RetryBackoff | Mapping[str, float] | None
+    """The wait between attempts; None: what the kind says, or else 2 s, doubled."""
+    timeout_seconds: float | None
+    """How long an attempt may take, in seconds, up to 7 days; None: what the kind says, or else for ever."""
 
 
 class TaskChanges(TypedDict, total=False):
@@ -105,6 +134,8 @@ class TaskSelection(TypedDict, total=False):
     """Made by this schedule."""
     unique_key: str
     """Its unique key, whether it still holds it or not."""
+    group_id: Id
+    """Of this group."""
     created_after: datetime
     """Created at or after this instant, which has an offset."""
     created_before: datetime

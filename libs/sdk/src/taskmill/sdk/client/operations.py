@@ -1,6 +1,6 @@
 """Each operation of the API as a `Call`."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -14,6 +14,7 @@ from taskmill.contracts.api_keys import ApiKey, ApiKeyPage, ApiKeyWithSecret
 from taskmill.contracts.bulk_operations import BulkAction, BulkOperation
 from taskmill.contracts.events import EventType
 from taskmill.contracts.fleet import ProcessorInfo, ProcessorPage, QueueInfo, QueuePage
+from taskmill.contracts.groups import Group, GroupPage
 from taskmill.contracts.health import Health
 from taskmill.contracts.kinds import KindPage, KnownKind
 from taskmill.contracts.limits import MAX_INTEGER, MAX_PAGE_ITEMS
@@ -25,6 +26,7 @@ from taskmill.contracts.webhooks import Delivery, DeliveryPage, Replay, Webhook,
 from taskmill.sdk.client.calls import EVENT_STREAM, Call, Page, is_event_stream
 from taskmill.sdk.client.fields import (
     EventConditions,
+    FollowUp,
     Id,
     ScheduleChanges,
     ScheduledTask,
@@ -33,6 +35,7 @@ from taskmill.sdk.client.fields import (
     TaskConditions,
     TaskId,
     TaskSelection,
+    TaskToSubmit,
     WebhookChanges,
     WebhookOptions,
 )
@@ -199,6 +202,38 @@ def start_bulk(
     return Call(
         method="POST", path="/tasks/bulk", read=_model(BulkOperation), headers=_json_headers(key, {}), body=body
     )
+
+
+def create_group(
+    title: str,
+    tasks: Iterable[TaskToSubmit],
+    on_completed: FollowUp | None,
+    on_failed: FollowUp | None,
+    key: str,
+    *,
+    process: bool,
+    headers: Mapping[str, str],
+) -> Call[Group]:
+    """Create a group with its tasks, all or nothing."""
+    given: dict[str, Any] = {
+        "title": title,
+        "tasks": [{"title": task["kind"], "process": process, **task} for task in tasks],
+    }
+    for name, follow_up in (("on_completed", on_completed), ("on_failed", on_failed)):
+        if follow_up is not None:
+            given[name] = {"title": follow_up["kind"], **follow_up}
+    body = to_json(given)
+    return Call(method="POST", path="/groups", read=_model(Group), headers=_json_headers(key, headers), body=body)
+
+
+def group(group_id: Id) -> Call[Group]:
+    """Read how far a group is."""
+    return Call(method="GET", path=f"/groups/{_uuid(group_id)}", read=_model(Group))
+
+
+def groups() -> Call[Page[Group]]:
+    """Read the first page of the groups."""
+    return _page("/groups", _FULL_PAGE, _model(GroupPage))
 
 
 def bulk_operation(operation_id: Id) -> Call[BulkOperation]:

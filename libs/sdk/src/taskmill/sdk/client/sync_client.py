@@ -15,6 +15,7 @@ from httpx_sse import EventSource, ServerSentEvent
 from taskmill.contracts.api_keys import ApiKey, ApiKeyWithSecret
 from taskmill.contracts.bulk_operations import BulkAction, BulkOperation
 from taskmill.contracts.fleet import ProcessorInfo, QueueInfo
+from taskmill.contracts.groups import Group
 from taskmill.contracts.health import Health
 from taskmill.contracts.kinds import KnownKind
 from taskmill.contracts.schedules import Backfill, Schedule, ScheduleFire
@@ -34,6 +35,7 @@ from taskmill.sdk.client.connection import (
 from taskmill.sdk.client.errors import ClientError, NoAnswerError
 from taskmill.sdk.client.fields import (
     EventConditions,
+    FollowUp,
     Id,
     Receipts,
     ScheduleChanges,
@@ -140,7 +142,8 @@ class Client:
             traceparent: The trace that it belongs to (W3C Trace Context); None: the one that OpenTelemetry has now, if
                 that is installed.
             options: What else may be said of it: `title` (the kind, if left out), `queue`, `priority`, `labels`,
-                `run_at`, `max_attempts`, `backoff`, `timeout_seconds`, `description`, `unique`; see `TaskOptions`.
+                `run_at`, `max_attempts`, `backoff`, `timeout_seconds`, `description`, `after`, `unique`; see
+                `TaskOptions`.
 
         Returns:
             The new task; with `unique`, it may be the one that holds the key.
@@ -632,6 +635,54 @@ class Client:
             NotFoundError: There is no such operation.
         """
         return self._send(operations.bulk_operation(operation_id))
+
+    def create_group(
+        self,
+        title: str,
+        tasks: Iterable[TaskToSubmit],
+        *,
+        on_completed: FollowUp | None = None,
+        on_failed: FollowUp | None = None,
+        process: bool = True,
+        idempotency_key: str | None = None,
+        traceparent: str | None = None,
+    ) -> Group:
+        """Create tasks that have one outcome together, all or none, and what is processed for it.
+
+        Its tasks are those of `list(group_id=group.id, sort="created_at")`, in their order.
+
+        Args:
+            title: What they are together, for people.
+            tasks: 1 to 1,000, in one request of 768 KiB at most: what `submit` takes, as dicts with a `kind` at least.
+            on_completed: A task that is processed when all of them are completed, as a dict with a `kind` at least;
+                None: none is.
+            on_failed: A task that is processed as soon as one of them fails, is cancelled or is deleted; None: none is.
+            process: Whether to start processing at once those that do not say it themselves.
+            idempotency_key: As for `submit`.
+            traceparent: As for `submit`.
+
+        Raises:
+            IdempotencyKeyReusedError: Another request was made under the key.
+            QueueFullError: A queue is full, and stayed so.
+        """
+        key, headers = idempotency_key or new_key(), trace_headers(traceparent)
+        call = operations.create_group(title, tasks, on_completed, on_failed, key, process=process, headers=headers)
+        return self._send(call)
+
+    def group(self, group_id: Id) -> Group:
+        """Read how far a group is. One that was settled is kept for 30 days.
+
+        Args:
+            group_id: Its id.
+
+        Raises:
+            NotFoundError: There is none with this id.
+        """
+        return self._send(operations.group(group_id))
+
+    def groups(self) -> Iterator[Group]:
+        """Iterate over the groups, newest first."""
+        return self._items(operations.groups())
 
     def webhooks(self) -> Iterator[Webhook]:
         """Iterate over the webhooks, oldest first, without their secrets."""

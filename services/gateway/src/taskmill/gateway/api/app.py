@@ -20,6 +20,7 @@ from taskmill.gateway.api.dispatcher import HTTP_SECONDS, Dispatcher
 from taskmill.gateway.api.documentation import DocumentationEndpoints
 from taskmill.gateway.api.event_endpoints import EventEndpoints
 from taskmill.gateway.api.fleet_endpoints import FleetEndpoints
+from taskmill.gateway.api.group_endpoints import GroupEndpoints
 from taskmill.gateway.api.health_endpoints import HealthEndpoints
 from taskmill.gateway.api.key_endpoints import KeyEndpoints
 from taskmill.gateway.api.list_endpoints import ListEndpoints
@@ -111,7 +112,7 @@ def create_app(
         now: The clock.
         is_live: Whether all that runs in this process is at work.
         metrics: What the gateway tells, to which its requests are added; None: nothing else.
-        new_id: Makes the id of a new task, bulk operation, webhook, replay or schedule, a UUID of version 7.
+        new_id: Makes the id of a new task, group, bulk operation, webhook, replay or schedule, a UUID of version 7.
         others: Routes of what is no part of the REST interface.
     """
     metrics = metrics or Metrics()
@@ -128,6 +129,7 @@ def create_app(
                 "name": "bulk operations",
                 "description": "Process, cancel and delete many tasks, and follow how far it is.",
             },
+            {"name": "groups", "description": "Make tasks that have one outcome together, and what follows it."},
             {"name": "kinds", "description": "What can be done, and what it takes."},
             {"name": "history", "description": "What was done for a task, what happened, and what happens."},
             {"name": "schedules", "description": "Have tasks made again and again."},
@@ -148,6 +150,7 @@ def create_app(
             *declared_routes(ListEndpoints(store, schemas)),
             *declared_routes(EventEndpoints(store, log, feed)),
             *declared_routes(BulkEndpoints(store, new_id)),
+            *declared_routes(GroupEndpoints(store, payloads, new_id)),
             *declared_routes(WebhookEndpoints(store, new_id)),
             *declared_routes(ScheduleEndpoints(store, payloads, new_id)),
             *declared_routes(FleetEndpoints(store)),

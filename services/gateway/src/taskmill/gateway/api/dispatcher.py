@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from taskmill.contracts.errors import (
     BulkOperationNotFoundError,
+    GroupNotFoundError,
     InternalError,
     ReplayNotFoundError,
     ScheduleNotFoundError,
@@ -30,6 +31,7 @@ from taskmill.runtime.metrics import Metric
 _NOT_FOUND: dict[str, type[TaskmillError]] = {
     "tasks": TaskNotFoundError,
     "operations": BulkOperationNotFoundError,
+    "groups": GroupNotFoundError,
     "webhooks": WebhookNotFoundError,
     "replays": ReplayNotFoundError,
     "schedules": ScheduleNotFoundError,

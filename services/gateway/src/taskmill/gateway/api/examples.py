@@ -4,6 +4,7 @@ from typing import Any
 
 TASK_ID = "01920f3e-8c2b-7c4e-9d51-3b1f0c6a7d42"
 OPERATION_ID = "01920f3e-9a10-7b1c-8f0e-5d2c1b0a9e84"
+GROUP_ID = "01920f3e-9b31-7d20-a1c4-6e2f0d1b8c95"
 
 NEW_TASK = {
     "title": "Fetch the front page",
@@ -36,6 +37,38 @@ BULK_OPERATION = {
     "created_at": "2026-11-24T12:00:00.000000Z",
     "finished_at": "2026-11-24T12:00:00.150000Z",
 }
+
+NEW_GROUP = {
+    "title": "The front pages",
+    "tasks": [
+        {"title": "First", "kind": "http-request", "payload": {"url": "https://example.org/"}, "process": True},
+        {"title": "Second", "kind": "http-request", "payload": {"url": "https://example.net/"}, "process": True},
+    ],
+    "on_completed": {"title": "Compare them", "payload": {"pages": 2}},
+    "on_failed": None,
+}
+GROUP: dict[str, Any] = {
+    "id": GROUP_ID,
+    "title": "The front pages",
+    "status": "open",
+    "total": 2,
+    "counts": {
+        "pending": 0,
+        "scheduled": 0,
+        "queued": 1,
+        "in_progress": 0,
+        "completed": 1,
+        "failed": 0,
+        "cancelled": 0,
+        "removed": 0,
+    },
+    "progress": 0.5,
+    "on_completed_id": TASK_ID,
+    "on_failed_id": None,
+    "created_at": "2026-11-24T12:00:00.000000Z",
+    "settled_at": None,
+}
+GROUP_PAGE = {"items": [GROUP], "next_cursor": None}
 
 TASK = {
     "id": TASK_ID,

@@ -31,6 +31,7 @@ HTTP_ERRORS = {
     "task_not_found": HttpError(404, "No such task"),
     "delivery_not_found": HttpError(404, "No such delivery"),
     "bulk_operation_not_found": HttpError(404, "No such bulk operation"),
+    "group_not_found": HttpError(404, "No such group"),
     "queue_not_found": HttpError(404, "No such queue"),
     "processor_not_found": HttpError(404, "No such processor"),
     "webhook_not_found": HttpError(404, "No such webhook"),

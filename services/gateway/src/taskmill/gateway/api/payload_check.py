@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 from taskmill.contracts.errors import FieldProblem, RemoteError, UnavailableError
@@ -50,11 +50,15 @@ class PayloadCheck:
 
     async def problems_of_each(self, tasks: Sequence[NewTask]) -> list[FieldProblem]:
         """The same for the tasks of a batch."""
+        return await self.problems_at((f"/tasks/{index}/payload", task) for index, task in enumerate(tasks))
+
+    async def problems_at(self, tasks: Iterable[tuple[str, ClientFields]]) -> list[FieldProblem]:
+        """The same for any tasks, each with where its payload stands."""
         misfits: list[tuple[str, ClientFields]] = []
         began_at = time.monotonic()
-        for index, task in enumerate(tasks):
+        for pointer, task in tasks:
             if not self._schemas.fits(task.kind, task.payload):
-                misfits.append((f"/tasks/{index}/payload", task))
+                misfits.append((pointer, task))
             if time.monotonic() - began_at > TURN_SECONDS:
                 await asyncio.sleep(0)
                 began_at = time.monotonic()

@@ -76,7 +76,7 @@ class PageQuery(Request):
     ] = None
 
 
-_SAME = {"status", "title", "kind", "queue", "priority", "concurrency_key", "schedule_id", "unique_key"}
+_SAME = {"status", "title", "kind", "queue", "priority", "concurrency_key", "schedule_id", "unique_key", "group_id"}
 """Conditions of a list that the store has as they are."""
 
 
@@ -100,6 +100,7 @@ class TaskConditions(Request):
         Field(description="Its unique key, whether it still holds it or not."),
     ] = None
     label: LabelConditions = []
+    group_id: Annotated[UUID | SkipJsonSchema[None], Field(description="The group that it belongs to.")] = None
     created_after: Annotated[
         GivenInstant | SkipJsonSchema[None],
         Field(description="Created at or after this instant (RFC 3339, with offset)."),

@@ -27,6 +27,9 @@ SCOPES: dict[str, Scope | None] = {
     "POST /tasks/{task_id}/cancel": Scope.TASKS_CANCEL,
     "POST /tasks/bulk": Scope.TASKS_WRITE,  # and tasks:cancel to cancel: the endpoint looks
     "GET /operations/{operation_id}": Scope.TASKS_READ,
+    "POST /groups": Scope.TASKS_WRITE,
+    "GET /groups": Scope.TASKS_READ,
+    "GET /groups/{group_id}": Scope.TASKS_READ,
     "GET /tasks": Scope.TASKS_READ,
     "GET /tasks/counts": Scope.TASKS_READ,
     "GET /tasks/{task_id}": Scope.TASKS_READ,

@@ -27,16 +27,15 @@ from taskmill.contracts.requests import (
     CreateTasksReply,
     DeleteTask,
     GetTask,
-    IdempotencyKey,
     NewTask,
     ProcessTask,
     UpdateTask,
 )
 from taskmill.contracts.status import TaskStatus
 from taskmill.contracts.tasks import Task
-from taskmill.gateway.adapters.store import Store, request_json
+from taskmill.gateway.adapters.store import Store
 from taskmill.gateway.api import examples
-from taskmill.gateway.api.bodies import NO_OPTIONS, NewTasks, NoOptions, TaskDocument, TaskPatch
+from taskmill.gateway.api.bodies import NO_OPTIONS, NewTasks, NoOptions, TaskDocument, TaskPatch, creation, with_key
 from taskmill.gateway.api.conditional import etag, expected_revision, is_unmodified
 from taskmill.gateway.api.idempotency import IdempotencyKeyHeader, idempotency, is_replayed, json_response, refused
 from taskmill.gateway.api.payload_check import PayloadCheck
@@ -112,8 +111,9 @@ class TaskEndpoints:
     ) -> Response:
         """Create a task, and start processing it: at once if `process` is true, at `run_at` if that is given.
 
-        The answer means that it is stored; with `wait`, it tells how the task has ended, if it has by then. A payload
-        that does not fit the `payload_schema` of its kind (see `GET /kinds`) is refused.
+        With `after` it is processed once other tasks are completed. The answer means that it is stored; with `wait`, it
+        tells how the task has ended, if it has by then. A payload that does not fit the `payload_schema` of its kind
+        (see `GET /kinds`) is refused.
 
         With `unique`, no other task holds the same key at a time. While one does, `unique.on_conflict` says what
         happens: the answer is 409 and names that task, or 200 with it, or it is replaced.
@@ -121,7 +121,7 @@ class TaskEndpoints:
         problems = await self._payloads.problems(body)
         task_id = self._new_task_id()
         key = refused(idempotency(idempotency_key, "POST /tasks", body), problems)
-        reply = await self._store.ask(registry.CREATE, _with_key(_creation(task_id, body), key))
+        reply = await self._store.ask(registry.CREATE, with_key(creation(task_id, body), key))
         is_existing = reply.headers.get(EXISTING_HEADER) == "true"
         if is_existing or is_replayed(reply):
             # It tells of the task that has the unique key, or of the one that the first request made.
@@ -275,9 +275,9 @@ class TaskEndpoints:
         answer, with `is_existing`; if one of the tasks is refused for its key, all are.
         """
         problems = await self._payloads.problems_of_each(body.tasks)
-        tasks = b",".join(_creation(self._new_task_id(), task) for task in body.tasks)
+        tasks = b",".join(creation(self._new_task_id(), task) for task in body.tasks)
         key = refused(idempotency(idempotency_key, "POST /tasks/batch", body), problems)
-        reply = await self._store.ask(registry.CREATE_MANY, _with_key(b'{"tasks":[%b]}' % tasks, key))
+        reply = await self._store.ask(registry.CREATE_MANY, with_key(b'{"tasks":[%b]}' % tasks, key))
         return json_response(reply, 201)
 
     @route(
@@ -366,18 +366,6 @@ class TaskEndpoints:
             return task_head(await self._store.ask(registry.GET, GetTask(id=task_id))).revision
 
         return await expected_revision(if_match, read_revision)
-
-
-def _creation(task_id: UUID, task: NewTask) -> bytes:
-    """The JSON of a `CreateTask`: the task's own, which has a title at least, with the id before it.
-
-    To make the model first would take longer than all the rest of the endpoint.
-    """
-    return b'{"id":"%b",%b' % (str(task_id).encode(), request_json(task)[1:])
-
-
-def _with_key(request: bytes, key: IdempotencyKey | None) -> bytes:
-    return request if key is None else b'{"idempotency":%b,%b' % (request_json(key), request[1:])
 
 
 def _path(task_id: UUID) -> str:

@@ -16,6 +16,7 @@ from taskmill.runtime.reply import Reply
 from taskmill.runtime.requests import RequestServer
 from taskmill.task_store import (
     fleet_use_cases,
+    group_use_cases,
     key_use_cases,
     schedule_use_cases,
     turn_use_cases,
@@ -77,6 +78,9 @@ _USE_CASES: dict[registry.Command, Callable[[Ports, Any], Coroutine[Any, Any, by
     registry.BACKFILL_SCHEDULE: schedule_use_cases.backfill_schedule,
     registry.GET_NEXT_TIMES: schedule_use_cases.get_next_times,
     registry.LIST_FIRES: schedule_use_cases.list_fires,
+    registry.CREATE_GROUP: group_use_cases.create_group,
+    registry.GET_GROUP: group_use_cases.get_group,
+    registry.LIST_GROUPS: group_use_cases.list_groups,
 }
 
 

@@ -1,4 +1,4 @@
-"""Removes what was kept long enough: idempotency keys, operations, replays, fires, API keys, queues, processors."""
+"""Removes what was kept long enough: keys, operations, replays, groups, fires, queues, processors."""
 
 from datetime import timedelta
 
@@ -29,6 +29,7 @@ class Expiry(LeaderDuty):
         kept_for: How long a key is kept, and a bulk operation or a replay after its end.
         fires_kept_for: How long it is kept what became of a time of a schedule.
         queues_kept_for: How long a queue is kept in which nothing is.
+        groups_kept_for: How long a group is kept after it was settled.
         now: The clock.
     """
 
@@ -42,6 +43,7 @@ class Expiry(LeaderDuty):
         kept_for: timedelta,
         fires_kept_for: timedelta,
         queues_kept_for: timedelta,
+        groups_kept_for: timedelta,
         now: Clock,
     ) -> None:
         super().__init__(leadership, interval_seconds=LOOK_INTERVAL_SECONDS)
@@ -49,6 +51,7 @@ class Expiry(LeaderDuty):
         self._kept_for = kept_for
         self._fires_kept_for = fires_kept_for
         self._queues_kept_for = queues_kept_for
+        self._groups_kept_for = groups_kept_for
         self._now = now
 
     async def work(self) -> float | None:
@@ -59,6 +62,7 @@ class Expiry(LeaderDuty):
         deleted += await self._rows.delete_replays(before, MAX_ROWS_AT_ONCE)
         deleted += await self._rows.delete_schedule_fires(self._now() - self._fires_kept_for, MAX_ROWS_AT_ONCE)
         deleted += await self._rows.release_unique_keys(self._now(), MAX_ROWS_AT_ONCE)
+        deleted += await self._rows.delete_groups(self._now() - self._groups_kept_for, MAX_ROWS_AT_ONCE)
         await self._rows.delete_processors(self._now() - PROCESSORS_KEPT_FOR)
         await self._rows.delete_api_keys(self._now() - KEPT_AFTER_END)
         # Their consumers go when whoever leads compares consumers with queues the next time.

@@ -34,6 +34,12 @@ DELETE FROM schedule_fires WHERE task_id IN (
 )
 """
 
+_FORGET_GROUPS = """
+DELETE FROM task_groups WHERE id IN (
+    SELECT id FROM task_groups WHERE settled_at < $1 ORDER BY settled_at LIMIT $2
+)
+"""
+
 _FORGET_API_KEYS = "DELETE FROM api_keys WHERE least(revoked_at, expires_at) < $1"
 
 
@@ -83,6 +89,10 @@ class ExpiredRows:
     async def delete_schedule_fires(self, decided_before: datetime, limit: int) -> int:
         """Delete what became of times of schedules, the oldest first, at most `limit`; return how many."""
         return await self._delete(_FORGET_FIRES, decided_before, limit)
+
+    async def delete_groups(self, settled_before: datetime, limit: int) -> int:
+        """Delete the groups that were settled first, at most `limit`; return how many. Their tasks stay."""
+        return await self._delete(_FORGET_GROUPS, settled_before, limit)
 
     async def delete_processors(self, seen_before: datetime) -> None:
         """Delete the processors that were not heard of since an instant."""

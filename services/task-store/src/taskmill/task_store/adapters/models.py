@@ -87,6 +87,7 @@ class TaskRow(Base):
         Index(None, "run_at", postgresql_where=text("run_at IS NOT NULL")),
         Index(None, "queued_at", "id", postgresql_where=text("status = 'queued'")),
         Index("ix_tasks_queue", "queue", "queued_at", postgresql_where=text("status = 'queued'")),
+        Index(None, "group_id", "status", postgresql_where=text("group_id IS NOT NULL")),
         # Nearly always empty: what waits for a processor that knows its kind.
         Index(
             "ix_tasks_refused",
@@ -340,6 +341,41 @@ class BulkOperationRow(Base):
         Index(None, "status", postgresql_where=text("status = 'running'")),
         Index(None, "finished_at", postgresql_where=text("finished_at IS NOT NULL")),
     )
+
+
+class DependencyRow(Base):
+    """What a task, or a group, still waits for. `domain.state.DependencyState` says what its columns mean.
+
+    No foreign keys: each deletion of a task would look for rows here. Those of tasks that are gone go when they are
+    decided.
+    """
+
+    __tablename__ = "task_dependencies"
+
+    dependent_id: Mapped[UUID] = mapped_column(primary_key=True)
+    after_id: Mapped[UUID] = mapped_column(primary_key=True)
+    after_version: Mapped[int]
+    on_failure: Mapped[str]
+    run_at: Mapped[datetime | None]
+
+    __table_args__ = (Index(None, "after_id"),)
+
+
+class GroupRow(Base):
+    """A group as it stands. `domain.groups.GroupState` says what its columns mean."""
+
+    __tablename__ = "task_groups"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    title: Mapped[str]
+    status: Mapped[str]
+    total: Mapped[int]
+    on_completed_id: Mapped[UUID | None]
+    on_failed_id: Mapped[UUID | None]
+    created_at: Mapped[datetime]
+    settled_at: Mapped[datetime | None]
+
+    __table_args__ = (Index(None, "settled_at", postgresql_where=text("settled_at IS NOT NULL")),)
 
 
 class WebhookRow(Base):

@@ -153,7 +153,7 @@ def chunk_query(operation: BulkOperationState, limit: int) -> Select[Any]:
     return query.order_by(TaskRow.created_at, TaskRow.id).limit(limit + 1)
 
 
-_EQUAL = ("kind", "queue", "priority", "concurrency_key", "schedule_id", "unique_key")
+_EQUAL = ("kind", "queue", "priority", "concurrency_key", "schedule_id", "unique_key", "group_id")
 """Conditions that a column is equal to."""
 
 

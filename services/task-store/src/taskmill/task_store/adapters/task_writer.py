@@ -22,6 +22,7 @@ from taskmill.runtime.failpoint import failpoint
 from taskmill.task_store.adapters import statements
 from taskmill.task_store.adapters.bulk_operation_rows import read_bulk_operations, write_bulk_operations
 from taskmill.task_store.adapters.database import DedicatedConnection
+from taskmill.task_store.adapters.dependency_rows import read_dependencies, write_dependencies
 from taskmill.task_store.adapters.rows import arrays, json_rows, kind_row, task_state
 from taskmill.task_store.adapters.schedule_rows import read_schedules, write_schedules
 from taskmill.task_store.adapters.unique_key_rows import read_holds, unique_rows
@@ -164,7 +165,7 @@ class TaskWriter:
 
         That statement takes the lock, and undoes itself when a task is no longer as it was read, or an id is in use.
         """
-        batch = await self._load(connection, operations, used_ids=())
+        batch = await self._load(connection, operations)
         answers = _decide(batch, operations)
         if batch.kinds.changed or batch.queues.added or any(isinstance(answer, _MAYBE_STALE) for answer in answers):
             # Kinds and queues are written under the lock only; another store may have made room in a queue, or the
@@ -189,7 +190,9 @@ class TaskWriter:
         if any(isinstance(operation, GiveTurns) for operation in operations):
             term = await connection.fetchval(statements.TURN_TERM)
         used_ids = [row["task_id"] for row in used]
-        batch = await self._load(connection, operations, used_ids=used_ids, term=term, schedules=schedules)
+        batch = await self._load(
+            connection, operations, used_ids=used_ids, term=term, schedules=schedules, is_locked=True
+        )
         answers = _decide(batch, operations)
         await _write_rare(connection, batch)
         try:
@@ -205,9 +208,10 @@ class TaskWriter:
         connection: "Connection[Record]",
         operations: Sequence[Operation],
         *,
-        used_ids: Sequence[UUID],
+        used_ids: Sequence[UUID] = (),
         term: int | None = None,
         schedules: ScheduleBook | None = None,
+        is_locked: bool = False,
     ) -> Batch:
         task_ids = {task_id for operation in operations for task_id in named_tasks(operation)}
         if schedules is not None:
@@ -233,6 +237,7 @@ class TaskWriter:
             keys=KeyBook(map(KeyedAnswer._make, answers)),
             bulk_operations=BulkBook(bulk),
             schedules=schedules,
+            dependencies=await read_dependencies(connection, operations) if is_locked else None,
             services=self._memory.services,
             rules=self._rules,
             now=self._now(),
@@ -246,13 +251,14 @@ class TaskWriter:
     def _may_load_unlocked(self, operations: Sequence[Operation]) -> bool:
         """Whether nothing is named that must be looked for under the lock.
 
-        That is the number of queues, bulk operations, schedules, and whether an id was in use in an earlier month.
+        That is the number of queues, bulk operations, schedules, dependencies, and whether an id was in use in an
+        earlier month.
         """
         new_ids = NewIds(self._now())
         return all(
             self._memory.queues.keys() >= set(named_queues(operation))
             and not isinstance(operation, UNDER_LOCK)
-            and all(task.id in new_ids for task in new_tasks(operation))
+            and all(task.id in new_ids and not task.after for task in new_tasks(operation))
             for operation in operations
         )
 
@@ -338,7 +344,7 @@ def _line_rows(lines: Sequence[LineState], dropped: Sequence[tuple[UUID, int]]) 
 
 
 async def _write_rare(connection: "Connection[Record]", batch: Batch) -> None:
-    """Write the queues that a batch added, and what it changed of kinds, bulk operations and schedules: rare."""
+    """Write the queues that a batch added, and what it changed of all that changes rarely."""
     if batch.queues.added:
         await connection.execute(statements.ADD_QUEUES, batch.queues.added)
     if batch.kinds.changed:
@@ -346,6 +352,7 @@ async def _write_rare(connection: "Connection[Record]", batch: Batch) -> None:
         await connection.execute(statements.DECLARE_KINDS, json_rows(rows))
     await write_bulk_operations(connection, batch.bulk_operations)
     await write_schedules(connection, batch.schedules)
+    await write_dependencies(connection, batch.dependencies)
 
 
 def _decide(batch: Batch, operations: Sequence[Operation]) -> list[Answer | RequestError]:

@@ -7,6 +7,7 @@ see each other; what comes out is written in one statement, which holds only if 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import Enum
+from functools import partial
 from uuid import UUID
 
 from taskmill.contracts.bulk_operations import StartBulkOperation
@@ -17,6 +18,7 @@ from taskmill.contracts.errors import (
     TooManyQueuesError,
     UniqueKeyHeldError,
 )
+from taskmill.contracts.groups import CreateGroup
 from taskmill.contracts.limits import MAX_TASK_LINES
 from taskmill.contracts.reports import Hello, ReportBundle, RunReport, Submitted
 from taskmill.contracts.requests import (
@@ -33,12 +35,22 @@ from taskmill.contracts.requests import (
 from taskmill.contracts.schedules import ScheduleChange
 from taskmill.contracts.status import TaskStatus
 from taskmill.task_store.domain.bulk_operations import BulkBook, BulkChunk
-from taskmill.task_store.domain.creation import decide_create
+from taskmill.task_store.domain.creation import Owners, decide_create
 from taskmill.task_store.domain.decision import Decision
+from taskmill.task_store.domain.dependencies import (
+    FOLLOWS_GROUP,
+    READY,
+    DependencyBook,
+    Precedence,
+    Release,
+    check_existence,
+    precedence,
+)
 from taskmill.task_store.domain.documents import is_of_existing, reply_document
 from taskmill.task_store.domain.editing import check_revision, decide_change, decide_delete
 from taskmill.task_store.domain.endings import cancel_at_once, decide_expiry
 from taskmill.task_store.domain.events import LoggedEvent, of_source
+from taskmill.task_store.domain.groups import follow_ups
 from taskmill.task_store.domain.idempotency import KeyBook, KeyedAnswer, KeyName, key_name
 from taskmill.task_store.domain.kinds import KindBook
 from taskmill.task_store.domain.log_epoch import FIRST_EPOCH, LogEpoch
@@ -89,6 +101,7 @@ class Batch:
         keys: The idempotency keys of the operations.
         bulk_operations: The bulk operations that the operations carry on.
         schedules: The schedules that the operations speak of; None: they speak of none.
+        dependencies: The dependencies that the operations release; None: none.
         services: What the living processors do.
         rules: What the operator decides about runs.
         now: The moment of the whole batch.
@@ -113,6 +126,7 @@ class Batch:
         rules: RunRules,
         now: datetime,
         random: Callable[[], float],
+        dependencies: DependencyBook | None = None,
         paused: Collection[str] = (),
         epoch: LogEpoch = FIRST_EPOCH,
         turns: TurnBook | None = None,
@@ -135,6 +149,7 @@ class Batch:
         self.turns = turns or TurnBook()
         self.schedules = schedules or ScheduleBook()
         self.unique = unique or UniqueBook()
+        self.dependencies = dependencies or DependencyBook()
         self.events: list[LoggedEvent] = []
         self._attempts: dict[tuple[UUID, int], AttemptState] = {}
         self._lines: dict[UUID, list[LineState]] = {}
@@ -156,7 +171,7 @@ class Batch:
         match operation:
             case ReportBundle():
                 return Answer(must_repeat=self._hear(operation))
-            case MakeDue() | OfferAgain() | Redispatch() | ExpireCancellations() | RemoveExpired():
+            case MakeDue() | OfferAgain() | Redispatch() | ExpireCancellations() | RemoveExpired() | Release():
                 self._carry_on(operation)
                 return Answer()
             case GiveTurns():
@@ -240,9 +255,13 @@ class Batch:
     def _serve(self, request: ClientRequest | FireSchedule | MakeUpTimes) -> Answer:
         match request:
             case CreateTask():
-                return self._create([request], [self._place(request)])
+                return self._answer_of_creation(*self._create([request]))
             case CreateTasks():
-                return self._create(request.tasks, self.unique.place_all(request.tasks, self._place))
+                return self._answer_of_creation(*self._create(request.tasks, at="/tasks/{}"))
+            case CreateGroup():
+                self.dependencies.check_new(request.id)
+                states, _ = self._create(request.tasks, at="/tasks/{}", group=request)
+                return Answer(states, group=self.dependencies.add_group(request, self._now))
             case StartBulkOperation():
                 return Answer(bulk_operation=self.bulk_operations.start(request, self._now))
             case TaskRequest():
@@ -253,23 +272,56 @@ class Batch:
     def _answer_of(self, states: tuple[TaskState, ...]) -> Answer:
         return Answer(states, waiting_for(states[0], self.services, self._paused))
 
-    def _create(self, requests: Sequence[IdentifiedTask], placings: Sequence[Placing]) -> Answer:
+    def _create(
+        self, requests: Sequence[IdentifiedTask], *, at: str = "", group: CreateGroup | None = None
+    ) -> tuple[tuple[TaskState, ...], frozenset[UUID]]:
+        """Make tasks, all or none, and tell which of them existed.
+
+        Args:
+            requests: What is wanted.
+            at: Where each stands in the request, with its number as `{}`.
+            group: The group that they belong to.
+        """
+        held = [] if group is None else follow_ups(group)
         new_ids: set[UUID] = set()
-        for request in requests:
+        for request in (*requests, *held):
             if request.id in self._used_ids or request.id in new_ids:
                 raise TaskExistsError(request.id)
             new_ids.add(request.id)
+        if any(request.after for request in requests):
+            check_existence(requests, self._states, at)
+        group_id = None if group is None else group.id
+        create = partial(self._decide_create, group_id=group_id)
+        placings = self.unique.place_all(requests, create, self._states, self._now)
+        placings += [Placing((self._decide_create(request, FOLLOWS_GROUP),)) for request in held]
         self.queues.admit([placing.state.queue for placing in placings], arrivals(placings))
         states = tuple([self._take_placing(placing) for placing in placings])
-        existing = frozenset([placing.state.id for placing in placings if not placing.is_new])
+        return states, frozenset([placing.state.id for placing in placings if not placing.is_new])
+
+    def _answer_of_creation(self, states: tuple[TaskState, ...], existing: frozenset[UUID]) -> Answer:
         return self._answer_of(states)._replace(existing=existing)
 
     def _place(self, request: IdentifiedTask) -> Placing:
         return self.unique.place(request, self._decide_create, self._states, self._now)
 
-    def _decide_create(self, request: IdentifiedTask, *, schedule_id: UUID | None = None) -> Decision:
-        defaults, limits = self.kinds.defaults(request.kind), self.turns.rules
-        return decide_create(request, defaults, self._now, limits=limits, schedule_id=schedule_id)
+    def _decide_create(
+        self,
+        request: IdentifiedTask,
+        comes_after: Precedence | None = None,
+        *,
+        schedule_id: UUID | None = None,
+        group_id: UUID | None = None,
+    ) -> Decision:
+        if comes_after is None:
+            comes_after = precedence(request, self._states) if request.after else READY
+        return decide_create(
+            request,
+            self.kinds.defaults(request.kind),
+            self._now,
+            limits=self.turns.rules,
+            precedence=comes_after,
+            belongs_to=Owners(group_id, schedule_id),
+        )
 
     def _take_placing(self, placing: Placing) -> TaskState:
         if placing.is_new:
@@ -322,7 +374,10 @@ class Batch:
             state = self._take(cancel_at_once(state, self._now))
         return self._take_last(decide_delete(state, self._now))
 
-    def _remove(self, operation: RemoveExpired) -> None:
+    def _clear(self, operation: RemoveExpired | Release) -> None:
+        if isinstance(operation, Release):
+            self.dependencies.release(operation.pairs, self._states, self._take, self._now, limits=self.turns.rules)
+            return
         for task_id in operation.task_ids:
             state = self._states.get(task_id)
             if state is not None and has_expired(state, operation.kept_for, self._now):
@@ -400,9 +455,9 @@ class Batch:
                 # The processor serves those that there is room for; nobody can create a task in the others.
                 return
 
-    def _carry_on(self, operation: StoreOperation | RemoveExpired) -> None:
-        if isinstance(operation, RemoveExpired):
-            self._remove(operation)
+    def _carry_on(self, operation: StoreOperation | RemoveExpired | Release) -> None:
+        if isinstance(operation, RemoveExpired | Release):
+            self._clear(operation)
             return
         for task_id in named_tasks(operation):
             if (state := self._states.get(task_id)) is not None:
@@ -447,6 +502,8 @@ class Batch:
         self.events.extend(events)
         if decision.attempt is not None:
             self._attempts[decision.attempt.task_id, decision.attempt.attempt] = decision.attempt
+        if decision.dependencies:
+            self.dependencies.added += decision.dependencies
         if decision.lines:
             self._lines.setdefault(state.id, []).extend(decision.lines)
         return state

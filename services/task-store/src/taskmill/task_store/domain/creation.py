@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -10,11 +10,13 @@ import orjson
 from taskmill.contracts.events import EventData, EventType, TaskCreatedData
 from taskmill.contracts.requests import ClientFields, IdentifiedTask
 from taskmill.contracts.status import TaskStatus
-from taskmill.contracts.tasks import DEFAULT_QUEUE, KindDefaults
+from taskmill.contracts.tasks import DEFAULT_QUEUE, Cancellation, KindDefaults
 from taskmill.task_store.domain.decision import Decision
+from taskmill.task_store.domain.dependencies import READY, Precedence, Standing
+from taskmill.task_store.domain.endings import cancelled
 from taskmill.task_store.domain.events import compose_event
 from taskmill.task_store.domain.runs import decide_process
-from taskmill.task_store.domain.state import JSON_NULL, TaskState, composer, json_fields
+from taskmill.task_store.domain.state import JSON_NULL, Hold, TaskState, composer, json_fields
 from taskmill.task_store.domain.turns import NO_LIMITS, LimitRules
 
 # The queue is left to the kind, if the client does not say.
@@ -40,13 +42,24 @@ _BLANK: dict[str, Any] = {
 }
 
 
+class Owners(NamedTuple):
+    """What a task belongs to."""
+
+    group_id: UUID | None = None
+    schedule_id: UUID | None = None
+
+
+NOBODY = Owners()
+
+
 def decide_create(
     request: IdentifiedTask,
     defaults: KindDefaults,
     now: datetime,
     *,
     limits: LimitRules = NO_LIMITS,
-    schedule_id: UUID | None = None,
+    precedence: Precedence = READY,
+    belongs_to: Owners = NOBODY,
 ) -> Decision:
     """A new task, and, if it is to be processed at once or at some time, its first run.
 
@@ -57,20 +70,26 @@ def decide_create(
         defaults: What the task's kind declares.
         now: When it is decided.
         limits: They say, as its key does, whether it must wait for its turn.
-        schedule_id: The schedule that makes it.
+        precedence: How it stands to the tasks that it comes after.
+        belongs_to: The group and the schedule that it belongs to.
     """
-    state = _pending(request, request.queue or defaults.queue or DEFAULT_QUEUE, now)
-    if schedule_id is not None:
-        state = state._replace(schedule_id=schedule_id)
+    state = _pending(request, request.queue or defaults.queue or DEFAULT_QUEUE, now, belongs_to)
     created = compose_event(EventType.CREATED, state, now, _details(state))
-    if not (request.process or request.run_at):
+    # The revision that comes next is the task's first.
+    unseen = state._replace(revision=0)
+    if precedence.standing is Standing.FORBIDDEN:
+        end = cancelled(unseen, Cancellation.DEPENDENCY, now, now)
+        return Decision(end.state, (created, *end.events))
+    if precedence.standing is Standing.WAITING:
+        held = decide_process(unseen, defaults, now, hold=Hold.DEPENDENCIES)
+        return Decision(held.state, (created, *held.events), dependencies=precedence.dependencies)
+    if not (request.process or request.run_at or request.after):
         return Decision(state, (created,))
-    # The revision that the run adds is the task's first.
-    run = decide_process(state._replace(revision=0), defaults, now, run_at=request.run_at, limits=limits)
+    run = decide_process(unseen, defaults, now, run_at=request.run_at, limits=limits)
     return Decision(run.state, (created, *run.events), run.attempt)
 
 
-def _pending(request: IdentifiedTask, queue: str, now: datetime) -> TaskState:
+def _pending(request: IdentifiedTask, queue: str, now: datetime, belongs_to: Owners) -> TaskState:
     columns = {
         **_BLANK,
         **dict(zip(_PLAIN, _plain_values(request), strict=True)),
@@ -79,6 +98,8 @@ def _pending(request: IdentifiedTask, queue: str, now: datetime) -> TaskState:
         "traceparent": request.traceparent,
         "concurrency_key": request.concurrency_key,
         "unique_key": None if request.unique is None else request.unique.key,
+        "group_id": belongs_to.group_id,
+        "schedule_id": belongs_to.schedule_id,
         "labels": orjson.dumps(request.labels).decode(),
         "backoff": None if request.backoff is None else request.backoff.model_dump_json(),
         "payload": JSON_NULL if request.payload is None else orjson.dumps(request.payload).decode(),

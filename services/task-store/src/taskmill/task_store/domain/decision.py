@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from taskmill.task_store.domain.events import LoggedEvent
-from taskmill.task_store.domain.state import AttemptState, LineState, TaskState
+from taskmill.task_store.domain.state import AttemptState, DependencyState, LineState, TaskState
 
 
 class Decision(NamedTuple):
@@ -17,3 +17,5 @@ class Decision(NamedTuple):
     attempt: AttemptState | None = None
     lines: tuple[LineState, ...] = ()
     """What is added to the task's lines."""
+    dependencies: tuple[DependencyState, ...] = ()
+    """What a new task waits for."""

@@ -4,6 +4,7 @@ Made from plain values with orjson, for this is the hot path; the models in `tas
 and a test reads every document with them.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Set
 from typing import Any
 from uuid import UUID
@@ -11,11 +12,13 @@ from uuid import UUID
 import orjson
 
 from taskmill.contracts.bulk_operations import BulkOperation
+from taskmill.contracts.groups import CreateGroup
 from taskmill.contracts.limits import MAX_BODY_BYTES
 from taskmill.contracts.requests import CreateTask, CreateTasks, DeleteTask
 from taskmill.contracts.schedules import DeleteSchedule, RunSchedule
 from taskmill.contracts.tasks import Attempt, Task, TaskLine, TaskReceipt, TaskSummary, WaitingFor
 from taskmill.task_store.domain.bulk_operations import BulkOperationState
+from taskmill.task_store.domain.groups import group_document
 from taskmill.task_store.domain.operations import Answer, ClientRequest
 from taskmill.task_store.domain.schedule_documents import deleted_schedule_document, schedule_document
 from taskmill.task_store.domain.state import AttemptState, LineState, TaskState, composer
@@ -40,6 +43,8 @@ def reply_document(request: ClientRequest, answer: Answer) -> bytes:
         is_deleted = isinstance(request, DeleteSchedule)
         return (deleted_schedule_document if is_deleted else schedule_document)(answer.schedule)
     match request:
+        case CreateGroup() if answer.group is not None:
+            return group_document(answer.group, Counter(state.status for state in answer.states[: answer.group.total]))
         case CreateTasks():
             return receipts_document(answer.states, answer.existing)
         case DeleteTask():
@@ -131,10 +136,13 @@ def page_document(items: Iterable[bytes], next_cursor: str | None, **others: int
 
 def _task_document(fields: dict[str, Any], state: TaskState, waiting: WaitingFor | None) -> bytes:
     fields["id"] = str(state.id)
-    fields["waiting_for"] = (
-        None if waiting is None else {"reason": waiting.reason, "until": waiting.until, "limit": waiting.limit}
-    )
+    fields["waiting_for"] = None if waiting is None else _waiting_for(waiting)
     return _dump(fields)
+
+
+def _waiting_for(waiting: WaitingFor) -> dict[str, Any]:
+    told = {"reason": waiting.reason, "until": waiting.until, "limit": waiting.limit}
+    return told if waiting.after is None else {**told, "after": [str(task_id) for task_id in waiting.after]}
 
 
 def _dump(value: Any) -> bytes:

@@ -17,6 +17,7 @@ def meets(task: TaskState, wanted: TaskFilter) -> bool:
         and wanted.concurrency_key in {None, task.concurrency_key}
         and wanted.schedule_id in {None, task.schedule_id}
         and wanted.unique_key in {None, task.unique_key}
+        and wanted.group_id in {None, task.group_id}
         and (wanted.created_after is None or task.created_at >= wanted.created_after)
         and (wanted.created_before is None or task.created_at < wanted.created_before)
         and _has_labels(task, wanted.labels)

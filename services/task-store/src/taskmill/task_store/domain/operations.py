@@ -5,6 +5,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from taskmill.contracts.bulk_operations import StartBulkOperation
+from taskmill.contracts.groups import CreateGroup
 from taskmill.contracts.reports import Hello, ReportBundle, Submitted
 from taskmill.contracts.requests import (
     CreateTask,
@@ -18,6 +19,8 @@ from taskmill.contracts.requests import (
 from taskmill.contracts.schedules import ScheduleChange
 from taskmill.contracts.tasks import DEFAULT_QUEUE, WaitingFor
 from taskmill.task_store.domain.bulk_operations import BulkChunk, BulkOperationState
+from taskmill.task_store.domain.dependencies import Release
+from taskmill.task_store.domain.groups import GroupState, follow_ups
 from taskmill.task_store.domain.idempotency import KeyName, key_name
 from taskmill.task_store.domain.retention import KeptFor
 from taskmill.task_store.domain.schedules import FireSchedule, MakeUpTimes, ScheduleState
@@ -73,8 +76,8 @@ class GiveTurns(NamedTuple):
 StoreOperation = MakeDue | OfferAgain | Redispatch | ExpireCancellations
 """What the store asks of itself to carry tasks on."""
 
-ClientRequest = CreateTask | CreateTasks | TaskRequest | StartBulkOperation | ScheduleChange
-OwnOperation = StoreOperation | RemoveExpired | BulkChunk | FireSchedule | MakeUpTimes | GiveTurns
+ClientRequest = CreateTask | CreateTasks | TaskRequest | StartBulkOperation | CreateGroup | ScheduleChange
+OwnOperation = StoreOperation | RemoveExpired | BulkChunk | Release | FireSchedule | MakeUpTimes | GiveTurns
 """What the store asks of itself."""
 
 Operation = ClientRequest | ReportBundle | OwnOperation
@@ -108,6 +111,8 @@ class Answer(NamedTuple):
     """The bulk operation that was begun, or that a chunk belongs to, as it is now."""
     schedule: ScheduleState | None = None
     """The schedule that was made or changed, or of which a time was decided, as it is now, or was last."""
+    group: GroupState | None = None
+    """The group that was made."""
     must_repeat: bool = False
     """Of reports: some came before others that they must follow; they change nothing until they come again."""
 
@@ -116,8 +121,9 @@ def named_tasks(operation: Operation) -> list[UUID]:
     """The existing tasks that an operation speaks of."""
     match operation:
         case ReportBundle():
-            return [report.task_id for report in operation.reports if not isinstance(report, Hello)]
-        case MakeDue() | OfferAgain() | ExpireCancellations() | RemoveExpired() | GiveTurns():
+            ids = [report.task_id for report in operation.reports if not isinstance(report, Hello)]
+            return ids + _predecessors(operation)
+        case MakeDue() | OfferAgain() | ExpireCancellations() | RemoveExpired() | Release() | GiveTurns():
             return list(operation.task_ids)
         case Redispatch():
             return list(operation.lost)
@@ -126,7 +132,11 @@ def named_tasks(operation: Operation) -> list[UUID]:
         case TaskRequest():
             return [operation.id]
         case _:
-            return []
+            return _predecessors(operation)
+
+
+def _predecessors(operation: Operation) -> list[UUID]:
+    return [after_id for task in new_tasks(operation) if task.after for after_id in task.after]
 
 
 def wants_documents(operation: Operation) -> bool:
@@ -152,7 +162,7 @@ def named_bulk_operation(operation: Operation) -> UUID | None:
             return None
 
 
-UNDER_LOCK = (StartBulkOperation, BulkChunk, ScheduleChange, FireSchedule, MakeUpTimes)
+UNDER_LOCK = (StartBulkOperation, BulkChunk, CreateGroup, Release, ScheduleChange, FireSchedule, MakeUpTimes)
 """What speaks of rows beside the tasks, which are looked for, and written, under the lock of the event log only."""
 
 
@@ -162,6 +172,8 @@ def new_tasks(operation: Operation) -> Sequence[IdentifiedTask]:
         return [report.task for report in operation.reports if isinstance(report, Submitted)]
     if isinstance(operation, CreateTask):
         return [operation]
+    if isinstance(operation, CreateGroup):
+        return [*operation.tasks, *follow_ups(operation)]
     return operation.tasks if isinstance(operation, CreateTasks) else []
 
 

@@ -44,6 +44,7 @@ def decide_process(
     run_at: datetime | None = None,
     traceparent: str | None = None,
     limits: LimitRules = NO_LIMITS,
+    hold: Hold | None = None,
 ) -> Decision:
     """A new run with its first attempt queued; what the last run left behind is cleared.
 
@@ -54,6 +55,7 @@ def decide_process(
         run_at: When to begin, if that is ahead.
         traceparent: The span that the run belongs to; None: the one that the task does.
         limits: They say, as its key does, whether it must wait for its turn.
+        hold: What it waits for before anything else; None: nothing.
 
     Raises:
         RunActiveError: The task is in a run already.
@@ -74,6 +76,8 @@ def decide_process(
         "checkpoint": JSON_NULL,
         "traceparent": traceparent or state.traceparent,
     }
+    if hold is not None:
+        return to_held(state, hold, now, new_run)
     if run_at is None or run_at <= now:
         return begin(state, "process", now, new_run, limits=limits)
     scheduled, event = to_scheduled(state._replace(queued_at=None), run_at, "run_at", now, new_run)

@@ -10,7 +10,7 @@ from uuid import UUID
 import orjson
 
 from taskmill.contracts.status import Priority, TaskStatus
-from taskmill.contracts.tasks import AttemptOutcome, LineLevel
+from taskmill.contracts.tasks import AttemptOutcome, DependencyFailure, LineLevel
 
 JSON_NULL = "null"
 NO_LABELS = "{}"
@@ -128,6 +128,19 @@ class LineState(NamedTuple):
     at: datetime
     level: LineLevel
     text: str
+
+
+class DependencyState(NamedTuple):
+    """A dependency's row: these fields, in this order, are the columns of `task_dependencies`."""
+
+    dependent_id: UUID
+    """The task, or the group, that comes after."""
+    after_id: UUID
+    after_version: int
+    """That of the task when the dependency was made: what ends it comes behind."""
+    on_failure: DependencyFailure
+    run_at: datetime | None
+    """When the dependent is to be processed at the earliest."""
 
 
 def json_fields(state: type[NamedTuple]) -> frozenset[str]:

@@ -126,20 +126,23 @@ class UniqueBook:
         raise UniqueKeyHeldError(holder.id, errors=[_held_problem("")])
 
     def place_all(
-        self, requests: Sequence[IdentifiedTask], place: Callable[[IdentifiedTask], Placing]
+        self, requests: Sequence[IdentifiedTask], create: Create, states: Mapping[UUID, TaskState], now: datetime
     ) -> list[Placing]:
         """`place` each of several tasks that are made all or none.
 
         Raises:
             InvalidRequestError: Two of them have the same key.
-            UniqueKeyHeldError: As of `place`; it names the first task that holds a key, and where such keys are wanted.
+            UniqueKeyHeldError: As of `place`; it names the first task that holds a key, and, of several tasks, where
+                such keys are wanted.
         """
+        if len(requests) == 1:
+            return [self.place(requests[0], create, states, now)]
         _check_distinct(requests)
         placings: list[Placing] = []
         refusals: list[tuple[UUID, int]] = []
         for index, request in enumerate(requests):
             try:
-                placings.append(place(request))
+                placings.append(self.place(request, create, states, now))
             except UniqueKeyHeldError as refusal:
                 refusals.append((refusal.task_id, index))
         if refusals:
