@@ -20,7 +20,8 @@ _OF_ANOTHER = """\
 the database is empty, but NATS has a log up to position {newest} (TASK_EVENTS): that of another database.
 Set TASKMILL_DATABASE_URL or TASKMILL_NATS_URL. If that database is lost, and this one takes its place:
   python -m taskmill.task_store restored
-With Docker Compose: docker compose run --rm task-store restored. What NATS holds is thrown away then."""
+With Docker Compose: docker compose run --rm task-store restored. What NATS holds is thrown away then.
+With `taskmill up`: remove the folder `nats` from its data (.data), too."""
 
 
 class LogContinuity(Actor):
