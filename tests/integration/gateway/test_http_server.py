@@ -3,9 +3,11 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -13,6 +15,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from taskmill.cli.embedded.ports import free_port
+from taskmill.gateway.actors import http_server
 from taskmill.gateway.actors.http_server import HttpServer
 from taskmill.gateway.bootstrap import build
 from taskmill.gateway.errors import MAX_HEAD_BYTES
@@ -155,6 +158,101 @@ async def test_a_head_that_does_not_end_is_refused(nats_url: str, piece: bytes) 
             return
     assert head.startswith(b"HTTP/1.1 431 ")
     assert json.loads(body)["code"] == "head_too_large"
+
+
+CHUNKED = b"POST /tasks HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+async def test_a_trailer_that_does_not_end_is_refused(nats_url: str) -> None:
+    """It would fill the memory, too, also where nobody reads the body; that may be long."""
+    async with running_gateway(nats_url) as client:
+        for head in (CHUNKED, CHUNKED.replace(b"POST /tasks", b"GET /livez")):
+            reader, writer = await asyncio.open_connection("127.0.0.1", client.base_url.port)
+            long_body = b"%x\r\n%b\r\n" % (4 * MAX_HEAD_BYTES, b" " * 4 * MAX_HEAD_BYTES)
+            writer.write(head + 2 * long_body + b"0\r\n")
+            reading = asyncio.create_task(reader.read())
+            sent_bytes = 0
+            while not reading.done():
+                assert sent_bytes < 100 * MAX_HEAD_BYTES
+                writer.write(b"X-Many: trailers\r\n" * 512)
+                sent_bytes += 18 * 512
+                await asyncio.wait({reading}, timeout=0.02)
+            writer.close()
+            # An answer is lost with the connection if there is more to read when that is closed.
+            with suppress(ConnectionError):
+                assert b"head_too_large" in reading.result()
+
+
+async def test_a_trailer_is_no_header(nats_url: str) -> None:
+    """A proxy that says what a request may do says it in its head."""
+    async with running_gateway(nats_url, auth="none") as client:
+        reader, writer = await asyncio.open_connection("127.0.0.1", client.base_url.port)
+        head = CHUNKED.replace(b"application/json", b"text/plain").replace(b"x\r\n", b"x\r\nConnection: close\r\n", 1)
+        writer.write(head + b"2\r\n{}\r\n0\r\nContent-Type: application/json\r\n\r\n")
+        async with asyncio.timeout(10):
+            assert (await reader.read()).startswith(b"HTTP/1.1 415 ")
+        writer.close()
+
+
+async def test_the_wish_for_another_protocol_is_passed_over(nats_url: str) -> None:
+    """As Java's HttpClient has it with the first request of a connection; the parser would drop its body."""
+    async with running_gateway(nats_url) as client:
+        reader, writer = await asyncio.open_connection("127.0.0.1", client.base_url.port)
+        upgrade = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQ\r\n"
+        start = b"POST /tasks HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        body = b'{"title": "\\r\\nUpgrade: h2c"}'
+        async with asyncio.timeout(10):
+            for wish in (upgrade, b""):
+                writer.write(start + wish + b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
+                head = await reader.readuntil(b"\r\n\r\n")
+                # Without a store; but it was read.
+                assert head.startswith(b"HTTP/1.1 503 "), head
+                length = re.search(rb"content-length: ([0-9]+)", head)
+                assert length is not None
+                await reader.readexactly(int(length[1]))
+        writer.close()
+
+
+async def test_connections_that_come_to_a_halt_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By which no whole request comes, or nothing is taken of the answer: each holds an open file. Others stay."""
+    monkeypatch.setattr(http_server, "KEEP_ALIVE_SECONDS", 0.3)
+    monkeypatch.setattr(http_server, "NOTHING_TAKEN_SECONDS", 0.3)
+    large = b"x" * 10_000_000
+    may_answer = asyncio.Event()
+
+    async def app(scope: Scope, _receive: Receive, send: Send) -> None:
+        await may_answer.wait()
+        length = str(len(large) if scope["path"] == "/large" else 2).encode()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", length)]})
+        await send({"type": "http.response.body", "body": large if scope["path"] == "/large" else b"ok"})
+
+    listener, url = _listener()
+    server = HttpServer(app, listener, on_stop=lambda: None, look_seconds=0.05)
+    serving = await _serve(server)
+    port = httpx.URL(url).port
+    slow_reader, slow_writer = await asyncio.open_connection("127.0.0.1", port)
+    slow_writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    for begun in (b"", b"GET / HT", b"POST / HTTP/1.1\r\nX-More: "):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(begun)
+        async with asyncio.timeout(10):
+            # Something comes all the time, but no request.
+            while not reader.at_eof():
+                writer.write(b"y" if begun.endswith(b" ") else b"")
+                with suppress(TimeoutError, ConnectionError):
+                    await asyncio.wait_for(reader.read(), 0.05)
+        writer.close()
+    # An answer may take longer.
+    may_answer.set()
+    async with asyncio.timeout(10):
+        assert (await slow_reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200 ")
+    slow_writer.close()
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1)
+    writer.write(2 * b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+    await eventually(lambda: not server.connections, within_seconds=10)
+    writer.close()
+    server.stop()
+    await asyncio.wait_for(serving, 5)
 
 
 @pytest.mark.parametrize(

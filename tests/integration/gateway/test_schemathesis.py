@@ -18,10 +18,11 @@ from tests.support.task_store import running_store
 
 PROGRAM = ROOT / ".venv" / "fuzz" / "bin" / "schemathesis"
 CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
+HOOKS = Path(__file__).with_name("schemathesis_hooks.py")
 EXAMPLES = int(os.environ.get("TASKMILL_TEST_API_EXAMPLES", "50"))
 
 
-@pytest.mark.timeout(60 + 6 * EXAMPLES)
+@pytest.mark.timeout(60 + 10 * EXAMPLES)
 async def test_whatever_is_asked_the_answer_is_one_that_the_document_has(
     database_url: str, nats_url: str, tmp_path: Path
 ) -> None:
@@ -31,7 +32,7 @@ async def test_whatever_is_asked_the_answer_is_one_that_the_document_has(
     """
     async with (
         identity_provider() as provider,
-        running_store(database_url, nats_url),
+        running_store(database_url, nats_url, max_webhooks=1_000, max_api_keys=10_000),
         running_gateway(
             nats_url,
             is_nats_there=False,
@@ -40,12 +41,19 @@ async def test_whatever_is_asked_the_answer_is_one_that_the_document_has(
             oidc_audience=AUDIENCE,
         ) as client,
     ):
-        token = provider.token(scope=" ".join(sorted(ALL_SCOPES)), exp=2**32)
+        authorization = f"Bearer {provider.token(scope=' '.join(sorted(ALL_SCOPES)), exp=2**32)}"
         process = await asyncio.create_subprocess_exec(
             *(str(PROGRAM), "--config-file", str(CONFIGURATION), "run", f"{client.base_url}/openapi.json"),
-            *("--header", f"Authorization: Bearer {token}", "--max-examples", str(EXAMPLES)),
+            *("--header", f"Authorization: {authorization}", "--max-examples", str(EXAMPLES)),
             cwd=tmp_path,
-            env={**os.environ, "NO_COLOR": "1", "COLUMNS": "120"},
+            env={
+                **os.environ,
+                "NO_COLOR": "1",
+                "COLUMNS": "120",
+                "SCHEMATHESIS_HOOKS": str(HOOKS),
+                "FUZZED_URL": str(client.base_url),
+                "FUZZED_AUTHORIZATION": authorization,
+            },
         )
         try:
             await process.wait()

@@ -66,6 +66,24 @@ async def test_each_request_gets_its_own_reply(session: NatsSession) -> None:
     assert not session.requests._waiting
 
 
+async def test_an_answer_goes_to_an_inbox_and_nowhere_else(session: NatsSession) -> None:
+    """Who may ask would else have the server publish for them where only it may: into a stream, for one."""
+    heard: list[bytes] = []
+
+    async def remember(body: bytes) -> bytes:
+        heard.append(body)
+        return body
+
+    async with running(server(session, remember)):
+        answers: list[bytes] = []
+        session.subscribe("elsewhere.>", lambda _s, _r, body, _h: answers.append(body))
+        for reply in ("elsewhere.x", "elsewhere._INBOX.x"):
+            session.publish("svc.do", b"forged", reply=reply)
+        assert (await client(session).request("svc.do", b"asked")).body == b"asked"
+        await session.flush()
+    assert (heard, answers) == ([b"asked"], [])
+
+
 async def test_a_reply_that_does_not_come_in_time(session: NatsSession) -> None:
     """A request ends at its deadline; a reply that comes later harms nobody."""
     may_answer = asyncio.Event()

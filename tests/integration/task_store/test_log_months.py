@@ -1,7 +1,9 @@
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from typing import cast
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -11,18 +13,21 @@ from taskmill.contracts.errors import DatabaseUnavailableError
 from taskmill.runtime.leadership import Leadership
 from taskmill.task_store.actors.log_months import MONTHS_AHEAD, LogMonths
 from taskmill.task_store.adapters import log_partitions
-from taskmill.task_store.adapters.database import DedicatedConnection
+from taskmill.task_store.adapters.database import DedicatedConnection, SharedConnections, shared_connections
 from taskmill.task_store.adapters.log_partitions import LogPartitions
 from taskmill.task_store.adapters.statements import EVENT_LOG_LOCK
+from taskmill.task_store.adapters.task_reader import TaskReader
 from taskmill.task_store.domain.months import Month, month_of
 from tests.support.eventually import holds
 from tests.support.leases import LeaseOf
+from tests.support.removed_events import remove_all_events
 from tests.support.task_store import (
     StoreClient,
     logged,
     new_id,
     run_sql,
     running_store,
+    store_client,
     store_with_client,
 )
 
@@ -356,3 +361,36 @@ async def test_two_stores_make_a_month_once(database_url: str, partitions: LogPa
         assert await LogPartitions(other).make([month, month.following]) == [month.following]
     finally:
         await other.close()
+
+
+class Interrupted:
+    """Connections by which something else happens between two statements."""
+
+    def __init__(self, connections: SharedConnections, happens: Callable[[], Awaitable[object]]) -> None:
+        self._connections = connections
+        self._happens = happens
+        self.statements = 0
+
+    async def fetch(self, statement: str, *arguments: object) -> list[asyncpg.Record]:
+        """Execute a statement; before the second one it happens."""
+        self.statements += 1
+        if self.statements == 2:
+            await self._happens()
+        return await self._connections.fetch(statement, *arguments)
+
+
+async def test_a_task_without_events_is_known_while_it_is_changed(database_url: str, nats_url: str) -> None:
+    """Its next event comes between two looks: it is that, and no 404."""
+    async with running_store(database_url, nats_url), store_client(nats_url) as client:
+        task = await client.create()
+        await remove_all_events(database_url)
+        connections = await shared_connections(database_url, "reader", max_connections=1)
+        interrupted = Interrupted(connections, lambda: client.ask(registry.PROCESS, id=task["id"]))
+        reader = TaskReader(cast("SharedConnections", interrupted))
+        try:
+            first = await reader.events(UUID(task["id"]), after_version=0, limit=10)
+            second = await reader.events(UUID(task["id"]), after_version=2, limit=10)
+        finally:
+            await connections.close()
+    assert (first.last_version, first.removed, len(first.documents)) == (2, 1, 1)
+    assert (second.last_version, second.removed, second.documents) == (2, 0, [])

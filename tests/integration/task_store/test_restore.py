@@ -16,10 +16,10 @@ import pytest
 
 from taskmill.cli.embedded.nats import NatsServer
 from taskmill.contracts.events import EVENT_SOURCE, event_source
-from taskmill.contracts.streams import EPOCH_METADATA, EVENTS_STREAM, REPORTS_STREAM, WORK_STREAM
+from taskmill.contracts.streams import EPOCH_METADATA, EVENTS_STREAM, REPORTS_STREAM, SET_ASIDE_STREAM, WORK_STREAM
 from taskmill.processor.bootstrap import build_processor
 from taskmill.processor.settings import ProcessorSettings
-from taskmill.runtime.errors import RestartError
+from taskmill.runtime.errors import RestartError, StartError
 from taskmill.sdk import Context, TaskApp
 from taskmill.sdk.subscribing import LogSetBackError, Subscriber, SubscriberSettings
 from tests.support.backup import back_up, restore
@@ -260,6 +260,32 @@ async def test_who_knows_it_says_so(database_url: str, nats_url: str) -> None:
         newest = (await logged(database_url))[-1]
         assert (newest[0], json.loads(newest[1])["source"]) == (epoch + 1, event_source(epoch))
         await told_is(nats_url, await logged(database_url))
+
+
+async def test_an_empty_database_leaves_the_streams_of_another_alone(
+    postgres_url: str, database_template: str, database_url: str, nats_url: str
+) -> None:
+    """A wrong setting must not cost a system its streams; if it is none, somebody says so. What is set aside stays."""
+    async with running_store(database_url, nats_url), store_client(nats_url) as client:
+        await client.create()
+        await told_is(nats_url, await logged(database_url))
+        await client.session.client.jetstream().publish("tasks.v1.set_aside.work", b"?")
+        async with new_database(postgres_url, template=database_template) as url:
+            with pytest.raises(StartError, match="of another database"):
+                async with running_store(url, nats_url):
+                    pass
+            assert await epoch_of(url) == 0
+            await told_is(nats_url, await logged(database_url))
+            await client.create()
+    async with new_database(postgres_url, template=database_template) as url:
+        await say_restored(url)
+        async with running_store(url, nats_url), store_client(nats_url) as client:
+            created = await client.create()
+            await told_is(nats_url, await logged(url))
+            assert (await client.get(created["id"]))["status"] == "pending"
+            await streams_belong_to(nats_url, await epoch_of(url))
+            jetstream = client.session.client.jetstream()
+            assert (await jetstream.get_last_msg(SET_ASIDE_STREAM, "tasks.v1.set_aside.work")).data == b"?"
 
 
 async def test_a_log_that_goes_on_is_left_alone(database_url: str, nats_server: NatsServer) -> None:

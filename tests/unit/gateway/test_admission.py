@@ -131,6 +131,29 @@ async def test_without_credentials_only_what_is_public_is_answered(
     assert {subject for subject, _ in store.asked} <= {registry.HEALTH.subject}
 
 
+@pytest.mark.parametrize(
+    ("name", "values", "status", "code"),
+    [
+        ("Authorization", [f"Bearer {KEY}", f"Bearer {KEY}"], 401, "unauthenticated"),
+        ("Host", ["localhost", "localhost"], 421, "host_not_allowed"),
+        ("Sec-Fetch-Site", ["cross-site", "none"], 403, "cross_site_request"),
+        ("Origin", ["http://evil.example", "http://localhost"], 403, "cross_site_request"),
+    ],
+)
+async def test_what_is_said_twice_of_who_asks_is_refused(
+    name: str, values: list[str], status: int, code: str, strict_app: ASGIApp, store: RememberingStore
+) -> None:
+    """Whichever counts here, something in between may have looked at the other; all else may be repeated."""
+    knows(store, KEY)
+    given = {"Authorization": f"Bearer {KEY}", "Host": "localhost"}
+    others = [pair for pair in given.items() if pair[0] != name]
+    async with client_of(strict_app) as client:
+        answer = await client.get("/tasks", headers=[*others, *((name, value) for value in values)])
+        assert_problem(answer, status, code)
+        answer = await client.get("/livez", headers=[("X-Other", "1"), ("X-Other", "2"), *given.items()])
+        assert answer.status_code == 200
+
+
 @pytest.mark.parametrize("scope", ALL_SCOPES)
 async def test_a_key_opens_what_its_scope_names_and_nothing_else(
     scope: Scope, app: FastAPI, strict_app: ASGIApp, store: RememberingStore
@@ -239,6 +262,8 @@ async def test_where_everybody_may_credentials_are_not_looked_at(guarded: Guarde
         ("127.0.0.1:8000", True),
         ("[::1]:8000", True),
         ("[::1]", True),
+        ("[::1].evil.example", False),
+        ("localhost:80:evil.example", False),
         ("192.168.1.7", True),
         ("LOCALHOST:8000", True),
         ("taskmill.localhost", True),

@@ -1,6 +1,7 @@
 """What a gateway believes of API keys, for how long, and how often it asks."""
 
 import asyncio
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from taskmill.contracts import registry
 from taskmill.contracts.errors import OverloadedError, StoreUnavailableError, TaskmillError
 from taskmill.contracts.key_text import new_key, read_key
+from taskmill.contracts.limits import MAX_FOUND_KEYS
 from taskmill.gateway.adapters import key_ring
 from taskmill.gateway.adapters.key_ring import (
     FOLLOWED_AGE_SECONDS,
@@ -118,6 +120,38 @@ async def test_keys_that_somebody_makes_up_are_asked_for_in_bounded_number(
     assert await bench.ring.caller(KEY) is caller
     answer.set()
     assert await asyncio.gather(*waiting) == [None, None]
+
+
+async def test_keys_that_somebody_makes_up_are_asked_for_together(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One request at a time asks for all that came meanwhile; and not again for those that nobody has."""
+    asked: list[int] = []
+    answers = asyncio.Queue[Exception | None]()
+
+    async def slow(_subject: str, body: bytes, **_: object) -> Reply:
+        asked.append(len(json.loads(body)["ids"]))
+        if (error := await answers.get()) is not None:
+            raise error
+        return Reply(b'{"keys":[]}')
+
+    monkeypatch.setattr(bench.store, "request", slow)
+    made_up = [new_key(NOW) for _ in range(1 + MAX_FOUND_KEYS + 7)]
+    waiting = [asyncio.ensure_future(bench.ring.caller(made_up[0]))]
+    await asyncio.sleep(0.01)
+    waiting += [asyncio.ensure_future(bench.ring.caller(key)) for key in made_up[1:]]
+    for error in (None, StoreUnavailableError(), None):
+        answers.put_nowait(error)
+    told = await asyncio.gather(*waiting, return_exceptions=True)
+    assert asked == [1, MAX_FOUND_KEYS, 7]
+    assert [who is None for who in told] == [True, *[False] * MAX_FOUND_KEYS, *[True] * 7]
+    assert all(isinstance(who, StoreUnavailableError) for who in told if who is not None)
+    assert await bench.ring.caller(made_up[0]) is None
+    assert len(asked) == 3
+    bench.seconds += MAX_AGE_SECONDS
+    answers.put_nowait(None)
+    assert await bench.ring.caller(made_up[0]) is None
+    assert len(asked) == 4
 
 
 async def test_a_key_that_is_found_no_more_opens_nothing(bench: Bench) -> None:

@@ -55,6 +55,8 @@ class StreamSpec:
     allow_batched: bool = False
     deny_delete: bool = False
     deny_purge: bool = False
+    is_of_epoch: bool = True
+    """Whether what it holds is worth something in one epoch of the log only: then it is made anew in the next."""
     placeholder_subject: str | None = None
     """Here stands a message that nobody consumes, so that the stream is never empty: each time one gets empty, the
     server deletes a file and creates another, which on an idle system is a quarter of what it does for a task."""
@@ -143,7 +145,7 @@ def events_stream(max_bytes: int, max_age_seconds: float) -> StreamSpec:
 
 
 def set_aside_stream() -> StreamSpec:
-    """What nobody could read, for an operator to look at: the newest 64 MiB of 30 days."""
+    """What nobody could read, for an operator to look at: the newest 64 MiB of 30 days, of whatever epoch."""
     return StreamSpec(
         name=SET_ASIDE_STREAM,
         subjects=(subjects.SET_ASIDE_SUBJECTS,),
@@ -151,6 +153,7 @@ def set_aside_stream() -> StreamSpec:
         max_bytes=SET_ASIDE_MAX_BYTES,
         max_age_seconds=SET_ASIDE_MAX_AGE_SECONDS,
         allow_direct=True,
+        is_of_epoch=False,
     )
 
 

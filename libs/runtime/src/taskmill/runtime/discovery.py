@@ -16,6 +16,7 @@ from typing import Any
 from taskmill.contracts.errors import BusUnavailableError
 from taskmill.runtime.actor import Actor
 from taskmill.runtime.clock import Clock, utc_now
+from taskmill.runtime.nats_protocol import INBOXES
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.request_stats import EndpointStats
 
@@ -90,7 +91,7 @@ class Discovery(Actor):
         _body: bytes,
         _headers: bytes | None,
     ) -> None:
-        if reply:
+        if reply.startswith(INBOXES):
             asyncio.get_running_loop().call_soon(self._answer, tell, reply.decode())
 
     def _answer(self, tell: Callable[[], dict[str, Any]], reply: str) -> None:

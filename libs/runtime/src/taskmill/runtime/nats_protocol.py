@@ -9,6 +9,10 @@ NO_HEADERS = b""
 PING = b"PING\r\n"
 NO_RESPONDERS_STATUS = 503
 
+INBOXES = b"_INBOX"
+"""What the subjects begin with that answers may go to. NATS does not look at what a request says of that: anything else
+would have a service publish in its own name, to a stream for example, for somebody who may not."""
+
 _STATUS_START = b"NATS/1.0 "
 
 RawSink = Callable[[bytes, bytes, bytes, bytes | None], None]

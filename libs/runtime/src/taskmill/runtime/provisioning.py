@@ -39,14 +39,14 @@ async def ensure_stream(session: NatsSession, spec: StreamSpec, *, epoch: int = 
     """
     wanted = stream_config(spec)
     existing = await _existing_stream(session, spec.name)
-    if existing is not None and stream_epoch(existing) != epoch:
+    if spec.is_of_epoch and existing is not None and stream_epoch(existing) != epoch:
         if stream_epoch(existing) > epoch:
             raise LaterEpochError(spec.name, stream_epoch(existing))
         await _delete_stream(session, spec.name)
         _log.warning("stream.of_lost_log_deleted", stream=spec.name, epoch=stream_epoch(existing))
         existing = None
     if existing is None:
-        metadata = {"metadata": {EPOCH_METADATA: str(epoch)}} if epoch else {}
+        metadata = {"metadata": {EPOCH_METADATA: str(epoch)}} if epoch and spec.is_of_epoch else {}
         try:
             created = await jetstream_request(session, f"STREAM.CREATE.{spec.name}", {**wanted, **metadata})
         except JetStreamError as error:

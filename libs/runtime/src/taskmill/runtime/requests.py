@@ -27,7 +27,7 @@ from taskmill.contracts.errors import (
 from taskmill.contracts.tracing import TRACEPARENT_HEADER
 from taskmill.runtime.actor import Actor, is_set_within
 from taskmill.runtime.deflation import DEFLATE, DEFLATE_ABOVE_BYTES, ENCODING_HEADER, deflate, inflate
-from taskmill.runtime.nats_protocol import NO_HEADERS, decode_headers, encode_headers, header_value
+from taskmill.runtime.nats_protocol import INBOXES, NO_HEADERS, decode_headers, encode_headers, header_value
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.reply import Reply
 from taskmill.runtime.request_bundles import (
@@ -122,7 +122,7 @@ def _read(body: bytes, headers: dict[str, str]) -> Reply:
 
 
 class RequestServer(Actor):
-    """Answers requests, each in an asyncio task of its own.
+    """Answers requests, each in an asyncio task of its own. One whose answer would not go to an inbox is passed over.
 
     Args:
         session: The connection.
@@ -192,7 +192,7 @@ class RequestServer(Actor):
         body: bytes,
         headers: bytes | None,
     ) -> None:
-        if not reply:
+        if not reply.startswith(INBOXES):
             return
         parent = header_value(headers, TRACEPARENT_HEADER) if headers is not None and is_tracing() else None
         if parent is None:
@@ -209,7 +209,7 @@ class RequestServer(Actor):
         body: bytes,
         headers: bytes | None,
     ) -> None:
-        if reply:
+        if reply.startswith(INBOXES):
             self._begin(reply.decode(), stats, lambda: self._answer_bundle(handler, subject.decode(), body, headers))
 
     def _begin(self, reply: str, stats: EndpointStats, handle: Callable[[], Awaitable[bytes | Reply]]) -> None:

@@ -1,6 +1,7 @@
 """The actor that answers HTTP."""
 
 import asyncio
+import re
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,14 @@ DRAIN_SECONDS = 6
 """How long requests in hand may take once the drain has begun; a little more than any request may take at all."""
 
 KEEP_ALIVE_SECONDS = 60
+"""How long a connection may be without a request in hand, whatever comes by it."""
+
+NOTHING_TAKEN_SECONDS = 60
+"""How long the other side may take nothing of what is to be written."""
+
+LOOK_SECONDS = 10
+"""How often connections are looked at."""
+
 BACKLOG = 2_048
 
 
@@ -31,12 +40,21 @@ class HttpServer(Actor):
         app: The application.
         listener: A bound socket, on copies of which the actor listens while it runs; the drain closes it.
         on_stop: Called when the drain begins: ends the answers that would never end by themselves.
+        look_seconds: How often connections are looked at that may have come to a halt.
     """
 
     name = "http-server"
 
-    def __init__(self, app: ASGIApp, listener: socket.socket, *, on_stop: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        listener: socket.socket,
+        *,
+        on_stop: Callable[[], None],
+        look_seconds: float = LOOK_SECONDS,
+    ) -> None:
         self._listener = listener
+        self._look_seconds = look_seconds
         self._on_stop = on_stop
         self._config = uvicorn.Config(
             app,
@@ -54,14 +72,21 @@ class HttpServer(Actor):
         )
         self._server: _Server | None = None
 
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        return 0 if self._server is None else len(self._server.server_state.connections)
+
     async def run(self, started: Callable[[], None]) -> None:
         """Serve until drained: connections that are idle are closed, requests in hand are answered."""
         if self._stop_requested.is_set():
             return
         self._server = _Server(self._config, started)
+        looking = asyncio.create_task(self._look_after_connections(self._server))
         try:
             await self._server.serve(sockets=[self._listener.dup()])
         finally:
+            looking.cancel()
             self._server.close()
 
     def stop(self) -> None:
@@ -73,6 +98,27 @@ class HttpServer(Actor):
         if self._server is not None:
             self._server.should_exit = True
 
+    async def _look_after_connections(self, server: "_Server") -> None:
+        """Close those by which nothing gets on: each holds an open file, of which there are not many."""
+        while True:
+            await asyncio.sleep(self._look_seconds)
+            for connection in list(server.server_state.connections):
+                if isinstance(connection, _Protocol):
+                    connection.look(self._look_seconds)
+
+
+_UPGRADE_SIGN = b"pgrade:"
+_UPGRADE = re.compile(rb"\r\n[Uu]pgrade:[^\r\n]*")
+
+
+def _without_upgrade(data: bytes) -> bytes:
+    """What begins with the head of a request, without the wish for another protocol, which may be passed over.
+
+    The parser would take the request to end with its head. Java's HttpClient has that wish with each first request.
+    """
+    head, end, rest = data.partition(b"\r\n\r\n")
+    return _UPGRADE.sub(b"", head) + end + rest
+
 
 class _Protocol(HttpToolsProtocol):
     """uvicorn's HTTP/1.1, with fewer writes, and an answer of ours to what is no HTTP at all, or never ends.
@@ -81,24 +127,70 @@ class _Protocol(HttpToolsProtocol):
     """
 
     _head_bytes: int | None = None
-    """How much of a head came so far, beside its first piece; None: no head is coming."""
+    """How much of a head, or of a trailer, came so far, beside its first piece; None: none is coming."""
+
+    _is_between = True
+    """Whether what comes next is the beginning of a request."""
+
+    _request: object = None
+    """The newest request, when somebody looked."""
+
+    _unsent_bytes = 0
+    """What the other side had not taken then."""
+
+    _halted_seconds = 0.0
+    """For how long nothing has got on."""
 
     def data_received(self, data: bytes) -> None:
-        # The parser would gather headers for ever.
         if self._head_bytes is not None:
             self._head_bytes += len(data)
-            if self._head_bytes > MAX_HEAD_BYTES:
-                self._refuse(HeadTooLargeError())
-                return
+        elif self._is_between and _UPGRADE_SIGN in data:
+            data = _without_upgrade(data)
         super().data_received(data)
+        # What has not ended with that: the parser would gather headers for ever.
+        if self._head_bytes is not None and self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
+            self._refuse(HeadTooLargeError())
 
     def on_message_begin(self) -> None:
+        self._is_between = False
         self._head_bytes = 0
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         self._head_bytes = None
         super().on_headers_complete()
+        # Trailers would become headers of the request: a list of their own has them, and nobody reads it.
+        self.headers = []
+
+    def on_chunk_header(self) -> None:
+        """Count what comes until there is a body: it is a trailer."""
+        self._head_bytes = 0
+
+    def on_body(self, body: bytes) -> None:
+        self._head_bytes = None
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._is_between = True
+        self._head_bytes = None
+        super().on_message_complete()
+
+    def look(self, seconds: float) -> None:
+        """Close the connection if nothing gets on: no request comes, or nothing is taken of an answer.
+
+        Args:
+            seconds: How long ago somebody looked.
+        """
+        unsent_bytes = self.transport.get_write_buffer_size()
+        is_in_hand = self.cycle is not None and not self.cycle.response_complete
+        is_halted = unsent_bytes == self._unsent_bytes if unsent_bytes else not is_in_hand
+        if not is_halted or self.cycle is not self._request:
+            self._halted_seconds = 0.0
+        else:
+            self._halted_seconds += seconds
+        self._request, self._unsent_bytes = self.cycle, unsent_bytes
+        if self._halted_seconds >= (NOTHING_TAKEN_SECONDS if unsent_bytes else KEEP_ALIVE_SECONDS):
+            self.transport.abort()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(cast("asyncio.Transport", GatheringTransport(transport)))

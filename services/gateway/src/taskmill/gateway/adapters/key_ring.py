@@ -34,8 +34,11 @@ FORGOTTEN_AFTER_SECONDS = 60.0
 ASK_SECONDS = 2.0
 """How long the store may take to say what it knows."""
 
-MAX_ASKED_FOR = 100
-"""So many keys that are not known here may be asked for at once: beyond it requests are refused."""
+MAX_ASKED_FOR = 1_000
+"""So many keys that are not known here may wait to be asked for: beyond it requests are refused."""
+
+MAX_UNKNOWN = 1_000
+"""So many keys are remembered that the store does not know, for as long as what it says of a key is believed."""
 
 
 class _Entry:
@@ -68,7 +71,11 @@ class KeyRing:
         self._entries: dict[str, _Entry] = {}
         # Which were revoked here, and when: of late.
         self._revoked: dict[str, float] = {}
+        # Of those that nobody has, when the store was asked.
+        self._unknown: dict[str, float] = {}
         self._asking: dict[str, asyncio.Future[None]] = {}
+        self._waiting: list[str] = []
+        self._asker: asyncio.Task[None] | None = None
         self.used = asyncio.Event()
 
     @property
@@ -142,22 +149,38 @@ class KeyRing:
                 self._end(key_id)
 
     async def _ask_once(self, key_id: str) -> None:
-        """Ask for a key, or wait for the answer that somebody else waits for already."""
+        """Ask for a key, or wait for the answer that somebody else waits for already.
+
+        One request at a time asks for all that wait: keys that somebody makes up do not cost the store one each.
+        """
+        if self._clock() < self._unknown.get(key_id, float("-inf")) + MAX_AGE_SECONDS:
+            return
         asking = self._asking.get(key_id)
         if asking is None:
             if len(self._asking) >= MAX_ASKED_FOR:
                 raise OverloadedError
-            asking = asyncio.ensure_future(self._ask([key_id]))
-            self._asking[key_id] = asking
-            asking.add_done_callback(lambda done: self._asked(key_id, done))
+            asking = self._asking[key_id] = asyncio.get_running_loop().create_future()
+            self._waiting.append(key_id)
+            if self._asker is None or self._asker.done():
+                self._asker = asyncio.create_task(self._ask_for_waiting())
         # Who gives up leaves the others their answer.
         await asyncio.shield(asking)
 
-    def _asked(self, key_id: str, asking: asyncio.Future[None]) -> None:
-        del self._asking[key_id]
-        if not asking.cancelled():
-            # Told to those who wait, if any still do.
-            asking.exception()
+    async def _ask_for_waiting(self) -> None:
+        while self._waiting:
+            part, self._waiting = self._waiting[:MAX_FOUND_KEYS], self._waiting[MAX_FOUND_KEYS:]
+            error: Exception | None = None
+            try:
+                await self._ask(part)
+            except Exception as raised:
+                error = raised
+            for asking in [self._asking.pop(key_id) for key_id in part]:
+                if error is None:
+                    asking.set_result(None)
+                else:
+                    asking.set_exception(error)
+                    # Told to those who wait, if any still do.
+                    asking.exception()
 
     async def _ask(self, key_ids: Sequence[str]) -> None:
         used = [key_id for key_id in key_ids if key_id in self._entries and self._entries[key_id].caller.is_used]
@@ -174,6 +197,12 @@ class KeyRing:
                 self._note(found[key_id], asked_at)
             else:
                 self._end(key_id)
+                self._note_unknown(key_id, asked_at)
+
+    def _note_unknown(self, key_id: str, asked_at: float) -> None:
+        if len(self._unknown) >= MAX_UNKNOWN:
+            self._unknown.clear()
+        self._unknown[key_id] = asked_at
 
     def _note(self, key: FoundApiKey, asked_at: float) -> None:
         if asked_at <= self._revoked.get(key.id, float("-inf")):

@@ -1,6 +1,7 @@
 """Says who may ask for what, before anything of a request is read but its head."""
 
 import ipaddress
+import re
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Final
 
@@ -41,6 +42,8 @@ _NOTHING: Told = ()
 _CALLER = "taskmill.caller"
 _OWN_SITE = frozenset({b"same-origin", b"none"})
 _MAX_SEEN_HOSTS = 100
+_HOST = re.compile(r"(?:\[([^\[\]]*)\]|([^:\[\]]*))(?::[0-9]*)?")
+_GIVEN_ONCE = (b"host", b"authorization", b"origin", b"sec-fetch-site")
 
 
 class Admission:
@@ -84,6 +87,8 @@ class Admission:
             UnavailableError: That cannot be found out now.
         """
         headers = dict(scope["headers"])
+        if len(headers) != len(scope["headers"]):
+            _check_repeated(scope["headers"])
         host = headers.get(b"host", b"")
         if self._allowed_hosts is not None and host not in self._seen_hosts:
             self._check_host(host, self._allowed_hosts)
@@ -119,6 +124,18 @@ def known_caller(scope: AsgiScope) -> Caller | None:
     return caller
 
 
+def _check_repeated(headers: Told) -> None:
+    """Refuse what says two things of who asks, or where: a proxy may have looked at the other one."""
+    names = [name for name, _ in headers]
+    host, authorization, *site = (names.count(name) > 1 for name in _GIVEN_ONCE)
+    if host:
+        raise HostNotAllowedError
+    if authorization:
+        raise UnauthenticatedError("`Authorization` may be given once.", were_given=True)
+    if any(site):
+        raise CrossSiteRequestError
+
+
 def _check_site(site: bytes | None, origin: bytes | None, host: bytes) -> None:
     """Refuse what a page of another site has sent. Browsers say so; nobody else sends these headers.
 
@@ -132,9 +149,9 @@ def _check_site(site: bytes | None, origin: bytes | None, host: bytes) -> None:
 
 
 def _without_port(host: str) -> str:
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0]
+    """The name; nothing, if it is none."""
+    parts = _HOST.fullmatch(host)
+    return "" if parts is None else parts[1] or parts[2] or ""
 
 
 def _is_nobodys(name: str) -> bool:

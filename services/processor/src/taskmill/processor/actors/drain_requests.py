@@ -7,6 +7,7 @@ import structlog
 from taskmill.contracts import subjects
 from taskmill.contracts.errors import BusUnavailableError
 from taskmill.runtime.actor import Actor
+from taskmill.runtime.nats_protocol import INBOXES
 from taskmill.runtime.nats_session import NatsSession
 
 _log = structlog.get_logger(__name__)
@@ -40,7 +41,7 @@ class DrainRequests(Actor):
     def _on_message(self, _subject: bytes, reply: bytes, _data: bytes, _headers: bytes | None) -> None:
         _log.info("drain.requested")
         self._drain()
-        if reply:
+        if reply.startswith(INBOXES):
             try:
                 self._session.publish(reply.decode(), b"")
             except BusUnavailableError:

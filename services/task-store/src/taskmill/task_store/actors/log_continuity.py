@@ -8,12 +8,20 @@ from asyncpg import Connection, Record
 from taskmill.contracts.errors import DatabaseUnavailableError, UnavailableError
 from taskmill.runtime.actor import Actor, is_set_within
 from taskmill.runtime.backoff import Backoff
-from taskmill.runtime.errors import JetStreamError
+from taskmill.runtime.errors import JetStreamError, StartError
 from taskmill.task_store.adapters.event_stream import EventStream
 from taskmill.task_store.adapters.log_epochs import LogEpochs, LogStanding, is_behind, log_standing
 from taskmill.task_store.domain.log_epoch import LogEpoch
 
 _log = structlog.get_logger(__name__)
+
+
+_OF_ANOTHER = """\
+the database is empty, but NATS has a log up to position {newest} (TASK_EVENTS): that of another database.
+Set TASKMILL_DATABASE_URL or TASKMILL_NATS_URL. If that database is lost, and this one takes its place:
+  python -m taskmill.task_store restored
+With Docker Compose: docker compose run --rm task-store restored. What NATS holds is thrown away then.
+With `taskmill up`: remove the folder `nats` from its data (.data), too."""
 
 
 class LogContinuity(Actor):
@@ -22,6 +30,9 @@ class LogContinuity(Actor):
     What stands in TASK_EVENTS was committed. If the log ends before that, PostgreSQL was set back: a backup was
     restored, or a replica was made the primary that had not got everything. Then a new epoch begins. It lasts for as
     long as this process does: who finds it changed has the process end, to be started anew.
+
+    A database in which nothing has happened yet is no backup: somebody has it look at the NATS of another one, whose
+    streams must stay.
 
     Args:
         epochs: The log.
@@ -56,7 +67,11 @@ class LogContinuity(Actor):
         return self._epoch
 
     async def run(self, started: Callable[[], None]) -> None:
-        """Find out the epoch, beginning one if need be; then there is nothing to do."""
+        """Find out the epoch, beginning one if need be; then there is nothing to do.
+
+        Raises:
+            StartError: NATS belongs to another database.
+        """
         backoff = Backoff(base_seconds=0.1, cap_seconds=2)
         while self._epoch is None and not self._stop_requested.is_set():
             try:
@@ -91,6 +106,8 @@ class LogContinuity(Actor):
         found = await self._epochs.standing()
         if not is_behind(found, seen):
             return found.epoch
+        if found.newest == 0:
+            raise StartError(_OF_ANOTHER.format(newest=seen.newest))
         epoch = await self._epochs.begin(seen)
         _log.error(
             "log.set_back", newest=found.newest, published=seen.newest, epoch=epoch.begin, continued_behind=found.newest

@@ -259,9 +259,7 @@ GET_CHECKPOINT = "SELECT checkpoint FROM tasks WHERE id = $1 AND run = $2"
 
 GET_TASK = f"SELECT {_names(TASK_COLUMNS)} FROM tasks WHERE id = $1"  # noqa: S608
 
-VERSION_WITHOUT_EVENTS = """
-SELECT version FROM tasks WHERE id = $1 AND NOT EXISTS (SELECT FROM task_events WHERE task_id = $1)
-"""
+GET_VERSION = "SELECT version FROM tasks WHERE id = $1"
 
 DUE_TASKS = "SELECT id, run_at FROM tasks WHERE run_at IS NOT NULL ORDER BY run_at LIMIT $1"
 

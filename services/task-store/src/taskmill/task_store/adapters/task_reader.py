@@ -37,11 +37,18 @@ class TaskReader:
 
     async def events(self, task_id: UUID, *, after_version: int, limit: int) -> EventSlice:
         """See `Reads`."""
-        rows = await self._connections.fetch(statements.EVENT_PAGE, task_id, after_version, limit + 1, MAX_BODY_BYTES)
+        arguments = (task_id, after_version, limit + 1, MAX_BODY_BYTES)
+        rows = await self._connections.fetch(statements.EVENT_PAGE, *arguments)
         if not rows:
-            return EventSlice(
-                [], after_version, has_more=False, removed=await self._removed_up_to(task_id, after_version)
-            )
+            known = await self._connections.fetch(statements.GET_VERSION, task_id)
+            # Once more, for the task may have been changed in between; so there is none up to that version.
+            rows = await self._connections.fetch(statements.EVENT_PAGE, *arguments)
+            if not rows:
+                if not known and after_version == 0:
+                    raise TaskNotFoundError
+                version = known[0]["version"] if known else 0
+                removed = version if version > after_version else 0
+                return EventSlice([], after_version, has_more=False, removed=removed)
         shown = rows[:limit]
         first_version = shown[0]["version"]
         return EventSlice(
@@ -58,13 +65,6 @@ class TaskReader:
             raise TaskNotFoundError
         lines = [LineState(*row[1:]) for row in rows if row["position"] is not None]
         return LineSlice(lines, dropped=rows[0]["dropped"])
-
-    async def _removed_up_to(self, task_id: UUID, after_version: int) -> int:
-        """Up to which version a task's events were removed, when there are none behind a version."""
-        rows = await self._connections.fetch(statements.VERSION_WITHOUT_EVENTS, task_id)
-        if not rows and after_version == 0:
-            raise TaskNotFoundError
-        return int(rows[0]["version"]) if rows and rows[0]["version"] > after_version else 0
 
     async def next_due(self, limit: int) -> list[DueTime]:
         """See `Reads`."""
