@@ -67,7 +67,7 @@ chaos-mutants: $(VENV)/.installed-dev ## Show that the harness finds mistakes: a
 	$(BIN)/python -m tests.chaos.mutants $(CHAOS_OPTIONS)
 
 .PHONY: bench
-bench: $(VENV)/.installed-dev ## Measure Taskmill beside its peers (40 minutes); goes on where it was stopped, and writes docs/benchmarks.md
+bench: $(VENV)/.installed-dev ## Measure Taskmill beside its peers (50 minutes); goes on where it was stopped, and writes docs/benchmarks.md
 	$(BIN)/python -m benchmarks
 
 .PHONY: bench-quick
