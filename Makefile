@@ -36,6 +36,10 @@ test-docker: $(VENV)/.installed-dev $(VENV)/fuzz/.installed $(NODE_INSTALLED) ##
 	$(BIN)/python -m pytest -m docker
 	$(if $(filter 0,$(DOCKER_OK)),,TASKMILL_TEST_SERVERS=docker $(BIN)/python -m pytest $(IN_PARALLEL) -m "not docker" tests/integration)
 
+.PHONY: test-scaled
+test-scaled: $(VENV)/.installed-dev $(NODE_INSTALLED) ## Run the e2e tests on two gateways, two task stores and four processors each (10 minutes)
+	TASKMILL_TEST_SCALED=1 $(BIN)/python -m pytest $(IN_PARALLEL) -m "not docker" tests/e2e
+
 EXAMPLES ?= 1000
 
 .PHONY: fuzz-api
@@ -67,12 +71,12 @@ chaos-mutants: $(VENV)/.installed-dev ## Show that the harness finds mistakes: a
 	$(BIN)/python -m tests.chaos.mutants $(CHAOS_OPTIONS)
 
 .PHONY: bench
-bench: $(VENV)/.installed-dev ## Measure Taskmill beside its peers (40 minutes); goes on where it was stopped, and writes docs/benchmarks.md
+bench: $(VENV)/.installed-dev ## Measure Taskmill beside its peers (50 minutes); goes on where it was stopped, and writes docs/benchmarks.md
 	$(BIN)/python -m benchmarks
 
 .PHONY: bench-quick
 bench-quick: $(VENV)/.installed-dev ## Measure without peers, and fail below what must be reached (3 minutes)
-	$(BIN)/python -m benchmarks --quick
+	$(BIN)/python -m benchmarks --quick $(BENCH_OPTIONS)
 
 .PHONY: check
 check: lint types imports drift security test-fast ## Check what each commit must pass (3 minutes at most)

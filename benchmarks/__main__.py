@@ -4,15 +4,15 @@ import argparse
 import asyncio
 import sys
 
-from benchmarks.catalogue import MEASURES, QUICK
+from benchmarks.catalogue import MEASURES, QUICK, QUICK_OPERATED
 from benchmarks.flame_graphs import draw_flame_graphs
 from benchmarks.machine import code_commit
-from benchmarks.measure import ROUNDS, STARLETTE
+from benchmarks.measure import OPERATED, ROUNDS, STARLETTE, TASKMILL
 from benchmarks.peers.catalogue import PEERS
 from benchmarks.report import write_report
 from benchmarks.results import Sample, is_complete, keep_sample, medians, read_samples
 from benchmarks.suite import run_measures
-from benchmarks.targets import TARGETS, Verdict, judge
+from benchmarks.targets import TARGETS, Verdict, as_operated, judge
 
 EXIT_MET, EXIT_MISSED = 0, 1
 
@@ -23,12 +23,15 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         The exit code: 0; with `--quick` 1 when something misses what it must reach, or could not be measured.
     """
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.operated and not options.quick:
+        parser.error("--operated goes with --quick: without it, both ways are measured in turn")
     if options.list:
         for measure in MEASURES:
             _say(f"{measure.name}: {measure.about}")
     elif options.quick:
-        return _run_quick()
+        return _run_quick(is_operated=options.operated)
     elif options.flame_graphs:
         asyncio.run(draw_flame_graphs())
         write_report()
@@ -50,6 +53,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--list", action="store_true", help="say which measures there are")
     parser.add_argument("--quick", action="store_true", help="no peers, one round, nothing kept: 1 below a must")
+    parser.add_argument(
+        "--operated", action="store_true", help="with --quick: who asks needs an API key, and metrics are read"
+    )
     parser.add_argument("--flame-graphs", action="store_true", help="draw docs/benchmarks/*.svg (needs root)")
     parser.add_argument("--report", action="store_true", help="write docs/benchmarks.md from the results once more")
     return parser
@@ -72,16 +78,18 @@ def _run(only: list[str] | None) -> None:
         write_report()
 
 
-def _run_quick() -> int:
+def _run_quick(*, is_operated: bool) -> int:
     samples: list[Sample] = []
 
     def keep(sample: Sample) -> None:
         _say_sample(sample)
         samples.append(sample)
 
-    measures = [measure for measure in MEASURES if measure.name in QUICK]
-    asyncio.run(run_measures(measures, 1, keep, without={STARLETTE, *(peer.name for peer in PEERS)}))
-    judgements = [judgement for target in TARGETS if (judgement := judge(target, medians(samples))).value is not None]
+    wanted, other = (QUICK_OPERATED, TASKMILL) if is_operated else (QUICK, OPERATED)
+    measures = [measure for measure in MEASURES if measure.name in wanted]
+    asyncio.run(run_measures(measures, 1, keep, without={STARLETTE, other, *(peer.name for peer in PEERS)}))
+    measured = as_operated(medians(samples)) if is_operated else medians(samples)
+    judgements = [judgement for target in TARGETS if (judgement := judge(target, measured)).value is not None]
     for judgement in judgements:
         target = judgement.target
         _say(

@@ -15,3 +15,6 @@ MEASURES = (
 
 QUICK = ("create-64", "create-1", "two-processors", "idle-latency", "half-rate", "idle")
 """Those that mean something without a peer, and take little time."""
+
+QUICK_OPERATED = tuple(name for name in QUICK if name != "two-processors")
+"""Those of them that are measured as Taskmill is operated, too."""

@@ -2,6 +2,7 @@
 
 import json
 import socket
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,10 +17,12 @@ class Client:
 
     Args:
         url: Where the gateway listens.
+        headers: What each request has beside what it needs.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, headers: Mapping[str, str]) -> None:
         address = urlsplit(url)
+        self._headers = headers
         self._host = address.netloc
         self._socket = socket.create_connection((address.hostname, address.port), timeout=ANSWER_WITHIN_SECONDS)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -38,7 +41,7 @@ class Client:
         Raises:
             RuntimeError: It was refused.
         """
-        status, answer = self.exchange(encode_request(self._host, method, path, body))
+        status, answer = self.exchange(encode_request(self._host, method, path, body, headers=self._headers))
         if status >= 400:
             raise RuntimeError(f"{method} {path}: {status} {answer[:500]!r}")
         document: dict[str, Any] = json.loads(answer)
@@ -67,12 +70,13 @@ class Client:
         return received
 
 
-def encode_request(host: str, method: str, path: str, body: Any = None) -> bytes:
+def encode_request(host: str, method: str, path: str, body: Any = None, *, headers: Mapping[str, str]) -> bytes:
     """A request as it goes over the wire, its body as JSON."""
     content = b"" if body is None else json.dumps(body).encode()
     lines = [f"{method} {path} HTTP/1.1", f"Host: {host}", f"Content-Length: {len(content)}"]
     if content:
         lines.append("Content-Type: application/json")
+    lines += [f"{name}: {value}" for name, value in headers.items()]
     return "\r\n".join([*lines, "", ""]).encode() + content
 
 

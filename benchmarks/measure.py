@@ -4,6 +4,7 @@ import statistics
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 Figures = Mapping[str, float]
 """What one sample showed, such as `{"per_second": 812.5, "p50_ms": 71.0}`. The unit is in the name."""
@@ -14,6 +15,11 @@ Sampler = Callable[[], Awaitable[Figures]]
 Contenders = Mapping[str, Sampler]
 
 TASKMILL = "taskmill"
+"""As `make run` starts it."""
+
+OPERATED = "taskmill, operated"
+"""The same as it is put to use: whoever asks needs an API key, and every process tells metrics, which are read."""
+
 FASTAPI = "fastapi"
 STARLETTE = "starlette"
 
@@ -33,6 +39,15 @@ class Measure:
     name: str
     about: str
     prepare: Callable[[], AbstractAsyncContextManager[Contenders]]
+
+
+def both_ways(sample: Callable[[bool], Awaitable[Figures]]) -> Contenders:
+    """Taskmill as `make run` starts it, and as it is put to use.
+
+    Args:
+        sample: Takes whether it is operated.
+    """
+    return {TASKMILL: partial(sample, False), OPERATED: partial(sample, True)}
 
 
 def each_alone(contenders: Contenders) -> Callable[[], AbstractAsyncContextManager[Contenders]]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from benchmarks.measure import FASTAPI, TASKMILL
+from benchmarks.measure import FASTAPI, OPERATED, TASKMILL
 from benchmarks.measures.processing import TWO_PROCESSORS
 from benchmarks.measures.reading import FEW, MANY
 from benchmarks.measures.turns import ALONE, BESIDE, MANY_KEYS, ONE_KEY
@@ -62,6 +62,13 @@ def judge(target: Target, measured: Mapping[Quantity, float]) -> Judgement:
         return Judgement(target, of, over, None, Verdict.NOT_MEASURED)
     value = of / over if over else of
     return Judgement(target, of, over, value, _verdict(target, value))
+
+
+def as_operated(measured: Mapping[Quantity, float]) -> Mapping[Quantity, float]:
+    """Put what Taskmill does as it is operated in the place of what it does as it comes; the others stay."""
+    others = {quantity: value for quantity, value in measured.items() if quantity.contender not in {TASKMILL, OPERATED}}
+    operated = {quantity: value for quantity, value in measured.items() if quantity.contender == OPERATED}
+    return {**others, **{quantity._replace(contender=TASKMILL): value for quantity, value in operated.items()}}
 
 
 def _verdict(target: Target, value: float) -> Verdict:

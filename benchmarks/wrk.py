@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,12 +37,15 @@ class WrkResult:
         return self.requests / self.seconds
 
 
-async def post_for(url: str, body: Any, *, connections: int, seconds: int, directory: Path) -> WrkResult:
+async def post_for(
+    url: str, body: Any, *, headers: Mapping[str, str], connections: int, seconds: int, directory: Path
+) -> WrkResult:
     """POST a JSON body again and again: on each connection the next when the last is answered.
 
     Args:
         url: Where to.
         body: What to send, as JSON.
+        headers: What each request has beside what it needs.
         connections: How many requests are under way at once.
         seconds: How long.
         directory: Where the body may be written down for wrk.
@@ -55,9 +59,10 @@ async def post_for(url: str, body: Any, *, connections: int, seconds: int, direc
         raise LeftOutError("wrk is not installed (Debian: apt-get install wrk)")
     body_file = directory / "body.json"
     body_file.write_text(json.dumps(body))
+    given = [part for name, value in headers.items() for part in ("--header", f"{name}: {value}")]
     process = await asyncio.create_subprocess_exec(
         *(program, "--threads", "1", "--connections", str(connections), "--duration", f"{seconds}s"),
-        *("--timeout", "10s", "--latency", "--script", str(_SCRIPT), url),
+        *("--timeout", "10s", "--latency", *given, "--script", str(_SCRIPT), url),
         env={**os.environ, "BENCH_BODY": str(body_file)},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

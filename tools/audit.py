@@ -11,8 +11,11 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import NamedTuple
 
-# It has all that the other lock files have, in the same versions; a test keeps it so.
-_LOCK = Path(__file__).resolve().parents[1] / "requirements-dev.lock"
+_ROOT = Path(__file__).resolve().parents[1]
+
+LOCKS = ("requirements-dev.lock", "requirements-fuzz.lock")
+"""Those that are looked up. They have all that the other lock files have, in the same versions; a test keeps it so."""
+
 _SECONDS = 120
 
 
@@ -29,11 +32,16 @@ def main() -> int:
     parser = ArgumentParser(prog="python -m tools.audit", description="Look up every locked version in advisories.")
     parser.add_argument("--strict", action="store_true", help="fail, too, if a package could not be looked up")
     is_strict = parser.parse_args().strict
+    # One after another: of a package that has two versions, pip-audit would look up one.
+    return max(_audit(lock, is_strict=is_strict) for lock in LOCKS)
+
+
+def _audit(lock: str, *, is_strict: bool) -> int:
     options = ["--require-hashes", "--disable-pip", "--progress-spinner", "off", "--timeout", "10", "--format", "json"]
-    command = [sys.executable, "-m", "pip_audit", "--requirement", str(_LOCK), *options]
+    command = [sys.executable, "-m", "pip_audit", "--requirement", str(_ROOT / lock), *options]
     run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_SECONDS)  # noqa: S603 -- our own
     if not run.stdout:
-        _say(f"NOT AUDITED: pip-audit failed: {run.stderr.strip().splitlines()[-1]}")
+        _say(f"NOT AUDITED: {lock}: pip-audit failed: {run.stderr.strip().splitlines()[-1]}")
         return 1 if is_strict else 0
     audit = read_audit(run.stdout)
     for line in audit.vulnerable:
@@ -41,7 +49,7 @@ def main() -> int:
     if audit.unknown:
         names = ", ".join(audit.unknown) if audit.looked_up else "all"
         _say(f"NOT AUDITED, for their advisories could not be had: {names}")
-    _say(f"{audit.looked_up} packages looked up, {len(audit.unknown)} not, {len(audit.vulnerable)} advisories")
+    _say(f"{lock}: {audit.looked_up} packages looked up, {len(audit.unknown)} not, {len(audit.vulnerable)} advisories")
     return 1 if audit.vulnerable or (is_strict and audit.unknown) else 0
 
 

@@ -1,10 +1,11 @@
 """How fast tasks are taken in: each is committed in PostgreSQL before its answer."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from benchmarks.limits.endpoint import running_endpoint
 from benchmarks.machine import server_directory
-from benchmarks.measure import FASTAPI, STARLETTE, TASKMILL, Figures, Measure, Sampler, each_alone
+from benchmarks.measure import FASTAPI, STARLETTE, Contenders, Figures, Measure, Sampler, both_ways, each_alone
 from benchmarks.peers.catalogue import PGQUEUER
 from benchmarks.peers.peer import peer_sampler
 from benchmarks.stack import running_stack
@@ -19,33 +20,35 @@ _WARM_UP_SECONDS = 2
 _SECONDS = 5
 
 
-async def _posted(url: str, body: Any, connections: int) -> Figures:
+async def _posted(url: str, body: Any, connections: int, headers: Mapping[str, str]) -> Figures:
     with server_directory() as directory:
-        await post_for(url, body, connections=connections, seconds=_WARM_UP_SECONDS, directory=directory)
-        seen = await post_for(url, body, connections=connections, seconds=_SECONDS, directory=directory)
+        for seconds in (_WARM_UP_SECONDS, _SECONDS):
+            seen = await post_for(
+                url, body, headers=headers, connections=connections, seconds=seconds, directory=directory
+            )
     return {"per_second": seen.per_second, "p50_ms": seen.p50_ms, "p99_ms": seen.p99_ms}
 
 
-def _taskmill(connections: int) -> Sampler:
-    async def sample() -> Figures:
-        async with running_stack() as stack:
-            return await _posted(f"{stack.url}/tasks", TASK, connections)
+def _taskmill(connections: int) -> Contenders:
+    async def sample(operated: bool) -> Figures:
+        async with running_stack(operated=operated) as stack:
+            return await _posted(f"{stack.url}/tasks", TASK, connections, stack.headers)
 
-    return sample
+    return both_ways(sample)
 
 
 def _endpoint(module: str, connections: int) -> Sampler:
     async def sample() -> Figures:
         async with running_endpoint(module) as url:
-            return await _posted(url, TASK, connections)
+            return await _posted(url, TASK, connections, {})
 
     return sample
 
 
-async def _taskmill_batches() -> Figures:
-    async with running_stack() as stack:
+async def _taskmill_batches(operated: bool) -> Figures:
+    async with running_stack(operated=operated) as stack:
         body = {"tasks": [TASK] * BATCH_TASKS}
-        seen = await _posted(f"{stack.url}/tasks/batch", body, BATCH_CONNECTIONS)
+        seen = await _posted(f"{stack.url}/tasks/batch", body, BATCH_CONNECTIONS, stack.headers)
         return {**seen, "per_second": seen["per_second"] * BATCH_TASKS}
 
 
@@ -56,7 +59,7 @@ MEASURES = (
         each_alone(
             {
                 FASTAPI: _endpoint("fastapi_app", MANY_CONNECTIONS),
-                TASKMILL: _taskmill(MANY_CONNECTIONS),
+                **_taskmill(MANY_CONNECTIONS),
                 STARLETTE: _endpoint("starlette_app", MANY_CONNECTIONS),
             }
         ),
@@ -64,11 +67,11 @@ MEASURES = (
     Measure(
         "create-1",
         "The same over one connection: the next request when the last is answered.",
-        each_alone({FASTAPI: _endpoint("fastapi_app", 1), TASKMILL: _taskmill(1)}),
+        each_alone({FASTAPI: _endpoint("fastapi_app", 1), **_taskmill(1)}),
     ),
     Measure(
         "batch",
         "`POST /tasks/batch` of 100 over 8 connections, by wrk for 5 s, in tasks; pgqueuer enqueues in bulk.",
-        each_alone({PGQUEUER.name: peer_sampler(PGQUEUER, "enqueue"), TASKMILL: _taskmill_batches}),
+        each_alone({PGQUEUER.name: peer_sampler(PGQUEUER, "enqueue"), **both_ways(_taskmill_batches)}),
     ),
 )

@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager, closing
 from datetime import datetime
 from urllib.parse import urlsplit
 
-from benchmarks.client import Client
+from benchmarks.client import encode_request
 from benchmarks.cpu import resident_mb
 from benchmarks.errors import MeasurementError
-from benchmarks.measure import TASKMILL, Figures, Measure, each_alone, latency_figures
+from benchmarks.measure import TASKMILL, Figures, Measure, both_ways, each_alone, latency_figures
 from benchmarks.stack import RunningStack, running_stack
 from benchmarks.waiting import eventually
 
@@ -23,8 +23,8 @@ _PAUSE_FOR_MANY_SECONDS = 0.5
 _ALL_WITHIN_SECONDS = 30
 
 
-async def _one_stream() -> Figures:
-    async with running_stack() as stack, _following(stack, 1) as seen:
+async def _one_stream(operated: bool) -> Figures:
+    async with running_stack(operated=operated) as stack, _following(stack, 1) as seen:
         return latency_figures(await _times_of(stack, _EVENTS, _PAUSE_SECONDS, seen, streams=1))
 
 
@@ -47,9 +47,8 @@ async def _following(stack: RunningStack, streams: int) -> AsyncIterator[list[fl
         address = urlsplit(stack.url)
         reader, writer = await asyncio.open_connection(address.hostname, address.port)
         try:
-            writer.write(
-                f"GET /events HTTP/1.1\r\nHost: {address.netloc}\r\nAccept: text/event-stream\r\n\r\n".encode()
-            )
+            headers = {"Accept": "text/event-stream", **stack.headers}
+            writer.write(encode_request(address.netloc, "GET", "/events", headers=headers))
             while line := await reader.readline():
                 now = time.time()
                 if line.startswith(b"id: "):
@@ -72,7 +71,7 @@ async def _following(stack: RunningStack, streams: int) -> AsyncIterator[list[fl
 async def _times_of(
     stack: RunningStack, events: int, pause_seconds: float, seen: list[float], *, streams: int
 ) -> list[float]:
-    with closing(Client(stack.url)) as client:
+    with closing(stack.client()) as client:
         for number in range(events):
             await asyncio.to_thread(client.ask, "POST", "/tasks", {"title": f"Followed {number}"})
             await asyncio.sleep(pause_seconds)
@@ -85,7 +84,7 @@ MEASURES = (
         "follow-1",
         f"{_EVENTS:,} tasks created one by one, 10 ms apart, and one client of `GET /events` over SSE: from the `time` "
         "of the event, which is written before its commit, until the client has it.",
-        each_alone({TASKMILL: _one_stream}),
+        each_alone(both_ways(_one_stream)),
     ),
     Measure(
         "follow-1000",

@@ -4,13 +4,12 @@ import asyncio
 import time
 from contextlib import closing
 
-from benchmarks.client import Client
-from benchmarks.measure import TASKMILL, Figures, Measure, each_alone, latency_figures
+from benchmarks.measure import Figures, Measure, both_ways, each_alone, latency_figures
 from benchmarks.measures.processing import process_singly
 from benchmarks.measures.steady_load import completion_times
 from benchmarks.peers.catalogue import CELERY
 from benchmarks.peers.peer import peer_sampler
-from benchmarks.stack import running_stack
+from benchmarks.stack import RunningStack, running_stack
 
 _IDLE_TASKS = 300
 _WARM_UP_TASKS = 50
@@ -22,15 +21,15 @@ _RATE_SECONDS = 4
 _STEADY_SECONDS = 15
 
 
-async def _alone() -> Figures:
-    async with running_stack() as stack:
-        times = await asyncio.to_thread(_times_of_single_tasks, stack.url)
+async def _alone(operated: bool) -> Figures:
+    async with running_stack(operated=operated) as stack:
+        times = await asyncio.to_thread(_times_of_single_tasks, stack)
     return latency_figures(times[_WARM_UP_TASKS:])
 
 
-def _times_of_single_tasks(url: str) -> list[float]:
+def _times_of_single_tasks(stack: RunningStack) -> list[float]:
     milliseconds = []
-    with closing(Client(url)) as client:
+    with closing(stack.client()) as client:
         for number in range(_WARM_UP_TASKS + _IDLE_TASKS):
             began_at = time.monotonic()
             task_id = client.post({"title": f"Idle {number}"})
@@ -43,8 +42,8 @@ def _times_of_single_tasks(url: str) -> list[float]:
     return milliseconds
 
 
-async def _half_rate() -> Figures:
-    async with running_stack() as stack:
+async def _half_rate(operated: bool) -> Figures:
+    async with running_stack(operated=operated) as stack:
         highest = await process_singly(stack, _RATE_SECONDS)
         rate = highest["per_second"] / 2
         times = await completion_times(stack, rate=rate, seconds=_STEADY_SECONDS)
@@ -56,13 +55,13 @@ MEASURES = (
         "idle-latency",
         f"{_IDLE_TASKS} tasks one by one, 20 ms apart: from before the POST with `process` until a GET, repeated "
         "every millisecond, sees it completed. Celery's client polls the state of the result alike.",
-        each_alone({CELERY.name: peer_sampler(CELERY, "latency"), TASKMILL: _alone}),
+        each_alone({CELERY.name: peer_sampler(CELERY, "latency"), **both_ways(_alone)}),
     ),
     Measure(
         "half-rate",
         f"The highest rate is measured for {_RATE_SECONDS} s; then half of it is kept up for {_STEADY_SECONDS} s, "
         "each POST at its own moment whatever came before. From that moment until a subscriber on NATS has the "
         "`completed` event, which is published after the commit.",
-        each_alone({TASKMILL: _half_rate}),
+        each_alone(both_ways(_half_rate)),
     ),
 )

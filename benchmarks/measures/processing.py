@@ -5,8 +5,7 @@ from typing import Any
 
 import asyncpg
 
-from benchmarks.client import Client
-from benchmarks.measure import TASKMILL, Contenders, Figures, Measure, Sampler, each_alone
+from benchmarks.measure import TASKMILL, Contenders, Figures, Measure, Sampler, both_ways, each_alone
 from benchmarks.measures.creating import BATCH_CONNECTIONS, BATCH_TASKS, MANY_CONNECTIONS, TASK
 from benchmarks.peers.catalogue import CELERY, PGQUEUER, PROCRASTINATE, TASKIQ
 from benchmarks.peers.peer import peer_sampler
@@ -31,7 +30,14 @@ async def process_for(stack: RunningStack, path: str, body: Any, *, connections:
     """
     before = await stack.count_tasks()
     meter, began_at = stack.cpu_meter(), time.monotonic()
-    await post_for(stack.url + path, body, connections=connections, seconds=seconds, directory=stack.directory)
+    await post_for(
+        stack.url + path,
+        body,
+        headers=stack.headers,
+        connections=connections,
+        seconds=seconds,
+        directory=stack.directory,
+    )
     await stack.all_completed()
     elapsed, used = time.monotonic() - began_at, meter.read()
     # More than wrk heard of: it ends without waiting for the last answers.
@@ -47,14 +53,14 @@ async def process_singly(stack: RunningStack, seconds: int = MEASURED_SECONDS) -
     return figures
 
 
-async def _one_by_one() -> Figures:
-    async with running_stack() as stack:
+async def _one_by_one(operated: bool) -> Figures:
+    async with running_stack(operated=operated) as stack:
         return await process_singly(stack)
 
 
-async def _in_batches() -> Figures:
+async def _in_batches(operated: bool) -> Figures:
     body = {"tasks": [PROCESSED_TASK] * BATCH_TASKS}
-    async with running_stack() as stack:
+    async with running_stack(operated=operated) as stack:
         for seconds in (_WARM_UP_SECONDS, MEASURED_SECONDS):
             figures = await process_for(stack, "/tasks/batch", body, connections=BATCH_CONNECTIONS, seconds=seconds)
         return figures
@@ -62,9 +68,9 @@ async def _in_batches() -> Figures:
 
 def _waiting(processors: int) -> Sampler:
     async def sample() -> Figures:
-        settings = {"TASKMILL_APPS": "benchmarks.handlers:app", "TASKMILL_SLOTS": str(_WAITING_SLOTS)}
-        async with running_stack(processors, **settings) as stack:
-            client = Client(stack.url)
+        apps, slots = "benchmarks.handlers:app", str(_WAITING_SLOTS)
+        async with running_stack(processors, TASKMILL_APPS=apps, TASKMILL_SLOTS=slots) as stack:
+            client = stack.client()
             batch = {"tasks": [{"title": "Wait", "kind": "wait-50-ms", "process": True}] * BATCH_TASKS}
             for _ in range(_WAITING_TASKS // BATCH_TASKS):
                 client.ask("POST", "/tasks/batch", batch)
@@ -87,7 +93,7 @@ async def _working_seconds(stack: RunningStack) -> float:
 
 def _with_peers() -> Contenders:
     peers = {peer.name: peer_sampler(peer, "process") for peer in (TASKIQ, CELERY, PROCRASTINATE)}
-    return {TASKMILL: _one_by_one, **peers}
+    return {**both_ways(_one_by_one), **peers}
 
 
 MEASURES = (
@@ -101,7 +107,7 @@ MEASURES = (
         "process-batch",
         "`POST /tasks/batch` of 100 with `process` over 8 connections, by wrk for 5 s, until all are completed. "
         "pgqueuer is fed in bulk while it works.",
-        each_alone({TASKMILL: _in_batches, PGQUEUER.name: peer_sampler(PGQUEUER, "process")}),
+        each_alone({**both_ways(_in_batches), PGQUEUER.name: peer_sampler(PGQUEUER, "process")}),
     ),
     Measure(
         "two-processors",

@@ -35,7 +35,7 @@ async def _seeded_stacks() -> AsyncIterator[Contenders]:
         for name, stack in ((FEW, few), (MANY, many)):
             await seed_tasks(stack.database_url, _SIZES[name])
             paths = await _paths(stack, _SIZES[name])
-            samplers[name] = partial(asyncio.to_thread, _read, stack.url, paths)
+            samplers[name] = partial(asyncio.to_thread, _read, stack, paths)
         yield samplers
 
 
@@ -60,16 +60,20 @@ async def _paths(stack: RunningStack, tasks: int) -> dict[str, Sequence[str]]:
     }
 
 
-def _read(url: str, paths: dict[str, Sequence[str]]) -> Figures:
-    with closing(Client(url)) as client:
-        figures = {f"{name}_p50_ms": _median_ms(client, url, among) for name, among in paths.items()}
+def _read(stack: RunningStack, paths: dict[str, Sequence[str]]) -> Figures:
+    with closing(stack.client()) as client:
+        figures = {f"{name}_p50_ms": _median_ms(client, stack, among) for name, among in paths.items()}
         began_at = time.monotonic()
-        status, _ = client.exchange(encode_request(urlsplit(url).netloc, "GET", _HOPELESS))
+        status, _ = client.exchange(_encode_get(stack, _HOPELESS))
         return {**figures, "hopeless_search_ms": (time.monotonic() - began_at) * 1000, "hopeless_search_status": status}
 
 
-def _median_ms(client: Client, url: str, paths: Sequence[str]) -> float:
-    requests = [encode_request(urlsplit(url).netloc, "GET", path) for path in paths]
+def _encode_get(stack: RunningStack, path: str) -> bytes:
+    return encode_request(urlsplit(stack.url).netloc, "GET", path, headers=stack.headers)
+
+
+def _median_ms(client: Client, stack: RunningStack, paths: Sequence[str]) -> float:
+    requests = [_encode_get(stack, path) for path in paths]
     milliseconds = []
     for number in range(_WARM_UP_READS + _READS):
         began_at = time.monotonic()

@@ -3,7 +3,7 @@
 import asyncio
 
 from benchmarks.cpu import resident_mb
-from benchmarks.measure import TASKMILL, Figures, Measure, each_alone
+from benchmarks.measure import Figures, Measure, both_ways, each_alone
 from benchmarks.measures.processing import process_singly
 from benchmarks.stack import running_stack
 
@@ -12,8 +12,8 @@ _SETTLE_SECONDS = 5
 _IDLE_SECONDS = 10
 
 
-async def _idle() -> Figures:
-    async with running_stack() as stack:
+async def _idle(operated: bool) -> Figures:
+    async with running_stack(operated=operated) as stack:
         await process_singly(stack, _LOAD_SECONDS)
         await asyncio.sleep(_SETTLE_SECONDS)
         meter = stack.cpu_meter()
@@ -32,6 +32,6 @@ MEASURES = (
         "idle",
         f"After {_LOAD_SECONDS} s of load and {_SETTLE_SECONDS} s of rest: CPU of each process over "
         f"{_IDLE_SECONDS} s, in percent of one core, and its resident memory.",
-        each_alone({TASKMILL: _idle}),
+        each_alone(both_ways(_idle)),
     ),
 )

@@ -46,28 +46,28 @@ async def completion_times(stack: RunningStack, *, rate: float, seconds: float) 
     try:
         await connection.subscribe(_COMPLETED_EVENTS, cb=note)
         await connection.flush()
-        due_at = await _post_steadily(stack.url, rate, int(rate * seconds))
+        due_at = await _post_steadily(stack, rate, int(rate * seconds))
         await eventually(lambda: due_at.keys() <= completed_at.keys(), within_seconds=_LAST_ONE_WITHIN_SECONDS)
     finally:
         await connection.close()
     return [(completed_at[task_id] - moment) * 1000 for task_id, moment in due_at.items()]
 
 
-async def _post_steadily(url: str, rate: float, tasks: int) -> dict[str, float]:
+async def _post_steadily(stack: RunningStack, rate: float, tasks: int) -> dict[str, float]:
     """Post tasks, each at its moment; return the moments by task id."""
     began_at = time.monotonic() + 0.1
     moments = (began_at + number / rate for number in itertools.islice(itertools.count(), tasks))
     due_at: dict[str, float] = {}
     async with asyncio.TaskGroup() as group:
         for _ in range(_CONNECTIONS):
-            group.create_task(_post_at(url, moments, due_at))
+            group.create_task(_post_at(stack, moments, due_at))
     return due_at
 
 
-async def _post_at(url: str, moments: Iterator[float], due_at: dict[str, float]) -> None:
+async def _post_at(stack: RunningStack, moments: Iterator[float], due_at: dict[str, float]) -> None:
     """On one connection, take the next moment, wait for it, post, and so on."""
-    address = urlsplit(url)
-    request = encode_request(address.netloc, "POST", "/tasks", PROCESSED_TASK)
+    address = urlsplit(stack.url)
+    request = encode_request(address.netloc, "POST", "/tasks", PROCESSED_TASK, headers=stack.headers)
     reader, writer = await asyncio.open_connection(address.hostname, address.port)
     try:
         for moment in moments:

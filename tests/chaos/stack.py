@@ -120,7 +120,7 @@ async def running_stack(
             service.start()
         cleanup.push_async_callback(stack.stop_services)
         for port in stack.gateway_ports:
-            await eventually(partial(is_ready, LOOPBACK, port), within_seconds=READY_WITHIN_SECONDS)
+            await eventually(partial(is_ready, f"http://{LOOPBACK}:{port}"), within_seconds=READY_WITHIN_SECONDS)
         yield stack
 
 

@@ -297,9 +297,10 @@ async def test_queues(taskmill: Command) -> None:
     assert (unserved.status, unserved.out.startswith("CRITICAL: nobody serves queue cli-queue")) == (2, True), unserved
 
 
-async def test_processors(taskmill: Command) -> None:
+async def test_processors(taskmill: Command, stack: TaskmillUp) -> None:
     """They are listed, with what they serve."""
-    [processor] = (await taskmill("processor", "ls", "-o", "json")).json
+    processor, *others = (await taskmill("processor", "ls", "-o", "json")).json
+    assert len(others) == stack.processors - 1
     assert "echo" in processor["kinds"]
     assert processor["id"] in (await taskmill("processor", "ls")).out
 
@@ -308,8 +309,8 @@ async def test_a_processor_is_drained(taskmill: Command) -> None:
     """It ends when it has nothing left; the stack starts it again, and it works as before."""
 
     async def processor() -> tuple[str, str]:
-        [found] = (await taskmill("processor", "ls", "-o", "json")).json
-        return found["id"], found["started_at"]
+        found = (await taskmill("processor", "ls", "-o", "json")).json
+        return next((one["id"], one["started_at"]) for one in found if one["id"] == "processor-1")
 
     processor_id, started_at = await processor()
     ran = await taskmill("processor", "drain", processor_id, "--wait")
@@ -338,11 +339,12 @@ async def test_a_look_at_everything(taskmill: Command) -> None:
         assert document["processors"]
 
 
-async def test_a_check(taskmill: Command) -> None:
+async def test_a_check(taskmill: Command, stack: TaskmillUp) -> None:
     """One line, and the code that monitors know."""
     ran = await taskmill("check", "-q", "default", "--max-age", "3600", "--max-depth", "1000")
     assert (ran.status, ran.err, len(ran.out.splitlines())) == (0, "", 1), ran
-    assert re.fullmatch(r"OK: .* \| queued=\d+ oldest_seconds=\S+ running=\d+ processors=1\n", ran.out), ran
+    told = rf"OK: .* \| queued=\d+ oldest_seconds=\S+ running=\d+ processors={stack.processors}\n"
+    assert re.fullmatch(told, ran.out), ran
     document = await taskmill("check", "-q", "webhooks", "-o", "json")
     assert document.json["status"] == "ok"
 

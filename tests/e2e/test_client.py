@@ -64,7 +64,9 @@ async def test_a_watch_misses_nothing(kind: str, stack: TaskmillUp) -> None:
             await submitter.run("echo", labels={"last": "one"}, within_seconds=60)
         async with asyncio.timeout(60):
             await watching
-    assert [(event.position, event.document.decode()) for event in seen] == await _log(stack)
+    # Several processors may be at others while the last one is done.
+    log = [(position, document) for position, document in await _log(stack) if position <= seen[-1].position]
+    assert [(event.position, event.document.decode()) for event in seen] == log
     assert len({event.task_id for event in seen}) == len(KILLS) * BATCH + 1
     streams = [request for request in losses.requests if request.headers["accept"] == "text/event-stream"]
     assert len(streams) > len(KILLS) / 2

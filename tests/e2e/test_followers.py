@@ -32,7 +32,7 @@ class Follower:
     """Follows everything over SSE, on a bare connection, and comes again whenever the stream ends.
 
     Attributes:
-        port: The gateway's.
+        port: The gateway's, or that of what stands before several.
         seen: What it got, as (position, document).
         streams: How often it came.
     """
@@ -132,7 +132,7 @@ async def test_followers_get_exactly_the_log() -> None:
         try:
             await stack.start()
             nats_url = stack.entries()["nats-server"]["url"] or ""
-            async with following(stack.port) as followers, subscribing(nats_url) as subscribers:
+            async with following(httpx.URL(stack.url).port or 0) as followers, subscribing(nats_url) as subscribers:
                 await _have_tasks_done_amid_kills(stack)
                 log = await _log_of_ended_tasks(stack)
 

@@ -78,7 +78,7 @@ async def post_many(url: str) -> list[str]:
 
     def post_share(first: int) -> list[str]:
         numbers = range(first, TASKS, CONNECTIONS)
-        with closing(Client(url)) as client:
+        with closing(Client(url, {})) as client:
             return [client.post({"title": f"Task {number}", "payload": number}) for number in numbers]
 
     loop = asyncio.get_running_loop()

@@ -90,10 +90,22 @@ class Observed:
         assert task["status"] in {"completed", "failed"}, task
         return task
 
-    async def families(self, port: int | None) -> dict[str, Any]:
-        """The metrics that a port tells, by name; None: the gateway's."""
-        url = f"{self.stack.url}/metrics" if port is None else f"http://127.0.0.1:{port}/metrics"
-        answer = await self.client.get(url)
+    @property
+    def ports(self) -> dict[str, list[int]]:
+        """Where the processes of each service tell their metrics."""
+        first, *others = range(self.metrics_port, self.metrics_port + self.stack.stores + self.stack.processors)
+        return {
+            "gateway": self.stack.gateway_ports,
+            "task-store": [first, *others[self.stack.processors :]],
+            "processor": others[: self.stack.processors],
+        }
+
+    async def told_by(self, *services: str) -> list[dict[str, Any]]:
+        """The metrics of each process of some services, by name."""
+        return [await self._families(port) for service in services for port in self.ports[service]]
+
+    async def _families(self, port: int) -> dict[str, Any]:
+        answer = await self.client.get(f"http://127.0.0.1:{port}/metrics")
         assert answer.status_code == httpx.codes.OK, answer.text
         return {family.name: family for family in text_string_to_metric_families(answer.text)}
 
@@ -208,17 +220,16 @@ async def test_the_lines_of_the_log_name_task_attempt_and_trace(observed: Observ
 async def test_every_process_tells_the_metrics_that_are_documented(observed: Observed) -> None:
     """No more and no less, each of its type; several processors have a port each."""
     assert (await observed.ended({"kind": "echo"}))["status"] == "completed"
-    store = observed.metrics_port
-    for port, metrics in ((None, GATEWAY), (store, TASK_STORE), (store + 1, PROCESSOR), (store + 2, PROCESSOR)):
-        families = await observed.families(port)
-        told = {name: family.type for name, family in families.items() if name.startswith("taskmill_")}
-        assert told == {metric.name.removesuffix("_total"): metric.type for metric in metrics}
-        assert families["process_resident_memory_bytes"].samples
+    for service, metrics in (("gateway", GATEWAY), ("task-store", TASK_STORE), ("processor", PROCESSOR)):
+        for families in await observed.told_by(service):
+            told = {name: family.type for name, family in families.items() if name.startswith("taskmill_")}
+            assert told == {metric.name.removesuffix("_total"): metric.type for metric in metrics}
+            assert families["process_resident_memory_bytes"].samples
 
 
 async def test_metrics_count_what_happened(observed: Observed) -> None:
     """Tasks, outcomes and times by kind, requests by command and operation; kinds that nobody serves go together."""
-    before = await observed.families(observed.metrics_port)
+    before = await observed.told_by("task-store")
     key = {"Idempotency-Key": "once"}
     body = {"title": "t", "kind": "nobody-serves-this"}
     for _ in range(2):
@@ -226,10 +237,10 @@ async def test_metrics_count_what_happened(observed: Observed) -> None:
     await observed.ended({"kind": "flaky", "payload": "p"})
     await observed.ended({"kind": "echo"})
     assert (await observed.client.get("/nowhere")).status_code == httpx.codes.NOT_FOUND
-    after = await observed.families(observed.metrics_port)
+    after = await observed.told_by("task-store")
 
     def risen(family: str, sample: str, **labels: str) -> float:
-        return _value(after[family], sample, labels) - _value(before[family], sample, labels)
+        return _value(after, family, sample, labels) - _value(before, family, sample, labels)
 
     assert risen("taskmill_tasks_created", "_total", kind="other") == 1
     assert risen("taskmill_tasks_created", "_total", kind="echo") == 1
@@ -244,10 +255,9 @@ async def test_metrics_count_what_happened(observed: Observed) -> None:
     ):
         assert risen(family, "_count", **labels) >= 1, family
         assert risen(family, "_sum", **labels) > 0, family
-    gateway = await observed.families(None)
-    http = gateway["taskmill_http_request_seconds"]
-    assert _value(http, "_count", {"operation": "createTask", "status": "201"}) >= 3
-    assert _value(http, "_count", {"operation": "none", "status": "404"}) == 1
+    gateways, http = await observed.told_by("gateway"), "taskmill_http_request_seconds"
+    assert _value(gateways, http, "_count", {"operation": "createTask", "status": "201"}) >= 3
+    assert _value(gateways, http, "_count", {"operation": "none", "status": "404"}) == 1
 
 
 async def test_messages_that_cannot_be_read_are_counted(observed: Observed) -> None:
@@ -262,10 +272,9 @@ async def test_messages_that_cannot_be_read_are_counted(observed: Observed) -> N
         await connection.close()
 
     async def check_counted() -> None:
-        ports = [observed.metrics_port + number for number in range(3)]
-        families = [(await observed.families(port))["taskmill_set_aside"] for port in ports]
+        told = await observed.told_by("task-store", "processor")
         for stream in (REPORTS_STREAM, WORK_STREAM):
-            assert sum(_value(family, "_total", {"stream": stream}) for family in families) == 1, stream
+            assert _value(told, "taskmill_set_aside", "_total", {"stream": stream}) == 1, stream
 
     await holds(check_counted)
 
@@ -275,18 +284,19 @@ async def test_gauges_follow_queues_and_streams(observed: Observed) -> None:
     await observed.client.post("/tasks", json={"title": "t", "queue": "unserved", "process": True})
     async with observed.client.stream("GET", "/events", headers={"Accept": "text/event-stream"}) as stream:
         assert stream.status_code == httpx.codes.OK
-        gateway = await observed.families(None)
-        assert _value(gateway["taskmill_sse_clients"], "", {}) == 1
+        assert _value(await observed.told_by("gateway"), "taskmill_sse_clients", "", {}) == 1
 
     async def check_gauges() -> None:
-        store = await observed.families(observed.metrics_port)
-        assert _value(store["taskmill_queue_depth"], "", {"queue": "unserved", "priority": "medium"}) == 1
-        assert _value(store["taskmill_oldest_queued_age_seconds"], "", {"queue": "unserved"}) > 0
-        assert _value(store["taskmill_queue_processors"], "", {"queue": "unserved"}) == 0
-        assert _value(store["taskmill_queue_processors"], "", {"queue": "default"}) == 2
-        assert _value(store["taskmill_processors"], "", {}) == 2
-        assert _value(store["taskmill_relay_backlog"], "", {}) == 0
-        assert _value(store["taskmill_store_leads"], "", {}) == 1
+        stores = await observed.told_by("task-store")
+        # Each store tells of the whole.
+        for store in ([store] for store in stores):
+            assert _value(store, "taskmill_queue_depth", "", {"queue": "unserved", "priority": "medium"}) == 1
+            assert _value(store, "taskmill_oldest_queued_age_seconds", "", {"queue": "unserved"}) > 0
+            assert _value(store, "taskmill_queue_processors", "", {"queue": "unserved"}) == 0
+            assert _value(store, "taskmill_queue_processors", "", {"queue": "default"}) == observed.stack.processors
+            assert _value(store, "taskmill_processors", "", {}) == observed.stack.processors
+            assert _value(store, "taskmill_relay_backlog", "", {}) == 0
+        assert _value(stores, "taskmill_store_leads", "", {}) == 1
 
     await holds(check_gauges, within_seconds=15)
 
@@ -331,7 +341,7 @@ async def test_no_log_has_what_clients_and_operators_entrust(observed: Observed)
     assert {name: lines for name, lines in found.items() if lines} == {}
 
 
-def _value(family: Any, suffix: str, labels: dict[str, str]) -> float:
-    """The value of one sample; 0: it is not there yet."""
-    wanted = family.name + suffix
-    return sum(float(it.value) for it in family.samples if it.name == wanted and it.labels.items() >= labels.items())
+def _value(told: list[dict[str, Any]], family: str, suffix: str, labels: dict[str, str]) -> float:
+    """The sum of one sample over processes; 0: it is not there yet."""
+    samples = [sample for families in told for sample in families[family].samples]
+    return sum(float(it.value) for it in samples if it.name == family + suffix and it.labels.items() >= labels.items())

@@ -186,7 +186,7 @@ async def test_poison_beside_innocents_in_a_rollout_fails_alone(directory: Path)
     """Of 50 tasks beside one that kills its processor, each completes at its first attempt, through ten restarts."""
     async with running_rollout(directory) as rollout:
         executions = rollout.executions
-        rota = sorted(rollout.well())
+        rota = sorted(name for name in rollout.well() if name.startswith("processor"))
         assert len(rota) == PROCESSORS
         await rollout.post("innocent", FIRST_WAVE)
         await holds(rollout.check_started)

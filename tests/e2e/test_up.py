@@ -22,9 +22,18 @@ from tests.support.admission import is_let_in
 from tests.support.completed import completed_task
 from tests.support.eventually import eventually, holds
 from tests.support.processes import is_alive
-from tests.support.stack import SHOWN_LINES, TaskmillUp
+from tests.support.stack import IS_SCALED, SHOWN_LINES, TaskmillUp
 
-NAMES = ["nats-server", "postgres", "task-store", "processor-1", "processor-2", "gateway"]
+
+def names(stack: TaskmillUp) -> list[str]:
+    """What stack.json lists, in its order."""
+    return [
+        *("nats-server", "postgres", "task-store"),
+        *(f"task-store-{number}" for number in range(2, stack.stores + 1)),
+        *(f"processor-{number}" for number in range(1, stack.processors + 1)),
+        "gateway",
+        *(f"gateway-{number}" for number in range(2, stack.gateways + 1)),
+    ]
 
 
 # One stack for the module: a test that ends it leaves its data to the next one, which starts it again.
@@ -87,7 +96,7 @@ async def completed(stack: TaskmillUp, task_id: str) -> dict[str, Any]:
 async def test_what_it_prints_works_when_pasted(stack: TaskmillUp) -> None:
     """The curl line creates a task, which is then done in the background."""
     [line] = [line.strip() for line in stack.output if line.strip().startswith("curl ")]
-    assert stack.output[0] == f"taskmill ready at {stack.url}"
+    assert stack.output[0] == f"taskmill ready at {stack.first_gateway}"
     _, _, url, _, content_type, _, body = shlex.split(line)
     name, value = content_type.split(": ")
     async with httpx.AsyncClient() as client:
@@ -97,19 +106,20 @@ async def test_what_it_prints_works_when_pasted(stack: TaskmillUp) -> None:
 
 
 async def test_stack_json_names_every_process(stack: TaskmillUp) -> None:
-    """Each of them runs, and the three that listen have their URL."""
+    """Each of them runs, and those that listen have their URL."""
     entries = stack.entries()
-    assert list(entries) == NAMES
+    assert list(entries) == names(stack)
     assert [name for name, entry in entries.items() if not is_alive(entry["pid"])] == []
     assert (entries["nats-server"]["url"] or "").startswith("nats://127.0.0.1:")
     assert (entries["postgres"]["url"] or "").startswith("postgresql://taskmill@127.0.0.1:")
-    assert [name for name in NAMES if entries[name]["url"] is None] == ["task-store", "processor-1", "processor-2"]
-    assert entries["gateway"]["url"] == stack.url
+    silent = [name for name in names(stack) if name.startswith(("task-store", "processor"))]
+    assert [name for name, entry in entries.items() if entry["url"] is None] == silent
+    assert entries["gateway"]["url"] == stack.first_gateway
 
 
 async def test_any_folder_finds_it_by_its_gateway(stack: TaskmillUp) -> None:
     """So a processor that is run by hand elsewhere joins its NATS."""
-    assert data_dir_of_stack(httpx.URL(stack.url).port or 80) == stack.data_dir.resolve()
+    assert data_dir_of_stack(stack.port) == stack.data_dir.resolve()
 
 
 async def test_a_drill_loses_the_broker_and_no_task(stack: TaskmillUp) -> None:
@@ -132,7 +142,7 @@ async def test_a_second_launcher_on_the_same_data_is_refused(stack: TaskmillUp) 
 
 async def test_whatever_crashes_is_started_again(stack: TaskmillUp) -> None:
     """After SIGKILL of each process in turn, stack.json has its new pid and a task is done as before."""
-    for name in NAMES:
+    for name in names(stack):
         old_pid = stack.entries()[name]["pid"]
         os.kill(old_pid, signal.SIGKILL)
 
@@ -165,8 +175,8 @@ async def test_a_signal_stops_everything_in_good_order(stack: TaskmillUp, number
     assert not stack.data_dir.joinpath("stack.json").exists()
     assert stack.output[-1].startswith("stopping")
 
-    # 3 s on two idle cores; the rest is for a machine that has other things to do.
-    await stack.start(within_seconds=15)
+    # 3 s on two idle cores; the rest is for a machine that has other things to do, or more to start.
+    await stack.start(within_seconds=40 if IS_SCALED else 15)
     await completed(stack, task_id)
 
 
@@ -217,6 +227,25 @@ async def test_a_taken_port_is_refused_by_name(idle_stack: TaskmillUp) -> None:
         assert await idle_stack.wait() == 1
     assert f"cannot listen on 127.0.0.1 port {idle_stack.port}" in idle_stack.output[0]
     assert "TASKMILL_PORT" in idle_stack.output[0]
+
+
+async def test_more_of_each_are_found(idle_stack: TaskmillUp) -> None:
+    """A second gateway has a port of its own, which is told; both, and each of two stores, do what is asked."""
+    stack = TaskmillUp(idle_stack.data_dir, processors=2, stores=2, gateways=2)
+    # The next port is taken.
+    with socket.create_server(("127.0.0.1", stack.port + 1)):
+        await stack.start()
+    entries = stack.entries()
+    assert list(entries) == names(stack)
+    url = str(entries["gateway-2"]["url"])
+    assert stack.output[:3] == [f"taskmill ready at {stack.first_gateway}", f"{'and at':>20} {url}", ""]
+    assert (port := httpx.URL(url).port or 0) > stack.port + 1
+    assert data_dir_of_stack(port) == stack.data_dir.resolve()
+    for killed in ("gateway", "task-store"):
+        await stack.kill(killed)
+        await run_task(stack)
+    assert await stack.end() == 0
+    assert data_dir_of_stack(port) is None
 
 
 async def test_with_a_password_nats_asks_who_is_there(idle_stack: TaskmillUp) -> None:

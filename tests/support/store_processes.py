@@ -5,6 +5,8 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tests.support.eventually import holds
 from tests.support.task_store import run_sql
@@ -24,22 +26,33 @@ async def connected_stores(url: str) -> list[str]:
 async def serving_store(
     environment: Mapping[str, str], url: str, nats_url: str
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run a task store in an environment; unless it was killed, it must drain by itself or at the end."""
+    """Run a task store in an environment, and yield it once it serves.
+
+    Unless it was killed, it must drain by itself or at the end.
+    """
     known = len(await connected_stores(url))
-    variables = {"TASKMILL_DATABASE_URL": url, "TASKMILL_NATS_URL": nats_url}
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "taskmill.task_store"), env={**environment, **variables}
-    )
-    try:
+    with TemporaryDirectory() as directory:
+        # It is there when requests are served, which is some time after the store has connected.
+        health_file = Path(directory) / "healthy"
+        variables = {
+            "TASKMILL_DATABASE_URL": url,
+            "TASKMILL_NATS_URL": nats_url,
+            "TASKMILL_HEALTH_FILE": str(health_file),
+        }
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "taskmill.task_store"), env={**environment, **variables}
+        )
+        try:
 
-        async def check_connected() -> None:
-            assert process.returncode is None
-            assert len(await connected_stores(url)) == known + 1
+            async def check_serves() -> None:
+                assert process.returncode is None
+                assert health_file.exists()
+                assert len(await connected_stores(url)) == known + 1
 
-        await holds(check_connected, within_seconds=30)
-        yield process
-    finally:
-        if process.returncode is None:
-            process.send_signal(signal.SIGCONT)
-            process.send_signal(signal.SIGTERM)
-        assert await process.wait() in {0, -signal.SIGKILL}
+            await holds(check_serves, within_seconds=60)
+            yield process
+        finally:
+            if process.returncode is None:
+                process.send_signal(signal.SIGCONT)
+                process.send_signal(signal.SIGTERM)
+            assert await process.wait() in {0, -signal.SIGKILL}

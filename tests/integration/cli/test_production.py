@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks.machine import server_directory
 from taskmill.cli.diagnosis.production import (
+    judge_database_encryption,
     judge_encryption,
     judge_modes,
     judge_password,
@@ -81,6 +82,25 @@ def test_a_gateway_that_is_not_there() -> None:
 def test_what_is_sent_in_the_open(url: str, level: Level) -> None:
     """Within this machine it may be; credentials are not repeated."""
     remark = judge_encryption("nats", url, "advice")
+    assert remark.level is level
+    assert "secret-1" not in remark.found
+
+
+@pytest.mark.parametrize(
+    ("url", "level"),
+    [
+        ("postgresql://taskmill:secret-1@db/taskmill", Level.FAIL),
+        ("postgresql://taskmill:secret-1@db/taskmill?sslmode=prefer", Level.FAIL),
+        ("postgresql://taskmill:secret-1@db/taskmill?sslmode=require", Level.FAIL),
+        ("postgresql://taskmill:secret-1@db/taskmill?sslmode=verify-full&sslrootcert=/etc/ca.pem", Level.OK),
+        ("postgresql://taskmill:secret-1@127.0.0.1/taskmill", Level.OK),
+        ("postgresql:///taskmill?host=/run/postgresql", Level.OK),
+        ("postgresql:///taskmill?host=db", Level.FAIL),
+    ],
+)
+def test_what_is_sent_to_postgresql_in_the_open(url: str, level: Level) -> None:
+    """Encrypted is not enough: who answers has to prove who it is."""
+    remark = judge_database_encryption(url)
     assert remark.level is level
     assert "secret-1" not in remark.found
 

@@ -412,14 +412,20 @@ async def test_the_configuration_for_docker_is_valid() -> None:
 
 
 async def test_the_configuration_for_any_server(tmp_path: Path) -> None:
-    """`taskmill nats users` makes it valid, without a secret in it; said again, it keeps every key."""
+    """`taskmill nats users` makes it valid, without a secret in it; said again, it keeps every key, and the file.
+
+    In a container the file is mounted: of another one in its place nothing would be seen there.
+    """
     out = tmp_path / "nats"
+    mounted = set()
     for _ in range(2):
         result = CliRunner().invoke(app, ["nats", "users", "--out", str(out)])
         assert result.exit_code == 0, result.output
+        mounted.add((out / "nats-users.conf").stat().st_ino)
         files = {path.name: path.read_text() for path in out.iterdir()}
         names = [user.name for user in permissions.USERS]
         assert files.keys() == {"nats-users.conf", *(f"{name}.{end}" for name in names for end in ("nk", "env"))}
+    assert len(mounted) == 1
     seeds = {name: files[f"{name}.nk"].strip() for name in names}
     assert len(set(seeds.values())) == len(names)
     for name, seed in seeds.items():

@@ -71,3 +71,21 @@ def test_each_setting_of_a_peer_has_its_page() -> None:
     page = render([])
     assert "`worker_prefetch_multiplier` 128" in page
     assert page.count("([documentation](https://") >= 8
+
+
+def test_what_operating_costs_is_told_beside_what_it_does_as_it_comes() -> None:
+    """Each target that was measured both ways, judged as it is operated; without such samples there is no section."""
+    samples = [
+        sample("create-64", "fastapi", {"per_second": 5_000}),
+        sample("create-64", "taskmill", {"per_second": 5_000}),
+        sample("process-64", "taskmill", {"cpu_us": 400}),
+    ]
+    assert "keys and metrics" not in render(samples)
+    samples += [
+        sample("create-64", "taskmill, operated", {"per_second": 3_500}),
+        sample("process-64", "taskmill, operated", {"cpu_us": 450}),
+    ]
+    section = render(samples).partition("## With keys and metrics")[2].partition("## Measure again")[0]
+    assert re.search(r"empty FastAPI endpoint \| ≥ 0.8 \| 1.00 \| 0.70 \| missed \|", section)
+    assert section.count("| ≥ ") + section.count("| ≤ ") == 1
+    assert "costs 400 µs and 450 µs of CPU" in section

@@ -53,15 +53,26 @@ def test_a_password_that_would_break_out_is_refused(password: str) -> None:
 
 
 def test_each_process_has_a_port_for_its_metrics() -> None:
-    """The store has the one that is set, and the processors those after it; there must be enough of them."""
-    settings = StackSettings(metrics_port=9_100, metrics_address="127.0.0.2", processors=2)
+    """The store has the one that is set, the processors those after it, and then other stores; there must be enough."""
+    settings = StackSettings(metrics_port=9_100, metrics_address="127.0.0.2", processors=2, stores=3, gateways=2)
     nats = NatsServer(Path(".data"))
     nats._port = 4_222
-    services = Services(settings, Path(".data"), database_url="postgresql://x", nats=nats)
-    told = [process._environment["TASKMILL_METRICS_PORT"] for process in (services.store, *services.processors)]
-    assert told == ["9100", "9101", "9102"]
+    services = Services(settings, Path(".data"), database_url="postgresql://x", nats=nats, gateway_ports=[8_000, 8_001])
+    told = {
+        process.name: process._environment.get("TASKMILL_METRICS_PORT")
+        for process in (*services.stores, *services.processors, *services.gateways)
+    }
+    ports = {
+        "task-store": "9100",
+        "task-store-2": "9103",
+        "task-store-3": "9104",
+        "processor-1": "9101",
+        "processor-2": "9102",
+    }
+    # Gateways tell theirs on their own ports.
+    assert told == ports | {"gateway": None, "gateway-2": None}
     assert services.processors[0]._environment["TASKMILL_METRICS_ADDRESS"] == "127.0.0.2"
-    variables = {"TASKMILL_METRICS_PORT": "65535", "TASKMILL_PROCESSORS": "1"}
+    variables = {"TASKMILL_METRICS_PORT": "65534", "TASKMILL_PROCESSORS": "1", "TASKMILL_STORES": "2"}
     result = CliRunner().invoke(app, ["up"], env=variables)
     assert result.exit_code == 2
     assert variables.keys() <= set(re.findall(r"\w+", result.output))

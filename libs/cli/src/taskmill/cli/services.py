@@ -1,6 +1,7 @@
 """Which services run, in which order, and what each is told."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from taskmill.cli.embedded.nats import NatsServer
@@ -24,16 +25,25 @@ _HANDLER_GRACE_SECONDS = 2
 
 
 class Services:
-    """The three services of one stack, and the migration that goes before them.
+    """The three services of one stack, each as often as it is wanted, and the migration that goes before them.
 
     Args:
         settings: The stack's settings.
         data_dir: The stack's directory, which has `logs` and `run`.
         database_url: Where PostgreSQL is; only the store is told.
         nats: The server, which was started; each service is told where it is, and has a key of its own.
+        gateway_ports: Where each gateway listens.
     """
 
-    def __init__(self, settings: StackSettings, data_dir: Path, *, database_url: str, nats: NatsServer) -> None:
+    def __init__(
+        self,
+        settings: StackSettings,
+        data_dir: Path,
+        *,
+        database_url: str,
+        nats: NatsServer,
+        gateway_ports: Sequence[int],
+    ) -> None:
         def environment(user: NatsUser) -> dict[str, str]:
             return _base_environment(nats.public_url, nats.seed_files[user.name])
 
@@ -48,13 +58,21 @@ class Services:
             environment=store_environment,
             stop_within_seconds=_STORE_STOP_SECONDS,
         )
-        self.store = ServiceProcess(
-            "task-store",
-            "taskmill.task_store",
-            data_dir=data_dir,
-            environment={**store_environment, **_metrics(settings, 0)},
-            stop_within_seconds=_STORE_STOP_SECONDS,
-        )
+        self.stores = [
+            ServiceProcess(
+                _numbered("task-store", index),
+                "taskmill.task_store",
+                data_dir=data_dir,
+                environment={
+                    **store_environment,
+                    **_metrics(settings, 0 if index == 0 else settings.processors + index),
+                },
+                stop_within_seconds=_STORE_STOP_SECONDS,
+                # That a store serves is known of the gateway; that each of several does, only of itself.
+                has_health_file=settings.stores > 1,
+            )
+            for index in range(settings.stores)
+        ]
         self.processors = [
             ServiceProcess(
                 f"processor-{number}",
@@ -71,26 +89,34 @@ class Services:
             )
             for number in range(1, settings.processors + 1)
         ]
-        self.gateway = ServiceProcess(
-            GATEWAY_NAME,
-            "taskmill.gateway",
-            data_dir=data_dir,
-            environment={
-                **environment(GATEWAY),
-                "TASKMILL_HOST": settings.host,
-                "TASKMILL_PORT": str(settings.port),
-            },
-            stop_within_seconds=_GATEWAY_STOP_SECONDS,
-            url=settings.url,
-        )
+        self.gateways = [
+            ServiceProcess(
+                _numbered(GATEWAY_NAME, index),
+                "taskmill.gateway",
+                data_dir=data_dir,
+                environment={
+                    **environment(GATEWAY),
+                    "TASKMILL_HOST": settings.host,
+                    "TASKMILL_PORT": str(port),
+                },
+                stop_within_seconds=_GATEWAY_STOP_SECONDS,
+                url=settings.url_at(port),
+            )
+            for index, port in enumerate(gateway_ports)
+        ]
+
+
+def _numbered(name: str, index: int) -> str:
+    """Name the first as the only one is named, so that who looks for it finds it; the second `<name>-2`."""
+    return name if index == 0 else f"{name}-{index + 1}"
 
 
 def _metrics(settings: StackSettings, number: int) -> dict[str, str]:
     """Give each process a port of its own, if metrics are wanted, whatever port its `.env` says."""
-    if settings.metrics_port is None:
+    if not settings.metrics_ports:
         return {}
     return {
-        "TASKMILL_METRICS_PORT": str(settings.metrics_port + number),
+        "TASKMILL_METRICS_PORT": str(settings.metrics_ports[number]),
         "TASKMILL_METRICS_ADDRESS": settings.metrics_address,
     }
 

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, SecretStr, model_validator
 from taskmill.cli.embedded.nats_users import OPEN_PASSWORD, PASSWORD_PATTERN, NatsUsers
 from taskmill.runtime.settings import MetricsSettings
 
-_MAX_PORT = 65_535
+MAX_PORT = 65_535
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (recognised, not bound)
 
 
@@ -30,6 +30,15 @@ class StackSettings(MetricsSettings):
     data: Annotated[Path, Field(description="The directory that keeps everything: database, streams and logs.")] = Path(
         ".data"
     )
+    stores: Annotated[int, Field(ge=1, le=16, description="How many task stores run.")] = 1
+    gateways: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=16,
+            description="How many gateways run: the first on TASKMILL_PORT, each other on the next port that is free.",
+        ),
+    ] = 1
     processors: Annotated[int, Field(ge=0, le=64, description="How many processors run.")] = 1
     nats_password: Annotated[
         Password | None,
@@ -45,9 +54,10 @@ class StackSettings(MetricsSettings):
 
     @model_validator(mode="after")
     def _check_metrics_ports(self) -> Self:
-        if self.metrics_port is not None and self.metrics_port + self.processors > _MAX_PORT:
+        if self.metrics_port is not None and self.metrics_ports[-1] > MAX_PORT:
             raise ValueError(
-                "TASKMILL_METRICS_PORT is too high: the store has this one, and TASKMILL_PROCESSORS those after it"
+                "TASKMILL_METRICS_PORT is too high: the first store has this one, TASKMILL_PROCESSORS those after it, "
+                "and the other TASKMILL_STORES those after them"
             )
         return self
 
@@ -73,6 +83,16 @@ class StackSettings(MetricsSettings):
 
     @property
     def url(self) -> str:
-        """Where a client on this machine reaches the gateway, such as `http://127.0.0.1:8000`."""
+        """Where a client on this machine reaches the first gateway, such as `http://127.0.0.1:8000`."""
+        return self.url_at(self.port)
+
+    def url_at(self, port: int) -> str:
+        """Where a client on this machine reaches a gateway that listens on this port."""
         host = self.reachable_host
-        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    @property
+    def metrics_ports(self) -> range:
+        """The ports for metrics: of the first store, of each processor, of each other store; none if none are told."""
+        first = self.metrics_port
+        return range(0) if first is None else range(first, first + self.stores + self.processors)

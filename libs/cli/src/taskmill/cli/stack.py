@@ -9,6 +9,8 @@ from taskmill.cli.embedded.nats import NatsServer
 from taskmill.cli.embedded.ports import LOOPBACK
 from taskmill.cli.embedded.postgres import PostgresServer
 from taskmill.cli.errors import ServiceStartError
+from taskmill.cli.gateway_ports import find_gateway_ports
+from taskmill.cli.known_stacks import known_stack
 from taskmill.cli.readiness import is_ready
 from taskmill.cli.service_process import ServiceProcess
 from taskmill.cli.services import Services
@@ -34,7 +36,7 @@ class Stack:
     """Everything that `taskmill up` runs.
 
     Args:
-        settings: Where to listen and how many processors to run.
+        settings: Where to listen, and how many of each service to run.
         data_dir: The directory that keeps everything, with `logs` and `run` in it; held by this process alone.
         warn: Gets lines for people when a process ended.
         prepare: Called with the address of the database when that is migrated, before anything serves; what it raises
@@ -55,10 +57,13 @@ class Stack:
         self._processes: list[Supervised] = []
         self._stack_file = StackFile(data_dir / STACK_FILE, self._processes)
 
-    async def run(self, ready: Callable[[str], None]) -> None:
-        """Start everything, call `ready` with the URL of NATS, and keep it running; drain and stop it when cancelled.
+    async def run(self, ready: Callable[[str, Sequence[str]], None]) -> None:
+        """Start everything, call `ready`, and keep it running; drain and stop it when cancelled.
 
-        Processors stop first, so that their last reports are heard; then the gateway, the store and the servers.
+        Processors stop first, so that their last reports are heard; then gateways, stores and servers.
+
+        Args:
+            ready: Called once everything serves, with the URL of NATS and those of the gateways.
 
         Raises:
             StackError: It could not be started; what ran was stopped.
@@ -71,18 +76,23 @@ class Stack:
             running.push_async_callback(_stop_all, [nats, postgres])
             await self._start(nats, postgres)
 
-            services = Services(self._settings, self._data_dir, database_url=postgres.url, nats=nats)
-            self._processes += [services.store, *services.processors, services.gateway]
-            for group in ([services.store], [services.gateway], services.processors):
+            ports = find_gateway_ports(self._settings)
+            for port in ports:
+                running.enter_context(known_stack(port, self._data_dir))
+            services = Services(
+                self._settings, self._data_dir, database_url=postgres.url, nats=nats, gateway_ports=ports
+            )
+            self._processes += [*services.stores, *services.processors, *services.gateways]
+            for group in (services.stores, services.gateways, services.processors):
                 running.push_async_callback(_stop_all, group)
-            # Only the store has to wait for the migration: the others spend that time on their imports.
-            await self._start(services.gateway, *services.processors)
+            # Only stores have to wait for the migration: the others spend that time on their imports.
+            await self._start(*services.gateways, *services.processors)
             await _run_to_the_end(services.migration)
             if self._prepare is not None:
                 await self._prepare(postgres.url)
-            await self._start(services.store)
-            await self._wait_until_ready(services.processors)
-            ready(nats.public_url)
+            await self._start(*services.stores)
+            await self._wait_until_ready(services)
+            ready(nats.public_url, [self._settings.url_at(port) for port in ports])
             async with asyncio.TaskGroup() as supervision:
                 for process in self._processes:
                     supervision.create_task(keep_running(process, self._stack_file, self._warn))
@@ -96,15 +106,15 @@ class Stack:
         await asyncio.gather(*(process.start() for process in processes))
         self._stack_file.write()
 
-    async def _wait_until_ready(self, processors: Sequence[ServiceProcess]) -> None:
-        """Return when requests can be served, every processor takes in work, and everything runs.
+    async def _wait_until_ready(self, services: Services) -> None:
+        """Return when every gateway serves requests, every processor takes in work, and everything runs.
 
         Nobody is started again before that: what fails at the first try is a mistake to show, not to repeat.
         """
         waiting_for: Supervised = self._processes[-1]
         try:
             async with asyncio.timeout(_READY_WITHIN_SECONDS):
-                while (missing := await self._unready(processors)) is not None:
+                while (missing := await self._unready(services)) is not None:
                     waiting_for = missing
                     await self._check_all_run()
                     await asyncio.sleep(_READY_POLL_SECONDS)
@@ -113,11 +123,12 @@ class Stack:
             reason = f"was not ready within {_READY_WITHIN_SECONDS:g} s"
             raise ServiceStartError(waiting_for.name, reason, waiting_for.log_tail()) from None
 
-    async def _unready(self, processors: Sequence[ServiceProcess]) -> Supervised | None:
+    async def _unready(self, services: Services) -> Supervised | None:
         """Return somebody who does not serve yet; None when all do."""
-        if not await is_ready(self._settings.reachable_host, self._settings.port):
-            return self._processes[-1]
-        return next((processor for processor in processors if not processor.is_well), None)
+        for gateway in services.gateways:
+            if not await is_ready(str(gateway.url)):
+                return gateway
+        return next((one for one in (*services.stores, *services.processors) if not one.is_well), None)
 
     async def _check_all_run(self) -> None:
         for process in self._processes:

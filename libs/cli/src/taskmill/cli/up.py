@@ -5,6 +5,7 @@ import contextlib
 import errno
 import os
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 
 import typer
@@ -13,7 +14,6 @@ from taskmill.cli.directory_lock import directory_lock
 from taskmill.cli.embedded.ports import bind_once
 from taskmill.cli.errors import CannotListenError
 from taskmill.cli.first_key import provide_key
-from taskmill.cli.known_stacks import known_stack
 from taskmill.cli.pid_file import PidFile
 from taskmill.cli.settings import StackSettings
 from taskmill.cli.stack import DEFAULT_NATS_URL, Stack
@@ -26,7 +26,7 @@ _PORT_POLL_SECONDS = 0.1
 
 _READY = """\
 taskmill ready at {url}
-
+{others}
 Post a task, and it is done in the background:
   curl -s {url}/tasks{credentials} -H 'Content-Type: application/json' \
 -d '{{"title": "Say hello", "kind": "echo", "payload": {{"hello": "world"}}, "process": true}}'
@@ -35,6 +35,7 @@ Events for subscribers: {nats_url}, subjects tasks.v1.event.>{nats_user}{nats_pl
 The data and the logs are in {data_dir}. Ctrl-C stops everything.
 """
 
+_ANOTHER = "              and at {}\n"
 _CREDENTIALS = ' -H "Authorization: Bearer $TASKMILL_API_KEY"'
 _AS_READER = ",\n  as the user `reader` with the password TASKMILL_NATS_READER_PASSWORD"
 # Another server has the port where subscribers look by themselves.
@@ -68,23 +69,23 @@ async def up(settings: StackSettings, *, key_name: str | None = None) -> None:
 async def _run_alone(stack: Stack, settings: StackSettings, data_dir: Path) -> None:
     nats_user = "" if settings.nats_password is None else _AS_READER
     credentials = _CREDENTIALS if load(AuthSettings).needs_credentials else ""
+
+    def ready(nats_url: str, gateway_urls: Sequence[str]) -> None:
+        text = _READY.format(
+            url=gateway_urls[0],
+            others="".join(map(_ANOTHER.format, gateway_urls[1:])),
+            credentials=credentials,
+            nats_url=nats_url,
+            nats_user=nats_user,
+            nats_place="" if nats_url == DEFAULT_NATS_URL else _NOT_THE_DEFAULT,
+            data_dir=data_dir,
+        )
+        typer.echo(text, nl=False)
+
     with directory_lock(data_dir):
         await _end_orphans(data_dir / "run")
         await _check_address(settings.host, settings.port)
-        with known_stack(settings.port, data_dir):
-            await stack.run(
-                lambda nats_url: typer.echo(
-                    _READY.format(
-                        url=settings.url,
-                        credentials=credentials,
-                        nats_url=nats_url,
-                        nats_user=nats_user,
-                        nats_place="" if nats_url == DEFAULT_NATS_URL else _NOT_THE_DEFAULT,
-                        data_dir=data_dir,
-                    ),
-                    nl=False,
-                )
-            )
+        await stack.run(ready)
 
 
 async def _end_orphans(run_dir: Path) -> None:

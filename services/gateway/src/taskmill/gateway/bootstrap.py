@@ -130,7 +130,7 @@ def _why_a_key_is_needed(settings: AuthSettings) -> str | None:
         f"there is no API key yet, and without one nobody could be let in (TASKMILL_HOST={settings.host}, "
         f"TASKMILL_AUTH={settings.auth}). Make the first with the settings of the task store (TASKMILL_DATABASE_URL):\n"
         "  python -m taskmill.task_store create-key admin\n"
-        "With Docker Compose: docker compose run --rm task-store create-key admin\n"
+        "With Docker Compose: docker compose run --rm --no-deps task-store create-key admin\n"
         "Or set TASKMILL_OIDC_ISSUER and TASKMILL_OIDC_AUDIENCE; or TASKMILL_AUTH=none, if whoever reaches this "
         "address may do everything."
     )

@@ -40,5 +40,7 @@ def users(
     for name, key in keys.items():
         write_atomically(out / f"{name}.env", f"TASKMILL_NATS_NKEY_SEED={key.seed}\n", is_private=True)
     public_keys = {name: key.public for name, key in keys.items()}
-    write_atomically(out / CONFIGURATION_FILE, _HEADER + authorization(with_keys(public_keys)))
+    # Not by another file in its place: a container has the one that was there when it was made, whatever its name is
+    # given to. Should the server read it half written, it says so and goes on with what it had.
+    (out / CONFIGURATION_FILE).write_text(_HEADER + authorization(with_keys(public_keys)))
     say(f"{out}{os.sep} has {CONFIGURATION_FILE} and the keys of {', '.join(keys)}.")

@@ -27,7 +27,8 @@ def up(
     """Run NATS, PostgreSQL and the three services here, until Ctrl-C or SIGTERM.
 
     Settings come from the environment or a .env file: TASKMILL_HOST (127.0.0.1), TASKMILL_PORT (8000), TASKMILL_DATA
-    (./.data, keeps everything) and TASKMILL_PROCESSORS (1). On an address that others reach it needs an API key.
+    (./.data, keeps everything), and TASKMILL_STORES, TASKMILL_GATEWAYS and TASKMILL_PROCESSORS (1 of each). On an
+    address that others reach it needs an API key.
     """
     if any(importlib.util.find_spec(package) is None for package in _PACKAGES):
         raise ServerMissingError

@@ -92,8 +92,9 @@ async def _services(client: NatsClient) -> list[Remark]:
     await client.publish("$SRV.INFO", b"", reply=inbox)
     found: dict[str, list[str]] = defaultdict(list)
     try:
-        while True:
-            answer = json.loads((await answers.next_msg(timeout=_SILENCE_SECONDS)).data)
+        # What is empty comes from NATS itself: nobody is there who could answer.
+        while data := (await answers.next_msg(timeout=_SILENCE_SECONDS)).data:
+            answer = json.loads(data)
             found[answer["name"]].append(answer["version"])
     except (TimeoutError, nats.errors.TimeoutError):
         pass

@@ -4,16 +4,15 @@ import asyncio
 import ipaddress
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from urllib.parse import SplitResult, quote, urlsplit
+from urllib.parse import SplitResult, parse_qs, quote, urlsplit
 
 import httpx
 import nats.errors
-from nats.aio.client import Client
 
 from taskmill.cli.contexts import contexts_file
 from taskmill.cli.diagnosis.addresses import Addresses
 from taskmill.cli.diagnosis.remark import Remark, fail, ok
-from taskmill.runtime.nats_client import is_refusal
+from taskmill.runtime.nats_client import RawClient, is_refusal
 
 _SECONDS = 2
 _DEFAULT_PASSWORDS = frozenset({"taskmill", "reader", "postgres", "password"})
@@ -21,6 +20,7 @@ _USERS_OF_COMPOSE = (("taskmill", "taskmill"), ("reader", "reader"))
 _SECRETS_HERE = (".env", "deploy/nats/*.nk", "deploy/nats/*.env")
 _SECRETS_OF_STACK = ("stack.json", "nats/keys/*")
 _FOR_OTHERS = 0o077
+_VERIFIED_MODES = frozenset({"verify-ca", "verify-full"})
 
 
 def look_at_production(gateway_url: str, addresses: Addresses) -> Iterator[Remark]:
@@ -49,6 +49,7 @@ def look_at_production(gateway_url: str, addresses: Addresses) -> Iterator[Remar
         yield fail("password", "nobody says where PostgreSQL is", "Set TASKMILL_DATABASE_URL to have it looked at")
     else:
         yield judge_password(addresses.database_url)
+        yield judge_database_encryption(addresses.database_url)
     yield judge_modes(secret_files(Path.cwd(), addresses.data_dir))
 
 
@@ -83,14 +84,14 @@ async def look_at_nats_users(urls: Sequence[str]) -> Remark:
 
 
 async def _connect(urls: list[str]) -> None:
-    client = Client()
+    client = RawClient()
     try:
         await client.connect(
             urls, connect_timeout=_SECONDS, allow_reconnect=False, max_reconnect_attempts=1, error_cb=_ignore
         )
     finally:
-        # Also when it was refused: its socket would stay.
-        await client.close()
+        # Also when it was refused: its socket would stay. `close()` would not return where TLS has failed.
+        await client.abandon()
 
 
 def judge_encryption(what: str, url: str, advice: str) -> Remark:
@@ -101,6 +102,22 @@ def judge_encryption(what: str, url: str, advice: str) -> Remark:
     if _is_this_machine(part.hostname or ""):
         return ok(what, f"{part.scheme}:// goes no further than this machine")
     return fail(what, f"{part.scheme}://{part.hostname} is not encrypted", advice)
+
+
+def judge_database_encryption(url: str) -> Remark:
+    """Say whether what goes to PostgreSQL can be read on its way, or somebody in between can pose as it."""
+    parts = urlsplit(url)
+    parameters = parse_qs(parts.query)
+    host = parts.hostname or parameters.get("host", [""])[-1]
+    mode = parameters.get("sslmode", [""])[-1]
+    if mode in _VERIFIED_MODES:
+        return ok("database", f"sslmode={mode} is encrypted")
+    if not host or host.startswith("/") or _is_this_machine(host):
+        return ok("database", "postgresql:// goes no further than this machine")
+    advice = "Set ssl = on in postgresql.conf, and ?sslmode=verify-full&sslrootcert=… in TASKMILL_DATABASE_URL"
+    if mode == "require":
+        return fail("database", f"anybody in between could pose as {host}: sslmode=require", advice)
+    return fail("database", f"postgresql://{host} is not encrypted for sure", advice)
 
 
 def judge_password(database_url: str) -> Remark:

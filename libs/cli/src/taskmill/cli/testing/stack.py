@@ -62,7 +62,7 @@ def running_stack(
             "TASKMILL_HOST": LOOPBACK,
             "TASKMILL_PORT": str(port),
             "TASKMILL_DATA": str(data_dir),
-            "TASKMILL_PROCESSORS": "1",
+            **dict.fromkeys(("TASKMILL_STORES", "TASKMILL_GATEWAYS", "TASKMILL_PROCESSORS"), "1"),
             "TASKMILL_APPS": ",".join(apps),
             "PYTHONPATH": os.pathsep.join([str(directory), *filter(None, sys.path)]),
         }

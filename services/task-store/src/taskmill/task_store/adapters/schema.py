@@ -15,35 +15,42 @@ DATABASE_WAIT_SECONDS = 60
 """How long the start waits for a PostgreSQL that is starting, too."""
 
 
-async def wait_for_schema(database_url: str, needed: str) -> None:
+async def wait_for_schema(database_url: str, needed: str, *, within_seconds: float = DATABASE_WAIT_SECONDS) -> None:
     """Return when PostgreSQL answers and its schema is not older than a revision.
 
     A newer schema is fine: a migration leaves a schema that the release before it can work with.
 
+    Args:
+        database_url: As asyncpg takes it.
+        needed: The revision.
+        within_seconds: How long PostgreSQL may take to answer.
+
     Raises:
         SchemaTooOldError: It is older.
-        StartError: PostgreSQL does not answer.
+        StartError: PostgreSQL does not answer, or not as it should, such as with a certificate that is not trusted.
     """
     connection = DedicatedConnection(database_url, "schema")
+    causes = ["TimeoutError"]
     try:
-        async with asyncio.timeout(DATABASE_WAIT_SECONDS):
-            found = await _revision_when_reachable(connection)
+        async with asyncio.timeout(within_seconds):
+            found = await _revision_when_reachable(connection, causes)
     except TimeoutError:
         place = database_place(database_url)
-        reason = f"PostgreSQL at {place} (TASKMILL_DATABASE_URL) did not answer within {DATABASE_WAIT_SECONDS} s"
-        raise StartError(reason) from None
+        what = f"could not be used within {within_seconds:g} s ({causes[-1]})"
+        raise StartError(f"PostgreSQL at {place} (TASKMILL_DATABASE_URL) {what}") from None
     finally:
         await connection.close()
     if found is None or found < needed:
         raise SchemaTooOldError(found, needed)
 
 
-async def _revision_when_reachable(connection: DedicatedConnection) -> str | None:
+async def _revision_when_reachable(connection: DedicatedConnection, causes: list[str]) -> str | None:
     backoff = Backoff(base_seconds=0.1, cap_seconds=2)
     while True:
         try:
             return await _revision(connection)
-        except DatabaseUnavailableError:
+        except DatabaseUnavailableError as error:
+            causes.append(type(error.__cause__).__name__)
             await asyncio.sleep(backoff.next())
 
 
