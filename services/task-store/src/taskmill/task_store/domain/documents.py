@@ -117,9 +117,9 @@ def page_document(items: Iterable[bytes], next_cursor: str | None, **others: int
 
 def _task_document(fields: dict[str, Any], state: TaskState, waiting: WaitingFor | None) -> bytes:
     fields["id"] = str(state.id)
-    fields["waiting_for"] = (
-        None if waiting is None else {"reason": waiting.reason, "until": waiting.until, "limit": waiting.limit}
-    )
+    fields["waiting_for"] = None if waiting is None else {"reason": waiting.reason, "until": waiting.until}
+    if waiting is not None and waiting.limit is not None:
+        fields["waiting_for"]["limit"] = waiting.limit
     return _dump(fields)
 
 
