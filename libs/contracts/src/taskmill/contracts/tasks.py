@@ -271,7 +271,7 @@ class WaitingFor(WireModel):
         datetime | None,
         Field(description="When a scheduled task is due, or offered to processors again, or when a rate has room."),
     ] = None
-    limit: Annotated[str | None, Field(description="The name of the limit; null: none holds it.")] = None
+    limit: Annotated[str | None, Field(description="The name of the limit that holds it; left out: none does.")] = None
     after: Annotated[
         list[UUID] | None,
         Field(

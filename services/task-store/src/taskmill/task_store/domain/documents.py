@@ -141,8 +141,12 @@ def _task_document(fields: dict[str, Any], state: TaskState, waiting: WaitingFor
 
 
 def _waiting_for(waiting: WaitingFor) -> dict[str, Any]:
-    told = {"reason": waiting.reason, "until": waiting.until, "limit": waiting.limit}
-    return told if waiting.after is None else {**told, "after": [str(task_id) for task_id in waiting.after]}
+    told: dict[str, Any] = {"reason": waiting.reason, "until": waiting.until}
+    if waiting.limit is not None:
+        told["limit"] = waiting.limit
+    if waiting.after is not None:
+        told["after"] = [str(task_id) for task_id in waiting.after]
+    return told
 
 
 def _dump(value: Any) -> bytes:
