@@ -183,7 +183,8 @@ async def test_webhooks(taskmill: CommandServer) -> None:
     await holds(is_delivered_again)
     published = await taskmill("replay", "subject", "billing", "--after", "0", "--until", "2", "--wait", "-o", "json")
     assert (published.json["subject"], published.json["told"]) == ("tasks.v1.replay.billing", 2), published
-    assert (await taskmill("webhook", "delete", webhook_id)).status == 0
+    deleted = await taskmill("webhook", "delete", webhook_id)
+    assert (deleted.status, deleted.err) == (0, f"{webhook_id} is deleted.\n")
     for arguments in (("webhook", "show"), ("webhook", "delete"), ("webhook", "deliveries"), ("replay", "show")):
         assert (await taskmill(*arguments, UNKNOWN_ID)).status == ExitCode.NOT_FOUND, arguments
 

@@ -14,8 +14,19 @@ async def test_of_200_posts_over_two_stores_one_makes_a_task(database_url: str, 
     body = {"title": "t", "process": True, "unique": {"key": "invoice-4711"}}
     async with running_services(database_url, nats_url, stores=2, processors=0) as services:
         client = services.client
-        answers = await asyncio.gather(*(client.post("/tasks", json=body) for _ in range(200)))
-        assert Counter(answer.status_code for answer in answers) == {201: 1, 409: 199}
+        unavailable = 0
+
+        async def post() -> httpx.Response:
+            nonlocal unavailable
+            while (answer := await client.post("/tasks", json=body)).status_code == httpx.codes.SERVICE_UNAVAILABLE:
+                unavailable += 1
+            return answer
+
+        async with asyncio.timeout(90):
+            answers = await asyncio.gather(*(post() for _ in range(200)))
+        statuses = Counter(answer.status_code for answer in answers)
+        # Whoever was answered that nobody is there, on a machine that is busy, may have made the task all the same.
+        assert statuses in ([{201: 1, 409: 199}, {409: 200}] if unavailable else [{201: 1, 409: 199}])
         (path,) = {answer.headers["location"] for answer in answers}
         refused = [answer for answer in answers if answer.status_code == httpx.codes.CONFLICT]
         assert {assert_problem(answer, 409, "unique_key_held")["task_id"] for answer in refused} == {path[7:]}

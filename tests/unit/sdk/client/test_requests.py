@@ -1,5 +1,6 @@
 """What a client sends, and where to."""
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 
 from taskmill.contracts.limits import MAX_BATCH_TASKS, MAX_BODY_BYTES
 from taskmill.gateway.settings import GatewaySettings
-from taskmill.sdk.client import ApiError, Client, NoAnswerError, TaskToSubmit, UnreadableAnswerError, flows
+from taskmill.sdk.client import ApiError, AsyncClient, Client, NoAnswerError, TaskToSubmit, UnreadableAnswerError, flows
 from taskmill.sdk.client.connection import DEFAULT_URL
 
 TASK_ID = "01920f3e-8c2b-7c4e-9d51-3b1f0c6a7d42"
@@ -225,3 +226,11 @@ def test_a_process_that_is_forked_has_connections_of_its_own() -> None:
         server.shutdown()
     parent, child, parent_again = asked_from
     assert parent == parent_again != child
+
+
+def test_an_async_client_belongs_to_one_event_loop() -> None:
+    """In another one it says so, instead of failing somewhere below."""
+    client = AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(204)))
+    asyncio.run(client.delete(TASK_ID))
+    with pytest.raises(RuntimeError, match="one event loop only"):
+        asyncio.run(client.delete(TASK_ID))

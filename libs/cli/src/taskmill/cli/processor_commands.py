@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from taskmill.cli.exit_codes import ExitCode
+from taskmill.cli.options import a_name
 from taskmill.cli.output import say
 from taskmill.cli.registry import NAME, new_app
 
@@ -29,13 +30,21 @@ _Concurrency = Annotated[
 ]
 
 
+def _are_names(given: str | None) -> str | None:
+    """Check names that stand between commas, and tell which one is none."""
+    a_name([name.strip() for name in (given or "").split(",") if name.strip()])
+    return given
+
+
 @app.command("run")
 def run(
     apps: Annotated[list[str], typer.Argument(metavar="MODULE:APP...", help="Where the handlers are.")],
     queues: Annotated[
         str | None,
         typer.Option(
-            metavar="A,B", help="The queues to serve (TASKMILL_QUEUES; default, webhooks, and the apps' own)."
+            metavar="A,B",
+            help="The queues to serve (TASKMILL_QUEUES; default, webhooks, and the apps' own).",
+            callback=_are_names,
         ),
     ] = None,
     concurrency: _Concurrency = None,

@@ -116,4 +116,6 @@ def _is_address(url: str) -> bool:
         parts = httpx.URL(url)
     except httpx.InvalidURL:
         return False
-    return parts.scheme in {"http", "https"} and bool(parts.host)
+    # What can be no part of a host, such as a bracket that is not closed, httpx writes with a `%`; a zone has one, too.
+    is_host = bool(parts.host) and ("%" not in parts.host or ":" in parts.host)
+    return parts.scheme in {"http", "https"} and is_host

@@ -179,6 +179,7 @@ def delete(webhook_id: _Webhook, context: options.InContext = None) -> None:
     """Delete a webhook; deliveries that wait end without being sent."""
     with client_of(context) as client:
         client.delete_webhook(webhook_id)
+    say(f"{webhook_id} is deleted.")
 
 
 @app.command()

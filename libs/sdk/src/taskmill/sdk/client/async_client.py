@@ -62,6 +62,9 @@ class AsyncClient:
     """Asks Taskmill for what its REST API offers, in one event loop; `close` it, or enter it with `async with`.
 
     It takes what `Client` takes, and raises what `Client` raises. A call that is cancelled may have been carried out.
+
+    Every method also raises:
+        RuntimeError: It was used in another event loop before: its connections belong to that.
     """
 
     def __init__(
@@ -82,6 +85,7 @@ class AsyncClient:
             retry_within_seconds=retry_within_seconds,
         )
         self._http = httpx.AsyncClient(**self._connection.http_options(), transport=transport)
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -501,6 +505,10 @@ class AsyncClient:
         raise AssertionError("the last attempt returns or raises")
 
     async def _exchange(self, call: Call[Any]) -> httpx.Response:
+        loop = asyncio.get_running_loop()
+        if self._loop not in {None, loop}:
+            raise RuntimeError("an AsyncClient works in one event loop only: make one in each")
+        self._loop = loop
         with losses_told():
             response = await self._http.send(self._connection.request(self._http, call), stream=True)
             if is_read_later(call, response):

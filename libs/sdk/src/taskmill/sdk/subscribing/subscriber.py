@@ -51,7 +51,8 @@ class Subscriber:
     as long as that takes, and logs it. Only when NATS refuses its password it ends.
 
     Args:
-        settings: Where NATS is, and as whom to come there; None: from the environment (`TASKMILL_NATS_URL`, …).
+        settings: Where NATS is, and as whom to come there; None: from the environment (`TASKMILL_NATS_URL`, …), where
+            nothing is said at port 4222 of this machine. Unlike `taskmill`, it looks for no stack that runs elsewhere.
         name: Names the connection on the server: 1 to 64 of a-z, 0-9, "-" and "_".
         types: Only events of these types, such as "completed"; empty: of any.
         kind: Only events of tasks of this kind; None: of any.
