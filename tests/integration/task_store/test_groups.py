@@ -171,7 +171,7 @@ async def test_as_many_tasks_as_may_be_in_a_group_are_done_over_two_stores(datab
     ):
         group, task_ids = await create(store, 1_000)
         async with running_executor(nats_url) as executor:
-            found = await settled(store, group, within_seconds=30)
+            found = await settled(store, group, within_seconds=60)
 
             async def check_followed() -> None:
                 assert await statuses(store, group) == ["completed", "cancelled"]
