@@ -19,7 +19,7 @@ async def test_the_examples(tmp_path: Path) -> None:
     """
     assert shutil.which("jq"), "the examples need jq: apt-get install jq, or brew install jq"
     examples = re.findall(r"^```sh\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
-    assert len(examples) == 8
+    assert len(examples) == 9
     # What is written to a `head` that has ended is a failure to the shell, but not to the reader.
     script = "set -euo pipefail\n" + "\n".join(examples).replace("| head -1", "| { head -1; cat > /dev/null; }")
     with server_directory() as directory:

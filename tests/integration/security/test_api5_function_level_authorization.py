@@ -11,6 +11,7 @@ from tests.support.guarded import Guarded, bearer
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
+SCHEDULE = {"name": "forbidden", "template": {"title": "forbidden"}, "interval_seconds": 3600}
 BODIES: dict[str, Any] = {
     "POST /tasks": {"title": "forbidden"},
     "POST /tasks/batch": {"tasks": [{"title": "forbidden"}]},
@@ -20,6 +21,10 @@ BODIES: dict[str, Any] = {
     "POST /events/replay": {"name": "forbidden"},
     "POST /webhooks": {"url": "https://example.org/forbidden"},
     "PATCH /webhooks/{webhook_id}": {"description": "forbidden"},
+    "POST /schedules": SCHEDULE,
+    "PUT /schedules/{schedule_id}": SCHEDULE,
+    "PATCH /schedules/{schedule_id}": {"name": "forbidden"},
+    "POST /schedules/{schedule_id}/backfill": {"since": "2026-01-01T00:00:00Z", "until": "2026-01-01T02:00:00Z"},
     "POST /keys": {"name": "forbidden", "scopes": ["tasks:read"]},
 }
 """What would do something, where a body is needed."""
@@ -29,6 +34,7 @@ async def test_no_operation_is_carried_out_without_its_scope(guarded: Guarded) -
     """Each, on things that exist, by a key that has every other scope: 403, and all is as it was."""
     task = (await guarded.ask("POST", "/tasks", json={"title": "mine"})).json()
     webhook = (await guarded.ask("POST", "/webhooks", json={"url": "https://example.org/", "is_enabled": False})).json()
+    schedule = (await guarded.ask("POST", "/schedules", json={**SCHEDULE, "is_paused": True})).json()
     victim = await guarded.made_key(["tasks:read"])
     (processor,) = (await guarded.ask("GET", "/processors")).json()["items"]
     ids = {
@@ -40,6 +46,7 @@ async def test_no_operation_is_carried_out_without_its_scope(guarded: Guarded) -
         "operation_id": task["id"],
         "group_id": task["id"],
         "replay_id": task["id"],
+        "schedule_id": schedule["id"],
     }
     lacking = {
         scope: bearer((await guarded.made_key([other for other in ALL_SCOPES if other is not scope]))["key"])
@@ -47,7 +54,15 @@ async def test_no_operation_is_carried_out_without_its_scope(guarded: Guarded) -
     }
 
     async def all_there_is() -> list[Any]:
-        paths = ("/tasks", "/webhooks", "/queues", f"/tasks/{task['id']}", f"/keys/{victim['id']}", "/keys?limit=100")
+        paths = (
+            "/tasks",
+            "/webhooks",
+            "/schedules",
+            "/queues",
+            f"/tasks/{task['id']}",
+            f"/keys/{victim['id']}",
+            "/keys?limit=100",
+        )
         found = [(await guarded.ask("GET", path)).json() for path in paths]
         for key in found[-1]["items"]:
             del key["last_used_at"]  # it tells who asked, also in vain
@@ -66,6 +81,7 @@ async def test_no_operation_is_carried_out_without_its_scope(guarded: Guarded) -
         assert scope in problem["detail"], operation
     assert await all_there_is() == before
     assert (await guarded.ask("DELETE", f"/webhooks/{webhook['id']}")).status_code == 204
+    assert (await guarded.ask("DELETE", f"/schedules/{schedule['id']}")).status_code == 204
 
 
 async def test_another_method_or_spelling_is_no_way_around(guarded: Guarded) -> None:

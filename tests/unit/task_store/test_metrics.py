@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from uuid import uuid4
 
 import orjson
 import pytest
 
 from taskmill.contracts.reports import ReportBundle, RunReport
 from taskmill.contracts.requests import IdempotencyKey, ProcessTask
+from taskmill.contracts.schedules import CreateSchedule, RunSchedule, TaskTemplate
 from taskmill.runtime.histogram import Histogram
 from taskmill.runtime.metrics import Metrics
 from taskmill.task_store import metrics as told
@@ -19,6 +21,7 @@ from taskmill.task_store.domain.kinds import KindBook
 from taskmill.task_store.domain.operations import ExpireCancellations, MakeDue, Operation, Redispatch
 from taskmill.task_store.domain.publication import unpublished_events
 from taskmill.task_store.domain.queues import QueueBook
+from taskmill.task_store.domain.schedules import FireSchedule, ScheduleBook, new_schedule
 from taskmill.task_store.domain.state import TaskState
 from taskmill.task_store.domain.waiting import ServedWork
 from taskmill.task_store.metrics import MAX_LABELLED_KINDS, BatchCounts
@@ -50,6 +53,7 @@ def decided(
     states: Sequence[TaskState] = (),
     services: Sequence[ServedWork] = (ECHO,),
     now: datetime = NOW,
+    schedules: ScheduleBook | None = None,
 ) -> Batch:
     """A batch of operations on these states."""
     batch = Batch(
@@ -59,6 +63,7 @@ def decided(
         kinds=KindBook({}),
         keys=KeyBook(()),
         bulk_operations=BulkBook(()),
+        schedules=schedules,
         services=services,
         rules=RULES,
         now=now,
@@ -196,3 +201,25 @@ def test_who_asks_for_another_run_has_it_in_his_trace_and_what_is_submitted_foll
     assert (moved.traceparent, left.traceparent) == (REPORT, REQUEST)
     batch = decided(bundle(submitted()), states=[after(moved, started())])
     assert batch.states[SUBMITTED_ID].traceparent == REPORT
+
+
+def test_times_of_schedules_are_counted() -> None:
+    """By what became of them; how late one is, is that of its own time only."""
+    request = CreateSchedule(id=uuid4(), name="S", template=TaskTemplate(title="T"), interval_seconds=60)
+    schedule = new_schedule(request, NOW)
+    fire_at = schedule.next_fire_at
+    assert fire_at is not None
+    later = fire_at + timedelta(seconds=2)
+
+    def batch(*operations: Operation) -> Batch:
+        return decided(*operations, now=later, schedules=ScheduleBook([schedule]))
+
+    fired = counted(
+        batch(FireSchedule(schedule.id, 1, fire_at, fire_at + timedelta(seconds=60))),
+        batch(RunSchedule(id=schedule.id, task_id=uuid4())),
+        batch(FireSchedule(schedule.id, 1, fire_at, fire_at + timedelta(seconds=180), 3, fire_at)),
+        # It is planned a second time, or was changed meanwhile.
+        batch(FireSchedule(schedule.id, 2, fire_at, None)),
+    )
+    assert fired["taskmill_schedule_fires_total"] == {("created",): 2, ("missed",): 3}
+    assert fired["taskmill_schedule_fire_lag_seconds"] == {(): (1, 2.0)}
