@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager, closing
 
 import asyncpg
 
-from benchmarks.client import Client
 from benchmarks.measure import Contenders, Figures, Measure, Sampler, each_alone
 from benchmarks.seeding import seed_waiting_tasks
 from benchmarks.stack import RunningStack, running_stack
@@ -55,8 +54,7 @@ def _draining(keys: int) -> Sampler:
 
 def _bursts(beside: int, slots: int = _SLOTS) -> Sampler:
     async def sample() -> Figures:
-        settings = {"TASKMILL_APPS": "benchmarks.handlers:app", "TASKMILL_SLOTS": str(slots)}
-        async with running_stack(1, **settings) as stack:
+        async with running_stack(1, TASKMILL_APPS="benchmarks.handlers:app", TASKMILL_SLOTS=str(slots)) as stack:
             if beside:
                 await seed_waiting_tasks(stack.database_url, beside, "wait-50-ms", keys=1)
             async with _watching(stack, is_awaited=bool(beside)) as connection:
@@ -72,7 +70,7 @@ async def _burst(stack: RunningStack, connection: "asyncpg.Connection[asyncpg.Re
     async def none_is_open() -> bool:
         return not await connection.fetchval(_OPEN)
 
-    with closing(Client(stack.url)) as client:
+    with closing(stack.client()) as client:
         began_at = time.time()
         client.ask("POST", "/tasks/batch", {"tasks": [_BURST] * _BURST_TASKS})
     await eventually(none_is_open, within_seconds=60)
@@ -92,7 +90,7 @@ async def _watching(
         if is_awaited:
             # As a store does that comes to lead: what it chose in the term before no longer holds, and it looks anew.
             await connection.execute("UPDATE turn_term SET number = number + 1")
-            with closing(Client(stack.url)) as client:
+            with closing(stack.client()) as client:
                 client.post({"title": "First", "kind": "echo", "process": True, "concurrency_key": "small"})
 
             async def turns_are_given() -> bool:

@@ -1,7 +1,7 @@
 """Groups and dependencies over HTTP: what the store is asked, what the client is told, and what is refused."""
 
 from typing import Any
-from uuid import uuid4
+from uuid import UUID
 
 import httpx
 import pytest
@@ -69,9 +69,10 @@ BAD: list[tuple[str, Any, str]] = [
     ),
     ("/groups", {"title": "g", "tasks": [TASK], "on_failed": {"title": "t", "after": []}}, "/on_failed/after"),
     ("/groups", {"title": "g", "tasks": [TASK], "on_failed": {}}, "/on_failed/title"),
+    ("/groups", {"title": "g", "tasks": [{"title": "t", "unique": {"key": "k"}}]}, "/tasks/0"),
     ("/tasks", {"title": "t", "after": "all"}, "/after"),
     ("/tasks", {"title": "t", "after": [OTHER_ID, OTHER_ID]}, "/after"),
-    ("/tasks", {"title": "t", "after": [str(uuid4()) for _ in range(101)]}, "/after"),
+    ("/tasks", {"title": "t", "after": [str(UUID(int=number)) for number in range(101)]}, "/after"),
     ("/tasks", {"title": "t", "on_dependency_failure": "fail"}, "/on_dependency_failure"),
 ]
 
