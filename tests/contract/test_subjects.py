@@ -38,7 +38,7 @@ def test_the_subjects_are_these() -> None:
     ]
     verbs += ["create_webhook", "get_webhook", "list_webhooks", "update_webhook", "delete_webhook", "rotate_webhook"]
     verbs += ["switch_off_webhook", "prepare_delivery", "start_replay", "get_replay"]
-    verbs += ["list_processors", "list_queues", "pause_queue", "resume_queue", "drain_processor"]
+    verbs += ["read_activity", "list_processors", "list_queues", "pause_queue", "resume_queue", "drain_processor"]
     verbs += ["create_key", "get_key", "list_keys", "revoke_key", "find_keys"]
     verbs += ["put_limit", "get_limit", "list_limits", "delete_limit"]
     verbs += ["put_share", "get_share", "list_shares", "delete_share"]

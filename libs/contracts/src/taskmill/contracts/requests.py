@@ -169,10 +169,11 @@ class NewTask(ClientFields):
     after: Annotated[After, ADDED_LATER] = None
     on_dependency_failure: Annotated[
         DependencyFailure,
-        ADDED_LATER,
         Field(
+            # As of `ADDED_LATER`.
+            exclude_if=lambda value: value is DependencyFailure.CANCEL,
             description="With `after`: what becomes of it when one of them fails, is cancelled or is deleted. "
-            "`cancel`: it is cancelled, too. `process`: that one counts as completed."
+            "`cancel`: it is cancelled, too. `process`: that one counts as completed.",
         ),
     ] = DependencyFailure.CANCEL
 
@@ -248,11 +249,11 @@ class TaskFilter(Request):
             description="Labels that the task has; null: with any value.",
         ),
     ] = {}
-    schedule_id: Annotated[UUID | None, Field(description="The schedule that made it.")] = None
+    schedule_id: Annotated[UUID | None, ADDED_LATER, Field(description="The schedule that made it.")] = None
     unique_key: Annotated[
         UniqueKey, ADDED_LATER, Field(description="Its unique key, whether it still holds it or not.")
     ] = None
-    group_id: Annotated[UUID | None, Field(description="The group that it belongs to.")] = None
+    group_id: Annotated[UUID | None, ADDED_LATER, Field(description="The group that it belongs to.")] = None
     created_after: Annotated[GivenInstant | None, Field(description="Created at or after this instant.")] = None
     created_before: Annotated[GivenInstant | None, Field(description="Created before this instant.")] = None
 
