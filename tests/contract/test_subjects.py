@@ -24,7 +24,7 @@ def test_the_subjects_are_these() -> None:
     assert subjects.drain("worker-1") == "tasks.v1.ctl.drain.worker-1"
     assert subjects.replay("billing") == "tasks.v1.replay.billing"
     assert subjects.RELAY_WAKE_SUBJECT == "tasks.v1.ctl.relay"
-    verbs = ["create", "create_many", "get", "list", "update", "delete", "process", "cancel"]
+    verbs = ["create", "create_many", "get", "list", "count", "update", "delete", "process", "cancel"]
     verbs += [
         "start_bulk",
         "get_bulk",
