@@ -2,7 +2,7 @@
 
 from typing import Annotated, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import ConfigDict, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
 from taskmill.contracts.limits import (
@@ -49,6 +49,15 @@ class Rate(WireModel):
 
 class NewLimit(Request):
     """What a limit holds for, and what it lets through."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [
+                {"required": ["max_in_progress"], "properties": {"max_in_progress": {"type": "integer"}}},
+                {"required": ["rate"], "properties": {"rate": {"type": "object"}}},
+            ]
+        }
+    )
 
     kind: Annotated[Kind | None, Field(description="It holds for tasks of this kind; null: of any.")] = None
     concurrency_key: Annotated[
