@@ -13,6 +13,7 @@ from taskmill.contracts.errors import InvalidRequestError, QueueFullError, Uniqu
 from taskmill.contracts.reports import ReportBundle
 from taskmill.contracts.requests import CreateTask, CreateTasks, DeleteTask, IdempotencyKey, ProcessTask
 from taskmill.contracts.status import TaskStatus
+from taskmill.task_store.adapters.statements import write_statement
 from taskmill.task_store.domain.batch import Batch
 from taskmill.task_store.domain.bulk_operations import BulkBook
 from taskmill.task_store.domain.idempotency import KeyBook
@@ -123,6 +124,12 @@ def test_a_task_without_a_key_changes_nothing_of_keys() -> None:
     of.decide(new_task(process=True))
     of.decide(ReportBundle(processor_id="processor-1", reports=[completed()]))
     assert (of.unique.inserted, of.unique.moved, of.unique.removed) == ([], [], [])
+
+
+def test_the_statement_of_other_tasks_knows_no_unique_keys() -> None:
+    """What is not used costs nothing: it is left out."""
+    assert "unique_keys" not in write_statement(with_keys=True, with_lines=True)
+    assert "unique_keys" in write_statement(with_keys=False, with_lines=False, with_unique=True)
 
 
 @pytest.mark.parametrize("state", [*WAITING.values(), RUNNING], ids=[*WAITING, "in progress"])

@@ -27,7 +27,7 @@ def upgrade() -> None:
         "ix_unique_keys_expires_at", "unique_keys", ["expires_at"], postgresql_where=sa.text("expires_at IS NOT NULL")
     )
     op.create_index(
-        "ix_tasks_unique_key",
+        "ix_tasks_unique_key_created_at_id",
         "tasks",
         ["unique_key", "created_at", "id"],
         postgresql_where=sa.text("unique_key IS NOT NULL"),
@@ -38,5 +38,5 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Drop them: tasks of the same key may then stand beside each other."""
     op.drop_column("idempotency_keys", "is_existing")
-    op.drop_index("ix_tasks_unique_key", "tasks")
+    op.drop_index("ix_tasks_unique_key_created_at_id", "tasks")
     op.drop_table("unique_keys")
