@@ -43,6 +43,10 @@ async def _tasks(client: httpx.AsyncClient) -> dict[str, str]:
     failed = await _made(client, title="Write to the disk", kind="broken", payload={"gib": 12}, process=True)
     slow = {**picture, "seconds": 40.0}
     running = await _made(client, title="Resize the poster", kind="resize", payload=slow, process=True)
+    nightly = {"kind": "echo", "title": "Write the nightly report"}
+    timing = {"cron": "0 3 * * *", "time_zone": "Europe/Berlin"}
+    await client.post("/schedules", json={"name": "Nightly report", "template": nightly, **timing})
+    await client.post("/schedules", json={"name": "Heartbeat", "template": {"kind": "echo"}, "interval_seconds": 30})
     await client.post(
         "/webhooks",
         json={"url": "https://example.org/hook", "types": ["failed"], "description": "To the people on call"},
@@ -63,6 +67,7 @@ async def _shoot(page: Page, url: str, tasks: dict[str, str], theme: str) -> Non
         "task": f"tasks/{tasks['failed']}",
         "task-running": f"tasks/{tasks['running']}",
         "new-task": "tasks/new?kind=resize",
+        "schedules": "schedules",
         "queues": "queues",
         "processors": "processors",
         "webhooks": "webhooks",

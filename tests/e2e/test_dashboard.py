@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module"), pyt
 
 WITHIN_MILLISECONDS = 20_000
 AXE = ROOT / "tests" / "node" / "node_modules" / "axe-core" / "axe.min.js"
-PAGES = ("overview", "tasks", "tasks/new?kind=resize", "queues", "processors", "webhooks")
+PAGES = ("overview", "tasks", "tasks/new?kind=resize", "schedules", "queues", "processors", "webhooks")
 
 expect.set_options(timeout=WITHIN_MILLISECONDS)
 
@@ -231,6 +231,24 @@ async def test_a_queue_is_paused_and_resumed(page: Page, stack: TaskmillUp) -> N
     await expect(row.locator(".status")).to_have_text("paused")
     await row.get_by_role("button", name="Resume").click()
     await expect(row.get_by_role("button", name="Pause")).to_be_visible()
+
+
+async def test_a_schedule_runs_now(page: Page, stack: TaskmillUp) -> None:
+    """Its next times are shown; it can be paused, resumed, and run at once."""
+    async with httpx.AsyncClient(base_url=stack.url) as client:
+        wanted = {"name": "Nightly", "cron": "0 3 * * *", "time_zone": "Europe/Berlin", "template": {"kind": "echo"}}
+        made = await client.post("/schedules", json=wanted)
+        assert made.status_code == httpx.codes.CREATED, made.text
+    await page.goto("/ui/schedules")
+    await page.get_by_role("link", name="Nightly").click()
+    await expect(page.locator(".timeline li")).to_have_count(10)
+    await page.get_by_role("button", name="Pause").click()
+    await expect(page.locator(".heading .status")).to_have_text("paused")
+    await page.get_by_role("button", name="Resume").click()
+    await expect(page.locator(".timeline li")).to_have_count(10)
+    await page.get_by_role("button", name="Run now").click()
+    await expect(page).to_have_url(re.compile("/ui/tasks/"))
+    await expect(page.locator(".heading .status")).to_have_text("completed")
 
 
 async def test_a_lost_connection_is_told_and_found_again(page: Page, stack: TaskmillUp) -> None:

@@ -17,6 +17,7 @@ from taskmill.gateway.ui.new_task import NewTaskPages
 from taskmill.gateway.ui.overview import OverviewPages
 from taskmill.gateway.ui.pages import Parts, declared_pages
 from taskmill.gateway.ui.rendering import Renderer
+from taskmill.gateway.ui.schedules import SchedulePages
 from taskmill.gateway.ui.session import SessionPages
 from taskmill.gateway.ui.task import TaskPages
 from taskmill.gateway.ui.tasks import TaskListPages
@@ -55,7 +56,7 @@ def create_dashboard(
         payloads,
         shows_payloads,
     )
-    classes = (NewTaskPages, TaskListPages, TaskPages, FleetPages, WebhookPages, SessionPages)
+    classes = (NewTaskPages, TaskListPages, TaskPages, FleetPages, SchedulePages, WebhookPages, SessionPages)
     pages = [page for pages in classes for page in declared_pages(pages(parts))]
     pages += declared_pages(OverviewPages(parts, now=now))
     pages += declared_pages(LivePages(events, shows_payloads=shows_payloads))
