@@ -1,7 +1,5 @@
 """Who may see what of the dashboard, and what it does with what it is told; the browser's part is in tests/e2e."""
 
-from functools import partial
-
 import httpx
 
 from taskmill.gateway.ui.session import COOKIE
@@ -97,7 +95,7 @@ async def test_payloads_may_be_hidden(database_url: str, nats_url: str) -> None:
         async def is_there() -> None:
             assert (await client.get("/readyz")).status_code == httpx.codes.OK
 
-        await holds(partial(is_there))
+        await holds(is_there)
         made = await client.post("/tasks", json={"title": "T", "payload": {"token": secret}})
         path = f"/ui{made.headers['Location']}"
         pages = [path, f"{path}/edit", f"/ui/tasks/new?from={made.json()['id']}", "/ui/tasks"]

@@ -9,7 +9,7 @@ from taskmill.contracts.events import EventType, TaskEvent
 from taskmill.gateway.ui.json_fields import labels_of, parse_json
 from taskmill.gateway.ui.new_task import fields_of
 from taskmill.gateway.ui.rendering import count, duration, pretty
-from taskmill.gateway.ui.task import timeline
+from taskmill.gateway.ui.task import timeline, trace_address
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -68,6 +68,13 @@ def test_a_timeline_has_what_matters_with_the_time_between() -> None:
         ("started", 1.0),
         ("completed", 1.0),
     ]
+
+
+def test_a_trace_is_where_the_operator_says() -> None:
+    """Where nobody says, or nothing is traced, there is no link."""
+    url = "https://traces.example.org/?id={trace_id}&x=1"
+    assert trace_address(url, "4bf9") == "https://traces.example.org/?id=4bf9&x=1"
+    assert trace_address(None, "4bf9") is trace_address(url, None) is None
 
 
 def test_a_schema_makes_fields() -> None:

@@ -89,6 +89,7 @@ def _dashboard(
         version=version("taskmill-gateway"),
         now=utc_now,
         new_id=uuid7,
+        trace_url=settings.ui_trace_url,
         shows_payloads=settings.ui_payloads,
     )
 

@@ -100,6 +100,13 @@ class GatewaySettings(AuthSettings, ProcessSettings):
             "they are refused: 503 `overloaded`.",
         ),
     ] = 2_000
+    ui_trace_url: Annotated[
+        Annotated[str, StringConstraints(pattern=r"^https?://[^\s]*\{trace_id\}[^\s]*$")] | None,
+        Field(
+            description="Where the dashboard leads from a task to its trace: the address of one, with `{trace_id}` in "
+            "its place. Unset: it tells the id alone."
+        ),
+    ] = None
     ui_payloads: Annotated[
         bool, Field(description="Whether the dashboard shows payloads, results and events, which have them.")
     ] = True

@@ -34,6 +34,7 @@ def create_dashboard(
     version: str,
     now: Clock,
     new_id: Callable[[], UUID],
+    trace_url: str | None,
     shows_payloads: bool,
 ) -> Dashboard:
     """Build the dashboard.
@@ -46,6 +47,7 @@ def create_dashboard(
         version: Of Taskmill.
         now: The clock.
         new_id: Makes the id of a new task or bulk operation, a UUID of version 7.
+        trace_url: Where a trace can be seen, with `{trace_id}` in place of its id; None: nowhere.
         shows_payloads: Whether payloads and results are shown.
     """
     parts = Parts(
@@ -54,6 +56,7 @@ def create_dashboard(
         _admit_reader(admission),
         new_id,
         payloads,
+        trace_url,
         shows_payloads,
     )
     classes = (NewTaskPages, TaskListPages, TaskPages, FleetPages, SchedulePages, WebhookPages, SessionPages)

@@ -43,6 +43,7 @@ class Parts:
         admit: Makes sure that somebody may look at tasks at all; raises what `Admission.admit` does.
         new_id: Makes the id of a new task or bulk operation.
         payloads: Finds payloads that cannot fit.
+        trace_url: Where a trace can be seen, with `{trace_id}` in place of its id; None: nowhere.
         shows_payloads: Whether payloads and results are shown.
     """
 
@@ -51,6 +52,7 @@ class Parts:
     admit: Callable[[AsgiScope], Awaitable[object]]
     new_id: Callable[[], UUID]
     payloads: PayloadCheck
+    trace_url: str | None
     shows_payloads: bool
 
 

@@ -101,7 +101,8 @@ class TaskPages:
             waited=seconds_between(task.queued_at, task.started_at),
             ran=seconds_between(task.started_at, task.finished_at),
             curl=_curl(task, request) if shows_payloads else None,
-            trace_id=_trace_id(events),
+            trace_id=(trace_id := _trace_id(events)),
+            trace_address=trace_address(self._parts.trace_url, trace_id),
         )
 
     @page("POST", "/tasks/{task_id:uuid}/process", Scope.TASKS_WRITE)
@@ -207,6 +208,11 @@ def _trace_id(events: Sequence[TaskEvent]) -> str | None:
     """The trace that the newest event belongs to; None: nothing is traced."""
     traced = [event.traceparent for event in events if event.traceparent]
     return traced[-1].split("-")[1] if traced else None
+
+
+def trace_address(url: str | None, trace_id: str | None) -> str | None:
+    """Where a trace can be seen; None: nowhere, or there is none."""
+    return None if url is None or trace_id is None else url.replace("{trace_id}", trace_id)
 
 
 def _curl(task: Task, request: Request) -> str:
