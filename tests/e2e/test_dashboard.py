@@ -236,7 +236,8 @@ async def test_a_queue_is_paused_and_resumed(page: Page, stack: TaskmillUp) -> N
 async def test_a_schedule_runs_now(page: Page, stack: TaskmillUp) -> None:
     """Its next times are shown; it can be paused, resumed, and run at once."""
     async with httpx.AsyncClient(base_url=stack.url) as client:
-        wanted = {"name": "Nightly", "cron": "0 3 * * *", "time_zone": "Europe/Berlin", "template": {"kind": "echo"}}
+        template = {"kind": "echo", "title": "Report"}
+        wanted = {"name": "Nightly", "cron": "0 3 * * *", "time_zone": "Europe/Berlin", "template": template}
         made = await client.post("/schedules", json=wanted)
         assert made.status_code == httpx.codes.CREATED, made.text
     await page.goto("/ui/schedules")

@@ -86,6 +86,17 @@ async def test_what_a_task_says_is_text(client: httpx.AsyncClient) -> None:
     assert "<script>" not in searched.text.split("<main")[1].replace('<script type="application/json"', "")
 
 
+async def test_no_condition_is_out_of_sight(client: httpx.AsyncClient) -> None:
+    """What a link asks for beyond the fields of the filter is shown, can be lifted, and outlives another search."""
+    await client.post("/tasks", json={"title": "Hers", "concurrency_key": "tenant-17"})
+    await client.post("/tasks", json={"title": "Of nobody"})
+    found = (await client.get("/ui/tasks?concurrency_key=tenant-17&kind=echo")).text
+    assert (">Hers</a>" in found, ">Of nobody</a>" in found) == (True, False)
+    assert '<input type="hidden" name="concurrency_key" value="tenant-17">' in found
+    assert 'href="/ui/tasks?kind=echo" title="Lift this condition">concurrency key: tenant-17 <' in found
+    assert "Lift this condition" not in (await client.get("/ui/tasks?kind=echo&limit=10&title=x")).text
+
+
 async def test_payloads_may_be_hidden(database_url: str, nats_url: str) -> None:
     """By a setting: payload, result and events are told nowhere, and nothing fills them into a form."""
     secret = "secret-of-the-payload"
