@@ -1034,8 +1034,8 @@ class Client:
     def activity(self, minutes: int = 60) -> Sequence[ActivityMinute]:
         """Tell what was done in each of the last minutes, and how long it took, oldest first.
 
-        It is for people: minutes in which nothing happened are left out, stores write down what they did every 10 s, and
-        keep a day of it. Metrics and events are exact.
+        It is for people: minutes in which nothing happened are left out, stores write down what they did every 10 s,
+        and keep a day of it. Metrics and events are exact.
 
         Args:
             minutes: How many minutes back, 1 to 1,440.
