@@ -37,6 +37,13 @@ async def test_who_has_a_key_logs_in_and_sees_what_it_allows(database_url: str, 
         assert let_in.headers["HX-Redirect"] == "/ui/queues"
         cookie = let_in.headers["set-cookie"]
         assert {"HttpOnly", "Path=/ui", "SameSite=strict"} <= set(cookie.split("; ")), cookie
+        assert "Secure" not in cookie
+        # Whoever comes through a proxy that ends TLS.
+        behind_proxy = {**HTMX, "Origin": f"https://{client.base_url.netloc.decode()}"}
+        by_https = await client.post("/ui/login", data={"key": admin, "next": "/ui/queues"}, headers=behind_proxy)
+        assert "Secure" in by_https.headers["set-cookie"].split("; ")
+        client.cookies.clear()
+        await _log_in(client, admin)
         task = await client.post("/tasks", json={"title": "T"}, headers=bearer(admin))
         path = f"/ui{task.headers['Location']}"
         whole = (await client.get(path)).text
