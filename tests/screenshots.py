@@ -18,14 +18,14 @@ _THEMES = ("light", "dark")
 _SIZE = {"width": 1100, "height": 720}
 
 
-async def _made(client: httpx.AsyncClient, **task: Any) -> str:
-    answer = await client.post("/tasks", json=task)
+async def _made(client: httpx.AsyncClient, path: str = "/tasks", **wanted: Any) -> str:
+    answer = await client.post(path, json=wanted)
     answer.raise_for_status()
     return str(answer.json()["id"])
 
 
 async def _tasks(client: httpx.AsyncClient) -> dict[str, str]:
-    """Tasks of every sort; return the ids of those that have pictures of their own."""
+    """Tasks of every sort, and what makes them; return the ids of what has a picture of its own."""
     picture = {"url": "https://example.org/logo.png", "width": 300}
     for number in range(1, 13):
         await _made(
@@ -45,11 +45,16 @@ async def _tasks(client: httpx.AsyncClient) -> dict[str, str]:
     running = await _made(client, title="Resize the poster", kind="resize", payload=slow, process=True)
     nightly = {"kind": "echo", "title": "Write the nightly report"}
     timing = {"cron": "0 3 * * *", "time_zone": "Europe/Berlin"}
-    await client.post("/schedules", json={"name": "Nightly report", "template": nightly, **timing})
-    await client.post("/schedules", json={"name": "Heartbeat", "template": {"kind": "echo"}, "interval_seconds": 30})
-    await client.post(
+    schedule = await _made(client, "/schedules", name="Nightly report", template=nightly, **timing)
+    await _made(client, f"/schedules/{schedule}/run")
+    beat = {"kind": "echo", "title": "Say that all is well"}
+    await _made(client, "/schedules", name="Heartbeat", template=beat, interval_seconds=30)
+    await _made(
+        client,
         "/webhooks",
-        json={"url": "https://example.org/hook", "types": ["failed"], "description": "To the people on call"},
+        url="https://example.org/hook",
+        types=["failed"],
+        description="To the people on call",
     )
 
     async def is_told() -> bool:
@@ -57,7 +62,7 @@ async def _tasks(client: httpx.AsyncClient) -> dict[str, str]:
         return bool(sum(minute["failed"] for minute in minutes))
 
     await eventually(is_told, within_seconds=30)
-    return {"failed": failed, "running": running}
+    return {"failed": failed, "running": running, "schedule": schedule}
 
 
 async def _shoot(page: Page, url: str, tasks: dict[str, str], theme: str) -> None:
@@ -68,6 +73,7 @@ async def _shoot(page: Page, url: str, tasks: dict[str, str], theme: str) -> Non
         "task-running": f"tasks/{tasks['running']}",
         "new-task": "tasks/new?kind=resize",
         "schedules": "schedules",
+        "schedule": f"schedules/{tasks['schedule']}",
         "queues": "queues",
         "processors": "processors",
         "webhooks": "webhooks",

@@ -96,7 +96,7 @@ async def test_schedules(taskmill: CommandServer) -> None:
     schedule_id = lines["id"]
     assert (lines["state"], lines["when"]) == ("on", "At 03:00 every day, UTC")
     assert len((await taskmill("schedule", "next", schedule_id)).out.splitlines()) == 11
-    listed = await taskmill("schedule", "list")
+    listed = await taskmill("schedule", "ls")
     assert listed.out.split()[-6:] == ["Nightly", "At", "03:00", "every", "day,", "UTC"], listed
     changed = await taskmill("schedule", "update", schedule_id, "--every", "3600", "-d", '{"b": 2}', "-o", "json")
     assert (changed.json["cron"], changed.json["timing"]) == (None, "Every 1 hour"), changed
@@ -137,7 +137,7 @@ async def test_groups(taskmill: CommandServer, tmp_path: Path) -> None:
     assert (cancelled.status, cancelled.json["counts"]["done"]) == (0, 1), cancelled
     failed = await taskmill("group", "show", pending["id"], "--wait", "-o", "json")
     assert (failed.status, failed.json["status"]) == (ExitCode.FAILED, "failed"), failed
-    found = await taskmill("group", "list", "-n", "2", "-o", "json")
+    found = await taskmill("group", "ls", "-n", "2", "-o", "json")
     assert [group["id"] for group in found.json] == [pending["id"], lines["id"]]
     assert (await taskmill("group", "show", UNKNOWN_ID)).status == ExitCode.NOT_FOUND
     for wrong in ("[", "[]", '{"title": "t", "tasks": 7}', '{"title": "t", "tasks": [], "x": 1}'):

@@ -35,6 +35,13 @@ async def test_who_has_a_key_logs_in_and_sees_what_it_allows(database_url: str, 
         assert let_in.headers["HX-Redirect"] == "/ui/queues"
         cookie = let_in.headers["set-cookie"]
         assert {"HttpOnly", "Path=/ui", "SameSite=strict"} <= set(cookie.split("; ")), cookie
+        assert "Secure" not in cookie
+        # Whoever comes through a proxy that ends TLS.
+        behind_proxy = {**HTMX, "Origin": f"https://{client.base_url.netloc.decode()}"}
+        by_https = await client.post("/ui/login", data={"key": admin, "next": "/ui/queues"}, headers=behind_proxy)
+        assert "Secure" in by_https.headers["set-cookie"].split("; ")
+        client.cookies.clear()
+        await _log_in(client, admin)
         task = await client.post("/tasks", json={"title": "T"}, headers=bearer(admin))
         path = f"/ui{task.headers['Location']}"
         whole = (await client.get(path)).text
@@ -82,6 +89,17 @@ async def test_what_a_task_says_is_text(client: httpx.AsyncClient) -> None:
         assert answer.headers["Cache-Control"] == "no-store"
     searched = await client.get("/ui/tasks", params={"title": '"><script>'})
     assert "<script>" not in searched.text.split("<main")[1].replace('<script type="application/json"', "")
+
+
+async def test_no_condition_is_out_of_sight(client: httpx.AsyncClient) -> None:
+    """What a link asks for beyond the fields of the filter is shown, can be lifted, and outlives another search."""
+    await client.post("/tasks", json={"title": "Hers", "concurrency_key": "tenant-17"})
+    await client.post("/tasks", json={"title": "Of nobody"})
+    found = (await client.get("/ui/tasks?concurrency_key=tenant-17&kind=echo")).text
+    assert (">Hers</a>" in found, ">Of nobody</a>" in found) == (True, False)
+    assert '<input type="hidden" name="concurrency_key" value="tenant-17">' in found
+    assert 'href="/ui/tasks?kind=echo" title="Lift this condition">concurrency key: tenant-17 <' in found
+    assert "Lift this condition" not in (await client.get("/ui/tasks?kind=echo&limit=10&title=x")).text
 
 
 async def test_payloads_may_be_hidden(database_url: str, nats_url: str) -> None:

@@ -535,6 +535,19 @@ async def test_the_fleet(client: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+async def test_what_was_done(kind: str, database_url: str, nats_url: str) -> None:
+    """What a store did is told once it has written it down, as it does before it ends."""
+    async with running_gateway(nats_url) as http, client_of_kind(kind, str(http.base_url)) as client:
+        async with running_service(await task_store(database_url, nats_url)):
+            await client.submit("echo", process=False)
+        async with running_service(await task_store(database_url, nats_url)):
+            minutes = await client.activity(minutes=5)
+            assert [(minute.created, minute.completed) for minute in minutes] == [(1, 0)]
+            with pytest.raises(InvalidRequestError):
+                await client.activity(minutes=0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 async def test_a_part_is_down(kind: str, nats_url: str) -> None:
     """Who asks for the health is told; that is no error."""
     async with running_gateway(nats_url) as http, client_of_kind(kind, str(http.base_url), attempts=1) as client:

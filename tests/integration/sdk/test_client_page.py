@@ -17,7 +17,7 @@ async def test_the_examples(
 ) -> None:
     """One after another they run to their end, and print what they say."""
     examples = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
-    assert len(examples) == 13
+    assert len(examples) == 14
     names: dict[str, Any] = {}
 
     def run_all() -> None:

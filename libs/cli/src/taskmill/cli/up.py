@@ -30,6 +30,7 @@ taskmill ready at {url}
 Post a task, and it is done in the background:
   curl -s {url}/tasks{credentials} -H 'Content-Type: application/json' \
 -d '{{"title": "Say hello", "kind": "echo", "payload": {{"hello": "world"}}, "process": true}}'
+Dashboard: {url}/ui
 Every operation: {url}/docs
 Events for subscribers: {nats_url}, subjects tasks.v1.event.>{nats_user}{nats_place}
 The data and the logs are in {data_dir}. Ctrl-C stops everything.

@@ -80,7 +80,7 @@ def create(
         _show(client, made, within if wait else None, output)
 
 
-@app.command("list")
+@app.command("ls")
 def list_groups(
     limit: options.Limit = 50, output: options.Output = OutputFormat.TABLE, context: options.InContext = None
 ) -> None:

@@ -9,10 +9,11 @@ from taskmill.cli import options
 from taskmill.cli.connecting import client_of
 from taskmill.cli.output import Column, OutputFormat, print_list, print_one
 from taskmill.cli.registry import new_app
+from taskmill.cli.wording import instant
 from taskmill.contracts.limits import MAX_LIMITED_TASKS
 from taskmill.contracts.turns import Limit, Rate
 
-app = new_app("Limit what is processed at once, or in some time.")
+app = new_app("Limit what is processed at once, or in some time. docs/limits.md is the guide.")
 
 _Name = Annotated[str, typer.Argument(metavar="NAME", help="The limit's name.", callback=options.a_name)]
 _RATE = re.compile(r"([0-9]{1,7})/([0-9]{1,5}(?:\.[0-9]{1,3})?)", re.ASCII)
@@ -35,8 +36,8 @@ LIMIT: list[Column[Limit]] = [
     Column("concurrency key", lambda limit: limit.concurrency_key),
     Column("at once", lambda limit: limit.max_in_progress),
     Column("tasks/seconds", _rate),
-    Column("created", lambda limit: limit.created_at),
-    Column("changed", lambda limit: limit.updated_at),
+    Column("created", lambda limit: instant(limit.created_at)),
+    Column("changed", lambda limit: instant(limit.updated_at)),
 ]
 
 

@@ -141,7 +141,7 @@ _BACKFILL: list[Column[Backfill]] = [
 _TIMES: list[Column[_NextTime]] = [Column("AT", lambda it: instant(it.at))]
 
 
-@app.command("list")
+@app.command("ls")
 def list_schedules(output: options.Output = OutputFormat.TABLE, context: options.InContext = None) -> None:
     """List the schedules, oldest first."""
     with client_of(context) as client:

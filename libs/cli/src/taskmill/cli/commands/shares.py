@@ -8,10 +8,11 @@ from taskmill.cli import options
 from taskmill.cli.connecting import client_of
 from taskmill.cli.output import Column, OutputFormat, print_list, print_one
 from taskmill.cli.registry import new_app
+from taskmill.cli.wording import instant
 from taskmill.contracts.limits import MAX_SHARE_WEIGHT, MIN_SHARE_WEIGHT
 from taskmill.contracts.turns import Share
 
-app = new_app("Say how concurrency keys share their queues.")
+app = new_app("Say how concurrency keys share their queues. docs/limits.md is the guide.")
 
 _Key = Annotated[str, typer.Argument(metavar="KEY", help="The concurrency key.", callback=options.a_chosen_key)]
 
@@ -22,8 +23,8 @@ SHARES: list[Column[Share]] = [
 SHARE: list[Column[Share]] = [
     Column("concurrency key", lambda share: share.concurrency_key),
     Column("weight", lambda share: f"{share.weight:g}"),
-    Column("created", lambda share: share.created_at),
-    Column("changed", lambda share: share.updated_at),
+    Column("created", lambda share: instant(share.created_at)),
+    Column("changed", lambda share: instant(share.updated_at)),
 ]
 
 

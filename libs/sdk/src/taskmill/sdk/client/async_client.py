@@ -12,6 +12,7 @@ import httpx
 import stamina
 from httpx_sse import EventSource, ServerSentEvent
 
+from taskmill.contracts.activity import ActivityMinute
 from taskmill.contracts.api_keys import ApiKey, ApiKeyWithSecret
 from taskmill.contracts.bulk_operations import BulkAction, BulkOperation
 from taskmill.contracts.fleet import ProcessorInfo, QueueInfo
@@ -493,6 +494,10 @@ class AsyncClient:
     async def revoke_key(self, key_id: str) -> ApiKey:
         """Have an API key be worth nothing; see `Client.revoke_key`."""
         return await self._send(operations.revoke_key(key_id))
+
+    async def activity(self, minutes: int = 60) -> Sequence[ActivityMinute]:
+        """Tell what was done in each of the last minutes; see `Client.activity`."""
+        return await self._send(operations.activity(minutes))
 
     async def health(self) -> Health:
         """Tell how Taskmill is; see `Client.health`."""

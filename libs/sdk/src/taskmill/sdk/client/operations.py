@@ -10,6 +10,7 @@ import httpx
 from pydantic import BaseModel
 from pydantic_core import from_json, to_json
 
+from taskmill.contracts.activity import Activity, ActivityMinute
 from taskmill.contracts.api_keys import ApiKey, ApiKeyPage, ApiKeyWithSecret
 from taskmill.contracts.bulk_operations import BulkAction, BulkOperation
 from taskmill.contracts.events import EventType
@@ -419,6 +420,16 @@ def keys() -> Call[Page[ApiKey]]:
 def revoke_key(key_id: str) -> Call[ApiKey]:
     """Have an API key be worth nothing."""
     return Call(method="POST", path=_path("keys", key_id, "revoke"), read=_model(ApiKey))
+
+
+def activity(minutes: int) -> Call[list[ActivityMinute]]:
+    """Read what was done in the last minutes."""
+    return Call(
+        method="GET",
+        path="/activity",
+        read=lambda response: _model(Activity)(response).items,
+        params=[("minutes", str(minutes))],
+    )
 
 
 def health() -> Call[Health]:

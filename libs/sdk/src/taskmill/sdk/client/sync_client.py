@@ -12,6 +12,7 @@ import httpx
 import stamina
 from httpx_sse import EventSource, ServerSentEvent
 
+from taskmill.contracts.activity import ActivityMinute
 from taskmill.contracts.api_keys import ApiKey, ApiKeyWithSecret
 from taskmill.contracts.bulk_operations import BulkAction, BulkOperation
 from taskmill.contracts.fleet import ProcessorInfo, QueueInfo
@@ -1029,6 +1030,20 @@ class Client:
             NotFoundError: There is no such key.
         """
         return self._send(operations.revoke_key(key_id))
+
+    def activity(self, minutes: int = 60) -> Sequence[ActivityMinute]:
+        """Tell what was done in each of the last minutes, and how long it took, oldest first.
+
+        It is for people: minutes in which nothing happened are left out, stores write down what they did every 10 s,
+        and keep a day of it. Metrics and events are exact.
+
+        Args:
+            minutes: How many minutes back, 1 to 1,440.
+
+        Raises:
+            InvalidRequestError: `minutes` is none of these.
+        """
+        return self._send(operations.activity(minutes))
 
     def health(self) -> Health:
         """Tell how Taskmill is: the state of its parts, and who is there for the tasks.

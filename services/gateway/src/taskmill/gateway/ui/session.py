@@ -37,6 +37,11 @@ def _own_page(address: str) -> str:
     return address if is_own and address.isprintable() else f"{PREFIX}/tasks"
 
 
+def _is_https(request: Request) -> bool:
+    """Whether the browser speaks HTTPS, if only to what stands before the gateway: its `Origin` says so."""
+    return request.url.scheme == "https" or request.headers.get("origin", "").startswith("https://")
+
+
 class SessionPages:
     """Where people bring a key, and where they take it away again."""
 
@@ -66,7 +71,7 @@ class SessionPages:
             key,
             max_age=_SEVERAL_DAYS,
             path=PREFIX,
-            secure=request.url.scheme == "https",
+            secure=_is_https(request),
             httponly=True,
             samesite="strict",
         )

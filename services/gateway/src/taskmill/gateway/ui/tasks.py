@@ -28,6 +28,7 @@ from taskmill.gateway.ui.route import PREFIX
 _QUERY = QueryReader(TaskQuery)
 _CONDITIONS = QueryReader(TaskConditions)
 _NO_CONDITIONS = frozenset({"cursor", "sort", "limit"})
+_WITH_FIELD = frozenset({"title", "kind", "queue", "priority", "label", "status"})
 
 _SCOPE_OF = {
     BulkAction.PROCESS: Scope.TASKS_WRITE,
@@ -73,6 +74,12 @@ class TaskListPages:
     def _show(self, request: Request, given: list[tuple[str, str]], *, status: int = 200, **found: Any) -> Response:
         others = [(name, value) for name, value in given if name not in {"status", "cursor"}]
         conditions = [(name, value) for name, value in given if name not in _NO_CONDITIONS]
+        # What links elsewhere have asked for, such as the tasks of a group.
+        without_field = [
+            (name, value, urlencode([pair for pair in given if pair != (name, value) and pair[0] != "cursor"]))
+            for name, value in conditions
+            if name not in _WITH_FIELD
+        ]
         values: dict[str, Any] = {"found": TaskPage(items=[]), "counts": {}, "query": TaskQuery(), "problem": None}
         values |= found
         next_cursor = values["found"].next_cursor
@@ -85,6 +92,8 @@ class TaskListPages:
             value_of=dict(given).get,
             others=urlencode(others),
             conditions=urlencode(conditions),
+            without_field=without_field,
+            gateway=f"{request.url.scheme}://{request.url.netloc}",
             next_page=urlencode(next_page) if next_cursor else None,
             is_first_page=all(name != "cursor" for name, _ in given),
             most=MAX_COUNTED_TASKS,

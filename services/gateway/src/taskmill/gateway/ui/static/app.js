@@ -213,6 +213,22 @@ addEventListener("resize", drawCharts);
 document.addEventListener("keydown", onKey);
 document.addEventListener("click", onClick);
 document.addEventListener("change", onChange);
+// --- What is typed while the form of another kind is fetched stays.
+
+let typedMeanwhile = [];
+
+document.addEventListener("htmx:beforeSwap", ({ detail: { requestConfig, target } }) => {
+  const isForm = target.id === "form" && requestConfig.verb === "get";
+  const fields = isForm ? [...target.querySelectorAll("[name]:not([type=checkbox])")] : [];
+  typedMeanwhile = fields.filter((field) => field.value !== (requestConfig.formData.get(field.name) ?? ""));
+});
+document.addEventListener("htmx:afterSwap", () => {
+  for (const { name, value } of typedMeanwhile.splice(0)) {
+    const field = $(`#form [name="${CSS.escape(name)}"]`);
+    if (field) field.value = value;
+  }
+});
+
 document.addEventListener("htmx:afterSettle", tidy);
 document.addEventListener("htmx:afterSwap", (event) => {
   if (event.detail.target.id === "dialog") $("#dialog").showModal();
