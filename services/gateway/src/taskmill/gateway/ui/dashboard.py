@@ -64,7 +64,9 @@ class Dashboard:
         page = self._find(scope)
         told: Any = ()
         if page.scope is not None:
-            bring_credentials(scope, request)
+            # A browser sends a cookie to all ports of a host: it may be of another gateway, that lets in who has a key.
+            if self._admission.needs_credentials:
+                bring_credentials(scope, request)
             told = await self._admission.admit(scope, page.scope)
         response = await page.answer(request)
         response.raw_headers.extend(told)
