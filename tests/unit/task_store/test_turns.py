@@ -33,19 +33,23 @@ class OneWaits:
         self.during.pop(name, lambda: None)()
 
     async def begin_term(self, _owner: str, _now: datetime) -> TurnsKnown:
+        """See `TurnLog`."""
         self.terms += 1
         self._happens("begin_term")
         return TurnsKnown(self.terms, NO_LIMITS, [], [] if self.given else [LANE], [])
 
     async def settings(self, _now: datetime) -> TurnSettings:
+        """See `TurnLog`."""
         self._happens("settings")
         return TurnSettings(NO_LIMITS, {}, {"default": 1})
 
     async def first(self, wanted: Mapping[Lane, int]) -> list[tuple[Lane, list[tuple[UUID, int]]]]:
+        """See `TurnLog`."""
         self._happens("first")
         return [(lane, [(TASK_ID, 2)]) for lane in wanted]
 
     async def ask(self, operation: GiveTurns) -> Answer:
+        """See `Writes`."""
         assert operation.term == self.terms
         self._happens("ask")
         self.given += operation.task_ids
@@ -57,7 +61,7 @@ async def test_the_relay_may_begin_anew_at_any_moment(moment: str) -> None:
     """What is in hand is finished, and then all is read once more: nobody knows what was not heard."""
     there = OneWaits()
     leadership = Leadership("leadership", LeaseOf("me"), "me", ttl_seconds=1)
-    log, writes = cast(TurnLog, there), cast(Writes, cast(Any, there))
+    log, writes = cast("TurnLog", there), cast("Writes", cast("Any", there))
     turns = Turns(log, writes, leadership, owner="me", now=lambda: NOW)
     turns.begin()
     there.during[moment] = turns.begin
