@@ -56,6 +56,12 @@ async def test_who_has_a_key_logs_in_and_sees_what_it_allows(database_url: str, 
         assert ">Pause</" not in (await client.get("/ui/queues")).text
         # Who may not follow the events has pages that look by themselves.
         assert "data-poll" in read_only
+        # Who may not read is shown nothing by what a button answers, and changes nothing.
+        for scope, button in (("tasks:cancel", "cancel"), ("tasks:write", "process"), ("tasks:write", "edit")):
+            blind = bearer(await _key(client, admin, scope)) | HTMX
+            answer = await client.post(f"{path}/{button}", headers=blind, data={"x": ""})
+            assert (answer.status_code, "tasks:read" in answer.text) == (403, True), button
+        assert (await client.get(task.headers["Location"], headers=bearer(admin))).json()["status"] == "pending"
         out = await client.post("/ui/logout", headers=HTMX, data={"x": ""})
         assert 'taskmill_key=""' in out.headers["set-cookie"]
 
