@@ -61,6 +61,12 @@ async def test_who_has_a_key_logs_in_and_sees_what_it_allows(database_url: str, 
         assert ">Pause</" not in (await client.get("/ui/queues")).text
         # Who may not follow the events has pages that look by themselves.
         assert "data-poll" in read_only
+        # Who may not read is shown nothing by what a button answers, and changes nothing.
+        for scope, button in (("tasks:cancel", "cancel"), ("tasks:write", "process"), ("tasks:write", "edit")):
+            blind = bearer(await _key(client, admin, scope)) | HTMX
+            answer = await client.post(f"{path}/{button}", headers=blind, data={"x": ""})
+            assert (answer.status_code, "tasks:read" in answer.text) == (403, True), button
+        assert (await client.get(task.headers["Location"], headers=bearer(admin))).json()["status"] == "pending"
         out = await client.post("/ui/logout", headers=HTMX, data={"x": ""})
         assert 'taskmill_key=""' in out.headers["set-cookie"]
 
@@ -133,6 +139,10 @@ async def test_what_is_not_there_is_told(client: httpx.AsyncClient) -> None:
     assert (notice.status_code, "No such task" in notice.text, "<nav" in notice.text) == (404, True, False)
     for nowhere in ("/ui/nothing", "/ui/static/x/../app.py", "/ui/static/1/app.py", "/uix"):
         assert (await client.get(nowhere)).status_code == httpx.codes.NOT_FOUND, nowhere
+    for name in ("%00", "A%20B", "x" * 300):
+        for action in (f"queues/{name}/pause", f"queues/{name}/resume", f"processors/{name}/drain"):
+            answer = await client.post(f"/ui/{action}", headers=HTMX, data={"x": ""})
+            assert answer.status_code == httpx.codes.NOT_FOUND, action
 
 
 async def test_a_form_is_checked(client: httpx.AsyncClient) -> None:
@@ -148,6 +158,27 @@ async def test_a_form_is_checked(client: httpx.AsyncClient) -> None:
         answer = await client.post("/ui/tasks/new", data=wrong, headers=HTMX)
         assert answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY, wrong
     assert (await client.get("/tasks")).json()["items"] == []
+    assert (await client.get("/ui/tasks", params=crowded)).status_code == httpx.codes.UNPROCESSABLE_ENTITY
+
+
+async def test_what_an_edit_says_is_checked(client: httpx.AsyncClient) -> None:
+    """No value that the form does not offer is an error of the gateway; nothing is changed."""
+    made = await client.post("/tasks", json={"title": "T"})
+    path, good = f"/ui{made.headers['Location']}/edit", {"title": "New", "priority": "low", "revision": "1"}
+    wrong = [{"priority": value} for value in ("bogus", "", "LOW", "\0")]
+    wrong += [{"revision": value} for value in ("", "x", "0", "-1", "1.5", "٣", "9" * 30)]
+    for one in wrong:
+        answer = await client.post(path, data=good | one, headers=HTMX)
+        assert answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY, one
+        assert "hx-post" in answer.text
+    assert (await client.get(made.headers["Location"])).json()["title"] == "T"
+    assert (await client.post(path, data=good, headers=HTMX)).headers["HX-Redirect"] == path.removesuffix("/edit")
+
+
+async def test_a_cookie_of_another_gateway_shuts_nobody_out(client: httpx.AsyncClient) -> None:
+    """Browsers send cookies to all ports of a host; a gateway that asks for no key looks at none."""
+    answer = await client.get("/ui/tasks", headers={"Cookie": f"{COOKIE}=tm_of_another"})
+    assert answer.status_code == httpx.codes.OK
 
 
 async def test_all_tasks_may_be_meant(client: httpx.AsyncClient) -> None:

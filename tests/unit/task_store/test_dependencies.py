@@ -7,7 +7,9 @@ from uuid import UUID
 import orjson
 import pytest
 
+from taskmill.contracts.errors import InvalidRequestError
 from taskmill.contracts.groups import CreateGroup, Group, GroupStatus
+from taskmill.contracts.limits import MAX_REFUSAL_PROBLEMS
 from taskmill.contracts.tasks import Cancellation, DependencyFailure
 from taskmill.task_store.domain.creation import decide_create
 from taskmill.task_store.domain.decision import Decision
@@ -17,6 +19,7 @@ from taskmill.task_store.domain.dependencies import (
     Pair,
     ReadDependency,
     Standing,
+    check_existence,
     precedence,
 )
 from taskmill.task_store.domain.endings import cancelled, completed, failed
@@ -64,6 +67,15 @@ def test_one_that_was_not_completed_outweighs_those_that_are_awaited() -> None:
     """The task will not be processed, so it need not wait for the others."""
     found = precedence(create_request(after=IDS[:3]), {IDS[0]: AT_WORK, IDS[1]: FAILED, IDS[2]: COMPLETED})
     assert (found.standing, found.dependencies) == (Standing.FORBIDDEN, ())
+
+
+def test_as_many_missing_ones_are_named_as_a_reply_can_hold() -> None:
+    """A batch may name 17,000: were each told, no answer would come."""
+    tasks = [create_request(after=[UUID(int=number) for number in range(100)]) for _ in range(170)]
+    with pytest.raises(InvalidRequestError) as refusal:
+        check_existence(tasks, {}, "/tasks/{}")
+    errors = refusal.value.problem().errors or []
+    assert [error.pointer for error in errors] == [f"/tasks/0/after/{number}" for number in range(MAX_REFUSAL_PROBLEMS)]
 
 
 def held(task_id: UUID, **fields: Any) -> TaskState:

@@ -366,6 +366,7 @@ def test_a_handler_submits_under_a_key(on_conflict: str, is_made: bool) -> None:
         ({"unique": {"key": "k", "debounce_max_seconds": 5}}, "not_debounced"),
         (unique("debounce", held_for_seconds=5), "held_until_queued"),
         ({"run_at": "2030-01-01T00:00:00Z", **unique("debounce")}, "run_at_debounced"),
+        ({"after": [str(THIRD_ID)], **unique("debounce")}, "after_debounced"),
         ({"unique": {"key": "a/b"}}, "string_pattern_mismatch"),
         ({"unique": {"key": ""}}, "string_pattern_mismatch"),
         ({"unique": {"key": "k", "on_conflict": "ignore"}}, "enum"),

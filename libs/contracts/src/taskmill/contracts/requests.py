@@ -54,7 +54,7 @@ from taskmill.contracts.tasks import (
     WireModel,
 )
 from taskmill.contracts.tracing import Traceparent
-from taskmill.contracts.unique import Uniqueness, without_run_at
+from taskmill.contracts.unique import Uniqueness, not_debounced, without_run_at
 
 REPLAYED_HEADER = "Taskmill-Replayed"
 """On a reply that was given before, to the first request under the same idempotency key; its value is `true`."""
@@ -166,7 +166,8 @@ class NewTask(ClientFields):
         ADDED_LATER,
         Field(description="Under which key it is the only one; null: under none."),
     ] = None
-    after: Annotated[After, ADDED_LATER] = None
+    # Behind `unique`, which its check looks at.
+    after: Annotated[After, AfterValidator(not_debounced), ADDED_LATER] = None
     on_dependency_failure: Annotated[
         DependencyFailure,
         Field(

@@ -2,6 +2,7 @@
 
 from enum import StrEnum
 from typing import Annotated, Self
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
@@ -79,3 +80,11 @@ def without_run_at(unique: Uniqueness | None, info: ValidationInfo) -> Uniquenes
     if unique is not None and unique.debounce_seconds is not None and info.data.get("run_at") is not None:
         raise PydanticCustomError("run_at_debounced", "`run_at` does not go with `debounce`")
     return unique
+
+
+def not_debounced(after: list[UUID] | None, info: ValidationInfo) -> list[UUID] | None:
+    """Check a field that follows `unique`: a debounced task waits for its time, and so for nothing else."""
+    unique = info.data.get("unique")
+    if after and isinstance(unique, Uniqueness) and unique.debounce_seconds is not None:
+        raise PydanticCustomError("after_debounced", "`after` does not go with `debounce`")
+    return after

@@ -10,10 +10,11 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
+from taskmill.contracts.api_keys import Scope as ApiScope
 from taskmill.contracts.errors import InternalError, TaskmillError
-from taskmill.gateway.api.admission import Admission
+from taskmill.gateway.api.admission import Admission, caller_of
 from taskmill.gateway.api.problems import problem_document
-from taskmill.gateway.errors import PathNotFoundError, UnauthenticatedError, error_headers
+from taskmill.gateway.errors import MissingScopeError, PathNotFoundError, UnauthenticatedError, error_headers
 from taskmill.gateway.ui.pages import Page, Parts, is_fragment, see
 from taskmill.gateway.ui.route import PREFIX
 from taskmill.gateway.ui.session import bring_credentials, login_address
@@ -64,8 +65,13 @@ class Dashboard:
         page = self._find(scope)
         told: Any = ()
         if page.scope is not None:
-            bring_credentials(scope, request)
+            # A browser sends a cookie to all ports of a host: it may be of another gateway, that lets in who has a key.
+            if self._admission.needs_credentials:
+                bring_credentials(scope, request)
             told = await self._admission.admit(scope, page.scope)
+            # Whatever a page does, it answers with what only who may read is shown: attempts, lines, processors.
+            if ApiScope.TASKS_READ not in caller_of(scope).scopes:
+                raise MissingScopeError(ApiScope.TASKS_READ)
         response = await page.answer(request)
         response.raw_headers.extend(told)
         return response

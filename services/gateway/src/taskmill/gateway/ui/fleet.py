@@ -32,14 +32,14 @@ class FleetPages:
         queues = QueuePage.model_validate_json(reply.body).items
         return self._parts.render(request, "queues.html", queues=queues)
 
-    @page("POST", "/queues/{name}/pause", Scope.QUEUES_ADMIN)
+    @page("POST", "/queues/{name:name}/pause", Scope.QUEUES_ADMIN)
     async def pause(self, request: Request) -> Response:
         """Pause a queue."""
         await read_form(request)
         await self._parts.store.ask(registry.PAUSE_QUEUE, PauseQueue(name=request.path_params["name"]))
         return await self.queues(request)
 
-    @page("POST", "/queues/{name}/resume", Scope.QUEUES_ADMIN)
+    @page("POST", "/queues/{name:name}/resume", Scope.QUEUES_ADMIN)
     async def resume(self, request: Request) -> Response:
         """Resume a queue."""
         await read_form(request)
@@ -53,7 +53,7 @@ class FleetPages:
         processors = ProcessorPage.model_validate_json(reply.body).items
         return self._parts.render(request, "processors.html", processors=processors)
 
-    @page("POST", "/processors/{processor_id}/drain", Scope.QUEUES_ADMIN)
+    @page("POST", "/processors/{processor_id:name}/drain", Scope.QUEUES_ADMIN)
     async def drain(self, request: Request) -> Response:
         """Have a processor finish what it has, and end."""
         await read_form(request)

@@ -69,8 +69,15 @@ async def read_form(request: Request) -> Form:
 
 
 def filled_in(request: Request, *, without: frozenset[str] = frozenset()) -> list[tuple[str, str]]:
-    """The query parameters that say something: forms send those that were left empty, too."""
-    query = parse_qsl(request.url.query, keep_blank_values=True, max_num_fields=MAX_FIELDS)
+    """The query parameters that say something: forms send those that were left empty, too.
+
+    Raises:
+        InvalidRequestError: There are too many.
+    """
+    try:
+        query = parse_qsl(request.url.query, keep_blank_values=True, max_num_fields=MAX_FIELDS)
+    except ValueError as error:
+        raise InvalidRequestError("The address has more than 1,100 parameters.") from error
     return [(name, value.strip()) for name, value in query if value.strip() and name not in without]
 
 

@@ -31,16 +31,17 @@ from taskmill.contracts.requests import (
     ProcessTask,
     UpdateTask,
 )
-from taskmill.contracts.status import Priority
 from taskmill.contracts.tasks import Task, TaskLine
 from taskmill.gateway.api.admission import caller_of
 from taskmill.gateway.ui.forms import Form, read_form
-from taskmill.gateway.ui.json_fields import labels_of, parse_json
+from taskmill.gateway.ui.json_fields import invalid, labels_of, parse_json
 from taskmill.gateway.ui.pages import Parts, page, see
 from taskmill.gateway.ui.rendering import seconds_between
 from taskmill.gateway.ui.route import PREFIX
 
 _SHOWN_EVENTS = MAX_PAGE_ITEMS
+_MAX_REVISION_DIGITS = 18
+"""More no revision has."""
 
 _MILESTONES = {
     EventType.CREATED: "created",
@@ -141,7 +142,7 @@ class TaskPages:
         try:
             changes = _changes(task, form)
             if changes:
-                wanted = UpdateTask(id=task.id, changes=changes, expected_revision=int(form.one("revision")))
+                wanted = UpdateTask(id=task.id, changes=changes, expected_revision=_revision(form))
                 await self._parts.store.ask(registry.UPDATE, wanted)
         except InvalidRequestError as error:
             return self._form(request, task, typed, _by_field(error))
@@ -248,11 +249,23 @@ def _changes(task: Task, form: Form) -> dict[str, JsonValue]:
         "labels": dict(labels_of(form.text("labels"))),
     }
     if form.has("priority"):
-        wanted["priority"] = Priority(form.one("priority")).value
+        wanted["priority"] = form.one("priority")
     if form.has("payload"):
         wanted["payload"] = parse_json(form.text("payload"), "/payload")
     now = orjson.loads(task.model_dump_json(include=set(wanted)))
     return {name: value for name, value in wanted.items() if value != now[name]}
+
+
+def _revision(form: Form) -> int:
+    """The revision that the form was made of.
+
+    Raises:
+        InvalidRequestError: It is none.
+    """
+    typed = form.one("revision")
+    if not typed.isascii() or not typed.isdecimal() or len(typed) > _MAX_REVISION_DIGITS or int(typed) < 1:
+        raise invalid("", "The form does not say which revision of the task it was made of.", "no_revision")
+    return int(typed)
 
 
 def _by_field(error: InvalidRequestError) -> dict[str, str]:

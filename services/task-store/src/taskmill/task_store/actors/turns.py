@@ -82,6 +82,7 @@ class Turns(LeaderDuty):
         self._now = now
         self._order = TurnOrder()
         self._hears = False
+        self._is_outdated = False
         self._term: int | None = None
         self._term_ends_at = self._looks_at = self._slips_until = _LONG_AGO
         self._held: dict[UUID, None] = {}
@@ -95,7 +96,8 @@ class Turns(LeaderDuty):
     def begin(self) -> None:
         """See `LogListener`."""
         self._hears = True
-        self._term = None
+        # No more than that: turns may be given, or all be read, at this moment.
+        self._is_outdated = True
         self._held.clear()
         self._woken.set()
 
@@ -132,7 +134,8 @@ class Turns(LeaderDuty):
 
     async def _next_turns(self) -> float | None:
         now = self._now()
-        if (self._term is None or now >= self._term_ends_at) and not await self._begin_term(now):
+        must_read = self._term is None or self._is_outdated or now >= self._term_ends_at
+        if must_read and not await self._begin_term(now):
             return None
         await self._learn_lanes()
         if not self._order.lane_count:
@@ -153,6 +156,7 @@ class Turns(LeaderDuty):
 
     async def _begin_term(self, now: datetime) -> bool:
         """Read all anew; False: somebody else leads."""
+        self._term, self._is_outdated = None, False
         self._ended_meanwhile = []
         try:
             known = await self._log.begin_term(self._owner, now)

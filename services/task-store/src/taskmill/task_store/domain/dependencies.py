@@ -10,12 +10,14 @@ the first that forbids it.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import Enum
+from itertools import islice
 from types import MappingProxyType
 from typing import NamedTuple
 from uuid import UUID
 
 from taskmill.contracts.errors import FieldProblem, InvalidRequestError, TaskNotFoundError
 from taskmill.contracts.groups import CreateGroup, GroupStatus
+from taskmill.contracts.limits import MAX_REFUSAL_PROBLEMS
 from taskmill.contracts.requests import IdentifiedTask
 from taskmill.contracts.status import TaskStatus
 from taskmill.contracts.tasks import Cancellation, DependencyFailure
@@ -107,9 +109,9 @@ def check_existence(tasks: Sequence[IdentifiedTask], states: Mapping[UUID, TaskS
         prefix: Where a task stands in the request, with its number as `{}`.
 
     Raises:
-        InvalidRequestError: One of them does; the errors name each.
+        InvalidRequestError: One of them does; the errors name which, the first so many.
     """
-    problems = [
+    missing = (
         FieldProblem(
             pointer=f"{prefix.format(index)}/after/{number}",
             detail=TaskNotFoundError.detail,
@@ -118,7 +120,9 @@ def check_existence(tasks: Sequence[IdentifiedTask], states: Mapping[UUID, TaskS
         for index, task in enumerate(tasks)
         for number, after_id in enumerate(task.after or ())
         if after_id not in states
-    ]
+    )
+    # A batch may name 17,000: so many problems no reply can hold.
+    problems = list(islice(missing, MAX_REFUSAL_PROBLEMS))
     if problems:
         raise InvalidRequestError(errors=problems)
 
