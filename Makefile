@@ -31,10 +31,15 @@ test: $(VENV)/.installed-dev $(VENV)/fuzz/.installed $(NODE_INSTALLED) ## Run ev
 test-fast: $(VENV)/.installed-dev $(NODE_INSTALLED) ## Run the tests that need no server (half a minute)
 	$(BIN)/python -m pytest $(IN_PARALLEL) -m "not docker" tests/unit tests/contract tests/simulation
 
+# Who speaks with both servers in all ways that there are; the task store alone has hundreds of tests more, which would
+# find nothing else on the same servers in containers.
+DOCKER_REPEATS := tests/integration/gateway tests/integration/processor tests/integration/runtime \
+	--ignore tests/integration/gateway/test_schemathesis.py
+
 .PHONY: test-docker
-test-docker: $(VENV)/.installed-dev $(VENV)/fuzz/.installed $(NODE_INSTALLED) ## Run the tests that need Docker, and the integration tests on servers in Docker
+test-docker: $(VENV)/.installed-dev $(VENV)/fuzz/.installed $(NODE_INSTALLED) ## Run the tests that need Docker, and some of the integration tests on servers in Docker
 	$(BIN)/python -m pytest -m docker
-	$(if $(filter 0,$(DOCKER_OK)),,TASKMILL_TEST_SERVERS=docker $(BIN)/python -m pytest $(IN_PARALLEL) -m "not docker" tests/integration)
+	$(if $(filter 0,$(DOCKER_OK)),,TASKMILL_TEST_SERVERS=docker $(BIN)/python -m pytest $(IN_PARALLEL) -m "not docker" $(DOCKER_REPEATS))
 
 .PHONY: test-scaled
 test-scaled: $(VENV)/.installed-dev $(NODE_INSTALLED) ## Run the e2e tests on two gateways, two task stores and four processors each (10 minutes)

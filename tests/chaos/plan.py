@@ -25,7 +25,7 @@ class Plan:
     steps_per_second: float = 40
     clients: int = 48
     in_progress: int = 50
-    max_pause_seconds: float = 2
+    max_pause_seconds: float = 1.5
     stores: int = 2
     gateways: int = 2
     faults: Mapping[str, int]

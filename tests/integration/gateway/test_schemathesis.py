@@ -19,7 +19,11 @@ from tests.support.task_store import running_store
 PROGRAM = ROOT / ".venv" / "fuzz" / "bin" / "schemathesis"
 CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
 HOOKS = Path(__file__).with_name("schemathesis_hooks.py")
-EXAMPLES = int(os.environ.get("TASKMILL_TEST_API_EXAMPLES", "50"))
+USUAL_EXAMPLES = 50
+EXAMPLES = int(os.environ.get("TASKMILL_TEST_API_EXAMPLES", str(USUAL_EXAMPLES)))
+PHASES = "examples,fuzzing,stateful" if EXAMPLES <= USUAL_EXAMPLES else "examples,coverage,fuzzing,stateful"
+"""Every single value at the edge of what the document allows, which is half of all the requests, has its turn with more
+examples."""
 
 
 @pytest.mark.timeout(60 + 10 * EXAMPLES)
@@ -44,7 +48,7 @@ async def test_whatever_is_asked_the_answer_is_one_that_the_document_has(
         authorization = f"Bearer {provider.token(scope=' '.join(sorted(ALL_SCOPES)), exp=2**32)}"
         process = await asyncio.create_subprocess_exec(
             *(str(PROGRAM), "--config-file", str(CONFIGURATION), "run", f"{client.base_url}/openapi.json"),
-            *("--header", f"Authorization: {authorization}", "--max-examples", str(EXAMPLES)),
+            *("--header", f"Authorization: {authorization}", "--max-examples", str(EXAMPLES), "--phases", PHASES),
             cwd=tmp_path,
             env={
                 **os.environ,
