@@ -19,7 +19,8 @@ MOST_SEEDS_FOR_A_DEFECT = 300
 
 # The table lets a processor say "cancelled" of what is not told to have started. But to be cancelled a task must be in
 # progress; and "cancelled" of what nobody wants to be cancelled would take a message for an attempt that is long over.
-NEVER_TAKEN = {(Cause.CANCELLED, TaskStatus.QUEUED)}
+# Turns are simulated, with the store that gives them, in tests/unit/task_store/test_turn_order.py.
+NEVER_TAKEN = {(Cause.CANCELLED, TaskStatus.QUEUED), (Cause.TURN, TaskStatus.SCHEDULED)}
 
 SIGNS = {
     "broker killed",

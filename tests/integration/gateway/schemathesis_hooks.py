@@ -125,15 +125,22 @@ def _mend(operation: str, path: dict[str, Any], body: dict[str, Any]) -> None:
         body["after"] = 0
         if body.get("until") is not None:
             body["until"] %= _MAX_REPLAYED
-    for timed in (body, *(body["tasks"] if operation == "createTasks" else ())):
-        for name in ("run_at", "expires_at"):
-            if timed.get(name) is not None:
-                timed[name] = _LATER
+    _mend_times(operation, body)
     if operation == "replaceTask":
         now = _ask("GET", f"/tasks/{path['task_id']}")
         body.update({name: now.get(name) for name in body if name not in _EDITABLE})
     if operation == "startBulkOperation":
         _mend_bulk_operation(body)
+
+
+def _mend_times(operation: str, body: dict[str, Any]) -> None:
+    for timed in (body, *(body["tasks"] if operation == "createTasks" else ())):
+        for name in ("run_at", "expires_at"):
+            if timed.get(name) is not None:
+                timed[name] = _LATER
+    if operation in {"createSchedule", "replaceSchedule", "patchSchedule"}:
+        # Hundreds of them would keep the store busy with their tasks.
+        body["is_paused"] = True
 
 
 def _mend_bulk_operation(body: dict[str, Any]) -> None:

@@ -25,6 +25,8 @@ BODIES: dict[str, Any] = {
     "PUT /schedules/{schedule_id}": SCHEDULE,
     "PATCH /schedules/{schedule_id}": {"name": "forbidden"},
     "POST /schedules/{schedule_id}/backfill": {"since": "2026-01-01T00:00:00Z", "until": "2026-01-01T02:00:00Z"},
+    "PUT /limits/{name}": {"max_in_progress": 1},
+    "PUT /shares/{concurrency_key}": {"weight": 2},
     "POST /keys": {"name": "forbidden", "scopes": ["tasks:read"]},
 }
 """What would do something, where a body is needed."""
@@ -47,6 +49,7 @@ async def test_no_operation_is_carried_out_without_its_scope(guarded: Guarded) -
         "group_id": task["id"],
         "replay_id": task["id"],
         "schedule_id": schedule["id"],
+        "concurrency_key": "somebody",
     }
     lacking = {
         scope: bearer((await guarded.made_key([other for other in ALL_SCOPES if other is not scope]))["key"])
@@ -58,6 +61,8 @@ async def test_no_operation_is_carried_out_without_its_scope(guarded: Guarded) -
             "/tasks",
             "/webhooks",
             "/schedules",
+            "/limits",
+            "/shares",
             "/queues",
             f"/tasks/{task['id']}",
             f"/keys/{victim['id']}",

@@ -546,5 +546,6 @@ def test_postgresql_holds_what_the_lifecycle_says(bench: Bench) -> None:
             suppress_health_check=list(HealthCheck),
         ),
     )
-    never = {by for by, *_ in WAYS} - {by for by, _ in taken}
+    # Turns are given by a store that leads: test_turns.py.
+    never = {by for by, *_ in WAYS} - {by for by, _ in taken} - {"turn"}
     assert not never, f"the machine shows too little: {sorted(never)} never changed anything"

@@ -247,7 +247,8 @@ def _are_different(ids: list[UUID]) -> list[UUID]:
 EACH_ONCE = AfterValidator(_are_different)
 
 After = Annotated[
-    Annotated[list[UUID], Field(max_length=MAX_DEPENDENCIES), EACH_ONCE] | None,
+    Annotated[list[UUID], Field(max_length=MAX_DEPENDENCIES, json_schema_extra={"uniqueItems": True}), EACH_ONCE]
+    | None,
     Field(
         description="Tasks that it comes after, by their ids: it is processed once all of them are completed, whether "
         "`process` is true or not. Up to 100, each once, and they must exist."

@@ -135,9 +135,8 @@ class ActivityQuery(Request):
     """How far back."""
 
     minutes: Annotated[
-        int,
+        Annotated[int, Field(ge=1, le=MAX_ACTIVITY_MINUTES, description="How many minutes back: 1 to 1,440.")],
         BeforeValidator(is_decimal),
-        Field(ge=1, le=MAX_ACTIVITY_MINUTES, description="How many minutes back: 1 to 1,440."),
     ] = 60
 
 
