@@ -127,7 +127,9 @@ def _mend(operation: str, path: dict[str, Any], body: dict[str, Any]) -> None:
             body["until"] %= _MAX_REPLAYED
     _mend_times(operation, body)
     if operation == "replaceTask":
-        now = _ask("GET", f"/tasks/{path['task_id']}")
+        found = _client.get(f"{_URL}/tasks/{path['task_id']}", headers=_HEADERS, timeout=15)
+        # It is not there where one request follows from another that failed.
+        now = found.json() if found.ok else {}
         body.update({name: now.get(name) for name in body if name not in _EDITABLE})
     if operation == "startBulkOperation":
         _mend_bulk_operation(body)
