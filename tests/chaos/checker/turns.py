@@ -11,8 +11,9 @@ _FREES = {"completed", "failed", "cancelled", "scheduled", "deleted"}
 def no_more_at_once_than_the_limit(history: History) -> Iterator[str]:
     """Never do more executions of the limited kind go on than may: by the ledger, from begin to end.
 
-    What was given up, and goes on unheard, counts until the task is begun again: a processor that was suspended or cut
-    off is excused. What a kill has ended counts until the log says that the task goes on.
+    What was given up, and goes on unheard, counts until the task is begun again or has ended: a processor that was
+    suspended or cut off is excused. So is what begins when its task has ended: its work item came again, for it was
+    acknowledged too late. What a kill has ended counts until the log says that the task goes on.
     """
     moments = sorted((at, change, task_id) for at, change, task_id in _moments(history))
     at_once = 0
@@ -48,13 +49,21 @@ def _moments(history: History) -> Iterable[tuple[float, int, str]]:
             continue
         executions = sorted(by_task.get(task_id, ()), key=lambda effect: effect.at)
         frees = [event.at for event in events if event.type in _FREES]
+        queued = [event.at for event in events if event.type == "queued"]
         for number, effect in enumerate(executions):
+            if _last(frees, effect.at) > _last(queued, effect.at):
+                continue
             following = executions[number + 1].at if number + 1 < len(executions) else inf
             told = min((at for at in frees if at > effect.at), default=inf)
-            end = min(ended.get(effect.execution, told), following)
+            end = min(ended.get(effect.execution, inf), told, following)
             yield effect.at, 1, task_id
             if end < inf:
                 yield end, -1, task_id
+
+
+def _last(moments: Iterable[float], before: float) -> float:
+    """The newest of some moments before another one; 0: there is none."""
+    return max((at for at in moments if at < before), default=0.0)
 
 
 def _use(history: History) -> tuple[float, float]:
