@@ -39,6 +39,7 @@ from taskmill.runtime.supervisor import Supervisor
 from taskmill.task_store.actors.activity import Activity
 from taskmill.task_store.actors.bulk_operations import BulkOperations
 from taskmill.task_store.actors.commands import QUEUE_GROUP, commands
+from taskmill.task_store.actors.commit_duty import CommitBell
 from taskmill.task_store.actors.connections import Connections
 from taskmill.task_store.actors.dependencies import Dependencies, DependencyBell
 from taskmill.task_store.actors.due_tasks import Alarm, DueTasks
@@ -58,7 +59,7 @@ from taskmill.task_store.actors.retention import Retention
 from taskmill.task_store.actors.schedule_fires import ScheduleFires
 from taskmill.task_store.actors.streams import Streams
 from taskmill.task_store.actors.turns import Turns
-from taskmill.task_store.actors.webhook_deliveries import CommitBell, WebhookDeliveries
+from taskmill.task_store.actors.webhook_deliveries import WebhookDeliveries
 from taskmill.task_store.adapters.activity_rows import ActivityRows
 from taskmill.task_store.adapters.api_key_rows import ApiKeyRows
 from taskmill.task_store.adapters.bulk_operation_rows import BulkOperationRows

@@ -2,14 +2,12 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from uuid import UUID
 
-from taskmill.contracts import subjects
 from taskmill.runtime.leadership import Leadership
 from taskmill.runtime.nats_session import NatsSession
-from taskmill.task_store.actors.leader_duty import LeaderDuty
-from taskmill.task_store.actors.webhook_deliveries import CommitBell
+from taskmill.task_store.actors.commit_duty import CommitBell, CommitDuty
 from taskmill.task_store.adapters.dependency_rows import DependencyRows
 from taskmill.task_store.domain.batch import Batch
 from taskmill.task_store.domain.dependencies import Pair, Release
@@ -20,9 +18,6 @@ MAX_PAIRS_AT_ONCE = 200
 """So many dependencies are decided in one batch, for which other requests wait: some 10 ms."""
 
 MAX_ROWS_AT_ONCE = 1_000
-
-LOOK_INTERVAL_SECONDS = 1
-"""A commit wakes the duty while anything waits; this is for the first that does, if another store made it."""
 
 AWAY_SECONDS = 60
 """Who has not led for so long looks at everything again."""
@@ -39,7 +34,7 @@ class DependencyBell(CommitBell):
             self.is_heard = True
 
 
-class Dependencies(LeaderDuty):
+class Dependencies(CommitDuty):
     """Follows the log while anything waits for other tasks, and has decided what waits for those that ended.
 
     Whoever begins to lead looks at everything once. From then on it knows up to where in the log each ending was looked
@@ -65,21 +60,11 @@ class Dependencies(LeaderDuty):
         *,
         bell: DependencyBell,
     ) -> None:
-        super().__init__(leadership, interval_seconds=LOOK_INTERVAL_SECONDS, woken=bell.woken)
-        self._session = session
+        super().__init__(session, leadership, bell)
         self._rows = rows
         self._writes = writes
-        self._bell = bell
         self._position = 0
         self._known_at = -math.inf
-
-    async def run(self, started: Callable[[], None]) -> None:
-        """Work again and again until stopped."""
-        subscription = self._session.subscribe(subjects.RELAY_WAKE_SUBJECT, self._bell.ring)
-        try:
-            await super().run(started)
-        finally:
-            self._session.unsubscribe(subscription)
 
     async def work(self) -> float | None:
         """Have decided what the next part of the log allows; go on at once if there is more."""

@@ -1,10 +1,8 @@
 """Has every event delivered that a webhook wants."""
 
-import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from taskmill.contracts import subjects
 from taskmill.contracts.errors import TaskExistsError, TaskmillError
 from taskmill.contracts.events import EventType
 from taskmill.contracts.log import ReadLog
@@ -12,7 +10,7 @@ from taskmill.contracts.requests import CreateTask
 from taskmill.runtime.failpoint import failpoint
 from taskmill.runtime.leadership import Leadership
 from taskmill.runtime.nats_session import NatsSession
-from taskmill.task_store.actors.leader_duty import LeaderDuty
+from taskmill.task_store.actors.commit_duty import CommitBell, CommitDuty
 from taskmill.task_store.adapters.webhook_rows import WebhookRows
 from taskmill.task_store.domain.webhooks import TellableEvent, WebhookState, deliveries
 from taskmill.task_store.ports import LogPart, LogReads, RequestWrites
@@ -21,39 +19,8 @@ MAX_EVENTS_AT_ONCE = 200
 MAX_TASKS_AT_ONCE = 256
 """As many as one batch of the mailbox takes; with more, requests would wait behind deliveries."""
 
-LOOK_INTERVAL_SECONDS = 1
-"""A commit wakes the duty; this is for webhooks that another store made."""
 
-
-WAKE_DELAY_SECONDS = 0.03
-"""How long after a commit the duty looks: commits of that time are looked at together, and a busy log is not read for
-each of them."""
-
-
-class CommitBell:
-    """Wakes the duty soon after a commit, as long as there are webhooks: without any, a commit costs nothing.
-
-    Attributes:
-        woken: What the duty waits for.
-        is_heard: Whether there are webhooks.
-    """
-
-    def __init__(self) -> None:
-        self.woken = asyncio.Event()
-        self.is_heard = False
-        self._timer: asyncio.TimerHandle | None = None
-
-    def ring(self, *_about: object) -> None:
-        """Say that events were committed."""
-        if self.is_heard and self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(WAKE_DELAY_SECONDS, self._wake)
-
-    def _wake(self) -> None:
-        self._timer = None
-        self.woken.set()
-
-
-class WebhookDeliveries(LeaderDuty):
+class WebhookDeliveries(CommitDuty):
     """Reads the log behind its cursor, and has a task made for each event and each webhook that wants it.
 
     The cursor moves only after the tasks are committed, and a task's id follows from webhook and event: what comes
@@ -81,20 +48,10 @@ class WebhookDeliveries(LeaderDuty):
         *,
         bell: CommitBell,
     ) -> None:
-        super().__init__(leadership, interval_seconds=LOOK_INTERVAL_SECONDS, woken=bell.woken)
-        self._session = session
+        super().__init__(session, leadership, bell)
         self._rows = rows
         self._log = log
         self._writes = writes
-        self._bell = bell
-
-    async def run(self, started: Callable[[], None]) -> None:
-        """Work again and again until stopped."""
-        subscription = self._session.subscribe(subjects.RELAY_WAKE_SUBJECT, self._bell.ring)
-        try:
-            await super().run(started)
-        finally:
-            self._session.unsubscribe(subscription)
 
     async def work(self) -> float | None:
         """Have the next part of the log delivered; go on at once if there is more."""
