@@ -12,6 +12,11 @@ NODE_INSTALLED := $(addsuffix /node_modules/.installed,$(NODE_FOLDERS))
 # Two processes for each core, eight at most: each has servers of its own. The order is that of tests/conftest.py.
 IN_PARALLEL := --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
+# A machine of CI's may stand still for longer than services wait for each other. What failed there among all others is
+# tried once more, alone, and both are told; a mistake fails again. Elsewhere a failure is a failure.
+CI_TRIES_AGAIN := || { [[ $$? = 1 && -n "$$CI" ]] && echo "Once more, alone, what has just failed:" && \
+	$(BIN)/python -m pytest --last-failed --last-failed-no-failures none; }
+
 .PHONY: help
 help: ## List the targets
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -25,7 +30,7 @@ run: $(VENV)/.installed ## Start everything on this machine: NATS, PostgreSQL an
 
 .PHONY: test
 test: $(VENV)/.installed-dev $(VENV)/fuzz/.installed $(NODE_INSTALLED) ## Run every test, on real servers, but those that need Docker
-	$(BIN)/python -m pytest $(IN_PARALLEL) -m "not docker"
+	$(BIN)/python -m pytest $(IN_PARALLEL) -m "not docker" $(CI_TRIES_AGAIN)
 
 .PHONY: test-fast
 test-fast: $(VENV)/.installed-dev $(NODE_INSTALLED) ## Run the tests that need no server (half a minute)

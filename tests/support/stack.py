@@ -154,6 +154,8 @@ class TaskmillUp:
         if self.is_running:
             self._process.send_signal(number)
         status = await self.wait(within_seconds=within_seconds)
+        # Shown when the test fails.
+        print(self._last_lines())  # noqa: T201
         refused = violations(self.data_dir / "nats" / "nats-server.log")
         assert refused == [], "NATS refused to a service what it wanted"
         return status

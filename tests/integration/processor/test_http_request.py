@@ -4,8 +4,8 @@ import asyncio
 import gzip
 import socket
 import struct
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from ipaddress import ip_address
 from threading import Thread
@@ -24,56 +24,7 @@ from taskmill.processor.adapters.name_lookups import IpAddress, NameLookups
 from taskmill.processor.handlers.http_request import MAX_RESPONSE_BYTES, http_request
 from taskmill.sdk import Context, InvalidPayloadError, TaskApp, TaskFailedError
 from tests.integration.processor.harness import running_processor, store_side
-
-Answer = Callable[[str], bytes]
-
-
-@asynccontextmanager
-async def http_server(answer: Answer, host: str = "127.0.0.1") -> AsyncIterator[str]:
-    """Yield the URL of a server that answers a request, given as text, with raw bytes."""
-    connections: set[asyncio.Task[None]] = set()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            request = await read_request(reader)
-            answered = answer(request.decode())
-            writer.write(answered)
-            await writer.drain()
-            if not answered:
-                await reader.read()
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            writer.close()
-            with suppress(ConnectionError):
-                await writer.wait_closed()
-
-    def on_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connections.add(asyncio.create_task(serve(reader, writer)))
-
-    server = await asyncio.start_server(on_connection, host, 0)
-    try:
-        yield f"http://{host}:{server.sockets[0].getsockname()[1]}"
-    finally:
-        server.close()
-        await server.wait_closed()
-        # A client may have given up right after it was accepted: asyncio needs some turns until it tells us of it.
-        for _ in range(10):
-            await asyncio.sleep(0)
-        await asyncio.gather(*connections)
-
-
-async def read_request(reader: asyncio.StreamReader) -> bytes:
-    """Read a request with its body."""
-    head = await reader.readuntil(b"\r\n\r\n")
-    lengths = [line.split(b":")[1] for line in head.lower().split(b"\r\n") if line.startswith(b"content-length")]
-    return head + await reader.readexactly(int(lengths[0]) if lengths else 0)
-
-
-def response(body: bytes = b"", *, status: str = "200 OK", **headers: str) -> bytes:
-    """A response with a Content-Length."""
-    lines = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
-    return f"HTTP/1.1 {status}\r\n{lines}Content-Length: {len(body)}\r\n\r\n".encode() + body
+from tests.support.http_server import http_server, response
 
 
 async def send(

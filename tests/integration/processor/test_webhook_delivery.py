@@ -29,7 +29,7 @@ from taskmill.processor.adapters.store import Store
 from taskmill.processor.domain.delivery_lanes import DeliveryLanes
 from taskmill.processor.handlers.webhook_delivery import Deliverer
 from taskmill.sdk import Context, InvalidPayloadError, NotNow, TaskApp, TaskFailedError
-from tests.integration.processor.test_http_request import http_server, response
+from tests.support.http_server import http_server, response
 
 SECRETS = ["whsec_" + base64.b64encode(bytes([number]) * 24).decode() for number in range(2)]
 EVENT_ID = "01920f3e-8c2b-7c4e-9d51-3b1f0c6a7d42.3"
