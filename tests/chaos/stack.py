@@ -178,7 +178,7 @@ def _describe(
 
 
 async def _migrate(database_url: str) -> None:
-    from taskmill.task_store.migrations import upgrade
+    from taskmill.task_store.migrations.steps import upgrade
 
     await asyncio.to_thread(upgrade, database_url)
 

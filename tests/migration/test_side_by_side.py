@@ -11,7 +11,8 @@ import httpx
 
 from taskmill.processor.bootstrap import build_processor
 from taskmill.processor.settings import ProcessorSettings
-from taskmill.task_store.migrations import Steps, migrate, newest_revision
+from taskmill.task_store.migrations import Steps, newest_revision
+from taskmill.task_store.migrations.steps import migrate
 from tests.support.databases import new_database
 from tests.support.earlier_code import environment_before_newest_migration
 from tests.support.eventually import holds

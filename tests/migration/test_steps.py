@@ -7,13 +7,12 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from alembic.script import ScriptDirectory
 
-from taskmill.task_store import migrations
 from taskmill.task_store.errors import ContractingStepMissingError, ExpandingStepMissingError, OldStoresError
-from taskmill.task_store.migrations import Phase, Steps, migrate, needed_revision, newest_revision
+from taskmill.task_store.migrations import VERSIONS, Steps, needed_revision, newest_revision, revisions
+from taskmill.task_store.migrations.steps import _config, migrate
 from tests.support.databases import new_database
-
-VERSIONS = Path(migrations.__file__).parent / "versions"
 
 REVISION = """
 from alembic import op
@@ -109,9 +108,9 @@ async def test_where_no_store_runs_all_is_done_at_once(postgres_url: str, tmp_pa
         assert await run(url, Steps.ALL, versions) == ["a", "b", "c", "d"]
 
 
-def test_the_code_needs_what_only_adds() -> None:
-    """Revisions say `pre` or `post`, or nothing, and those of a release that take away come last."""
+def test_revisions_are_what_their_files_say(tmp_path: Path) -> None:
+    """A store reads off the files, without Alembic, what Alembic would run, in which order and when."""
     assert needed_revision() <= newest_revision()
-    revisions = migrations._revisions(migrations._config(""))
-    assert {revision.phase for revision in revisions} <= set(Phase)
-    assert [revision.name for revision in revisions] == sorted(revision.name for revision in revisions)
+    versions = written_steps(tmp_path, a="pre", b="post")
+    scripts = reversed(list(ScriptDirectory.from_config(_config("", versions)).walk_revisions()))
+    assert revisions(versions) == [(script.revision, getattr(script.module, "phase", "pre")) for script in scripts]

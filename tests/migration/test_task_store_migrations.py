@@ -13,7 +13,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from taskmill.task_store.adapters.models import Base
-from taskmill.task_store.migrations import downgrade, newest_revision, upgrade
+from taskmill.task_store.migrations import newest_revision
+from taskmill.task_store.migrations.steps import downgrade, upgrade
 from tests.support.databases import new_database
 
 OLD_TASK = """

@@ -25,7 +25,7 @@ async def migrated_template(postgres_url: str) -> AsyncIterator[str]:
     """Yield the name of a database with the newest schema and no rows, to be copied."""
     async with new_database(postgres_url) as url:
         # Here, so that only tests with a database wait for the import.
-        from taskmill.task_store.migrations import upgrade
+        from taskmill.task_store.migrations.steps import upgrade
 
         await asyncio.to_thread(upgrade, url)
         yield urlsplit(url).path.removeprefix("/")

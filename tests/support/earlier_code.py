@@ -6,8 +6,7 @@ import tarfile
 from io import BytesIO
 from pathlib import Path
 
-from taskmill.task_store import migrations
-from taskmill.task_store.migrations import newest_revision
+from taskmill.task_store.migrations import VERSIONS, newest_revision
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ("libs/contracts/src", "libs/runtime/src", "libs/sdk/src", "services/task-store/src")
@@ -24,7 +23,7 @@ async def environment_before_newest_migration(folder: Path) -> dict[str, str]:
 
 async def _commit_before_newest_migration() -> str:
     """The commit before the one by which the newest migration came to this branch; not committed yet: the last one."""
-    [file] = (Path(migrations.__file__).parent / "versions").glob(f"{newest_revision()}_*.py")
+    [file] = VERSIONS.glob(f"{newest_revision()}_*.py")
     path = str(file.relative_to(ROOT))
     if await _text("rev-parse", "--is-shallow-repository") == "true":
         # What lies before is not in the clone. Where it cannot be had, this fails, and says what git says.

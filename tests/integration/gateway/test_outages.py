@@ -11,7 +11,7 @@ from benchmarks.machine import server_directory
 from taskmill.cli.embedded.nats import NatsServer
 from taskmill.cli.embedded.postgres import PostgresServer
 from taskmill.contracts import subjects
-from taskmill.task_store.migrations import upgrade
+from taskmill.task_store.migrations.steps import upgrade
 from tests.support.eventually import eventually
 from tests.support.gateway import assert_problem
 from tests.support.running_service import running_service

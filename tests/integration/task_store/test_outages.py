@@ -14,7 +14,7 @@ from taskmill.contracts.streams import REPORTS_STREAM
 from taskmill.runtime.errors import NoRespondersError
 from taskmill.task_store.bootstrap import build
 from taskmill.task_store.errors import SchemaTooOldError
-from taskmill.task_store.migrations import upgrade
+from taskmill.task_store.migrations.steps import upgrade
 from taskmill.task_store.settings import TaskStoreSettings
 from tests.support.databases import new_database
 from tests.support.eventually import eventually

@@ -62,6 +62,7 @@ def run_service(
 
     async def serve() -> None:
         supervisor = await build(settings)
+        _spare_what_stays()
         try:
             await supervisor.run()
         except StartError:
@@ -82,6 +83,16 @@ def run_service(
     except KeyboardInterrupt:  # before the supervisor took over the signals
         return EXIT_INTERRUPTED
     return EXIT_DRAINED
+
+
+def _spare_what_stays() -> None:
+    """Have the collector leave alone what is there now: modules, classes, models, the actors.
+
+    It stays as long as the process. To look through all of it stops a task store and a gateway for 50 to 60 ms, and a
+    processor for 25. That comes seldom, but may come among the first tasks: when a quarter as much as there was is new.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def _exit_soon(status: int) -> None:

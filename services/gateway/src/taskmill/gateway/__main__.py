@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+import taskmill.runtime.light_structlog  # noqa: F401 (before anything else loads structlog)
 from taskmill.gateway.bootstrap import build
 from taskmill.gateway.settings import GatewaySettings
 from taskmill.runtime.service import run_service

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+import taskmill.runtime.light_structlog  # noqa: F401 (before anything else loads structlog)
 from taskmill.processor.bootstrap import build
 from taskmill.processor.settings import ProcessorSettings
 from taskmill.runtime.service import run_service

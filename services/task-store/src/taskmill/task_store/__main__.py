@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 import asyncpg
 
+import taskmill.runtime.light_structlog  # noqa: F401 (before anything else loads structlog)
 from taskmill.contracts.api_keys import ALL_SCOPES, Scope
 from taskmill.contracts.errors import DatabaseUnavailableError, TaskmillError
 from taskmill.contracts.limits import MAX_KEY_NAME_CHARS
@@ -21,7 +22,7 @@ from taskmill.task_store.adapters.database_url import database_place
 from taskmill.task_store.adapters.log_epochs import say_restored
 from taskmill.task_store.bootstrap import build
 from taskmill.task_store.errors import MigrationOrderError
-from taskmill.task_store.migrations import Steps, migrate
+from taskmill.task_store.migrations import Steps
 from taskmill.task_store.operator_keys import create_operator_key
 from taskmill.task_store.settings import DatabaseSettings, TaskStoreSettings
 
@@ -70,6 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     given = parser.parse_args(arguments)
     if given.action == "migrate":
+        from taskmill.task_store.migrations.steps import migrate  # noqa: PLC0415 (Alembic takes memory)
+
         return _with_database(lambda url: migrate(url, Steps(given.steps)))
     if given.action == "restored":
         return _with_database(lambda url: asyncio.run(say_restored(url)))

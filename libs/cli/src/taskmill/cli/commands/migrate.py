@@ -24,7 +24,8 @@ from taskmill.contracts.errors import DatabaseUnavailableError
 from taskmill.runtime.settings import load
 from taskmill.task_store.adapters.log_epochs import say_restored
 from taskmill.task_store.errors import MigrationOrderError
-from taskmill.task_store.migrations import Steps, downgrade, migrate, needed_revision, newest_revision, upgrade
+from taskmill.task_store.migrations import Steps, needed_revision, newest_revision
+from taskmill.task_store.migrations.steps import downgrade, migrate, upgrade
 from taskmill.task_store.settings import DatabaseSettings
 
 app = new_app("Change the schema of the task store's database, which TASKMILL_DATABASE_URL names.")

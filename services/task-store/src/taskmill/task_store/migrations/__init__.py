@@ -1,28 +1,28 @@
-"""The migrations of the task store's schema, and the functions that run them.
+"""The migrations of the task store's schema, and which there are; `migrations.steps` runs them.
 
-Revisions are numbered `0001`, `0002`, …, so that their order can be read off the database. Each can be undone, and each
-has a `phase`, for stores are replaced one after another:
+Revisions are numbered `0001`, `0002`, …, so that their order can be read off the database, and off the names of their
+files. Each can be undone, and each has a `phase`, for stores are replaced one after another:
 
 - `pre`, which is meant where nothing is said: it only adds. The stores of the release before work with it, so that it
   is run before the first of the new ones starts.
 - `post`: it takes away what the release before still uses, and is run when the last store of that is gone. The
   revisions of a release that are `post` come behind all of its that are `pre`.
+
+Alembic is not loaded here: a store that serves only has to know which revision it needs, and would keep 4 MB for that,
+or 9 where Pygments is installed, which Alembic's templates load.
 """
 
+import re
 from collections.abc import Sequence
 from enum import StrEnum
-from itertools import dropwhile, takewhile
+from itertools import dropwhile
 from pathlib import Path
 from typing import NamedTuple
 
-from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
+VERSIONS = Path(__file__).parent / "versions"
+"""The folder of the revisions."""
 
-from taskmill.task_store.errors import ContractingStepMissingError, ExpandingStepMissingError, OldStoresError
-from taskmill.task_store.migrations.database import look_at_schema
-
-_VERSIONS = Path(__file__).parent / "versions"
+_PHASE = re.compile(r"""^phase\b.*["'](\w+)["']""", re.MULTILINE)
 
 
 class Phase(StrEnum):
@@ -50,93 +50,32 @@ class Revision(NamedTuple):
     phase: Phase
 
 
-def migrate(database_url: str, steps: Steps = Steps.PRE, *, versions: Sequence[Path] = (_VERSIONS,)) -> None:
-    """Take steps of an update. Idempotent; two at once wait for each other.
-
-    An empty database, with which no store works, gets everything. Must not be called from within a running event loop.
-
-    Args:
-        database_url: `postgresql://…` in any of the forms that `settings.TaskStoreSettings` understands.
-        steps: Which.
-        versions: The folders that hold the revisions.
-
-    Raises:
-        ContractingStepMissingError: A step that takes away stands before one that adds: an update is not finished yet.
-        ExpandingStepMissingError: A step that adds stands before those that take away.
-        OldStoresError: Task stores are connected that still use what would be taken away.
-    """
-    config = _config(database_url, versions)
-    known = _revisions(config)
-    found = look_at_schema(database_url)
-    pending = known if found.revision is None else [step for step in known if step.name > found.revision]
-    if not pending:
-        return
-    if found.revision is None or steps is Steps.ALL:
-        _check_stores(known, pending, found.stores)
-        command.upgrade(config, pending[-1].name)
-        return
-    is_post = steps is Steps.POST
-    steps_now = list(takewhile(lambda step: (step.phase is Phase.POST) is is_post, pending))
-    others = [step.name for step in pending[len(steps_now) :] if (step.phase is Phase.POST) is is_post]
-    if not steps_now and is_post:
-        raise ExpandingStepMissingError(pending[0].name)
-    if is_post:
-        _check_stores(known, steps_now, found.stores)
-    if steps_now:
-        command.upgrade(config, steps_now[-1].name)
-    if others and not is_post:
-        raise ContractingStepMissingError(pending[len(steps_now)].name, others[0])
-
-
-def upgrade(database_url: str, revision: str = "head") -> None:
-    """Bring a database's schema up to a revision, whatever its phase, and whoever is connected."""
-    command.upgrade(_config(database_url), revision)
-
-
-def downgrade(database_url: str, revision: str = "base") -> None:
-    """Take a database's schema back to a revision; `base`: drop everything, with all tasks."""
-    command.downgrade(_config(database_url), revision)
-
-
 def newest_revision() -> str:
     """The last of all revisions."""
-    return _revisions(_config(""))[-1].name
+    return revisions()[-1].name
 
 
 def needed_revision() -> str:
     """The revision that this code needs: those behind it only take away what it does not use."""
-    return _last_pre(_revisions(_config("")))
+    return last_pre(revisions())
 
 
-def _check_stores(known: Sequence[Revision], steps: Sequence[Revision], stores: Sequence[str]) -> None:
-    """Make sure that no store is connected that needs what steps take away.
+def last_pre(among: Sequence[Revision]) -> str:
+    """The last one that only adds."""
+    return next(dropwhile(lambda step: step.phase is Phase.POST, reversed(among))).name
 
-    Raises:
-        OldStoresError: One is.
+
+def revisions(versions: Sequence[Path] = (VERSIONS,)) -> list[Revision]:
+    """All that there are, in their order.
+
+    Args:
+        versions: The folders that hold them. A file is named after its revision, then `_` and what it is about, if
+            anything.
     """
-    contracting = [step.name for step in steps if step.phase is Phase.POST]
-    if not contracting:
-        return
-    needed = _last_pre([step for step in known if step.name < contracting[-1]])
-    old = [store for store in stores if store < needed]
-    if old:
-        raise OldStoresError(contracting[0], len(old), needed)
+    files = [path for folder in versions for path in folder.glob("[0-9]*.py")]
+    return sorted(Revision(path.stem.partition("_")[0], _phase(path.read_text(encoding="utf-8"))) for path in files)
 
 
-def _last_pre(revisions: Sequence[Revision]) -> str:
-    return next(dropwhile(lambda step: step.phase is Phase.POST, reversed(revisions))).name
-
-
-def _revisions(config: Config) -> list[Revision]:
-    """All that there are, in their order."""
-    scripts = reversed(list(ScriptDirectory.from_config(config).walk_revisions()))
-    return [Revision(script.revision, Phase(getattr(script.module, "phase", Phase.PRE))) for script in scripts]
-
-
-def _config(database_url: str, versions: Sequence[Path] = (_VERSIONS,)) -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent))
-    config.set_main_option("path_separator", "newline")
-    config.set_main_option("version_locations", "\n".join(map(str, versions)))
-    config.attributes["database_url"] = database_url
-    return config
+def _phase(text: str) -> Phase:
+    found = _PHASE.search(text)
+    return Phase(found[1]) if found else Phase.PRE
