@@ -101,7 +101,8 @@ class Leadership(Actor):
         Serves from the start: not leading is no fault.
         """
         started()
-        backoff = Backoff(self._look_seconds, self._seconds_to_renewal)
+        # A server that is started again is there within a second, and has nobody lead until it is asked.
+        backoff = Backoff(self._look_seconds, 2 * self._look_seconds)
         try:
             while not self._stop_requested.is_set():
                 self._woken.clear()
