@@ -6,10 +6,15 @@ import orjson
 from taskmill.contracts import registry, subjects
 from taskmill.contracts.control import CancelAttempt
 from taskmill.contracts.reports import Hello
-from taskmill.contracts.streams import EVENTS_STREAM, WORK_STREAM
+from taskmill.contracts.status import Priority
+from taskmill.contracts.streams import EVENTS_STREAM, WORK_STREAM, work_consumer_name
+from taskmill.processor.bootstrap import build_processor
+from taskmill.processor.settings import ProcessorSettings
 from taskmill.runtime.stream_state import purge_subject
+from taskmill.sdk import Context, TaskApp
 from tests.support.eventually import eventually, holds
 from tests.support.executor import running_executor
+from tests.support.running_service import running_service
 from tests.support.task_store import (
     Document,
     StoreClient,
@@ -315,3 +320,34 @@ async def test_two_stores_recover_as_one(database_url: str, nats_url: str) -> No
         for task in tasks:
             assert await store.event_types(task["id"]) == ["created", "queued", "queued", "started", "completed"]
         assert len(await store.published(500)) == 500
+
+
+async def test_what_comes_again_after_its_end_is_not_done_again(database_url: str, nats_url: str) -> None:
+    """A processor died when its report was stored and its work not acknowledged: the next one asks, and lets it be."""
+    app = TaskApp("counted")
+    called: list[str] = []
+
+    @app.task("counted")
+    async def counted(payload: str, _context: Context) -> None:
+        called.append(payload)
+
+    async with store_with_client(database_url, nats_url) as store:
+        await store.report({**hello("default"), "kinds": ["counted"]})
+        task = await store.create(process=True, kind="counted", payload="ended")
+        await eventually(lambda: store.count(WORK_STREAM))
+        name = work_consumer_name("default", Priority.MEDIUM)
+        work = await store.session.client.jetstream().pull_subscribe_bind(name, WORK_STREAM)
+        [item] = await work.fetch(1)
+        await store.report(report("started", task["id"]), report("completed", task["id"], result=None))
+        await item.nak()
+        await work.unsubscribe()
+        async with running_service(build_processor(ProcessorSettings(nats_url=nats_url), [app])):
+            other = await store.create(process=True, kind="counted", payload="other")
+            await have_status(store, [other], "completed")
+
+            async def check_acknowledged() -> None:
+                assert await store.count(WORK_STREAM) == 0
+
+            await holds(check_acknowledged)
+        assert called == ["other"]
+        assert await store.event_types(task["id"]) == ["created", "queued", "started", "completed"]

@@ -1,8 +1,17 @@
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
 import orjson
 import pytest
 
 from taskmill.contracts import registry
-from taskmill.contracts.streams import REPORTS_STREAM, WORK_STREAM
+from taskmill.contracts.streams import REPORTS_STREAM, WORK_STREAM, reports_consumer, reports_stream
+from taskmill.runtime.mailbox import BatchingMailbox
+from taskmill.runtime.provisioning import ensure_consumer, ensure_stream
+from taskmill.task_store.actors.report_intake import IN_HAND_SECONDS, ReportIntake
+from taskmill.task_store.domain.operations import Answer, Operation
+from tests.support.actors import running
 from tests.support.eventually import eventually
 from tests.support.task_store import (
     FINISHED_AT,
@@ -13,6 +22,7 @@ from tests.support.task_store import (
     new_id,
     report,
     run_sql,
+    store_client,
     store_with_client,
 )
 
@@ -234,3 +244,27 @@ async def test_reports_are_acknowledged_after_the_commit(store: StoreClient) -> 
     await store.report(report("completed", task["id"]))
     assert await store.count(REPORTS_STREAM) == 0
     assert (await store.get(task["id"]))["status"] == "completed"
+
+
+async def test_a_bundle_in_hand_comes_to_nobody_else(nats_url: str) -> None:
+    """While its store lives, however long it takes; one that is dead says nothing, and its bundles come again soon."""
+    is_committed = asyncio.Event()
+
+    async def commit(operations: Sequence[Operation]) -> Sequence[Answer]:
+        await is_committed.wait()
+        return [Answer() for _ in operations]
+
+    writes = BatchingMailbox("writes", commit, capacity=10, max_batch=10, deadline_seconds=60)
+    async with store_client(nats_url) as client:
+        await ensure_stream(client.session, reports_stream(1024 * 1024))
+        await ensure_consumer(client.session, replace(reports_consumer(), ack_wait_seconds=1.5 * IN_HAND_SECONDS))
+        said: list[bytes] = []
+        client.session.subscribe("$JS.ACK.>", lambda _subject, _reply, body, _headers: said.append(body))
+        intake = ReportIntake(client.session, writes, greet=lambda *_: None)
+        async with running(writes), running(intake):
+            completed = report("completed", new_id(), result=None)
+            await client.publish_report(orjson.dumps({"processor_id": "processor-1", "reports": [completed]}))
+            await eventually(lambda: said.count(b"+WPI") >= 2)
+            is_committed.set()
+            await client.reports_settled()
+            assert intake.redelivered == 0

@@ -108,3 +108,31 @@ async def test_a_lost_lease_is_noticed() -> None:
         lease.owner, lease.until = "b", asyncio.get_running_loop().time() + 60
         await eventually(lambda: not leader.is_leader)
     assert lease.owner == "b"
+
+
+async def test_a_leader_that_doubts_asks_at_once() -> None:
+    """It does not lead until it has the lease again; if another has it, that one leads."""
+    lease = SharedLease()
+    async with running(Leadership("leader", lease, "a", ttl_seconds=60, look_seconds=0.01)) as leader:
+        await leader.wait_until_leader()
+        leader.doubt()
+        assert not leader.is_leader
+        async with asyncio.timeout(5):
+            await leader.wait_until_leader()
+        lease.owner, lease.until = "b", asyncio.get_running_loop().time() + 60
+        leader.doubt()
+        calls = lease.calls
+        await eventually(lambda: lease.calls > calls + 2)
+        assert not leader.is_leader
+        assert lease.owner == "b"
+
+
+async def test_who_does_not_lead_looks_often() -> None:
+    """A lease that is given up is had long before it would be renewed."""
+    lease = SharedLease()
+    lease.owner, lease.until = "b", asyncio.get_running_loop().time() + 60
+    async with running(Leadership("heir", lease, "a", ttl_seconds=60, look_seconds=0.01)) as heir:
+        await eventually(lambda: lease.calls > 3)
+        await lease.release("b")
+        async with asyncio.timeout(5):
+            await heir.wait_until_leader()

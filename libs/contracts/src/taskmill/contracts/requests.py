@@ -212,7 +212,7 @@ class GetCheckpoint(Request):
     """Read the newest checkpoint of a task's run. Replied to with `StoredCheckpoint`."""
 
     id: UUID
-    run: Annotated[int, Field(ge=1, description="The run: one that is no longer the task's newest is not found.")]
+    run: Annotated[int, Field(ge=1, description="The run: one that is over is not found.")]
 
 
 class StoredCheckpoint(WireModel):

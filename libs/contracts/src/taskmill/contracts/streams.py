@@ -183,9 +183,9 @@ def work_consumer(queue: str, priority: Priority, ack_wait_seconds: float, *, is
 
 REPORTS_CONSUMER = "reports"
 
-REPORTS_ACK_WAIT_SECONDS = 10
-"""After so long a bundle that a store had in hand when it died is delivered again. A living one has waited in the
-mailbox by then and is committed; should it take longer, what is applied a second time changes nothing."""
+REPORTS_ACK_WAIT_SECONDS = 3
+"""After so long a bundle that a store had in hand when it died is delivered again. A living one says before that it
+still has it; should it come twice all the same, what is applied a second time changes nothing."""
 
 
 def reports_consumer() -> ConsumerSpec:

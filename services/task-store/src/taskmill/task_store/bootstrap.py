@@ -156,11 +156,12 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
     Raises:
         StartError: PostgreSQL cannot be reached, or its schema is too old.
     """
-    database = await _database(settings.database_url.get_secret_value())
+    database = await _database(settings.database_url.get_secret_value(), instance_id := uuid.uuid4().hex)
     session = NatsSession(settings, client_name="task-store", inbox_prefix=TASK_STORE.inbox_prefix)
-    owner = uuid.uuid4().hex
+    # By it other stores see whether the one that leads is there.
+    owner = database.lease.session_name
     relay_log = RelayLog(database.relay, database.lease)
-    leadership = Leadership("leadership", relay_log, owner, ttl_seconds=RELAY_LEASE_SECONDS)
+    leadership = _leadership(relay_log, database.lease)
     queue_rows = QueueRows(database.shared, max_queues=settings.max_queues)
     consumers = WorkConsumers(session, ack_wait_seconds=settings.work_ack_wait_seconds, is_paused=queue_rows.is_paused)
     publisher = Publisher(session, timeout_seconds=settings.request_timeout_seconds)
@@ -323,7 +324,7 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
             session,
             "taskmill-task-store",
             "Owns the tasks.",
-            instance_id=owner,
+            instance_id=instance_id,
             endpoints=requests.stats,
             group=QUEUE_GROUP,
         ),
@@ -333,6 +334,12 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
         actors += [gauges, *metrics_actors(metrics, settings)]
     supervisor = supervise(actors, session, settings)
     return supervisor
+
+
+def _leadership(relay_log: RelayLog, session: DedicatedConnection) -> Leadership:
+    leadership = Leadership("leadership", relay_log, session.session_name, ttl_seconds=RELAY_LEASE_SECONDS)
+    session.on_end = leadership.doubt
+    return leadership
 
 
 def _notes(tally: Tally, bell: DependencyBell, counts: BatchCounts | None) -> Callable[[Batch], None]:
@@ -380,7 +387,7 @@ def _metrics(
     return metrics
 
 
-async def _database(url: str) -> _Database:
+async def _database(url: str, instance_id: str) -> _Database:
     needed = needed_revision()
     await wait_for_schema(url, needed)
     return _Database(
@@ -388,8 +395,8 @@ async def _database(url: str) -> _Database:
         writer=DedicatedConnection(url, "writer"),
         # To forget how far the relay was, who led, or what has expired costs nothing: it is done again.
         relay=DedicatedConnection(url, "relay", is_commit_awaited=False),
-        # By its name a migration knows which stores are there. It is used every second or two.
-        lease=DedicatedConnection(url, f"{STORE_SESSION} {needed}", is_commit_awaited=False),
+        # By its name a migration knows which stores are there, and a store whether that which leads is.
+        lease=DedicatedConnection(url, f"{STORE_SESSION} {needed} {instance_id}", is_commit_awaited=False),
         expiry=DedicatedConnection(url, "expiry", is_commit_awaited=False),
         partitions=DedicatedConnection(url, "partitions"),
         webhooks=DedicatedConnection(url, "webhooks", is_commit_awaited=False),

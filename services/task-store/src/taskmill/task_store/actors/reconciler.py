@@ -28,7 +28,7 @@ MAX_TASKS_AT_ONCE = MAX_SUBJECTS
 NEXT_PAGE_SECONDS = 0.5
 """The pause while there are more tasks to look at than at once: a long queue is gone through within minutes."""
 
-REPORTS_TIMEOUT_SECONDS = REPORTS_ACK_WAIT_SECONDS + 5
+REPORTS_TIMEOUT_SECONDS = REPORTS_ACK_WAIT_SECONDS + 12
 """So long reports may take to be read: also those that a store had in hand when it died. If they take longer, the
 store has too much to do to look for more."""
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
 import structlog
@@ -27,7 +28,11 @@ _log = structlog.get_logger(__name__)
 MAX_BUNDLES_IN_HAND = 64
 """Bundles that are asked for, or taken in and not yet settled: with `MAX_BODY_BYTES` each, 48 MiB."""
 
+IN_HAND_SECONDS = 1
+"""How often JetStream is told which bundles are still in hand. Most are settled long before the first time."""
+
 _ACK = b"+ACK"
+_IN_HAND = b"+WPI"
 _LATER = b'-NAK {"delay":1000000000}'
 _NEVER = b"+TERM"
 
@@ -76,7 +81,8 @@ class ReportIntake(Actor):
         self._patience = Patience()
         self.set_aside = 0
         """How many bundles and reports were given up, for they cannot be read or stored."""
-        self._in_hand = 0
+        self._in_hand: set[str] = set()
+        self._keeping: asyncio.TimerHandle | None = None
         self._settled: list[tuple[str, bytes]] = []
         self._all_settled = asyncio.Event()
 
@@ -97,15 +103,26 @@ class ReportIntake(Actor):
             await self._all_settled.wait()
 
     def _ask(self) -> None:
-        free = MAX_BUNDLES_IN_HAND - self._in_hand - self._pull.outstanding
+        free = MAX_BUNDLES_IN_HAND - len(self._in_hand) - self._pull.outstanding
         # Half at a time, or every bundle that is settled would cost a request.
         if free >= MAX_BUNDLES_IN_HAND // 2:
             self._pull.pull(free)
 
     def _take_in(self, delivery: DeliveredMessage) -> None:
         """Runs in the read loop, so that the work is left to the next turn of the event loop."""
-        self._in_hand += 1
-        asyncio.get_running_loop().call_soon(self._apply, delivery)
+        loop = asyncio.get_running_loop()
+        self._in_hand.add(delivery.reply)
+        if self._keeping is None:
+            self._keeping = loop.call_later(IN_HAND_SECONDS, self._keep)
+        loop.call_soon(self._apply, delivery)
+
+    def _keep(self) -> None:
+        """Keep what is in hand from being delivered to others; only what a dead or halted store has is."""
+        self._keeping = None
+        if self._in_hand:
+            self._keeping = asyncio.get_running_loop().call_later(IN_HAND_SECONDS, self._keep)
+            with suppress(BusUnavailableError):  # it may come twice then, and changes nothing
+                self._session.write_acks(self._in_hand, _IN_HAND)
 
     def _apply(self, delivery: DeliveredMessage) -> None:
         bundle = self._read(delivery)
@@ -174,7 +191,7 @@ class ReportIntake(Actor):
     def _write_settled(self) -> None:
         failpoint("reports.applied")
         settled, self._settled = self._settled, []
-        self._in_hand -= len(settled)
+        self._in_hand.difference_update(reply for reply, _ in settled)
         try:
             for body in {body for _, body in settled}:
                 self._session.write_acks([reply for reply, answer in settled if answer == body], body)

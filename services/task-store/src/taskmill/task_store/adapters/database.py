@@ -59,14 +59,18 @@ class DedicatedConnection:
             commits in a crash, in return for not waiting.
 
     Attributes:
+        session_name: How PostgreSQL shows the connection in `pg_stat_activity`, to every role.
         on_connect: Called with each connection that is made, before it is used. What it raises is raised by `use`.
+        on_end: Called when a connection that was used has ended, whoever ended it.
     """
 
     def __init__(self, database_url: str, name: str, *, is_commit_awaited: bool = True) -> None:
+        self.session_name = f"taskmill {name}"
         self.on_connect: Callable[[Connection[Record]], Awaitable[None]] | None = None
+        self.on_end: Callable[[], None] | None = None
         self._database_url = database_url
         self._server_settings = {
-            "application_name": f"taskmill {name}",
+            "application_name": self.session_name,
             "synchronous_commit": "on" if is_commit_awaited else "off",
             **_BY_KEY,
             **_BOUNDED,
@@ -111,8 +115,14 @@ class DedicatedConnection:
                 except BaseException:
                     made.terminate()
                     raise
+            if self.on_end is not None:
+                made.add_termination_listener(self._note_end)
             self._connection = made
         return self._connection
+
+    def _note_end(self, _connection: object) -> None:
+        if self.on_end is not None:
+            self.on_end()
 
 
 class SharedConnections:

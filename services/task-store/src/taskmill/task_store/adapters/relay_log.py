@@ -34,7 +34,8 @@ class RelayLog:
     """The relay's view of PostgreSQL. It is the `LeaseStore` of the relay's leadership, too.
 
     Args:
-        lease_connection: The connection for the lease alone, so that a slow read does not cost the leadership.
+        lease_connection: The connection for the lease alone, so that a slow read does not cost the leadership. An owner
+            is its `session_name`: once PostgreSQL has no such session, anybody may take the lease.
     """
 
     def __init__(self, connection: DedicatedConnection, lease_connection: DedicatedConnection) -> None:

@@ -61,9 +61,15 @@ UPDATE relay_cursor SET position = $4, work_position = $5, stream_created = $6, 
 WHERE owner = $1 AND position = $2 AND greatest(work_position, position) = $3 RETURNING position
 """
 
+# An owner is the name of the session by which it holds the lease, and is dead when that is gone. Those of stores of
+# releases before are not: their leases have to run out.
 ACQUIRE_RELAY = """
 UPDATE relay_cursor SET owner = $1, lease_until = clock_timestamp() + make_interval(secs => $2)
-WHERE owner = $1 OR owner IS NULL OR lease_until < clock_timestamp() RETURNING position
+WHERE owner = $1 OR owner IS NULL OR lease_until < clock_timestamp() OR (
+    starts_with(owner, 'taskmill ')
+    AND NOT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = owner)
+)
+RETURNING position
 """
 
 RELEASE_RELAY = "UPDATE relay_cursor SET owner = NULL, lease_until = NULL WHERE owner = $1"

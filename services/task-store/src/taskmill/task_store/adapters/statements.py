@@ -255,7 +255,7 @@ WHERE (scope, key) IN (SELECT * FROM unnest($1::text[], $2::text[]))
 
 HELD_KEYS = f"SELECT {_names(UNIQUE_COLUMNS)} FROM unique_keys WHERE key = ANY($1::text[])"  # noqa: S608
 
-GET_CHECKPOINT = "SELECT checkpoint FROM tasks WHERE id = $1 AND run = $2"
+GET_CHECKPOINT = "SELECT checkpoint FROM tasks WHERE id = $1 AND run = $2 AND is_run_active"
 
 GET_TASK = f"SELECT {_names(TASK_COLUMNS)} FROM tasks WHERE id = $1"  # noqa: S608
 

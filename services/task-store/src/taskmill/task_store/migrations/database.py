@@ -8,7 +8,8 @@ import asyncpg
 from taskmill.task_store.adapters.database_url import plain_database_url
 
 STORE_SESSION = "lease"
-"""The name of the session that each task store always has open; the revision that the store needs follows."""
+"""The name of the session that each task store always has open; the revision that it needs follows, and what tells it
+from other stores."""
 
 _PREFIX = f"taskmill {STORE_SESSION}"
 """As the session's connection writes it."""
@@ -40,4 +41,8 @@ async def _look(database_url: str) -> SchemaState:
         revision = await connection.fetchval("SELECT max(version_num) FROM alembic_version") if has_run else None
     finally:
         await connection.close()
-    return SchemaState(revision, [name.removeprefix(_PREFIX).strip() for (name,) in names])
+    return SchemaState(revision, [_revision_in(name) for (name,) in names])
+
+
+def _revision_in(session_name: str) -> str:
+    return next(iter(session_name.removeprefix(_PREFIX).split()), "")
