@@ -21,9 +21,12 @@ async def nats_disk_full(scene: Scene) -> str:
 
 async def postgres_disk_full(scene: Scene) -> str:
     """PostgreSQL refuses writes, or ends when its log cannot grow."""
-    await _fill(scene.stack.postgres.data_dir)
-    if not scene.stack.postgres.is_running:
-        await scene.stack.restart_postgres()
+    try:
+        await _fill(scene.stack.postgres.data_dir)
+    finally:
+        # When it ends it gives back room: that may have been too soon for anybody to see the disk full.
+        if not scene.stack.postgres.is_running:
+            await scene.stack.restart_postgres()
     return scene.stack.postgres.name
 
 
