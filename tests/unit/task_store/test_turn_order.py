@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taskmill.contracts.status import Priority
-from taskmill.task_store.domain.turn_order import ActiveTask, Lane, TurnOrder
+from taskmill.task_store.domain.turn_order import REMEMBERED_KEYS, SWEPT_KEYS, ActiveTask, Lane, TurnOrder
 from taskmill.task_store.domain.turns import LimitRules, LimitState, TurnStart, slice_of
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
@@ -264,6 +264,17 @@ def test_a_key_that_had_nothing_to_do_has_not_saved_up_turns() -> None:
         world.end_oldest()
     turns = Counter(name.key for _, name in world.turns[before:])
     assert 50 <= turns["b"] <= 50 + 2 * 2, turns
+
+
+def test_keys_that_are_gone_cost_nothing() -> None:
+    """However many there were: a key that has no work is remembered only if it is far ahead, and so many at most."""
+    world = World([limit("each", key="*", most=5)])
+    for number in range(3 * REMEMBERED_KEYS):
+        world.submit(lane(f"tenant-{number}"))
+        world.give_turns()
+        world.end_oldest()
+    # Had each been looked at for each turn, it would be 450 million looks, and take longer than a test may.
+    assert world.order.remembered_count <= 2 * REMEMBERED_KEYS + SWEPT_KEYS
 
 
 def test_a_higher_priority_goes_first_whatever_its_key_had() -> None:

@@ -12,7 +12,7 @@ burst goes through at once, and nobody saves up turns.
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from heapq import heappop, heappush, heapreplace
+from heapq import heappop, heappush, heapreplace, nlargest
 from itertools import count
 from math import ceil, inf
 from types import MappingProxyType
@@ -34,7 +34,10 @@ RATE_INTERVAL_SECONDS = 0.25
 """Over how long it is counted at least how many tasks end."""
 
 SWEPT_KEYS = 1_000
-"""So many keys without work a queue remembers before it looks which it need not."""
+"""So many keys a queue learns at least before it looks which it need not remember."""
+
+REMEMBERED_KEYS = 10_000
+"""So many keys without work a queue remembers then: those that used up most of their credit."""
 
 _RANKS = {priority: rank for rank, priority in enumerate(Priority)}
 
@@ -93,6 +96,8 @@ class _Queue:
         self.ended = 0
         self.ended_per_second = 0.0
         self.keys: dict[str, _Key] = {}
+        self.most_keys = SWEPT_KEYS
+        """With more than that, it is looked which may be forgotten."""
         self.ready: list[_Heap] = [[] for _ in Priority]
 
     @property
@@ -112,6 +117,7 @@ class _Bucket:
         self.name = name
         limit = name.limit
         self.active = 0
+        self.lanes = 0
         self.parked: OrderedDict[str, list[_Heap]] = OrderedDict()
         """The lanes by queue, then by priority; the queue that had room last comes last."""
         self.is_timed = False
@@ -125,6 +131,11 @@ class _Bucket:
     @property
     def is_rated(self) -> bool:
         return self._rate_tasks != inf
+
+    @property
+    def is_unused(self) -> bool:
+        """Whether it is as it was made."""
+        return not (self.lanes or self.active or self._in_period)
 
     def room(self, now: datetime) -> float:
         """How many more may be let through."""
@@ -257,6 +268,11 @@ class TurnOrder:
         return len(self._lanes)
 
     @property
+    def remembered_count(self) -> int:
+        """Of how many keys and buckets something is remembered."""
+        return len(self._buckets) + sum(len(queue.keys) for queue in self._queues.values())
+
+    @property
     def active_count(self) -> int:
         """How many tasks are let through and have not ended."""
         return len(self._active)
@@ -274,6 +290,8 @@ class TurnOrder:
             key.passed = max(key.passed, start)
         key.lanes += 1
         lane = self._lanes[name] = _Lane(name, key, self._buckets_of(name))
+        for bucket in lane.buckets:
+            bucket.lanes += 1
         self._make_ready(queue, lane)
 
     def remove(self, name: Lane) -> None:
@@ -283,13 +301,12 @@ class TurnOrder:
             return
         lane.is_gone = True
         lane.key.lanes -= 1
+        for bucket in lane.buckets:
+            bucket.lanes -= 1
+            self._forget_unused(bucket)
         queue = self._queue(name.queue)
-        if len(queue.keys) > 2 * len(self._lanes) + SWEPT_KEYS:
-            queue.keys = {
-                name: key
-                for name, key in queue.keys.items()
-                if key.lanes or key.passed > queue.start_of(self._weight(name))
-            }
+        if len(queue.keys) > queue.most_keys:
+            self._sweep(queue)
 
     def end(self, task_id: UUID, version: int) -> bool:
         """A task has ended, or waits again, as its event of a version says; return whether it held a slot."""
@@ -459,6 +476,24 @@ class TurnOrder:
     def _free(self, bucket: _Bucket) -> None:
         bucket.free()
         self._look_at(bucket)
+        self._forget_unused(bucket)
+
+    def _forget_unused(self, bucket: _Bucket) -> None:
+        if bucket.is_unused:
+            self._buckets.pop(bucket.name, None)
+
+    def _sweep(self, queue: _Queue) -> None:
+        """Forget the keys of a queue that have no work, but for those that are furthest ahead."""
+        leads = {
+            name: (key.passed - queue.start_of(weight)) * weight
+            for name, key in queue.keys.items()
+            if not key.lanes
+            for weight in (self._weight(name),)
+        }
+        ahead = {name for name in nlargest(REMEMBERED_KEYS, leads, key=leads.__getitem__) if leads[name] > 0}
+        queue.keys = {name: key for name, key in queue.keys.items() if key.lanes or name in ahead}
+        # As many again, so that to look costs each key the same, however many there are.
+        queue.most_keys = 2 * len(queue.keys) + SWEPT_KEYS
 
     def _look_at(self, bucket: _Bucket) -> None:
         """Next time, look whether there is room for what is parked."""
