@@ -13,7 +13,7 @@ from collections import OrderedDict, deque
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from heapq import heappop, heappush, heapreplace, nlargest
-from itertools import count
+from itertools import count, islice
 from math import ceil, inf
 from types import MappingProxyType
 from typing import NamedTuple
@@ -208,6 +208,8 @@ class TurnOrder:
         self._queues: dict[str, _Queue] = {}
         self._lanes: dict[Lane, _Lane] = {}
         self._buckets: dict[Bucket, _Bucket] = {}
+        self._unread: dict[Bucket, None] = {}
+        """Those with a rate of which is not known what turns they had before."""
         self._open: dict[_Bucket, None] = {}
         """Those with parked lanes that may have room."""
         self._timers: list[tuple[datetime, int, _Bucket]] = []
@@ -222,7 +224,6 @@ class TurnOrder:
         *,
         active: Iterable[ActiveTask],
         lanes: Iterable[Lane],
-        starts: Iterable[TurnStart],
         is_closed: bool = False,
     ) -> None:
         """Begin anew with what is so; how far keys are is kept.
@@ -231,23 +232,17 @@ class TurnOrder:
             rules: The limits.
             active: Which tasks are let through.
             lanes: Where tasks wait.
-            starts: The turns of rates, oldest first.
             is_closed: More tasks are let through than are known: what a limit holds for must wait.
         """
         self.rules = rules
         self._is_closed = is_closed
-        for memory in (self._lanes, self._buckets, self._open, self._active, self._timers):
+        for memory in (self._lanes, self._buckets, self._unread, self._open, self._active, self._timers):
             memory.clear()
         for queue in self._queues.values():
             queue.active = 0
             queue.ready = [[] for _ in Priority]
             for key in queue.keys.values():
                 key.lanes = 0
-        limits = {limit.name: limit for limit in rules.limits}
-        for name, key_name, slice_, last_at, tasks in starts:
-            limit = limits.get(name)
-            if limit is not None and limit.rate_tasks is not None:
-                self._bucket(Bucket(limit, key_name)).remember(slice_, last_at, tasks, is_reserved=False)
         for task in active:
             buckets = self._buckets_of(task.lane)
             self._active[task.task_id] = task.version, task.lane.queue, buckets
@@ -256,6 +251,23 @@ class TurnOrder:
                 bucket.active += 1
         for lane in lanes:
             self.add(lane)
+
+    def take_unread(self, most: int) -> list[Bucket]:
+        """Buckets with a rate, at most so many, of which `count_starts` has to be told; before the next `pick`."""
+        names = list(islice(self._unread, most))
+        for name in names:
+            del self._unread[name]
+        return names
+
+    def count_starts(self, starts: Iterable[TurnStart]) -> None:
+        """Count the turns that buckets of `take_unread` had before, oldest first."""
+        limits = {limit.name: limit for limit in self.rules.limits}
+        for name, key_name, slice_, last_at, tasks in starts:
+            limit = limits.get(name)
+            # One that is gone meanwhile comes as unread when it comes again.
+            bucket = None if limit is None else self._buckets.get(Bucket(limit, key_name))
+            if bucket is not None:
+                bucket.remember(slice_, last_at, tasks, is_reserved=False)
 
     def set_slots(self, slots: Mapping[str, int]) -> None:
         """Say how many tasks of each queue are executed at once; of a queue that is missing none is."""
@@ -481,6 +493,7 @@ class TurnOrder:
     def _forget_unused(self, bucket: _Bucket) -> None:
         if bucket.is_unused:
             self._buckets.pop(bucket.name, None)
+            self._unread.pop(bucket.name, None)
 
     def _sweep(self, queue: _Queue) -> None:
         """Forget the keys of a queue that have no work, but for those that are furthest ahead."""
@@ -527,4 +540,6 @@ class TurnOrder:
         bucket = self._buckets.get(name)
         if bucket is None:
             bucket = self._buckets[name] = _Bucket(name)
+            if bucket.is_rated:
+                self._unread[name] = None
         return bucket
