@@ -17,11 +17,13 @@ from taskmill.task_store.domain.schedules import (
     ScheduleBook,
     ScheduleOperation,
     ScheduleState,
+    named_new_tasks,
     named_schedule,
 )
 
 MAX_RUNNING = 1_000
-"""So many tasks of schedules that are in a run are looked at in a batch: of more than that, the others go on."""
+"""So many tasks of schedules that are in a run are looked at in a batch, of each schedule its part, and one at least:
+of more than that, the others go on."""
 
 
 def _parameters(types: dict[str, str]) -> dict[str, str]:
@@ -47,11 +49,18 @@ WHERE schedule_id = $1 AND (fire_at, task_id) < ($2, $3) ORDER BY fire_at DESC, 
 
 _KNOWN = f"SELECT {_NAMES} FROM schedules WHERE id = ANY($1::uuid[])"  # noqa: S608
 _COUNT = "SELECT count(*) FROM schedules"
-_RUNNING = "SELECT id FROM tasks WHERE schedule_id = ANY($1::uuid[]) AND is_run_active LIMIT $2"
+_RUNNING = """
+SELECT task.id FROM unnest($1::uuid[]) AS schedule (id), LATERAL (
+    SELECT id FROM tasks WHERE schedule_id = schedule.id AND is_run_active LIMIT $2
+) AS task
+"""
 _ADD = f"INSERT INTO schedules ({_NAMES}) VALUES ({', '.join(_SCHEDULE.values())})"  # noqa: S608
 _CHANGE = f"""
 UPDATE schedules SET {", ".join(f"{name} = {value}" for name, value in _SCHEDULE.items() if name != "id")}
 WHERE id = {_SCHEDULE["id"]}
+"""  # noqa: S608
+_MADE = f"""
+SELECT task_id FROM schedule_fires WHERE task_id = ANY($1::uuid[]) AND outcome = '{FireOutcome.CREATED.value}'
 """  # noqa: S608
 _DELETE = "DELETE FROM schedules WHERE id = ANY($1::uuid[])"
 # A time that was skipped may get its task later; one that has its task keeps it.
@@ -102,11 +111,14 @@ async def read_schedules(
     is_any_new = any(isinstance(operation, CreateSchedule) for operation in operations)
     fired = {operation.schedule_id for operation in operations if isinstance(operation, FireSchedule)}
     exclusive = [it.id for it in known if it.id in fired and it.overlap != Overlap.ALLOW]
+    running = await connection.fetch(_RUNNING, exclusive, max(1, MAX_RUNNING // len(exclusive))) if exclusive else []
+    made_ids = [task_id for operation in operations for task_id in named_new_tasks(operation)]
     return ScheduleBook(
         known,
         count=await connection.fetchval(_COUNT) if is_any_new else 0,
         max_schedules=max_schedules,
-        running=[row["id"] for row in await connection.fetch(_RUNNING, exclusive, MAX_RUNNING)] if exclusive else (),
+        running=[row["id"] for row in running],
+        made=[row["task_id"] for row in await connection.fetch(_MADE, made_ids)] if made_ids else (),
     )
 
 
