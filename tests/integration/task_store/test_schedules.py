@@ -8,11 +8,14 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from taskmill.contracts import registry
-from taskmill.contracts.limits import MAX_BACKFILL_TIMES
+from taskmill.contracts.limits import MAX_BACKFILL_TIMES, MAX_BODY_BYTES
+from taskmill.task_store.adapters.database import shared_connections
+from taskmill.task_store.adapters.schedule_rows import ScheduleRows
 from tests.support.eventually import holds
 from tests.support.task_store import (
     Document,
@@ -298,6 +301,25 @@ async def test_what_is_refused(database_url: str, nats_url: str) -> None:
             span = {"id": minutely["id"], "since": since.isoformat(), "until": until.isoformat()}
             assert await store.refusal(registry.BACKFILL_SCHEDULE, **span) == "invalid_request"
         assert await tasks_of(store, minutely) == []
+
+
+async def test_a_page_reads_no_more_than_a_message_holds(store: StoreClient, database_url: str) -> None:
+    """However large templates are: it ends early, and the next one goes on there."""
+    large = {**TEMPLATE, "payload": "x" * 250_000}
+    wanted = [(await create(store, template=large, is_paused=True))["id"] for _ in range(8)]
+    connections = await shared_connections(database_url, "test", max_connections=1)
+    try:
+        read = await ScheduleRows(connections).schedules(behind=UUID(int=0), limit=201)
+    finally:
+        await connections.close()
+    assert len(read) == MAX_BODY_BYTES // 250_000 + 1
+    found: list[str] = []
+    cursor = None
+    while cursor is not None or not found:
+        page = await store.ask(registry.LIST_SCHEDULES, limit=200, cursor=cursor)
+        found += [schedule["id"] for schedule in page["items"]]
+        cursor = page["next_cursor"]
+    assert found == wanted
 
 
 async def test_bulk_operations_may_name_a_schedule(store: StoreClient) -> None:

@@ -7,6 +7,7 @@ from uuid import UUID
 from asyncpg import Connection, Record
 
 from taskmill.contracts.errors import ScheduleNotFoundError
+from taskmill.contracts.limits import MAX_BODY_BYTES
 from taskmill.contracts.schedules import CreateSchedule, FireOrigin, FireOutcome, Overlap
 from taskmill.task_store.adapters.database import SharedConnections
 from taskmill.task_store.adapters.models import ScheduleFireRow, ScheduleRow, columns
@@ -38,7 +39,13 @@ _FIRE_NAMES = ", ".join(_FIRE)
 _NAMES_ONLY = ", ".join("'{}' AS template" if name == "template" else name for name in _SCHEDULE)
 
 _GET = f"SELECT {_NAMES} FROM schedules WHERE id = $1"  # noqa: S608  (names of the models, here and below)
-_PAGE = f"SELECT {_NAMES} FROM schedules WHERE id > $1 ORDER BY id LIMIT $2"  # noqa: S608
+# One row more than a message can hold: it tells that more follow. All of them may have 256 KiB each.
+_PAGE = f"""
+SELECT {_NAMES} FROM (
+    SELECT *, sum(octet_length(template::text)) OVER (ORDER BY id) - octet_length(template::text) AS bytes_before
+    FROM (SELECT * FROM schedules WHERE id > $1 ORDER BY id LIMIT $2) AS candidate
+) AS sized WHERE bytes_before <= {MAX_BODY_BYTES} ORDER BY id
+"""  # noqa: S608
 _NEXT = f"""
 SELECT {_NAMES_ONLY} FROM schedules WHERE next_fire_at IS NOT NULL ORDER BY next_fire_at LIMIT $1
 """  # noqa: S608
