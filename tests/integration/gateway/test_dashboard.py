@@ -208,3 +208,15 @@ async def test_what_is_more_than_a_page_is_told(client: httpx.AsyncClient) -> No
     whole = (await client.get(f"/ui{path}")).text
     assert f"These are the first 200. <code>GET {path}/events</code> has the others." in whole
     assert (await client.get("/ui/schedules")).status_code == httpx.codes.OK
+
+
+async def test_a_clone_is_whose_the_task_is(client: httpx.AsyncClient) -> None:
+    """What limits and shares go by is filled in, and taken."""
+    task = (await client.post("/tasks", json={"title": "T", "concurrency_key": "tenant-17"})).json()
+    form = (await client.get("/ui/tasks/new", params={"from": task["id"]})).text
+    assert 'name="concurrency_key" value="tenant-17"' in form
+    for key, status in (("tenant-17", 204), ("a b", 422)):
+        typed = {"title": "T", "kind": "echo", "mode": "json", "concurrency_key": key}
+        assert (await client.post("/ui/tasks/new", data=typed, headers=HTMX)).status_code == status, key
+    found = (await client.get("/tasks", params={"concurrency_key": "tenant-17"})).json()["items"]
+    assert len(found) == 2
