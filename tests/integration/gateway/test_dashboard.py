@@ -197,3 +197,26 @@ async def test_all_tasks_may_be_meant(client: httpx.AsyncClient) -> None:
     await holds(is_done)
     nothing = await client.post("/ui/tasks/bulk/preview", data={"action": "delete"}, headers=HTMX)
     assert nothing.status_code == httpx.codes.UNPROCESSABLE_ENTITY
+
+
+async def test_what_is_more_than_a_page_is_told(client: httpx.AsyncClient) -> None:
+    """A task has no more events than are shown, or it is said where the others are."""
+    path = (await client.post("/tasks", json={"title": "T"})).headers["Location"]
+    assert "These are the first" not in (await client.get(f"/ui{path}")).text
+    for number in range(200):
+        await client.patch(path, json={"title": f"T{number}"})
+    whole = (await client.get(f"/ui{path}")).text
+    assert f"These are the first 200. <code>GET {path}/events</code> has the others." in whole
+    assert (await client.get("/ui/schedules")).status_code == httpx.codes.OK
+
+
+async def test_a_clone_is_whose_the_task_is(client: httpx.AsyncClient) -> None:
+    """What limits and shares go by is filled in, and taken."""
+    task = (await client.post("/tasks", json={"title": "T", "concurrency_key": "tenant-17"})).json()
+    form = (await client.get("/ui/tasks/new", params={"from": task["id"]})).text
+    assert 'name="concurrency_key" value="tenant-17"' in form
+    for key, status in (("tenant-17", 204), ("a b", 422)):
+        typed = {"title": "T", "kind": "echo", "mode": "json", "concurrency_key": key}
+        assert (await client.post("/ui/tasks/new", data=typed, headers=HTMX)).status_code == status, key
+    found = (await client.get("/tasks", params={"concurrency_key": "tenant-17"})).json()["items"]
+    assert len(found) == 2

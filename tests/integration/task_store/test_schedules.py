@@ -8,11 +8,14 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from taskmill.contracts import registry
-from taskmill.contracts.limits import MAX_BACKFILL_TIMES
+from taskmill.contracts.limits import MAX_BACKFILL_TIMES, MAX_BODY_BYTES
+from taskmill.task_store.adapters.database import shared_connections
+from taskmill.task_store.adapters.schedule_rows import ScheduleRows
 from tests.support.eventually import holds
 from tests.support.task_store import (
     Document,
@@ -172,6 +175,41 @@ async def test_overlaps(store: StoreClient, database_url: str, overlap: str) -> 
         assert [it[1:] for it in outcomes(await fires_of(store, schedule))][1:] == [("created", "backfill")] * 2
 
 
+async def test_a_schedule_is_not_hidden_by_the_tasks_of_another(store: StoreClient, database_url: str) -> None:
+    """However many tasks of one are in a run, another that skips while one of its own runs does so."""
+    crowded, other = await create(store, overlap="skip"), await create(store, overlap="skip")
+    await store.ask(registry.RUN_SCHEDULE, id=crowded["id"], task_id=new_id())
+    columns = await run_sql(
+        database_url,
+        "SELECT string_agg(column_name, ', ') AS names FROM information_schema.columns "
+        "WHERE table_name = 'tasks' AND column_name <> 'id'",
+    )
+    names = columns[0]["names"]
+    await run_sql(
+        database_url,
+        f"INSERT INTO tasks (id, {names}) SELECT gen_random_uuid(), {names} FROM tasks, generate_series(1, 1100)",  # noqa: S608
+    )
+    await store.ask(registry.RUN_SCHEDULE, id=other["id"], task_id=new_id())
+    await run_sql(database_url, "UPDATE schedules SET next_fire_at = next_fire_at - interval '1 hour'")
+    await caught_up(store, other)
+    assert [fire["outcome"] for fire in await fires_of(store, other)] == ["skipped", "created"]
+
+
+async def test_a_time_is_known_by_its_fire_alone(store: StoreClient, database_url: str) -> None:
+    """Its task and the task's events may be gone: a backfill does not make it again."""
+    schedule = await create(store)
+    [due] = await set_back(database_url, schedule, 1)
+    await caught_up(store, schedule)
+    [task] = await tasks_of(store, schedule)
+    await run_sql(
+        database_url,
+        f"DELETE FROM tasks WHERE id = '{task['id']}'",  # noqa: S608
+        f"DELETE FROM task_events WHERE task_id = '{task['id']}'",  # noqa: S608
+    )
+    span = {"id": schedule["id"], "since": due.isoformat(), "until": (due + MOMENT).isoformat()}
+    assert await store.ask(registry.BACKFILL_SCHEDULE, **span) == {"created": 0, "existing": 1}
+
+
 async def test_a_task_at_once(store: StoreClient) -> None:
     """Whatever the overlap says, also of a paused schedule; under a key it is made once."""
     schedule = await create(store, overlap="skip", is_paused=True)
@@ -263,6 +301,25 @@ async def test_what_is_refused(database_url: str, nats_url: str) -> None:
             span = {"id": minutely["id"], "since": since.isoformat(), "until": until.isoformat()}
             assert await store.refusal(registry.BACKFILL_SCHEDULE, **span) == "invalid_request"
         assert await tasks_of(store, minutely) == []
+
+
+async def test_a_page_reads_no_more_than_a_message_holds(store: StoreClient, database_url: str) -> None:
+    """However large templates are: it ends early, and the next one goes on there."""
+    large = {**TEMPLATE, "payload": "x" * 250_000}
+    wanted = [(await create(store, template=large, is_paused=True))["id"] for _ in range(8)]
+    connections = await shared_connections(database_url, "test", max_connections=1)
+    try:
+        read = await ScheduleRows(connections).schedules(behind=UUID(int=0), limit=201)
+    finally:
+        await connections.close()
+    assert len(read) == MAX_BODY_BYTES // 250_000 + 1
+    found: list[str] = []
+    cursor = None
+    while cursor is not None or not found:
+        page = await store.ask(registry.LIST_SCHEDULES, limit=200, cursor=cursor)
+        found += [schedule["id"] for schedule in page["items"]]
+        cursor = page["next_cursor"]
+    assert found == wanted
 
 
 async def test_bulk_operations_may_name_a_schedule(store: StoreClient) -> None:

@@ -1,11 +1,14 @@
 """Limits, shares and turns, in a store that runs."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from taskmill.contracts import registry
+from taskmill.task_store.adapters.database import DedicatedConnection
+from taskmill.task_store.adapters.expired_rows import ExpiredRows
 from tests.support.eventually import holds
 from tests.support.task_store import Document, StoreClient, hello, report, run_sql, running_store, store_with_client
 
@@ -93,6 +96,27 @@ async def test_a_rate_lets_no_more_through_in_its_time(store: StoreClient, datab
     assert waiting["until"] > (await store.get(ids[0]))["queued_at"]
     [started] = await run_sql(database_url, "SELECT sum(tasks)::integer AS tasks FROM turn_starts")
     assert started["tasks"] == 2
+
+
+async def test_a_rate_holds_over_a_change_of_terms(store: StoreClient, database_url: str) -> None:
+    """Whoever begins a term reads the turns of before, for the keys that wait; what no rate counts goes."""
+    await store.ask(registry.PUT_LIMIT, name="each", concurrency_key="*", rate={"tasks": 1, "seconds": 3600})
+    first = await submit(store, 1, concurrency_key="a")
+    await stand(store, first, "queued")
+    await run_sql(database_url, "UPDATE turn_term SET number = number + 1")
+    ids = [*await submit(store, 2, concurrency_key="b"), *await submit(store, 1, concurrency_key="a")]
+    await stand(store, ids, "queued", "scheduled", "scheduled")
+    waiting = [(await store.get(task_id))["waiting_for"] for task_id in ids[1:]]
+    assert [(it["reason"], it["limit"]) for it in waiting] == [("rate", "each")] * 2
+    await run_sql(
+        database_url,
+        "INSERT INTO turn_starts SELECT 'gone', 'k', number, now(), 1 FROM generate_series(1, 3) AS number",
+        "INSERT INTO turn_starts VALUES ('each', 'old', 1, now() - interval '2 hours', 1)",
+    )
+    connection = DedicatedConnection(database_url, "expiry")
+    rows = ExpiredRows(connection)
+    assert [await rows.delete_turn_starts(datetime.now(UTC), 3) for _ in range(3)] == [3, 1, 0]
+    await connection.close()
 
 
 async def test_a_list_says_which_limit_holds_which_task(store: StoreClient) -> None:

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from itertools import islice, pairwise
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -129,3 +130,37 @@ def test_times_in_words() -> None:
     """As people say them."""
     assert cron("0 9 * * MON-FRI", BERLIN).in_words() == "At 09:00 on Monday through Friday, Europe/Berlin"
     assert every(5400).in_words() == "Every 1 hour 30 minutes"
+
+
+@pytest.mark.parametrize(
+    ("line", "minutes", "hours", "zone", "begin"),
+    [
+        # At 00:01 it became 23:01 of the day before.
+        ("10 */3 * * *", {10}, set(range(0, 24, 3)), "America/St_Johns", datetime(2009, 10, 31, 20, tzinfo=UTC)),
+        # At 02:00 it became 01:30.
+        ("10 */3 * * *", {10}, set(range(0, 24, 3)), LORD_HOWE, datetime(2027, 4, 3, 9, tzinfo=UTC)),
+        ("0 */2 * * *", {0}, set(range(0, 24, 2)), LORD_HOWE, datetime(2027, 4, 3, 9, tzinfo=UTC)),
+        ("*/20 2 31 10 *", {0, 20, 40}, {2}, BERLIN, datetime(2027, 10, 30, 22, tzinfo=UTC)),
+        ("*/20 2 28 3 *", {0, 20, 40}, {2}, BERLIN, datetime(2027, 3, 27, 22, tzinfo=UTC)),
+    ],
+)
+def test_what_a_clock_shows_comes_whoever_asks(
+    line: str, minutes: set[int], hours: set[int], zone: str, begin: datetime
+) -> None:
+    """A line that goes by the time that passes: each minute in which it is met, wherever the search begins."""
+    moments = [begin + number * timedelta(minutes=1) for number in range(1, 10 * 60)]
+    clocks = [(moment, moment.astimezone(ZoneInfo(zone))) for moment in moments]
+    met = [moment for moment, clock in clocks if clock.minute in minutes and clock.hour in hours]
+    timing = cron(line, zone)
+    assert timing.within(moments[0], moments[-1], 100) == met
+    last = timing.first_behind(moments[-1])
+    for moment in moments[::7]:
+        assert timing.first_behind(moment) == next((time for time in met if time > moment), last)
+
+
+def test_the_calendar_has_an_end() -> None:
+    """Behind it no time follows, and nothing fails."""
+    begin = datetime(9998, 6, 1, tzinfo=UTC)
+    assert len(list(every(366 * 24 * 3600, begin).behind(begin))) == 1
+    assert list(cron("0 0 1 6 *").behind(begin)) == [datetime(9999, 6, 1, tzinfo=UTC)]
+    assert cron("* * 31 12 *").first_behind(datetime(9999, 12, 31, 23, 59, tzinfo=UTC)) is None

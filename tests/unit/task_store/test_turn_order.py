@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taskmill.contracts.status import Priority
-from taskmill.task_store.domain.turn_order import ActiveTask, Lane, TurnOrder
+from taskmill.task_store.domain.turn_order import REMEMBERED_KEYS, SWEPT_KEYS, ActiveTask, Lane, TurnOrder
 from taskmill.task_store.domain.turns import LimitRules, LimitState, TurnStart, slice_of
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
@@ -45,7 +45,7 @@ class World:
         self.rules = LimitRules(limits)
         self.slots = {QUEUE: 4} if slots is None else slots
         self.order = TurnOrder(weights or {})
-        self.order.reload(self.rules, active=(), lanes=(), starts=())
+        self.order.reload(self.rules, active=(), lanes=())
         self.order.set_slots(self.slots)
         self.waiting: dict[Lane, deque[UUID]] = defaultdict(deque)
         self.active: dict[UUID, Lane] = {}
@@ -66,6 +66,7 @@ class World:
             changed: Whether the first task that is chosen has changed since.
         """
         given_to = []
+        self.tell_starts()
         while picks := self.order.pick(self.now, 64):
             for name, picked in picks.items():
                 found = [(task_id, 1) for task_id, _ in zip(self.waiting[name], range(picked), strict=False)]
@@ -92,22 +93,25 @@ class World:
 
     def reload(self) -> None:
         """What another store knows that begins to lead."""
-        starts: Counter[tuple[str, str, int]] = Counter()
-        for at, name in self.turns:
-            for one, key in self.rules.buckets(name.kind, name.key or None):
-                if one.rate_seconds is not None:
-                    starts[one.name, key, slice_of(one, at)] += 1
         self.order = TurnOrder()
         self.order.set_slots(self.slots)
         self.order.reload(
             self.rules,
             active=[ActiveTask(task_id, 2, name) for task_id, name in self.active.items()],
             lanes=[name for name, tasks in self.waiting.items() if tasks],
-            starts=[
+        )
+
+    def tell_starts(self) -> None:
+        """Tell of the turns that buckets had, of which that is to be read."""
+        while unread := self.order.take_unread(1):
+            starts: Counter[tuple[str, str, int]] = Counter()
+            for at, name in self.turns:
+                for one, key in set(self.rules.buckets(name.kind, name.key or None)) & set(unread):
+                    starts[one.name, key, slice_of(one, at)] += 1
+            self.order.count_starts(
                 TurnStart(*place, self._last_at(place), tasks)
                 for place, tasks in sorted(starts.items(), key=lambda item: item[0][2])
-            ],
-        )
+            )
 
     def _last_at(self, place: tuple[str, str, int]) -> datetime:
         return max(
@@ -264,6 +268,17 @@ def test_a_key_that_had_nothing_to_do_has_not_saved_up_turns() -> None:
         world.end_oldest()
     turns = Counter(name.key for _, name in world.turns[before:])
     assert 50 <= turns["b"] <= 50 + 2 * 2, turns
+
+
+def test_keys_that_are_gone_cost_nothing() -> None:
+    """However many there were: a key that has no work is remembered only if it is far ahead, and so many at most."""
+    world = World([limit("each", key="*", most=5)])
+    for number in range(3 * REMEMBERED_KEYS):
+        world.submit(lane(f"tenant-{number}"))
+        world.give_turns()
+        world.end_oldest()
+    # Had each been looked at for each turn, it would be 450 million looks, and take longer than a test may.
+    assert world.order.remembered_count <= 2 * REMEMBERED_KEYS + SWEPT_KEYS
 
 
 def test_a_higher_priority_goes_first_whatever_its_key_had() -> None:

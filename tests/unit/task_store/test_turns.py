@@ -32,11 +32,11 @@ class OneWaits:
     def _happens(self, name: str) -> None:
         self.during.pop(name, lambda: None)()
 
-    async def begin_term(self, _owner: str, _now: datetime) -> TurnsKnown:
+    async def begin_term(self, _owner: str) -> TurnsKnown:
         """See `TurnLog`."""
         self.terms += 1
         self._happens("begin_term")
-        return TurnsKnown(self.terms, NO_LIMITS, [], [] if self.given else [LANE], [])
+        return TurnsKnown(self.terms, NO_LIMITS, [], [] if self.given else [LANE])
 
     async def settings(self, _now: datetime) -> TurnSettings:
         """See `TurnLog`."""

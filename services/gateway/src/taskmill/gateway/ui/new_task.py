@@ -27,7 +27,10 @@ from taskmill.gateway.ui.route import PREFIX
 _NEW_TASK: TypeAdapter[NewTask] = TypeAdapter(NewTask)
 _PREFIX = "payload."
 _SIMPLE = frozenset({"string", "integer", "number", "boolean"})
-_PLAIN = ("title", "description", "kind", "queue", "priority", "run_at", "max_attempts", "timeout_seconds")
+_PLAIN = (
+    *("title", "description", "kind", "queue", "concurrency_key"),
+    *("priority", "run_at", "max_attempts", "timeout_seconds"),
+)
 
 
 class Field(NamedTuple):

@@ -37,8 +37,8 @@ class SchedulePages:
     async def schedules(self, request: Request) -> Response:
         """Show the schedules."""
         reply = await self._parts.store.ask(registry.LIST_SCHEDULES, ListSchedules(limit=MAX_PAGE_ITEMS))
-        schedules = SchedulePage.model_validate_json(reply.body).items
-        return self._parts.render(request, "schedules.html", schedules=schedules)
+        found = SchedulePage.model_validate_json(reply.body)
+        return self._parts.render(request, "schedules.html", schedules=found.items, found=found)
 
     @page("GET", "/schedules/{schedule_id:uuid}", Scope.TASKS_READ)
     async def schedule(self, request: Request) -> Response:

@@ -5,7 +5,7 @@ import json
 import shlex
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 import orjson
@@ -94,15 +94,19 @@ class TaskPages:
             request,
             "task.html",
             task=task,
-            attempts=attempts,
+            attempts=attempts.items[::-1],
+            found_attempts=attempts,
+            found_events=events,
             lines=lines.items,
             dropped=lines.dropped,
-            events=[event.model_dump(mode="json", exclude_none=True) for event in events] if shows_payloads else [],
-            timeline=timeline(events),
+            events=[event.model_dump(mode="json", exclude_none=True) for event in events.items]
+            if shows_payloads
+            else [],
+            timeline=timeline(events.items),
             waited=seconds_between(task.queued_at, task.started_at),
             ran=seconds_between(task.started_at, task.finished_at),
             curl=_curl(task, request) if shows_payloads else None,
-            trace_id=(trace_id := _trace_id(events)),
+            trace_id=(trace_id := _trace_id(events.items)),
             trace_address=trace_address(self._parts.trace_url, trace_id),
         )
 
@@ -165,10 +169,10 @@ class TaskPages:
     async def _task(self, task_id: UUID) -> Task:
         return Task.model_validate_json((await self._parts.store.ask(registry.GET, GetTask(id=task_id))).body)
 
-    async def _attempts(self, task_id: UUID) -> Sequence[Any]:
+    async def _attempts(self, task_id: UUID) -> AttemptPage:
         wanted = ListAttempts(task_id=task_id, limit=MAX_PAGE_ITEMS)
         reply = await self._parts.store.ask(registry.ATTEMPTS, wanted)
-        return AttemptPage.model_validate_json(reply.body).items[::-1]
+        return AttemptPage.model_validate_json(reply.body)
 
     async def _lines(self, task_id: UUID) -> LinePage:
         """All lines that are kept."""
@@ -182,11 +186,11 @@ class TaskPages:
             if cursor is None or len(lines) >= MAX_TASK_LINES:
                 return LinePage(items=lines, dropped=dropped)
 
-    async def _events(self, task_id: UUID, may_see: bool) -> list[TaskEvent]:
+    async def _events(self, task_id: UUID, may_see: bool) -> EventPage:
         if not may_see:
-            return []
+            return EventPage(items=[])
         wanted = ListEvents(task_id=task_id, limit=_SHOWN_EVENTS)
-        return EventPage.model_validate_json((await self._parts.store.ask(registry.EVENTS, wanted)).body).items
+        return EventPage.model_validate_json((await self._parts.store.ask(registry.EVENTS, wanted)).body)
 
 
 def timeline(events: Sequence[TaskEvent]) -> list[Milestone]:

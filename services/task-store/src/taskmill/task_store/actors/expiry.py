@@ -1,4 +1,4 @@
-"""Removes what was kept long enough: keys, operations, replays, groups, fires, queues, processors."""
+"""Removes what was kept long enough: keys, operations, replays, groups, fires, turns, queues, processors."""
 
 from datetime import timedelta
 
@@ -69,4 +69,5 @@ class Expiry(LeaderDuty):
         forgotten = await self._rows.forget_queues(self._now() - self._queues_kept_for, self._now())
         if forgotten:
             _log.info("queues.forgotten", queues=forgotten)
+        deleted += await self._rows.delete_turn_starts(self._now(), MAX_ROWS_AT_ONCE)
         return NEXT_BATCH_SECONDS if deleted >= MAX_ROWS_AT_ONCE else None

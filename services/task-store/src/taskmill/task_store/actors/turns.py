@@ -29,6 +29,9 @@ MAX_HEARD = 20_000
 
 MAX_LOOKED_AT = 1_000
 
+MAX_BUCKETS_READ = 100
+"""Of so many buckets the turns that they had are read at once, up to 64 rows of each: others want to go on, too."""
+
 TERM_SECONDS = 60
 """After so long all is read anew: a net under what is heard of the log."""
 
@@ -144,6 +147,8 @@ class Turns(LeaderDuty):
         if await self._has_changed(now):
             self._term = None
             return 0
+        while unread := self._order.take_unread(MAX_BUCKETS_READ):
+            self._order.count_starts(await self._log.starts_of(unread))
         picks = self._order.pick(now, MAX_AT_ONCE)
         if picks:
             found = await self._log.first(picks)
@@ -159,7 +164,7 @@ class Turns(LeaderDuty):
         self._term, self._is_outdated = None, False
         self._ended_meanwhile = []
         try:
-            known = await self._log.begin_term(self._owner, now)
+            known = await self._log.begin_term(self._owner)
             if known is None:
                 return False
             if known.rules.limits != self._order.rules.limits:
@@ -168,7 +173,6 @@ class Turns(LeaderDuty):
                 known.rules,
                 active=known.active,
                 lanes=known.lanes,
-                starts=known.starts,
                 is_closed=known.has_more_active,
             )
             for task_id, version in self._ended_meanwhile:

@@ -64,6 +64,16 @@ DELETE FROM unique_keys WHERE key IN (
 """
 
 
+_FORGET_TURN_STARTS = """
+DELETE FROM turn_starts WHERE (limit_name, concurrency_key, slice) IN (
+    SELECT limit_name, concurrency_key, slice FROM turn_starts WHERE NOT EXISTS (
+        SELECT FROM limits WHERE limits.name = turn_starts.limit_name AND limits.rate_seconds IS NOT NULL
+            AND turn_starts.last_at > $1::timestamptz - make_interval(secs => limits.rate_seconds)
+    ) LIMIT $2
+)
+"""
+
+
 class ExpiredRows:
     """Deletes them. Every method raises `DatabaseUnavailableError` when PostgreSQL is away.
 
@@ -128,6 +138,10 @@ class ExpiredRows:
             released = await connection.execute(_RELEASE_KEYS, now, limit)
             await connection.execute("COMMIT")
             return int(released.split()[-1])
+
+    async def delete_turn_starts(self, now: datetime, limit: int) -> int:
+        """Delete turns that no rate counts any more, at most `limit`; return how many."""
+        return await self._delete(_FORGET_TURN_STARTS, now, limit)
 
     async def delete_api_keys(self, ended_before: datetime) -> None:
         """Delete the API keys that were revoked, or have expired, before an instant."""

@@ -7,6 +7,7 @@ from uuid import UUID
 from asyncpg import Connection, Record
 
 from taskmill.contracts.errors import ScheduleNotFoundError
+from taskmill.contracts.limits import MAX_BODY_BYTES
 from taskmill.contracts.schedules import CreateSchedule, FireOrigin, FireOutcome, Overlap
 from taskmill.task_store.adapters.database import SharedConnections
 from taskmill.task_store.adapters.models import ScheduleFireRow, ScheduleRow, columns
@@ -17,11 +18,13 @@ from taskmill.task_store.domain.schedules import (
     ScheduleBook,
     ScheduleOperation,
     ScheduleState,
+    named_new_tasks,
     named_schedule,
 )
 
 MAX_RUNNING = 1_000
-"""So many tasks of schedules that are in a run are looked at in a batch: of more than that, the others go on."""
+"""So many tasks of schedules that are in a run are looked at in a batch, of each schedule its part, and one at least:
+of more than that, the others go on."""
 
 
 def _parameters(types: dict[str, str]) -> dict[str, str]:
@@ -36,7 +39,13 @@ _FIRE_NAMES = ", ".join(_FIRE)
 _NAMES_ONLY = ", ".join("'{}' AS template" if name == "template" else name for name in _SCHEDULE)
 
 _GET = f"SELECT {_NAMES} FROM schedules WHERE id = $1"  # noqa: S608  (names of the models, here and below)
-_PAGE = f"SELECT {_NAMES} FROM schedules WHERE id > $1 ORDER BY id LIMIT $2"  # noqa: S608
+# One row more than a message can hold: it tells that more follow. All of them may have 256 KiB each.
+_PAGE = f"""
+SELECT {_NAMES} FROM (
+    SELECT *, sum(octet_length(template::text)) OVER (ORDER BY id) - octet_length(template::text) AS bytes_before
+    FROM (SELECT * FROM schedules WHERE id > $1 ORDER BY id LIMIT $2) AS candidate
+) AS sized WHERE bytes_before <= {MAX_BODY_BYTES} ORDER BY id
+"""  # noqa: S608
 _NEXT = f"""
 SELECT {_NAMES_ONLY} FROM schedules WHERE next_fire_at IS NOT NULL ORDER BY next_fire_at LIMIT $1
 """  # noqa: S608
@@ -47,11 +56,18 @@ WHERE schedule_id = $1 AND (fire_at, task_id) < ($2, $3) ORDER BY fire_at DESC, 
 
 _KNOWN = f"SELECT {_NAMES} FROM schedules WHERE id = ANY($1::uuid[])"  # noqa: S608
 _COUNT = "SELECT count(*) FROM schedules"
-_RUNNING = "SELECT id FROM tasks WHERE schedule_id = ANY($1::uuid[]) AND is_run_active LIMIT $2"
+_RUNNING = """
+SELECT task.id FROM unnest($1::uuid[]) AS schedule (id), LATERAL (
+    SELECT id FROM tasks WHERE schedule_id = schedule.id AND is_run_active LIMIT $2
+) AS task
+"""
 _ADD = f"INSERT INTO schedules ({_NAMES}) VALUES ({', '.join(_SCHEDULE.values())})"  # noqa: S608
 _CHANGE = f"""
 UPDATE schedules SET {", ".join(f"{name} = {value}" for name, value in _SCHEDULE.items() if name != "id")}
 WHERE id = {_SCHEDULE["id"]}
+"""  # noqa: S608
+_MADE = f"""
+SELECT task_id FROM schedule_fires WHERE task_id = ANY($1::uuid[]) AND outcome = '{FireOutcome.CREATED.value}'
 """  # noqa: S608
 _DELETE = "DELETE FROM schedules WHERE id = ANY($1::uuid[])"
 # A time that was skipped may get its task later; one that has its task keeps it.
@@ -102,11 +118,14 @@ async def read_schedules(
     is_any_new = any(isinstance(operation, CreateSchedule) for operation in operations)
     fired = {operation.schedule_id for operation in operations if isinstance(operation, FireSchedule)}
     exclusive = [it.id for it in known if it.id in fired and it.overlap != Overlap.ALLOW]
+    running = await connection.fetch(_RUNNING, exclusive, max(1, MAX_RUNNING // len(exclusive))) if exclusive else []
+    made_ids = [task_id for operation in operations for task_id in named_new_tasks(operation)]
     return ScheduleBook(
         known,
         count=await connection.fetchval(_COUNT) if is_any_new else 0,
         max_schedules=max_schedules,
-        running=[row["id"] for row in await connection.fetch(_RUNNING, exclusive, MAX_RUNNING)] if exclusive else (),
+        running=[row["id"] for row in running],
+        made=[row["task_id"] for row in await connection.fetch(_MADE, made_ids)] if made_ids else (),
     )
 
 

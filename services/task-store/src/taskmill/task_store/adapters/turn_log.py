@@ -11,7 +11,7 @@ from taskmill.task_store.adapters.database import DedicatedConnection
 from taskmill.task_store.adapters.rows import PRIORITIES
 from taskmill.task_store.adapters.turn_rows import read_limits
 from taskmill.task_store.domain.turn_order import ActiveTask, Lane
-from taskmill.task_store.domain.turns import LimitRules, TurnStart
+from taskmill.task_store.domain.turns import Bucket, LimitRules, TurnStart
 from taskmill.task_store.domain.waiting import PROCESSOR_LIFE
 
 MAX_ACTIVE = 20_000
@@ -59,13 +59,10 @@ _LANES_OF = f"""
 SELECT DISTINCT queue, priority, kind, {_KEY} AS key FROM tasks WHERE id = ANY($1::uuid[]) AND hold = 'turn'
 """  # noqa: S608
 
-_FORGET_STARTS = """
-DELETE FROM turn_starts WHERE NOT EXISTS (
-    SELECT FROM limits WHERE limits.name = turn_starts.limit_name AND limits.rate_seconds IS NOT NULL
-        AND turn_starts.last_at > $1::timestamptz - make_interval(secs => limits.rate_seconds)
-)
+_STARTS_OF = """
+SELECT limit_name, concurrency_key, slice, last_at, tasks FROM turn_starts
+WHERE (limit_name, concurrency_key) IN (SELECT * FROM unnest($1::text[], $2::text[])) ORDER BY last_at
 """
-_STARTS = "SELECT limit_name, concurrency_key, slice, last_at, tasks FROM turn_starts ORDER BY last_at"
 
 _SHARES = "SELECT concurrency_key, weight FROM shares"
 
@@ -94,7 +91,6 @@ class TurnsKnown(NamedTuple):
     rules: LimitRules
     active: Sequence[ActiveTask]
     lanes: Sequence[Lane]
-    starts: Sequence[TurnStart]
 
     @property
     def has_more_active(self) -> bool:
@@ -122,7 +118,7 @@ class TurnLog:
     def __init__(self, connection: DedicatedConnection) -> None:
         self._connection = connection
 
-    async def begin_term(self, owner: str, now: datetime) -> TurnsKnown | None:
+    async def begin_term(self, owner: str) -> TurnsKnown | None:
         """Begin a new term, in which turns are given as what is read now allows; None: somebody else leads.
 
         What was given in the term before is in what is read, or is not given any more.
@@ -131,7 +127,6 @@ class TurnLog:
             term = await connection.fetchval(_BEGIN_TERM, owner)
             if term is None:
                 return None
-            await connection.execute(_FORGET_STARTS, now)
             rules = await read_limits(connection)
             kinds = rules.limited_kinds
             active = await connection.fetch(_ACTIVE, kinds is None or bool(kinds), kinds, MAX_ACTIVE + 1)
@@ -140,8 +135,13 @@ class TurnLog:
                 rules,
                 [ActiveTask(task_id, version, _lane(*lane)) for task_id, version, *lane in active],
                 [_lane(*row) for row in await connection.fetch(_LANES, MAX_LANES)],
-                [TurnStart(*row) for row in await connection.fetch(_STARTS)],
             )
+
+    async def starts_of(self, buckets: Collection[Bucket]) -> list[TurnStart]:
+        """The turns that buckets with a rate had, oldest first."""
+        names = [(limit.name, key) for limit, key in buckets]
+        async with self._connection.use() as connection:
+            return [TurnStart(*row) for row in await connection.fetch(_STARTS_OF, *zip(*names, strict=True))]
 
     async def settings(self, now: datetime) -> TurnSettings:
         """What holds now."""

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 _NO_ZONES = ("localtime", "posixrules", "Factory", "posix/", "right/")
 
 
+_SECOND = timedelta(seconds=1)
+_DAY = timedelta(days=1)
+"""Longer than any change of clocks since 1970 that sets them back."""
+
+
 class Timing(NamedTuple):
     """All that decides when a schedule fires."""
 
@@ -77,24 +82,72 @@ class Timing(NamedTuple):
             raise _invalid("/cron", "It does not come true within 50 years.", "cron")
 
     def _next(self, instant: datetime) -> datetime | None:
-        if self.cron is None:
-            interval = timedelta(seconds=self.interval_seconds or 1)
-            return self.anchor + ((instant - self.anchor) // interval + 1) * interval
-        return self._next_of_cron(self.cron, instant)
-
-    def _next_of_cron(self, cron: str, instant: datetime) -> datetime | None:
-        from cronsim import CronSim  # noqa: PLC0415 (it takes memory)
-
-        zone = _zone(self.time_zone)
         try:
-            for time in CronSim(cron, instant.astimezone(zone)):
-                in_utc = time.astimezone(UTC)
-                # In an hour that the clocks go through twice, the times of the first come once more.
-                if in_utc > instant:
-                    return in_utc
+            if self.cron is None:
+                interval = timedelta(seconds=self.interval_seconds or 1)
+                return self.anchor + ((instant - self.anchor) // interval + 1) * interval
+            zone = _zone(self.time_zone)
+            assert zone is not None  # noqa: S101  (`check` refuses it)
+            if any(field.startswith("*") for field in self.cron.split()[:2]):  # minute and hour
+                return _next_as_time_passes(self.cron, zone, instant)
+            return _next_on_the_wall(self.cron, zone, instant)
         except OverflowError:
-            pass  # the end of the calendar
+            return None  # the end of the calendar
+
+
+def _next_on_the_wall(cron: str, zone: "ZoneInfo", instant: datetime) -> datetime | None:
+    """The next time of a line that goes by the clock on the wall."""
+    from cronsim import CronSim  # noqa: PLC0415 (it takes memory)
+
+    for time in CronSim(cron, instant.astimezone(zone)):
+        in_utc = time.astimezone(UTC)
+        # In an hour that the clocks go through twice, the times of the first come once more.
+        if in_utc > instant:
+            return in_utc
+    return None
+
+
+def _next_as_time_passes(cron: str, zone: "ZoneInfo", instant: datetime) -> datetime | None:
+    """The next time of a line that goes by the time that passes: whenever a clock in the zone shows what it says.
+
+    cronsim is asked from one change of the clocks to the next only, in which a clock is like any other. Where one falls
+    back over midnight it would search without end, and where it does so by half an hour, leave out times.
+    """
+    from cronsim import CronSim  # noqa: PLC0415 (it takes memory)
+
+    instant = instant.replace(microsecond=0)
+    while True:
+        offset, change = _offset(zone, instant + _SECOND), _next_change(zone, instant)
+        shown = next(CronSim(cron, (instant + offset).replace(tzinfo=None)), None)
+        found = None if shown is None else shown.replace(tzinfo=UTC) - offset
+        if change is not None:
+            if found is not None and found < change:
+                return found
+            instant = change - _SECOND
+        elif found is None or found <= instant + _DAY:
+            return found
+        else:
+            # Up to there no clock shows it, however often it is changed.
+            instant = found - _DAY
+
+
+def _offset(zone: "ZoneInfo", instant: datetime) -> timedelta:
+    return instant.astimezone(zone).utcoffset() or timedelta()
+
+
+def _next_change(zone: "ZoneInfo", instant: datetime) -> datetime | None:
+    """When clocks are changed within a day behind an instant; None: they are not."""
+    before, after = instant + _SECOND, instant + _DAY
+    offset = _offset(zone, before)
+    if _offset(zone, after) == offset:
         return None
+    while after - before > _SECOND:
+        middle = before + (after - before) // (2 * _SECOND) * _SECOND
+        if _offset(zone, middle) == offset:
+            before = middle
+        else:
+            after = middle
+    return after
 
 
 def _zone(name: str) -> "ZoneInfo | None":

@@ -205,6 +205,7 @@ class ScheduleBook:
         count: How many there are in all.
         max_schedules: How many there may be.
         running: Tasks of theirs that are in a run, as far as that matters.
+        made: Those of the tasks that its operations make of which is noted that they were made.
     """
 
     def __init__(
@@ -214,12 +215,14 @@ class ScheduleBook:
         count: int = 0,
         max_schedules: int = 0,
         running: Sequence[UUID] = (),
+        made: Iterable[UUID] = (),
     ) -> None:
         self._before = {schedule.id: schedule for schedule in known}
         self._states = dict(self._before)
         self._count = count
         self._max_schedules = max_schedules
         self.running = running
+        self._made = frozenset(made)
         self.fires: list[FireState] = []
         self.is_any_changed = False
         """Whether a client made or changed one."""
@@ -329,6 +332,8 @@ class ScheduleBook:
         if running and schedule.overlap == Overlap.SKIP:
             self._note(task_id, schedule, fire_at, FireOutcome.SKIPPED, FireOrigin.TIME, now)
             return ()
+        if task_id in self._made:
+            return ()
         made = make(Wanted(schedule.id, [task_of(schedule, task_id)], is_asked=False, cancelled=running))
         # It is not made a second time that a backfill came before.
         for task in made:
@@ -343,7 +348,8 @@ class ScheduleBook:
         now: datetime,
     ) -> ScheduleOutcome:
         times = {fire_task_id(schedule.id, time): time for time in operation.times}
-        made = make(Wanted(schedule.id, [task_of(schedule, task_id) for task_id in times], is_asked=True))
+        missing = times.keys() - self._made
+        made = make(Wanted(schedule.id, [task_of(schedule, task_id) for task_id in missing], is_asked=True))
         for task in made:
             self._note(task.id, schedule, times[task.id], FireOutcome.CREATED, FireOrigin.BACKFILL, now)
         return ScheduleOutcome(schedule, tuple(made))

@@ -12,8 +12,8 @@ burst goes through at once, and nobody saves up turns.
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from heapq import heappop, heappush, heapreplace
-from itertools import count
+from heapq import heappop, heappush, heapreplace, nlargest
+from itertools import count, islice
 from math import ceil, inf
 from types import MappingProxyType
 from typing import NamedTuple
@@ -34,7 +34,10 @@ RATE_INTERVAL_SECONDS = 0.25
 """Over how long it is counted at least how many tasks end."""
 
 SWEPT_KEYS = 1_000
-"""So many keys without work a queue remembers before it looks which it need not."""
+"""So many keys a queue learns at least before it looks which it need not remember."""
+
+REMEMBERED_KEYS = 10_000
+"""So many keys without work a queue remembers then: those that used up most of their credit."""
 
 _RANKS = {priority: rank for rank, priority in enumerate(Priority)}
 
@@ -93,6 +96,8 @@ class _Queue:
         self.ended = 0
         self.ended_per_second = 0.0
         self.keys: dict[str, _Key] = {}
+        self.most_keys = SWEPT_KEYS
+        """With more than that, it is looked which may be forgotten."""
         self.ready: list[_Heap] = [[] for _ in Priority]
 
     @property
@@ -112,6 +117,7 @@ class _Bucket:
         self.name = name
         limit = name.limit
         self.active = 0
+        self.lanes = 0
         self.parked: OrderedDict[str, list[_Heap]] = OrderedDict()
         """The lanes by queue, then by priority; the queue that had room last comes last."""
         self.is_timed = False
@@ -125,6 +131,11 @@ class _Bucket:
     @property
     def is_rated(self) -> bool:
         return self._rate_tasks != inf
+
+    @property
+    def is_unused(self) -> bool:
+        """Whether it is as it was made."""
+        return not (self.lanes or self.active or self._in_period)
 
     def room(self, now: datetime) -> float:
         """How many more may be let through."""
@@ -197,6 +208,8 @@ class TurnOrder:
         self._queues: dict[str, _Queue] = {}
         self._lanes: dict[Lane, _Lane] = {}
         self._buckets: dict[Bucket, _Bucket] = {}
+        self._unread: dict[Bucket, None] = {}
+        """Those with a rate of which is not known what turns they had before."""
         self._open: dict[_Bucket, None] = {}
         """Those with parked lanes that may have room."""
         self._timers: list[tuple[datetime, int, _Bucket]] = []
@@ -211,7 +224,6 @@ class TurnOrder:
         *,
         active: Iterable[ActiveTask],
         lanes: Iterable[Lane],
-        starts: Iterable[TurnStart],
         is_closed: bool = False,
     ) -> None:
         """Begin anew with what is so; how far keys are is kept.
@@ -220,23 +232,17 @@ class TurnOrder:
             rules: The limits.
             active: Which tasks are let through.
             lanes: Where tasks wait.
-            starts: The turns of rates, oldest first.
             is_closed: More tasks are let through than are known: what a limit holds for must wait.
         """
         self.rules = rules
         self._is_closed = is_closed
-        for memory in (self._lanes, self._buckets, self._open, self._active, self._timers):
+        for memory in (self._lanes, self._buckets, self._unread, self._open, self._active, self._timers):
             memory.clear()
         for queue in self._queues.values():
             queue.active = 0
             queue.ready = [[] for _ in Priority]
             for key in queue.keys.values():
                 key.lanes = 0
-        limits = {limit.name: limit for limit in rules.limits}
-        for name, key_name, slice_, last_at, tasks in starts:
-            limit = limits.get(name)
-            if limit is not None and limit.rate_tasks is not None:
-                self._bucket(Bucket(limit, key_name)).remember(slice_, last_at, tasks, is_reserved=False)
         for task in active:
             buckets = self._buckets_of(task.lane)
             self._active[task.task_id] = task.version, task.lane.queue, buckets
@@ -245,6 +251,23 @@ class TurnOrder:
                 bucket.active += 1
         for lane in lanes:
             self.add(lane)
+
+    def take_unread(self, most: int) -> list[Bucket]:
+        """Buckets with a rate, at most so many, of which `count_starts` has to be told; before the next `pick`."""
+        names = list(islice(self._unread, most))
+        for name in names:
+            del self._unread[name]
+        return names
+
+    def count_starts(self, starts: Iterable[TurnStart]) -> None:
+        """Count the turns that buckets of `take_unread` had before, oldest first."""
+        limits = {limit.name: limit for limit in self.rules.limits}
+        for name, key_name, slice_, last_at, tasks in starts:
+            limit = limits.get(name)
+            # One that is gone meanwhile comes as unread when it comes again.
+            bucket = None if limit is None else self._buckets.get(Bucket(limit, key_name))
+            if bucket is not None:
+                bucket.remember(slice_, last_at, tasks, is_reserved=False)
 
     def set_slots(self, slots: Mapping[str, int]) -> None:
         """Say how many tasks of each queue are executed at once; of a queue that is missing none is."""
@@ -255,6 +278,11 @@ class TurnOrder:
     def lane_count(self) -> int:
         """In how many lanes tasks wait."""
         return len(self._lanes)
+
+    @property
+    def remembered_count(self) -> int:
+        """Of how many keys and buckets something is remembered."""
+        return len(self._buckets) + sum(len(queue.keys) for queue in self._queues.values())
 
     @property
     def active_count(self) -> int:
@@ -274,6 +302,8 @@ class TurnOrder:
             key.passed = max(key.passed, start)
         key.lanes += 1
         lane = self._lanes[name] = _Lane(name, key, self._buckets_of(name))
+        for bucket in lane.buckets:
+            bucket.lanes += 1
         self._make_ready(queue, lane)
 
     def remove(self, name: Lane) -> None:
@@ -283,13 +313,12 @@ class TurnOrder:
             return
         lane.is_gone = True
         lane.key.lanes -= 1
+        for bucket in lane.buckets:
+            bucket.lanes -= 1
+            self._forget_unused(bucket)
         queue = self._queue(name.queue)
-        if len(queue.keys) > 2 * len(self._lanes) + SWEPT_KEYS:
-            queue.keys = {
-                name: key
-                for name, key in queue.keys.items()
-                if key.lanes or key.passed > queue.start_of(self._weight(name))
-            }
+        if len(queue.keys) > queue.most_keys:
+            self._sweep(queue)
 
     def end(self, task_id: UUID, version: int) -> bool:
         """A task has ended, or waits again, as its event of a version says; return whether it held a slot."""
@@ -459,6 +488,25 @@ class TurnOrder:
     def _free(self, bucket: _Bucket) -> None:
         bucket.free()
         self._look_at(bucket)
+        self._forget_unused(bucket)
+
+    def _forget_unused(self, bucket: _Bucket) -> None:
+        if bucket.is_unused:
+            self._buckets.pop(bucket.name, None)
+            self._unread.pop(bucket.name, None)
+
+    def _sweep(self, queue: _Queue) -> None:
+        """Forget the keys of a queue that have no work, but for those that are furthest ahead."""
+        leads = {
+            name: (key.passed - queue.start_of(weight)) * weight
+            for name, key in queue.keys.items()
+            if not key.lanes
+            for weight in (self._weight(name),)
+        }
+        ahead = {name for name in nlargest(REMEMBERED_KEYS, leads, key=leads.__getitem__) if leads[name] > 0}
+        queue.keys = {name: key for name, key in queue.keys.items() if key.lanes or name in ahead}
+        # As many again, so that to look costs each key the same, however many there are.
+        queue.most_keys = 2 * len(queue.keys) + SWEPT_KEYS
 
     def _look_at(self, bucket: _Bucket) -> None:
         """Next time, look whether there is room for what is parked."""
@@ -492,4 +540,6 @@ class TurnOrder:
         bucket = self._buckets.get(name)
         if bucket is None:
             bucket = self._buckets[name] = _Bucket(name)
+            if bucket.is_rated:
+                self._unread[name] = None
         return bucket
