@@ -69,11 +69,12 @@ class World:
         self.tell_starts()
         while picks := self.order.pick(self.now, 64):
             for name, picked in picks.items():
-                found = [(task_id, 1) for task_id, _ in zip(self.waiting[name], range(picked), strict=False)]
+                found = [(task_id, 1) for task_id, _ in zip(self.waiting[name], range(picked + 1), strict=False)]
                 for turn in self.order.settle(name, picked, found):
                     if changed:
                         changed = False
                         self.order.given(turn, None)
+                        self.order.add(name)
                         continue
                     self.waiting[name].remove(turn.task_id)
                     self.active[turn.task_id] = name
@@ -268,6 +269,21 @@ def test_a_key_that_had_nothing_to_do_has_not_saved_up_turns() -> None:
         world.end_oldest()
     turns = Counter(name.key for _, name in world.turns[before:])
     assert 50 <= turns["b"] <= 50 + 2 * 2, turns
+
+
+def test_new_keys_without_end_do_not_hold_up_an_old_one() -> None:
+    """Each comes with its credit, and there are as many of them as turns: of those that wait, each has its share."""
+    world = World(slots={QUEUE: 4})
+    world.submit(lane("old"), 4_000)
+    for number in range(1_000):
+        for of_four in range(4):
+            world.submit(lane(f"new-{number}-{of_four}"))
+        world.give_turns()
+        for _ in range(4):
+            world.end_oldest()
+    # Each turn of the old one's leaves a new one waiting: it has every second turn at first, and every 60th then.
+    turns = Counter(name.key for _, name in world.turns)
+    assert turns["old"] > 50, turns["old"]
 
 
 def test_keys_that_are_gone_cost_nothing() -> None:

@@ -216,6 +216,9 @@ class Turns(LeaderDuty):
         queued = {state.id: state.queued_at for state in answer.states}
         for turn in turns:
             self._order.given(turn, queued.get(turn.task_id))
+            if turn.task_id not in queued:
+                # It may still wait, as another version.
+                self._held[turn.task_id] = None
         if not queued:
             # All have changed, or another store has begun a term.
             self._term = None

@@ -79,7 +79,7 @@ FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::integer[])
     WITH ORDINALITY AS lane (queue, priority, kind, key, most, number), LATERAL (
     SELECT id, version FROM tasks
     WHERE hold = 'turn' AND queue = lane.queue AND priority = lane.priority AND kind = lane.kind AND {_KEY} = lane.key
-    ORDER BY id LIMIT lane.most
+    ORDER BY id LIMIT lane.most + 1
 ) AS task
 """  # noqa: S608
 
@@ -158,7 +158,7 @@ class TurnLog:
             return [_lane(*row) for row in await connection.fetch(_LANES_OF, task_ids)]
 
     async def first(self, wanted: Mapping[Lane, int]) -> list[tuple[Lane, list[tuple[UUID, int]]]]:
-        """The oldest tasks of some lanes, of each so many at most, with their versions."""
+        """The oldest tasks of some lanes, of each so many and one more at most, with their versions."""
         lanes = list(wanted)
         async with self._connection.use() as connection:
             rows: list[Record] = await connection.fetch(_FIRST, *zip(*lanes, strict=True), list(wanted.values()))

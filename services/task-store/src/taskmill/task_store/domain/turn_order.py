@@ -6,11 +6,12 @@ them, what it counts is never less than what is so: no limit can be exceeded.
 
 Keys share their queue by stride scheduling: each turn moves its key ahead by 1/weight, and the key that is furthest
 behind comes next. One that has had nothing to do starts a little behind the others (its *credit*), no further: a short
-burst goes through at once, and nobody saves up turns.
+burst goes through at once, and nobody saves up turns. While turns are given on credit the queue's time passes, too,
+half as fast as if each that competes had its share: however many new keys come, an old one has its turns.
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from heapq import heappop, heappush, heapreplace, nlargest
 from itertools import count, islice
@@ -63,22 +64,25 @@ class ActiveTask(NamedTuple):
 class _Key:
     """A key in one queue."""
 
-    __slots__ = ("lanes", "passed")
+    __slots__ = ("competing", "lanes", "passed")
 
     def __init__(self, passed: float) -> None:
         self.passed = passed
         """How far it is: the sum of 1/weight over its turns, but for what its credit forgives."""
         self.lanes = 0
+        self.competing = 0
+        """How many of its lanes wait for their turn, and not for a limit."""
 
 
 class _Lane:
-    __slots__ = ("buckets", "is_gone", "key", "name")
+    __slots__ = ("buckets", "is_gone", "is_parked", "key", "name")
 
     def __init__(self, name: Lane, key: _Key, buckets: "tuple[_Bucket, ...]") -> None:
         self.name = name
         self.key = key
         self.buckets = buckets
         self.is_gone = False
+        self.is_parked = True
 
 
 _Heap = list[tuple[float, int, _Lane]]
@@ -90,7 +94,9 @@ class _Queue:
     def __init__(self, name: str) -> None:
         self.name = name
         self.now_at = 0.0
-        """How far the key was that had the last turn: the queue's virtual time."""
+        """The queue's virtual time: how far a key is that has had its share."""
+        self.competing = 0
+        """How many keys wait for their turn, and not for a limit."""
         self.active = 0
         self.slots = 0
         self.ended = 0
@@ -108,6 +114,20 @@ class _Queue:
     def start_of(self, weight: float) -> float:
         """How far a key is at least."""
         return self.now_at - CREDIT_ROUNDS * self.slots / weight
+
+    def compete(self, key: _Key, lanes: int) -> None:
+        """So many more lanes of a key compete; or, below 0, fewer."""
+        did = bool(key.competing)
+        key.competing += lanes
+        self.competing += bool(key.competing) - did
+
+    def note_turn(self, key: _Key, weight: float) -> None:
+        """A key that competes has its turn."""
+        if key.passed >= self.now_at:
+            self.now_at = key.passed
+        else:
+            self.now_at += 1 / (2 * self.competing)
+        key.passed += 1 / weight
 
 
 class _Bucket:
@@ -239,10 +259,10 @@ class TurnOrder:
         for memory in (self._lanes, self._buckets, self._unread, self._open, self._active, self._timers):
             memory.clear()
         for queue in self._queues.values():
-            queue.active = 0
+            queue.active = queue.competing = 0
             queue.ready = [[] for _ in Priority]
             for key in queue.keys.values():
-                key.lanes = 0
+                key.lanes = key.competing = 0
         for task in active:
             buckets = self._buckets_of(task.lane)
             self._active[task.task_id] = task.version, task.lane.queue, buckets
@@ -317,6 +337,8 @@ class TurnOrder:
             bucket.lanes -= 1
             self._forget_unused(bucket)
         queue = self._queue(name.queue)
+        if not lane.is_parked:
+            queue.compete(lane.key, -1)
         if len(queue.keys) > queue.most_keys:
             self._sweep(queue)
 
@@ -350,26 +372,26 @@ class TurnOrder:
             most -= 1
             picks[lane.name] = picks.get(lane.name, 0) + 1
             queue.active += 1
-            queue.now_at = max(queue.now_at, lane.key.passed)
-            lane.key.passed += 1 / self._weight(lane.name.key)
+            queue.note_turn(lane.key, self._weight(lane.name.key))
             for bucket in lane.buckets:
                 bucket.reserve()
             if queue.active < queue.window:
                 queues.append(queue)
         return picks
 
-    def settle(self, lane: Lane, picked: int, found: Iterable[tuple[UUID, int]]) -> list[Turn]:
+    def settle(self, lane: Lane, picked: int, found: Sequence[tuple[UUID, int]]) -> list[Turn]:
         """Say which tasks were found in a lane: those whose turn it is.
 
         Args:
             lane: One that was picked.
             picked: How many of it.
-            found: The id and the version of each. Fewer than `picked`: no more are there.
+            found: The id and the version of each, and of one more: it tells that more are there. If it is missing the
+                lane is empty, until `add` says otherwise.
         """
         buckets = self._buckets_of(lane)
         rated = tuple(bucket.name for bucket in buckets if bucket.is_rated)
         turns = []
-        for task_id, version in found:
+        for task_id, version in islice(found, picked):
             self._active[task_id] = version, lane.queue, buckets
             turns.append(Turn(task_id, version, rated))
         missing = picked - len(turns)
@@ -381,6 +403,7 @@ class TurnOrder:
                 for _ in range(missing):
                     bucket.take_back()
                     self._free(bucket)
+        if len(found) <= picked:
             self.remove(lane)
         return turns
 
@@ -389,7 +412,7 @@ class TurnOrder:
 
         Args:
             turn: One that `settle` returned.
-            at: When the task was queued; None: it was not, for it had changed.
+            at: When the task was queued; None: it was not, for it had changed. If it still waits, `add` must say so.
         """
         for name in turn.rated:
             bucket = self._bucket(name)
@@ -431,6 +454,8 @@ class TurnOrder:
 
     def _park(self, bucket: _Bucket, lane: _Lane, entry: tuple[float, int, _Lane]) -> None:
         bucket.park(lane, entry)
+        lane.is_parked = True
+        self._queue(lane.name.queue).compete(lane.key, -1)
         self._set_timer(bucket)
 
     def _set_timer(self, bucket: _Bucket) -> None:
@@ -475,6 +500,8 @@ class TurnOrder:
         key = lane.key
         # What was held for long has not saved up turns.
         key.passed = max(key.passed, queue.start_of(self._weight(lane.name.key)))
+        lane.is_parked = False
+        queue.compete(key, +1)
         heappush(queue.ready[_RANKS[lane.name.priority]], (key.passed, next(self._numbers), lane))
 
     def _release(self, task_id: UUID) -> _Queue:
