@@ -148,7 +148,7 @@ class UniqueKeyRow(Base):
 
 
 class AttemptRow(Base):
-    """One execution of a task within a run. It goes with its task; the events stay."""
+    """An attempt that has ended; the one that is open is in its task's row (ADR 45). It goes with its task."""
 
     __tablename__ = "task_attempts"
 

@@ -278,7 +278,8 @@ class TaskWriter:
             created=json_rows(state._asdict() for state in batch.created),
             changed=json_rows(_changed_row(before, after) for before, after in changed),
             deleted=json_rows({"id": task_id, "read_version": version} for version, task_id in deleted),
-            attempts=json_rows(attempt._asdict() for attempt in batch.attempts),
+            # One that is open is read from its task's row.
+            attempts=json_rows(attempt._asdict() for attempt in batch.attempts if attempt.outcome is not None),
             counts=json_rows(change._asdict() for change in counted),
             touched=len(changed) + len(deleted) + len(counted) + (term is not None) + len(batch.unique.moved),
         )
