@@ -18,6 +18,7 @@ from sqlalchemy import (
     exists,
     func,
     literal,
+    literal_column,
     null,
     select,
     tuple_,
@@ -182,6 +183,9 @@ def chunk_query(operation: BulkOperationState, limit: int) -> Select[Any]:
 
 
 _TOLD_OF_OPEN_ATTEMPTS = ("attempt", "run", "processor_id", "delivery", "queued_at", "started_at")
+_HAS_LABELS: ColumnElement[bool] = literal_column("tasks.labels <> '{}'::jsonb")
+"""Follows from any condition on labels; said, so that PostgreSQL takes the index, which has only such tasks."""
+
 _EQUAL = ("kind", "queue", "priority", "concurrency_key", "schedule_id", "unique_key", "group_id")
 """Conditions that a column is equal to."""
 
@@ -203,7 +207,8 @@ def _conditions(wanted: TaskFilter) -> list[ColumnElement[bool]]:
 
 def _has_label(key: str, value: str | None) -> ColumnElement[bool]:
     labels: ColumnElement[Any] = TaskRow.__table__.c.labels
-    return labels.has_key(key) if value is None else labels.contains({key: value})
+    has = labels.has_key(key) if value is None else labels.contains({key: value})
+    return and_(has, _HAS_LABELS)
 
 
 def _columns(model: type[TaskRow | AttemptRow], *, empty: Set[str] = frozenset()) -> list[ColumnElement[Any]]:
