@@ -1,11 +1,15 @@
 import asyncio
 from typing import Any
 
+import asyncpg
 import orjson
+from sqlalchemy import create_engine
 
 from taskmill.contracts import registry
 from taskmill.contracts.limits import MAX_BODY_BYTES
+from taskmill.contracts.requests import ListTasks, TaskFilter
 from taskmill.contracts.status import TaskStatus
+from taskmill.task_store.adapters.task_lists import task_query
 from tests.support.task_store import Document, StoreClient, new_id, report
 
 
@@ -159,3 +163,19 @@ async def test_events_come_in_pages(store: StoreClient) -> None:
     rest = await store.ask(registry.EVENTS, task_id=task["id"], limit=3, cursor=page["next_cursor"])
     assert [event["sequence"] for event in page["items"] + rest["items"]] == [1, 2, 3, 4, 5]
     assert rest["next_cursor"] is None
+
+
+async def test_labels_are_looked_for_in_their_index(store: StoreClient, database_url: str) -> None:
+    """It has only tasks with labels, which PostgreSQL has to be told, for a label with a value and for one with any."""
+    await store.create(labels={"team": "web"})
+    connection, of_asyncpg = await asyncpg.connect(database_url), create_engine("postgresql+asyncpg://").dialect
+    try:
+        await connection.execute("SET enable_seqscan = off; SET enable_indexscan = off")
+        for labels in ({"team": "web"}, {"team": None}):
+            query = task_query(ListTasks(filter=TaskFilter(labels=labels)), None).compile(dialect=of_asyncpg)
+            values = [query.params[name] for name in query.positiontup or ()]
+            values = [orjson.dumps(value).decode() if isinstance(value, dict) else value for value in values]
+            plan = await connection.fetch(f"EXPLAIN {query}", *values)
+            assert "ix_tasks_labelled" in "\n".join(row[0] for row in plan)
+    finally:
+        await connection.close()

@@ -65,6 +65,29 @@ async def test_a_failure_is_final(store: StoreClient) -> None:
     assert (await store.ask(registry.PROCESS, id=task["id"]))["attempt"] == 2
 
 
+async def test_an_attempt_is_told_from_when_it_is_queued(store: StoreClient, database_url: str) -> None:
+    """The open attempt is what its task's row says, whatever an older store wrote of it."""
+    error = {"code": "handler_error", "type": "ValueError", "message": "no such page"}
+    task = await store.create(process=True)
+    (queued,) = await attempts(store, task["id"])
+    assert (queued["attempt"], queued["started_at"], queued["outcome"]) == (1, None, None)
+    await run_sql(
+        database_url,
+        "INSERT INTO task_attempts (task_id, attempt, run, delivery, queued_at) "
+        "SELECT id, 1, 1, 0, queued_at FROM tasks",
+    )
+    await store.report(report("started", task["id"]))
+    (started,) = await attempts(store, task["id"])
+    assert (started["started_at"], started["processor_id"], started["outcome"]) == (STARTED_AT, "processor-1", None)
+    await store.report(report("failed", task["id"], error=error))
+    await store.ask(registry.PROCESS, id=task["id"])
+    first = await store.ask(registry.ATTEMPTS, task_id=task["id"], limit=1)
+    second = await store.ask(registry.ATTEMPTS, task_id=task["id"], limit=1, cursor=first["next_cursor"])
+    told = [(it["attempt"], it["run"], it["outcome"]) for it in (*first["items"], *second["items"])]
+    assert told == [(1, 1, "failed"), (2, 2, None)]
+    assert second["next_cursor"] is None
+
+
 async def test_replays_and_stale_reports_change_nothing(store: StoreClient) -> None:
     """Neither a repeated bundle, nor an earlier delivery, nor another attempt or dispatch moves the task."""
     task = await store.create(process=True)

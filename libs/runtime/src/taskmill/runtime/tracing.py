@@ -5,13 +5,14 @@ span is named by its `traceparent`, a text of W3C Trace Context.
 """
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import MappingProxyType
 
 from taskmill.runtime.settings import TracingSettings
 from taskmill.runtime.spans import Attributes, Span, SpanKind, Tracer
 
 _NO_ATTRIBUTES: Attributes = MappingProxyType({})
+_NOTHING = nullcontext()
 
 
 class _Configured:
@@ -87,11 +88,12 @@ def ending(spans: Iterable[Span | None]) -> Iterator[None]:
             span.end()
 
 
-@contextmanager
-def current(span: Span | None) -> Iterator[None]:
+def current(span: Span | None) -> AbstractContextManager[None]:
     """Have a span be the current one, and end it; None: nothing is traced."""
-    if span is None:
-        yield
-        return
+    return _NOTHING if span is None else _entered(span)
+
+
+@contextmanager
+def _entered(span: Span) -> Iterator[None]:
     with ending([span]), span.entered():
         yield

@@ -3,12 +3,12 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from pydantic_core import from_json
 
@@ -73,7 +73,8 @@ class HandlerCalls(Generic[_Attempt]):
             asyncio.CancelledError: The call was cancelled, or the handler raised it.
             InvalidPayloadError: The payload is not what the handler takes.
         """
-        with self._timed(attempt) as control:
+        on_timeout = partial(self._on_timeout, attempt)
+        with AttemptControl(lambda: self.is_shutting_down, attempt, self._now, on_timeout) as control:
             tell = partial(self._tell, attempt)
             context = Context(attempt.work_item, tell, control=control, state=handler.shared.state, now=self._now)
             match handler.mode:
@@ -119,14 +120,6 @@ class HandlerCalls(Generic[_Attempt]):
         finally:
             self._processes.give_back(process)
 
-    @contextmanager
-    def _timed(self, attempt: _Attempt) -> Iterator["AttemptControl"]:
-        control = AttemptControl(lambda: self.is_shutting_down, attempt, self._now, partial(self._on_timeout, attempt))
-        try:
-            yield control
-        finally:
-            control.close()
-
     def _give_up(self, call: Future[Any], attempt: _Attempt) -> None:
         loop = asyncio.get_running_loop()
         self._given_up[attempt] += 1
@@ -147,7 +140,7 @@ class HandlerCalls(Generic[_Attempt]):
 
 
 class AttemptControl:
-    """How an attempt stands, for its handler, and the clock of its time. To be made on the event loop.
+    """How an attempt stands, for its handler, and the clock of its time while it is entered. Made on the event loop.
 
     Args:
         is_shutting_down: Tells whether the processor ends.
@@ -198,7 +191,10 @@ class AttemptControl:
             with suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._extend)
 
-    def close(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
         """Stop the clock."""
         if self._timer is not None:
             self._timer.cancel()

@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, Literal, assert_never
 from uuid import UUID
 
 import structlog
+from structlog.contextvars import bind_contextvars, reset_contextvars
 
 from taskmill.contracts.reports import Cancelled, GivenBack
 from taskmill.contracts.tracing import TRACEPARENT_HEADER
@@ -201,7 +201,8 @@ class Execution(Actor):
         return True
 
     def _begin_suspect(self, *, of_kind: str | None = None) -> None:
-        if self._used_slots < self._slots:
+        # At each end of a handler it is asked whether there are any, and nearly always there are none.
+        if self._suspects.waiting_count and self._used_slots < self._slots:
             attempt = self._suspects.next_to_run(
                 lambda it: of_kind in {None, it.work_item.kind} and self._limits.has_room(it)
             )
@@ -226,11 +227,14 @@ class Execution(Actor):
 
     async def _execute(self, attempt: HeldAttempt) -> None:
         attempt.started_at = self._now()
-        span = _begin_span(attempt)
+        span = _begin_span(attempt) if is_tracing() else None
+        # All that is logged here, by handlers, too, names the attempt. The names go before anything else is begun.
+        names = bind_contextvars(task_id=str(attempt.key.task_id), attempt=attempt.key.attempt)
         try:
-            with current(span), _named_in_log(attempt):
+            with current(span):
                 self._reports.end(attempt, await self._outcome(attempt, span))
         finally:
+            reset_contextvars(**names)
             del self._running[attempt]
             self._suspects.leave(attempt)
             if self._calls.goes_on(attempt):
@@ -376,11 +380,6 @@ class Execution(Actor):
         return attempt.started_at or now, now
 
 
-def _named_in_log(attempt: HeldAttempt) -> AbstractContextManager[None]:
-    """Names the attempt in all that is logged within, by handlers, too."""
-    return structlog.contextvars.bound_contextvars(task_id=str(attempt.key.task_id), attempt=attempt.key.attempt)
-
-
 def _begin_span(attempt: HeldAttempt) -> Span | None:
     """Begin the span that a handler's own spans belong to, and all that comes of its reports."""
     work_item = attempt.work_item
@@ -391,7 +390,7 @@ def _begin_span(attempt: HeldAttempt) -> Span | None:
         "taskmill.attempt": work_item.attempt,
         "taskmill.delivery": attempt.delivery,
     }
-    span = start_span(f"run {work_item.kind}", "consumer", attempt.traceparent, attributes) if is_tracing() else None
+    span = start_span(f"run {work_item.kind}", "consumer", attempt.traceparent, attributes)
     if span is not None:
         attempt.traceparent = span.traceparent
     return span

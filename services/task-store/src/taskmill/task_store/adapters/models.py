@@ -123,7 +123,8 @@ class TaskRow(Base):
         Index(None, "unique_key", "created_at", "id", postgresql_where=text("unique_key IS NOT NULL")),
         # None with `lease_until`: a heartbeat that moves it would then touch every other index, too. Tasks in progress
         # are few, and found by their status.
-        Index(None, "labels", postgresql_using="gin"),
+        # A query for labels has to say the same: see `task_lists`.
+        Index("ix_tasks_labelled", "labels", postgresql_using="gin", postgresql_where=text("labels <> '{}'::jsonb")),
         Index("ix_tasks_title_trigrams", "title", postgresql_using="gin", postgresql_ops={"title": "gin_trgm_ops"}),
         # A short task's row is rewritten two or three times: room on its page for that.
         {"postgresql_with": {"fillfactor": 70}},
@@ -148,7 +149,7 @@ class UniqueKeyRow(Base):
 
 
 class AttemptRow(Base):
-    """One execution of a task within a run. It goes with its task; the events stay."""
+    """An attempt that has ended; the one that is open is in its task's row (ADR 44). It goes with its task."""
 
     __tablename__ = "task_attempts"
 

@@ -8,6 +8,7 @@ would have to unescape their documents.
 from collections.abc import Iterable, Mapping
 from functools import cache
 from itertools import count
+from operator import itemgetter
 from typing import NamedTuple
 
 from taskmill.task_store.adapters.models import (
@@ -86,19 +87,44 @@ _READ_VERSION = {"read_version": "integer"}
 _MARKS = ("version", "checkpoint_number", "submission_number")
 _READ_MARKS = {f"read_{name}": TASK_COLUMNS[name] for name in _MARKS}
 _IS_AS_READ = " AND ".join(f"tasks.{name} = new.read_{name}" for name in _MARKS)
+_marks = itemgetter(*map(TaskState._fields.index, _MARKS))
 
 
 def read_marks(state: TaskState) -> dict[str, int]:
     """What the statement that writes compares a row with, beside what it changes of it."""
-    return {f"read_{name}": getattr(state, name) for name in _MARKS}
+    return dict(zip(_READ_MARKS, _marks(state), strict=True))
 
 
-# Documents are left as they are unless they were read.
-_TASK_ASSIGNMENTS = ", ".join(
-    f"{name} = coalesce(new.{name}::{kind}, tasks.{name})" if name in DOCUMENTS else f"{name} = new.{name}::{kind}"
-    for name, kind in TASK_COLUMNS.items()
-    if name not in {"id", "created_at"}
+_LASTING = (
+    *("title", "description", "kind", "queue", "priority", "labels", "max_attempts", "backoff", "timeout_seconds"),
+    *("run", "first_attempt", "concurrency_key", "unique_key", "group_id", "schedule_id", "payload", "created_at"),
 )
+"""What reports leave as it is. A third of a row: not to write it spares PostgreSQL 2.5 µs for each."""
+
+_MOVING_COLUMNS = {name: kind for name, kind in TASK_COLUMNS.items() if name not in _LASTING}
+_CHANGED_COLUMNS = {name: kind for name, kind in TASK_COLUMNS.items() if name != "created_at"}
+_lasting = itemgetter(*map(TaskState._fields.index, _LASTING))
+
+
+def moves_only(before: TaskState, after: TaskState) -> bool:
+    """Whether of a task only that has changed which reports change."""
+    return bool(_lasting(before) == _lasting(after))
+
+
+def changed_columns(*, moving_only: bool) -> Mapping[str, str]:
+    """The columns that are written of changed tasks, `id` among them."""
+    return _MOVING_COLUMNS if moving_only else _CHANGED_COLUMNS
+
+
+def _assignments(columns: Mapping[str, str]) -> str:
+    # Documents are left as they are unless they were read.
+    return ", ".join(
+        f"{name} = coalesce(new.{name}::{kind}, tasks.{name})" if name in DOCUMENTS else f"{name} = new.{name}::{kind}"
+        for name, kind in columns.items()
+        if name != "id"
+    )
+
+
 _KIND_ASSIGNMENTS = ", ".join(f"{name} = excluded.{name}" for name in KIND_COLUMNS if name != "name")
 _QUEUE_CHANGE = {"name": "text", "delta": "bigint", "most_waiting": "bigint", **dict.fromkeys(COUNTERS, "bigint")}
 _COUNTER_ASSIGNMENTS = "".join(f", {name} = queues.{name} + new.{name}" for name in COUNTERS)
@@ -112,10 +138,18 @@ _ATTEMPT_ASSIGNMENTS = ", ".join(
 
 
 @cache
-def write_statement(*, with_keys: bool, with_lines: bool, with_turns: bool = False, with_unique: bool = False) -> str:
+def write_statement(
+    *,
+    moving_only: bool = False,
+    with_keys: bool = False,
+    with_lines: bool = False,
+    with_turns: bool = False,
+    with_unique: bool = False,
+) -> str:
     """Make the statement that writes what a batch decided of tasks.
 
-    It takes `WrittenRows`, then the events, as one array for each of their columns; `with_keys` the answers of
+    It takes `WrittenRows`, then the events, as one array for each of their columns; `moving_only` of changed tasks only
+    what reports change; `with_keys` the answers of
     idempotency keys; `with_lines` the lines to insert, and up to which position those of each task are to be deleted;
     `with_turns` the term in which turns are given, whose row counts as one that is touched, and what they add to rates.
     `with_unique` the unique keys that are taken, those that pass on, of which each counts as touched, and those that
@@ -129,6 +163,7 @@ def write_statement(*, with_keys: bool, with_lines: bool, with_turns: bool = Fal
     lock is a CTE that every part reads from, so that this one statement is a whole transaction. Within one that holds
     the lock already, taking it again costs nothing.
     """
+    changed = changed_columns(moving_only=moving_only)
     # Each part costs some 20 µs, even if there is nothing to write.
     parameter = count(_FIRST_OTHER_PARAMETER)
     others = ""
@@ -179,7 +214,7 @@ WITH event_log AS MATERIALIZED (
     INSERT INTO tasks ({_names(TASK_COLUMNS)})
     SELECT {_values(TASK_COLUMNS)} FROM event_log, {_rows(_parameter("created"), TASK_COLUMNS)}
 ), changed AS (
-    UPDATE tasks SET {_TASK_ASSIGNMENTS} FROM event_log, {_rows(_parameter("changed"), TASK_COLUMNS | _READ_MARKS)}
+    UPDATE tasks SET {_assignments(changed)} FROM event_log, {_rows(_parameter("changed"), {**changed, **_READ_MARKS})}
     WHERE tasks.id = new.id AND {_IS_AS_READ}
     RETURNING tasks.id
 ), deleted AS (

@@ -6,7 +6,23 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import JSON, ColumnElement, Row, Select, Text, cast, func, literal, null, select, tuple_
+from sqlalchemy import (
+    JSON,
+    ColumnElement,
+    CompoundSelect,
+    Row,
+    Select,
+    Text,
+    and_,
+    cast,
+    exists,
+    func,
+    literal,
+    literal_column,
+    null,
+    select,
+    tuple_,
+)
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -86,12 +102,7 @@ class TaskLists:
 
     async def attempts(self, task_id: UUID, *, after_attempt: int, limit: int) -> list[AttemptState]:
         """See `Lists`."""
-        query = (
-            select(*_columns(AttemptRow))
-            .where(AttemptRow.task_id == task_id, AttemptRow.attempt > after_attempt)
-            .order_by(AttemptRow.attempt)
-            .limit(limit)
-        )
+        query = attempt_query(task_id, after_attempt, limit)
         return [AttemptState._make(row) for row in await self._rows(query)]
 
     async def chunk(self, operation: BulkOperationState, limit: int) -> BulkChunk:
@@ -108,7 +119,7 @@ class TaskLists:
         ]
         return BulkChunk(operation.id, operation.position, tuple(candidates), is_last=len(rows) <= limit)
 
-    async def _rows(self, query: Select[Any]) -> Sequence[Row[Any]]:
+    async def _rows(self, query: Select[Any] | CompoundSelect[Any]) -> Sequence[Row[Any]]:
         async with translated_errors(), _bare_errors(), self._engine.connect() as connection:
             rows: Sequence[Row[Any]] = (await connection.execute(query)).all()
             return rows
@@ -124,6 +135,24 @@ def task_query(request: ListTasks, after: ListPosition | None) -> Select[Any]:
         query = query.where(position > end if is_oldest_first else position < end)
     order = [TaskRow.created_at, TaskRow.id]
     return query.order_by(*(order if is_oldest_first else [column.desc() for column in order])).limit(request.limit + 1)
+
+
+def attempt_query(task_id: UUID, after_attempt: int, limit: int) -> CompoundSelect[Any]:
+    """The query for the attempts of a task behind a number, oldest first: the columns of an `AttemptState`, in order.
+
+    Those that have ended are rows of their own. The one that is open is told by its task's row (`newest_attempt`), and
+    stands above what an older store may have written of it.
+    """
+    is_open = and_(TaskRow.id == task_id, TaskRow.is_run_active, TaskRow.queued_at.is_not(None))
+    names = [column.key for column in AttemptRow.__table__.columns]
+    of_task = {"task_id": TaskRow.id} | {name: getattr(TaskRow, name) for name in _TOLD_OF_OPEN_ATTEMPTS}
+    opened = select(*(of_task.get(name, null()) for name in names)).where(is_open, TaskRow.attempt > after_attempt)
+    ended = select(*_columns(AttemptRow)).where(
+        AttemptRow.task_id == task_id,
+        AttemptRow.attempt > after_attempt,
+        ~exists().where(is_open, TaskRow.attempt == AttemptRow.attempt),
+    )
+    return ended.union_all(opened).order_by(AttemptRow.attempt.key).limit(limit)
 
 
 def count_query(wanted: TaskFilter) -> Select[Any]:
@@ -153,6 +182,10 @@ def chunk_query(operation: BulkOperationState, limit: int) -> Select[Any]:
     return query.order_by(TaskRow.created_at, TaskRow.id).limit(limit + 1)
 
 
+_TOLD_OF_OPEN_ATTEMPTS = ("attempt", "run", "processor_id", "delivery", "queued_at", "started_at")
+_HAS_LABELS: ColumnElement[bool] = literal_column("tasks.labels <> '{}'::jsonb")
+"""Follows from any condition on labels; said, so that PostgreSQL takes the index, which has only such tasks."""
+
 _EQUAL = ("kind", "queue", "priority", "concurrency_key", "schedule_id", "unique_key", "group_id")
 """Conditions that a column is equal to."""
 
@@ -174,7 +207,8 @@ def _conditions(wanted: TaskFilter) -> list[ColumnElement[bool]]:
 
 def _has_label(key: str, value: str | None) -> ColumnElement[bool]:
     labels: ColumnElement[Any] = TaskRow.__table__.c.labels
-    return labels.has_key(key) if value is None else labels.contains({key: value})
+    has = labels.has_key(key) if value is None else labels.contains({key: value})
+    return and_(has, _HAS_LABELS)
 
 
 def _columns(model: type[TaskRow | AttemptRow], *, empty: Set[str] = frozenset()) -> list[ColumnElement[Any]]:

@@ -23,7 +23,7 @@ from taskmill.task_store.adapters import statements
 from taskmill.task_store.adapters.bulk_operation_rows import read_bulk_operations, write_bulk_operations
 from taskmill.task_store.adapters.database import DedicatedConnection
 from taskmill.task_store.adapters.dependency_rows import read_dependencies, write_dependencies
-from taskmill.task_store.adapters.rows import arrays, json_rows, kind_row, task_state
+from taskmill.task_store.adapters.rows import arrays, json_rows, kind_row, row_maker, task_state
 from taskmill.task_store.adapters.schedule_rows import read_schedules, write_schedules
 from taskmill.task_store.adapters.unique_key_rows import read_holds, unique_rows
 from taskmill.task_store.adapters.writer_memory import WriterMemory
@@ -56,7 +56,7 @@ from taskmill.task_store.domain.schedules import (
     ScheduleOperation,
     named_new_tasks,
 )
-from taskmill.task_store.domain.state import DOCUMENTS, LineState, TaskState
+from taskmill.task_store.domain.state import DOCUMENTS, AttemptState, LineState, TaskState
 from taskmill.task_store.domain.turns import TurnBook
 from taskmill.task_store.domain.unique_keys import UniqueBook
 from taskmill.task_store.domain.waiting import ServedWork
@@ -67,6 +67,10 @@ _log = structlog.get_logger(__name__)
 _MAYBE_STALE = (QueueFullError, TooManyQueuesError)
 _OF_SCHEDULES = (ScheduleChange, FireSchedule, MakeUpTimes)
 _CONFLICTS = (StaleStateError, IntegrityConstraintViolationError)
+
+_edited_row = row_maker(TaskState, statements.changed_columns(moving_only=False))
+_moved_row = row_maker(TaskState, statements.changed_columns(moving_only=True))
+_attempt_row = row_maker(AttemptState, statements.ATTEMPT_COLUMNS)
 
 
 class TaskWriter:
@@ -274,17 +278,20 @@ class TaskWriter:
         if not (batch.events or changed or keys):
             return None
         lines, term, unique = batch.lines, batch.turns.given_in, unique_rows(batch.unique)
+        moving_only = all(statements.moves_only(before, after) for before, after in changed)
         rows = statements.WrittenRows(
-            created=json_rows(state._asdict() for state in batch.created),
-            changed=json_rows(_changed_row(before, after) for before, after in changed),
+            created=json_rows(map(_created_row, batch.created)),
+            changed=json_rows(_changed_row(before, after, moving_only=moving_only) for before, after in changed),
             deleted=json_rows({"id": task_id, "read_version": version} for version, task_id in deleted),
-            attempts=json_rows(attempt._asdict() for attempt in batch.attempts),
+            # One that is open is read from its task's row.
+            attempts=json_rows(_attempt_row(attempt) for attempt in batch.attempts if attempt.outcome is not None),
             counts=json_rows(change._asdict() for change in counted),
             touched=len(changed) + len(deleted) + len(counted) + (term is not None) + len(batch.unique.moved),
         )
         try:
             row = await connection.fetchrow(
                 statements.write_statement(
+                    moving_only=moving_only,
                     with_keys=bool(keys),
                     with_lines=bool(lines),
                     with_turns=term is not None,
@@ -328,11 +335,18 @@ def committed_events(batch: Batch, first_position: int) -> Sequence[UnpublishedE
         return ()
 
 
-def _changed_row(before: TaskState, after: TaskState) -> dict[str, object]:
-    row = {**after._asdict(), **statements.read_marks(before)}
+def _created_row(state: TaskState) -> dict[str, object]:
+    # What is left out is null: half of a new task is, and would have to be read.
+    return {name: value for name, value in zip(TaskState._fields, state, strict=True) if value is not None}
+
+
+def _changed_row(before: TaskState, after: TaskState, *, moving_only: bool) -> dict[str, object]:
+    row = (_moved_row if moving_only else _edited_row)(after) | statements.read_marks(before)
     if after.payload is not None:
         # Documents that were read and are the same need not travel back.
-        row |= {name: None for name in DOCUMENTS if getattr(before, name) is getattr(after, name)}
+        for name in DOCUMENTS:
+            if getattr(before, name) is getattr(after, name):
+                row.pop(name, None)
     return row
 
 

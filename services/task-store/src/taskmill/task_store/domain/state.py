@@ -104,7 +104,7 @@ DOCUMENTS = frozenset({"payload", "result", "checkpoint"})
 
 
 class AttemptState(NamedTuple):
-    """An attempt's row: these fields, in this order, are the columns of `task_attempts`."""
+    """An attempt: these fields, in this order, are the columns of `task_attempts`, which has those that have ended."""
 
     task_id: UUID
     attempt: int
