@@ -7,6 +7,7 @@ lock, load, decide, write, commit.
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from itertools import filterfalse
 from typing import cast
 from uuid import UUID
 
@@ -43,6 +44,7 @@ from taskmill.task_store.domain.operations import (
     named_queues,
     named_tasks,
     named_unique_keys,
+    names_nothing,
     new_tasks,
     wants_documents,
 )
@@ -213,6 +215,7 @@ class TaskWriter:
         schedules: ScheduleBook | None = None,
         is_locked: bool = False,
     ) -> Batch:
+        operations = list(filterfalse(names_nothing, operations))
         task_ids = {task_id for operation in operations for task_id in named_tasks(operation)}
         if schedules is not None:
             task_ids.update(schedules.running)
@@ -254,13 +257,13 @@ class TaskWriter:
         That is the number of queues, bulk operations, schedules, dependencies, and whether an id was in use in an
         earlier month.
         """
+        queues = {queue for operation in operations for queue in named_queues(operation)}
+        others = filterfalse(names_nothing, operations)
+        if not queues <= self._memory.queues.keys() or any(isinstance(operation, UNDER_LOCK) for operation in others):
+            return False
         new_ids = NewIds(self._now())
-        return all(
-            self._memory.queues.keys() >= set(named_queues(operation))
-            and not isinstance(operation, UNDER_LOCK)
-            and all(task.id in new_ids and not task.after for task in new_tasks(operation))
-            for operation in operations
-        )
+        new = (task for operation in operations for task in new_tasks(operation))
+        return all(task.id in new_ids and not task.after for task in new)
 
     async def _read_schedules(
         self, connection: "Connection[Record]", operations: Sequence[ScheduleOperation]
@@ -275,7 +278,7 @@ class TaskWriter:
             return None
         lines, term, unique = batch.lines, batch.turns.given_in, unique_rows(batch.unique)
         rows = statements.WrittenRows(
-            created=json_rows(state._asdict() for state in batch.created),
+            created=json_rows(map(_created_row, batch.created)),
             changed=json_rows(_changed_row(before, after) for before, after in changed),
             deleted=json_rows({"id": task_id, "read_version": version} for version, task_id in deleted),
             attempts=json_rows(attempt._asdict() for attempt in batch.attempts),
@@ -326,6 +329,11 @@ def committed_events(batch: Batch, first_position: int) -> Sequence[UnpublishedE
         return unpublished_events(batch.events, batch.states, batch.kinds, first_position)
     except PayloadNotReadError:
         return ()
+
+
+def _created_row(state: TaskState) -> dict[str, object]:
+    # What is left out is null: half of a new task is, and would have to be read.
+    return {name: value for name, value in zip(TaskState._fields, state, strict=True) if value is not None}
 
 
 def _changed_row(before: TaskState, after: TaskState) -> dict[str, object]:

@@ -39,7 +39,18 @@ def compose_event(event_type: EventType, state: TaskState, now: datetime, detail
         details: What `data` holds beside the part that all events share. JSON text goes in as `orjson.Fragment`.
     """
     task_id = str(state.id)
-    document = {
+    data: dict[str, Any] = {
+        "kind": state.kind,
+        "queue": state.queue,
+        "status": state.status,
+        "revision": state.revision,
+        "run": state.run,
+        "attempt": state.attempt,
+    }
+    if state.labels != NO_LABELS:
+        data["labels"] = orjson.Fragment(state.labels)
+    data.update(details)
+    document: dict[str, Any] = {
         "specversion": "1.0",
         "id": f"{task_id}.{state.version}",
         "source": EVENT_SOURCE,
@@ -47,20 +58,12 @@ def compose_event(event_type: EventType, state: TaskState, now: datetime, detail
         "subject": task_id,
         "time": now,
         "datacontenttype": "application/json",
-        # CloudEvents' extension for distributed tracing.
-        **({} if state.traceparent is None else {"traceparent": state.traceparent}),
-        "sequence": state.version,
-        "data": {
-            "kind": state.kind,
-            "queue": state.queue,
-            "status": state.status,
-            "revision": state.revision,
-            "run": state.run,
-            "attempt": state.attempt,
-            **({} if state.labels == NO_LABELS else {"labels": orjson.Fragment(state.labels)}),
-            **details,
-        },
     }
+    if state.traceparent is not None:
+        # CloudEvents' extension for distributed tracing.
+        document["traceparent"] = state.traceparent
+    document["sequence"] = state.version
+    document["data"] = data
     dispatch = state.dispatch if event_type is EventType.QUEUED else None
     text = orjson.dumps(document, option=orjson.OPT_UTC_Z).decode()
     return LoggedEvent(state.id, state.version, event_type, state.kind, dispatch, text)
