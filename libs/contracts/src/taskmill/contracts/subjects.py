@@ -82,13 +82,13 @@ def task_work(task_id: UUID) -> str:
     return f"{PREFIX}.work.*.*.*.{task_id}"
 
 
-def event(event_type: str, kind: str, task_id: UUID) -> str:
+def event(event_type: str, kind: str, task_id: UUID | str) -> str:
     """The subject of an event, such as `tasks.v1.event.completed.http-request.<task id>`.
 
     Args:
         event_type: An `EventType`, or one that only a newer version knows.
         kind: The kind of its task.
-        task_id: Its task.
+        task_id: Its task; as text, if that is there.
     """
     return f"{PREFIX}.event.{event_type}.{kind}.{task_id}"
 

@@ -14,6 +14,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from taskmill.contracts.errors import TaskmillError
 from taskmill.gateway.adapters.gathering_transport import GatheringTransport
+from taskmill.gateway.api.body_reader import HAS_ARRIVED
 from taskmill.gateway.api.problems import problem_response
 from taskmill.gateway.errors import MAX_HEAD_BYTES, HeadTooLargeError, MalformedHttpError
 from taskmill.runtime.actor import Actor
@@ -173,6 +174,8 @@ class _Protocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._is_between = True
         self._head_bytes = None
+        # Of a small request that is so before its task begins.
+        self.scope[HAS_ARRIVED] = True  # type: ignore[literal-required]
         super().on_message_complete()
 
     def look(self, seconds: float) -> None:

@@ -47,8 +47,8 @@ def reply_document(request: ClientRequest, answer: Answer) -> bytes:
         case CreateTask():
             document = task_document(answer.states[0], answer.waiting)
         case CreateGroup() if answer.group is not None:
-            counts = Counter(state.status for state in answer.states[: answer.group.total])
-            document = group_document(answer.group, counts)
+            members = answer.states[: answer.group.total]
+            document = group_document(answer.group, Counter(state.status for state in members))
         case CreateTasks():
             document = receipts_document(answer.states, answer.existing)
         case DeleteTask():
