@@ -276,12 +276,16 @@ class TaskWriter:
         changed, deleted, counted, keys = batch.changed, batch.deleted, batch.queues.changes, batch.keys.added
         if not (batch.events or changed or keys):
             return None
-        lines, term, unique = batch.lines, batch.turns.given_in, unique_rows(batch.unique)
+        lines, term, unique, attempts = batch.lines, batch.turns.given_in, unique_rows(batch.unique), batch.attempts
+        created = json_rows(map(_created_row, batch.created))
+        events = arrays(batch.events, len(statements.EVENT_COLUMNS))
+        if term is None and not (changed or deleted or counted or keys or lines or unique or attempts):
+            return cast("int", await connection.fetchval(statements.CREATE_TASKS, created, *events))
         rows = statements.WrittenRows(
-            created=json_rows(map(_created_row, batch.created)),
+            created=created,
             changed=json_rows(_changed_row(before, after) for before, after in changed),
             deleted=json_rows({"id": task_id, "read_version": version} for version, task_id in deleted),
-            attempts=json_rows(attempt._asdict() for attempt in batch.attempts),
+            attempts=json_rows(attempt._asdict() for attempt in attempts),
             counts=json_rows(change._asdict() for change in counted),
             touched=len(changed) + len(deleted) + len(counted) + (term is not None) + len(batch.unique.moved),
         )
@@ -294,7 +298,7 @@ class TaskWriter:
                     with_unique=bool(unique),
                 ),
                 *rows,
-                *arrays(batch.events, len(statements.EVENT_COLUMNS)),
+                *events,
                 *([json_rows(answer._asdict() for answer in keys)] if keys else []),
                 *(_line_rows(lines, batch.dropped_lines) if lines else []),
                 *([] if term is None else [term, json_rows(start._asdict() for start in batch.turns.starts)]),
