@@ -1,6 +1,7 @@
 """Every subject that Taskmill uses. Nothing else builds or parses one."""
 
 from collections.abc import Collection
+from functools import cache
 from uuid import UUID
 
 from taskmill.contracts.events import EventType
@@ -44,6 +45,7 @@ def drain(processor_id: str) -> str:
     return f"{PREFIX}.ctl.drain.{processor_id}"
 
 
+@cache
 def command(verb: str) -> str:
     """The subject of a request to the task store, such as `tasks.v1.cmd.create`."""
     return f"{PREFIX}.cmd.{verb}"

@@ -203,6 +203,8 @@ class Batch:
     @property
     def created(self) -> list[TaskState]:
         """Tasks to insert."""
+        if not self._loaded:
+            return list(self._states.values())
         return [state for task_id, state in self._states.items() if task_id not in self._loaded]
 
     @property
