@@ -98,7 +98,7 @@ def gateway_app(store: RememberingStore) -> FastAPI:
         is_bus_connected=lambda: store.is_bus_connected,
         admission=Admission(Callers(ring, None, local_developer())),
         ring=ring,
-        new_id=lambda: NEW_TASK_ID,
+        new_id=lambda: str(NEW_TASK_ID),
     )
 
 

@@ -1,6 +1,7 @@
 """Every subject that Taskmill uses. Nothing else builds or parses one."""
 
 from collections.abc import Collection
+from functools import cache
 from uuid import UUID
 
 from taskmill.contracts.events import EventType
@@ -44,6 +45,7 @@ def drain(processor_id: str) -> str:
     return f"{PREFIX}.ctl.drain.{processor_id}"
 
 
+@cache
 def command(verb: str) -> str:
     """The subject of a request to the task store, such as `tasks.v1.cmd.create`."""
     return f"{PREFIX}.cmd.{verb}"
@@ -82,13 +84,13 @@ def task_work(task_id: UUID) -> str:
     return f"{PREFIX}.work.*.*.*.{task_id}"
 
 
-def event(event_type: str, kind: str, task_id: UUID) -> str:
+def event(event_type: str, kind: str, task_id: UUID | str) -> str:
     """The subject of an event, such as `tasks.v1.event.completed.http-request.<task id>`.
 
     Args:
         event_type: An `EventType`, or one that only a newer version knows.
         kind: The kind of its task.
-        task_id: Its task.
+        task_id: Its task; as text, if that is there.
     """
     return f"{PREFIX}.event.{event_type}.{kind}.{task_id}"
 

@@ -45,6 +45,8 @@ class Actor(ABC):
 
 async def is_set_within(event: asyncio.Event, seconds: float | None) -> bool:
     """Pause for some seconds (None: for good), or until an event is set if that comes first; return whether it was."""
+    if event.is_set():
+        return True
     try:
         async with asyncio.timeout(seconds):
             return await event.wait()

@@ -67,7 +67,8 @@ async def build(settings: GatewaySettings) -> Supervisor:
         metrics=metrics,
         others=[DashboardRoute(partial(_dashboard, settings, store, log, feed, schemas, admission))],
     )
-    server = HttpServer(app, _bind(settings.host, settings.port), on_stop=feed.cut_off_all)
+    # What stands before it, FastAPI's and Starlette's own, does nothing for it but to call it.
+    server = HttpServer(app.build_middleware_stack(), _bind(settings.host, settings.port), on_stop=feed.cut_off_all)
     discovery = Discovery(session, "taskmill-gateway", "Speaks HTTP.", instance_id=uuid.uuid4().hex)
     key_watch = KeyWatch(ring, why_needed=_why_a_key_is_needed(settings))
     loop_watch = LoopWatch(metrics.loop_delay)

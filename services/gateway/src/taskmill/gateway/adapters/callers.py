@@ -66,7 +66,8 @@ class Callers:
             if self._without_credentials is None:
                 raise UnauthenticatedError
             return self._without_credentials
-        fingerprint = hashlib.sha256(authorization).digest()
+        # Not by SHA-256, which takes three times as long here.
+        fingerprint = hashlib.blake2s(authorization).digest()
         caller = self._known.get(fingerprint)
         if caller is None or caller.valid_until <= self._clock():
             caller = await self._checked(authorization)

@@ -33,6 +33,10 @@ class GatheringTransport:
         if self._gathered_bytes > MAX_GATHERED_BYTES:
             self._flush()
 
+    def is_closing(self) -> bool:
+        """As the transport says: asked for each response, and so not left to `__getattr__`, which is slow."""
+        return self._transport.is_closing()
+
     def close(self) -> None:
         """Write what is left, and close, even if the other side takes nothing."""
         self._flush()

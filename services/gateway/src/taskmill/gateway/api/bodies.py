@@ -1,7 +1,6 @@
 """The bodies that clients send, where they are not just what the task store takes; and what is made of them."""
 
 from typing import Annotated, Any, Literal
-from uuid import UUID
 
 from pydantic import ConfigDict, Field, JsonValue
 
@@ -135,12 +134,12 @@ class NoOptions(Request):
 NO_OPTIONS = NoOptions()
 
 
-def creation(task_id: UUID, task: ClientFields) -> bytes:
+def creation(task_id: str, task: ClientFields) -> bytes:
     """The JSON of an `IdentifiedTask`: the task's own, which has a title at least, with the id before it.
 
     To make the model first would take longer than all the rest of an endpoint.
     """
-    return b'{"id":"%b",%b' % (str(task_id).encode(), request_json(task)[1:])
+    return b'{"id":"%b",%b' % (task_id.encode(), request_json(task)[1:])
 
 
 def with_key(request: bytes, key: IdempotencyKey | None) -> bytes:

@@ -44,10 +44,10 @@ class GroupEndpoints:
 
     Args:
         payloads: Refuses payloads that cannot fit.
-        new_id: Makes the id of a new group, or task, a UUID of version 7.
+        new_id: Makes the id of a new group, or task, a UUID of version 7 as text.
     """
 
-    def __init__(self, store: Store, payloads: PayloadCheck, new_id: Callable[[], UUID]) -> None:
+    def __init__(self, store: Store, payloads: PayloadCheck, new_id: Callable[[], str]) -> None:
         self._store = store
         self._payloads = payloads
         self._new_id = new_id
@@ -84,7 +84,7 @@ class GroupEndpoints:
         )
         tasks = b",".join(creation(self._new_id(), task) for task in body.tasks)
         request = b'{"id":"%b","title":%b,"tasks":[%b]' % (
-            str(self._new_id()).encode(),
+            self._new_id().encode(),
             to_json(body.title),
             tasks,
         )

@@ -16,6 +16,7 @@ from pydantic.json_schema import SkipJsonSchema
 from taskmill.contracts.errors import FieldProblem, InvalidRequestError
 from taskmill.contracts.limits import MAX_IDEMPOTENCY_KEY_CHARS
 from taskmill.contracts.requests import REPLAYED_HEADER, IdempotencyKey
+from taskmill.gateway.api.json_response import JsonResponse
 from taskmill.runtime.reply import Reply
 
 HEADER = "Idempotency-Key"
@@ -100,5 +101,5 @@ def json_response(reply: Reply, status: int, headers: dict[str, str] | None = No
         status: The status code.
         headers: What else clients are told.
     """
-    all_headers = {**(headers or {}), "Idempotent-Replayed": "true"} if is_replayed(reply) else headers
-    return Response(reply.body, status, headers=all_headers, media_type="application/json")
+    all_headers = {**(headers or {}), "Idempotent-Replayed": "true"} if is_replayed(reply) else headers or {}
+    return JsonResponse(reply.body, status, all_headers)

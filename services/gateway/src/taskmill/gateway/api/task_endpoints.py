@@ -77,10 +77,10 @@ class TaskEndpoints:
     Args:
         feed: What happens, for those who wait.
         payloads: Refuses payloads that cannot fit.
-        new_task_id: Makes the id of a new task, a UUID of version 7.
+        new_task_id: Makes the id of a new task, a UUID of version 7 as text.
     """
 
-    def __init__(self, store: Store, feed: Feed, payloads: PayloadCheck, new_task_id: Callable[[], UUID]) -> None:
+    def __init__(self, store: Store, feed: Feed, payloads: PayloadCheck, new_task_id: Callable[[], str]) -> None:
         self._store = store
         self._waiting = Waiting(store, feed)
         self._payloads = payloads
@@ -125,13 +125,13 @@ class TaskEndpoints:
         is_existing = reply.headers.get(EXISTING_HEADER) == "true"
         if is_existing or is_replayed(reply):
             # It tells of the task that has the unique key, or of the one that the first request made.
-            task_id = task_head(reply).id
+            task_id = str(task_head(reply).id)
         status = 200 if is_existing else 201
         wait = Wait(query, prefer)
         if not wait.seconds and not is_existing:
             # Whatever creation does, for clients it is one change: the first revision.
             return json_response(reply, status, {"Location": _path(task_id), "ETag": etag(1), **wait.headers()})
-        reply = await self._waiting.end(reply, task_id, wait, http.receive)
+        reply = await self._waiting.end(reply, UUID(task_id), wait, http.receive)
         headers = {"Location": _path(task_id), "ETag": etag(task_head(reply).revision), **wait.headers()}
         return json_response(reply, status, headers)
 
@@ -368,5 +368,5 @@ class TaskEndpoints:
         return await expected_revision(if_match, read_revision)
 
 
-def _path(task_id: UUID) -> str:
+def _path(task_id: UUID | str) -> str:
     return f"/tasks/{task_id}"

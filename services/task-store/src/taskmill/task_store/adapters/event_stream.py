@@ -25,6 +25,7 @@ from taskmill.runtime.spans import Span
 from taskmill.runtime.stream_state import StreamState, stream_state
 from taskmill.runtime.tracing import ending, is_tracing, start_span
 from taskmill.task_store.adapters.log_epochs import LogStanding
+from taskmill.task_store.domain.events import id_text
 from taskmill.task_store.domain.log_epoch import FIRST_EPOCH, LogEpoch
 from taskmill.task_store.domain.publication import UnpublishedEvent
 
@@ -109,11 +110,12 @@ def _traced(events: Sequence[UnpublishedEvent], messages: Sequence[OutboundMessa
 
 
 def _message(event: UnpublishedEvent, previous_position: int) -> OutboundMessage:
+    task_id = id_text(event.task_id)
     return OutboundMessage(
-        subject=subjects.event(event.type, event.kind, event.task_id),
+        subject=subjects.event(event.type, event.kind, task_id),
         body=event.document.encode(),
         headers={
-            MESSAGE_ID_HEADER: f"{event.task_id}.{event.version}",
+            MESSAGE_ID_HEADER: f"{task_id}.{event.version}",
             POSITION_HEADER: str(event.position),
             PREVIOUS_POSITION_HEADER: str(previous_position),
             "Content-Type": EVENT_CONTENT_TYPE,

@@ -137,6 +137,34 @@ _ATTEMPT_ASSIGNMENTS = ", ".join(
 )
 
 
+_UNDER_LOCK = f"""event_log AS MATERIALIZED (
+    SELECT pg_advisory_xact_lock({EVENT_LOG_LOCK})
+)"""
+
+
+def _created(parameter: int) -> str:
+    return f"""created AS (
+    INSERT INTO tasks ({_names(TASK_COLUMNS)})
+    SELECT {_values(TASK_COLUMNS)} FROM event_log, {_rows(parameter, TASK_COLUMNS)}
+)"""  # noqa: S608
+
+
+def _logged(first: int) -> str:
+    return f"""logged AS (
+    INSERT INTO task_events ({_names(EVENT_COLUMNS)})
+    SELECT {_values(EVENT_COLUMNS)}
+    FROM event_log, unnest({_arrays(first, EVENT_COLUMNS)})
+        WITH ORDINALITY AS new ({_names(EVENT_COLUMNS)}, ordinal)
+    ORDER BY new.ordinal
+    RETURNING position
+)"""  # noqa: S608
+
+
+CREATE_TASKS = f"WITH {_UNDER_LOCK}, {_created(1)}, {_logged(2)} SELECT min(position) FROM logged"  # noqa: S608
+"""Writes tasks that are new, if nothing else is to be written but events: as `write_statement`, without its other
+parts. Takes `WrittenRows.created`, then the events; returns where in the log the first event is."""
+
+
 @cache
 def write_statement(
     *,
@@ -208,12 +236,7 @@ def write_statement(
 ), """  # noqa: S608
         touched += " + (SELECT count(*) FROM moved)"
     return f"""
-WITH event_log AS MATERIALIZED (
-    SELECT pg_advisory_xact_lock({EVENT_LOG_LOCK})
-), created AS (
-    INSERT INTO tasks ({_names(TASK_COLUMNS)})
-    SELECT {_values(TASK_COLUMNS)} FROM event_log, {_rows(_parameter("created"), TASK_COLUMNS)}
-), changed AS (
+WITH {_UNDER_LOCK}, {_created(_parameter("created"))}, changed AS (
     UPDATE tasks SET {_assignments(changed)} FROM event_log, {_rows(_parameter("changed"), {**changed, **_READ_MARKS})}
     WHERE tasks.id = new.id AND {_IS_AS_READ}
     RETURNING tasks.id
@@ -230,14 +253,7 @@ WITH event_log AS MATERIALIZED (
     FROM event_log, {_rows(_parameter("counts"), _QUEUE_CHANGE)}
     WHERE queues.name = new.name AND queues.waiting <= coalesce(new.most_waiting, queues.waiting)
     RETURNING queues.name, queues.waiting
-), {others}logged AS (
-    INSERT INTO task_events ({_names(EVENT_COLUMNS)})
-    SELECT {_values(EVENT_COLUMNS)}
-    FROM event_log, unnest({_arrays(_FIRST_EVENT_PARAMETER, EVENT_COLUMNS)})
-        WITH ORDINALITY AS new ({_names(EVENT_COLUMNS)}, ordinal)
-    ORDER BY new.ordinal
-    RETURNING position
-)
+), {others}{_logged(_FIRST_EVENT_PARAMETER)}
 SELECT 1 / ({touched} = ${_parameter("touched")}::bigint)::integer,
     (SELECT json_object_agg(name, waiting) FROM counted), (SELECT min(position) FROM logged)
 """  # noqa: S608

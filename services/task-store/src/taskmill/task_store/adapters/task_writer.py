@@ -7,6 +7,7 @@ lock, load, decide, write, commit.
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from itertools import filterfalse
 from typing import cast
 from uuid import UUID
 
@@ -43,6 +44,7 @@ from taskmill.task_store.domain.operations import (
     named_queues,
     named_tasks,
     named_unique_keys,
+    names_nothing,
     new_tasks,
     wants_documents,
 )
@@ -217,6 +219,7 @@ class TaskWriter:
         schedules: ScheduleBook | None = None,
         is_locked: bool = False,
     ) -> Batch:
+        operations = list(filterfalse(names_nothing, operations))
         task_ids = {task_id for operation in operations for task_id in named_tasks(operation)}
         if schedules is not None:
             task_ids.update(schedules.running)
@@ -258,13 +261,13 @@ class TaskWriter:
         That is the number of queues, bulk operations, schedules, dependencies, and whether an id was in use in an
         earlier month.
         """
+        queues = {queue for operation in operations for queue in named_queues(operation)}
+        others = filterfalse(names_nothing, operations)
+        if not queues <= self._memory.queues.keys() or any(isinstance(operation, UNDER_LOCK) for operation in others):
+            return False
         new_ids = NewIds(self._now())
-        return all(
-            self._memory.queues.keys() >= set(named_queues(operation))
-            and not isinstance(operation, UNDER_LOCK)
-            and all(task.id in new_ids and not task.after for task in new_tasks(operation))
-            for operation in operations
-        )
+        new = (task for operation in operations for task in new_tasks(operation))
+        return all(task.id in new_ids and not task.after for task in new)
 
     async def _read_schedules(
         self, connection: "Connection[Record]", operations: Sequence[ScheduleOperation]
@@ -278,13 +281,18 @@ class TaskWriter:
         if not (batch.events or changed or keys):
             return None
         lines, term, unique = batch.lines, batch.turns.given_in, unique_rows(batch.unique)
+        # One that is open is read from its task's row.
+        attempts = [attempt for attempt in batch.attempts if attempt.outcome is not None]
+        created = json_rows(map(_created_row, batch.created))
+        events = arrays(batch.events, len(statements.EVENT_COLUMNS))
+        if term is None and not (changed or deleted or counted or keys or lines or unique or attempts):
+            return cast("int", await connection.fetchval(statements.CREATE_TASKS, created, *events))
         moving_only = all(statements.moves_only(before, after) for before, after in changed)
         rows = statements.WrittenRows(
-            created=json_rows(map(_created_row, batch.created)),
+            created=created,
             changed=json_rows(_changed_row(before, after, moving_only=moving_only) for before, after in changed),
             deleted=json_rows({"id": task_id, "read_version": version} for version, task_id in deleted),
-            # One that is open is read from its task's row.
-            attempts=json_rows(_attempt_row(attempt) for attempt in batch.attempts if attempt.outcome is not None),
+            attempts=json_rows(map(_attempt_row, attempts)),
             counts=json_rows(change._asdict() for change in counted),
             touched=len(changed) + len(deleted) + len(counted) + (term is not None) + len(batch.unique.moved),
         )
@@ -298,7 +306,7 @@ class TaskWriter:
                     with_unique=bool(unique),
                 ),
                 *rows,
-                *arrays(batch.events, len(statements.EVENT_COLUMNS)),
+                *events,
                 *([json_rows(answer._asdict() for answer in keys)] if keys else []),
                 *(_line_rows(lines, batch.dropped_lines) if lines else []),
                 *([] if term is None else [term, json_rows(start._asdict() for start in batch.turns.starts)]),

@@ -78,6 +78,8 @@ from taskmill.task_store.domain.turns import TurnBook
 from taskmill.task_store.domain.unique_keys import Placing, UniqueBook, arrivals
 from taskmill.task_store.domain.waiting import WAITING, ServedWork, waiting_for
 
+_NOTHING: frozenset[UUID] = frozenset()
+
 
 class Silence(Enum):
     """What becomes of an execution whose processor fell silent."""
@@ -169,20 +171,24 @@ class Batch:
             RequestError: The operation is refused.
         """
         match operation:
+            # The first, for it is what is asked for most, and to tell what a model is takes long, but of its own class.
+            case CreateTask(idempotency=None):
+                answer = self._create_one(operation)
             case ReportBundle():
-                return Answer(must_repeat=self._hear(operation))
+                answer = Answer(must_repeat=self._hear(operation))
             case MakeDue() | OfferAgain() | Redispatch() | ExpireCancellations() | RemoveExpired() | Release():
                 self._carry_on(operation)
-                return Answer()
+                answer = Answer()
             case GiveTurns():
-                return Answer(self._give(operation))
+                answer = Answer(self._give(operation))
             case BulkChunk():
                 book = self.bulk_operations
-                return Answer(bulk_operation=book.carry_out(operation, self._states, self._change, self._now))
+                answer = Answer(bulk_operation=book.carry_out(operation, self._states, self._change, self._now))
             case KeyedRequest(idempotency=IdempotencyKey() as key):
-                return self._answer_once(operation, key_name(operation, key), key)
+                answer = self._answer_once(operation, key_name(operation, key), key)
             case _:
-                return self._serve(operation)
+                answer = self._serve(operation)
+        return answer
 
     @property
     def loaded(self) -> Mapping[UUID, TaskState]:
@@ -197,6 +203,8 @@ class Batch:
     @property
     def created(self) -> list[TaskState]:
         """Tasks to insert."""
+        if not self._loaded:
+            return list(self._states.values())
         return [state for task_id, state in self._states.items() if task_id not in self._loaded]
 
     @property
@@ -255,12 +263,13 @@ class Batch:
     def _serve(self, request: ClientRequest | FireSchedule | MakeUpTimes) -> Answer:
         match request:
             case CreateTask():
-                return self._answer_of_creation(*self._create([request]))
+                return self._create_one(request)
             case CreateTasks():
-                return self._answer_of_creation(*self._create(request.tasks, at="/tasks/{}"))
+                states, existing = self._create(request.tasks)
+                return self._answer_of(states)._replace(existing=existing)
             case CreateGroup():
                 self.dependencies.check_new(request.id)
-                states, _ = self._create(request.tasks, at="/tasks/{}", group=request)
+                states, _ = self._create(request.tasks, group=request)
                 return Answer(states, group=self.dependencies.add_group(request, self._now))
             case StartBulkOperation():
                 return Answer(bulk_operation=self.bulk_operations.start(request, self._now))
@@ -272,14 +281,24 @@ class Batch:
     def _answer_of(self, states: tuple[TaskState, ...]) -> Answer:
         return Answer(states, waiting_for(states[0], self.services, self._paused))
 
+    def _create_one(self, request: CreateTask) -> Answer:
+        if request.id in self._used_ids:
+            raise TaskExistsError(request.id)
+        if request.after:
+            check_existence((request,), self._states, "")
+        placing = self._place(request)
+        self.queues.admit((placing.state.queue,), arrivals((placing,)))
+        state = self._take_placing(placing)
+        existing = _NOTHING if placing.is_new else frozenset((state.id,))
+        return Answer((state,), waiting_for(state, self.services, self._paused), existing)
+
     def _create(
-        self, requests: Sequence[IdentifiedTask], *, at: str = "", group: CreateGroup | None = None
+        self, requests: Sequence[IdentifiedTask], *, group: CreateGroup | None = None
     ) -> tuple[tuple[TaskState, ...], frozenset[UUID]]:
-        """Make tasks, all or none, and tell which of them existed.
+        """Make several tasks, all or none, and tell which of them existed.
 
         Args:
             requests: What is wanted.
-            at: Where each stands in the request, with its number as `{}`.
             group: The group that they belong to.
         """
         held = [] if group is None else follow_ups(group)
@@ -289,7 +308,7 @@ class Batch:
                 raise TaskExistsError(request.id)
             new_ids.add(request.id)
         if any(request.after for request in requests):
-            check_existence(requests, self._states, at)
+            check_existence(requests, self._states, "/tasks/{}")
         group_id = None if group is None else group.id
         create = partial(self._decide_create, group_id=group_id)
         placings = self.unique.place_all(requests, create, self._states, self._now)
@@ -297,9 +316,6 @@ class Batch:
         self.queues.admit([placing.state.queue for placing in placings], arrivals(placings))
         states = tuple([self._take_placing(placing) for placing in placings])
         return states, frozenset([placing.state.id for placing in placings if not placing.is_new])
-
-    def _answer_of_creation(self, states: tuple[TaskState, ...], existing: frozenset[UUID]) -> Answer:
-        return self._answer_of(states)._replace(existing=existing)
 
     def _place(self, request: IdentifiedTask) -> Placing:
         return self.unique.place(request, self._decide_create, self._states, self._now)

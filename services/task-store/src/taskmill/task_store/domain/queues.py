@@ -63,13 +63,13 @@ class QueueBook:
             TooManyQueuesError: There would be more queues than the limit.
             QueueFullError: There would be more tasks than the limit in one of them.
         """
-        missing = sorted({name for name in names if name not in self._waiting and name not in self.added})
+        missing = {name for name in names if name not in self._waiting and name not in self.added}
         if missing and len(self._waiting) + len(self.added) + len(missing) > self._max_queues:
             raise TooManyQueuesError(self._max_queues)
         for name, count in arrivals.items():
             if self._waiting.get(name, 0) + self._deltas.get(name, 0) + count > self._max_waiting:
                 raise QueueFullError(name, self._max_waiting)
-        self.added += missing
+        self.added += sorted(missing)
         for name, count in arrivals.items():
             peak = self._deltas.get(name, 0) + count
             self._peaks[name] = max(peak, self._peaks.get(name, peak))
@@ -87,7 +87,9 @@ class QueueBook:
             after: The same after.
         """
         self._keep(after.queue)
-        counts = self._counts.setdefault(after.queue, dict.fromkeys(COUNTERS, 0))
+        counts = self._counts.get(after.queue)
+        if counts is None:
+            counts = self._counts[after.queue] = dict.fromkeys(COUNTERS, 0)
         if before is not None and (counter := _counter(before)) is not None:
             counts[counter] -= 1
         if (counter := _counter(after)) is not None:
