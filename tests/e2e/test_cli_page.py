@@ -4,6 +4,8 @@ import re
 import shutil
 from pathlib import Path
 
+import pytest
+
 from benchmarks.machine import server_directory
 from tests.support.cli import Command
 from tests.support.paths import ROOT
@@ -12,6 +14,7 @@ from tests.support.stack import TaskmillUp
 PAGE = ROOT / "docs" / "cli.md"
 
 
+@pytest.mark.timeout(240)
 async def test_the_examples(tmp_path: Path) -> None:
     """One after another, in one shell, each command succeeds; what is followed behind `#` comes true.
 
@@ -28,7 +31,9 @@ async def test_the_examples(tmp_path: Path) -> None:
         taskmill = Command(tmp_path, {"TASKMILL_DATA": str(stack.data_dir), "KEY": "k1"})
         try:
             await stack.start()
-            ran = await taskmill.shell(script.replace("http://127.0.0.1:8000", stack.url), TASKMILL_URL=stack.url)
+            # It starts the command some fifty times.
+            script = script.replace("http://127.0.0.1:8000", stack.url)
+            ran = await taskmill.shell(script, within_seconds=180, TASKMILL_URL=stack.url)
         finally:
             await stack.end()
     assert ran.status == 0, ran
