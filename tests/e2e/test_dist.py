@@ -110,7 +110,8 @@ async def ended(*command: str | Path, directory: Path) -> tuple[int | None, str,
     process = await asyncio.create_subprocess_exec(
         *command,
         cwd=directory,
-        env={**os.environ, "XDG_CONFIG_HOME": str(directory)},
+        # Nothing that is set, and no stack that others run: it may just be ending.
+        env={**os.environ, "XDG_CONFIG_HOME": str(directory), "XDG_STATE_HOME": str(directory)},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
