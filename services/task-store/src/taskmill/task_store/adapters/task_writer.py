@@ -70,6 +70,7 @@ _MAYBE_STALE = (QueueFullError, TooManyQueuesError)
 _OF_SCHEDULES = (ScheduleChange, FireSchedule, MakeUpTimes)
 _CONFLICTS = (StaleStateError, IntegrityConstraintViolationError)
 
+_created_row = row_maker(TaskState, statements.TASK_COLUMNS)
 _edited_row = row_maker(TaskState, statements.changed_columns(moving_only=False))
 _moved_row = row_maker(TaskState, statements.changed_columns(moving_only=True))
 _attempt_row = row_maker(AttemptState, statements.ATTEMPT_COLUMNS)
@@ -341,11 +342,6 @@ def committed_events(batch: Batch, first_position: int) -> Sequence[UnpublishedE
         return unpublished_events(batch.events, batch.states, batch.kinds, first_position)
     except PayloadNotReadError:
         return ()
-
-
-def _created_row(state: TaskState) -> dict[str, object]:
-    # What is left out is null: half of a new task is, and would have to be read.
-    return {name: value for name, value in zip(TaskState._fields, state, strict=True) if value is not None}
 
 
 def _changed_row(before: TaskState, after: TaskState, *, moving_only: bool) -> dict[str, object]:
