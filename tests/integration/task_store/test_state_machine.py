@@ -35,6 +35,7 @@ from taskmill.task_store.adapters.task_reader import TaskReader
 from taskmill.task_store.adapters.task_writer import TaskWriter
 from taskmill.task_store.adapters.turn_rows import TurnRows
 from taskmill.task_store.adapters.webhook_rows import WebhookRows
+from taskmill.task_store.adapters.writer_memory import WriterMemory
 from taskmill.task_store.domain.fleet import FinishedRates
 from taskmill.task_store.domain.operations import Answer, ExpireCancellations, MakeDue, Operation, Redispatch
 from taskmill.task_store.domain.publication import UnpublishedEvent
@@ -168,6 +169,7 @@ def bench(database_url: str) -> Iterator[Bench]:
         writers = [
             TaskWriter(
                 lane,
+                WriterMemory(),
                 rules=RULES,
                 max_queues=4,
                 max_queued_tasks=1_000,
@@ -186,6 +188,7 @@ def bench(database_url: str) -> Iterator[Bench]:
         writes = TurnTaking(writers, RelayLog(lanes[2], lanes[2]), committed)
         queues = QueueRows(shared, max_queues=4)
         ports = Ports(
+            creations=writes,
             writes=writes,
             reads=reader,
             lists=TaskLists(engine),
