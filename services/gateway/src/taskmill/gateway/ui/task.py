@@ -34,7 +34,7 @@ from taskmill.contracts.requests import (
 from taskmill.contracts.tasks import Task, TaskLine
 from taskmill.gateway.api.admission import caller_of
 from taskmill.gateway.ui.forms import Form, read_form
-from taskmill.gateway.ui.json_fields import invalid, labels_of, parse_json
+from taskmill.gateway.ui.json_fields import check_texts, invalid, labels_of, parse_json, typed_labels
 from taskmill.gateway.ui.pages import Parts, page, see
 from taskmill.gateway.ui.rendering import seconds_between
 from taskmill.gateway.ui.route import PREFIX
@@ -144,14 +144,13 @@ class TaskPages:
         task = await self._task(request.path_params["task_id"])
         typed = {name: form.text(name) for name in ("title", "description", "labels", "priority", "payload")}
         try:
+            check_texts(form)
             changes = _changes(task, form)
             if changes:
                 wanted = UpdateTask(id=task.id, changes=changes, expected_revision=_revision(form))
                 await self._parts.store.ask(registry.UPDATE, wanted)
-        except InvalidRequestError as error:
-            return self._form(request, task, typed, _by_field(error))
         except TaskmillError as error:
-            return self._form(request, task, typed, {"": error.problem().detail})
+            return self._form(request, task, typed, _by_field(error))
         return see(f"{PREFIX}/tasks/{task.id}", request)
 
     def _form(self, request: Request, task: Task, typed: dict[str, str], errors: dict[str, str]) -> Response:
@@ -235,7 +234,7 @@ def _as_typed(task: Task, *, shows_payloads: bool) -> dict[str, str]:
     return {
         "title": task.title,
         "description": task.description or "",
-        "labels": "\n".join(f"{key}: {value}" for key, value in task.labels.items()),
+        "labels": typed_labels(task.labels),
         "priority": task.priority,
         "payload": json.dumps(task.payload, indent=2, ensure_ascii=False) if shows_payloads else "",
     }
@@ -250,7 +249,7 @@ def _changes(task: Task, form: Form) -> dict[str, JsonValue]:
     wanted: dict[str, JsonValue] = {
         "title": form.one("title"),
         "description": form.text("description") or None,
-        "labels": dict(labels_of(form.text("labels"))),
+        "labels": labels_of(form.text("labels")),
     }
     if form.has("priority"):
         wanted["priority"] = form.one("priority")
@@ -272,7 +271,7 @@ def _revision(form: Form) -> int:
     return int(typed)
 
 
-def _by_field(error: InvalidRequestError) -> dict[str, str]:
+def _by_field(error: TaskmillError) -> dict[str, str]:
     problems = error.problem().errors
     if not problems:
         return {"": error.problem().detail}
