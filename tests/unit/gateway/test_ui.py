@@ -10,7 +10,7 @@ from taskmill.contracts.errors import InvalidRequestError
 from taskmill.contracts.events import EventType, TaskEvent
 from taskmill.gateway.ui.json_fields import labels_of, parse_json, typed_labels
 from taskmill.gateway.ui.new_task import fields_of
-from taskmill.gateway.ui.rendering import count, duration, pretty
+from taskmill.gateway.ui.rendering import count, duration, pretty, shown
 from taskmill.gateway.ui.task import timeline, trace_address
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -44,6 +44,13 @@ def test_counts_say_when_they_stopped() -> None:
 def test_integers_are_told_exactly() -> None:
     """However large, as JSON has them; letters as they are."""
     assert pretty({"n": 2**63 - 1, "ö": 1}) == '{\n  "n": 9223372036854775807,\n  "ö": 1\n}'
+
+
+def test_a_value_is_indented_while_that_is_small() -> None:
+    """Else it stands on one line, of which the beginning is shown."""
+    assert shown([1, 2], 12) == ("[\n  1,\n  2\n]", False)
+    assert shown([1, 2], 11) == ("[1,2]", False)
+    assert shown([1, 2], 4) == ("[1,2", True)
 
 
 def test_a_timeline_has_what_matters_with_the_time_between() -> None:
