@@ -20,6 +20,7 @@ from tests.support.eventually import holds
 from tests.support.task_store import (
     Document,
     StoreClient,
+    copy_row,
     new_id,
     report,
     run_sql,
@@ -175,29 +176,13 @@ async def test_overlaps(store: StoreClient, database_url: str, overlap: str) -> 
         assert [it[1:] for it in outcomes(await fires_of(store, schedule))][1:] == [("created", "backfill")] * 2
 
 
-async def copy(url: str, table: str, row: Document, number: int, **values: str) -> None:
-    """Insert copies of a row under new ids, with other values of some columns, as SQL."""
-    columns = await run_sql(
-        url,
-        f"SELECT string_agg(column_name, ', ') AS names, string_agg(value, ', ') AS chosen FROM ("  # noqa: S608
-        f"SELECT column_name, coalesce($values${json.dumps(values)}$values$::json->>column_name, column_name) AS value "
-        f"FROM information_schema.columns WHERE table_name = '{table}' AND column_name <> 'id') AS one",
-    )
-    names, chosen = columns[0]["names"], columns[0]["chosen"]
-    await run_sql(
-        url,
-        f"INSERT INTO {table} (id, {names}) SELECT gen_random_uuid(), {chosen} "  # noqa: S608
-        f"FROM {table}, generate_series(1, {number}) WHERE id = '{row['id']}'",
-    )
-
-
 async def test_who_is_refused_holds_up_nobody(database_url: str, nats_url: str) -> None:
     """However many there are, for whose tasks there is no queue: others fire, and when there is room, so do they."""
     async with store_with_client(database_url, nats_url, max_queues=1) as store:
         other = await create(store)
         await store.ask(registry.RUN_SCHEDULE, id=other["id"], task_id=new_id())
         refused = await create(store, template={**TEMPLATE, "queue": "full"}, is_paused=True)
-        await copy(database_url, "schedules", refused, 250, next_fire_at="now() - interval '30 minutes'")
+        await copy_row(database_url, "schedules", refused, 250, next_fire_at="now() - interval '30 minutes'")
         await set_back(database_url, other, 1)
         await caught_up(store, other)
         assert {fire["origin"] for fire in await fires_of(store, other)} == {"manual", "time"}
@@ -217,7 +202,7 @@ async def test_a_schedule_is_not_hidden_by_the_tasks_of_another(store: StoreClie
     crowded, other = await create(store, overlap="skip"), await create(store, overlap="skip")
     await store.ask(registry.RUN_SCHEDULE, id=crowded["id"], task_id=new_id())
     [task] = await tasks_of(store, crowded)
-    await copy(database_url, "tasks", task, 1_100)
+    await copy_row(database_url, "tasks", task, 1_100)
     await store.ask(registry.RUN_SCHEDULE, id=other["id"], task_id=new_id())
     await run_sql(database_url, "UPDATE schedules SET next_fire_at = next_fire_at - interval '1 hour'")
     await caught_up(store, other)
@@ -229,8 +214,8 @@ async def test_all_that_run_are_cancelled(store: StoreClient, database_url: str)
     schedule = await create(store, overlap="cancel_running")
     first = await store.ask(registry.RUN_SCHEDULE, id=schedule["id"], task_id=new_id())
     stopping = {"status": "'in_progress'", "cancel_requested_at": "now()", "lease_until": "now() + interval '1 hour'"}
-    await copy(database_url, "tasks", first, 1_100, **stopping)
-    await copy(database_url, "tasks", first, 1_100)
+    await copy_row(database_url, "tasks", first, 1_100, **stopping)
+    await copy_row(database_url, "tasks", first, 1_100)
     await run_sql(database_url, "UPDATE queues SET waiting = waiting + 1100, queued_medium = queued_medium + 1100")
     await set_back(database_url, schedule, 1)
     await caught_up(store, schedule)
