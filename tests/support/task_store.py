@@ -244,6 +244,22 @@ def report(
     return {**told, **fields}
 
 
+async def copy_row(url: str, table: str, row: Document, number: int, **values: str) -> None:
+    """Insert copies of a row under new ids, with other values of some columns, as SQL."""
+    columns = await run_sql(
+        url,
+        f"SELECT string_agg(column_name, ', ') AS names, string_agg(value, ', ') AS chosen FROM ("  # noqa: S608
+        f"SELECT column_name, coalesce($values${json.dumps(values)}$values$::json->>column_name, column_name) AS value "
+        f"FROM information_schema.columns WHERE table_name = '{table}' AND column_name <> 'id') AS one",
+    )
+    names, chosen = columns[0]["names"], columns[0]["chosen"]
+    await run_sql(
+        url,
+        f"INSERT INTO {table} (id, {names}) SELECT gen_random_uuid(), {chosen} "  # noqa: S608
+        f"FROM {table}, generate_series(1, {number}) WHERE id = '{row['id']}'",
+    )
+
+
 def hello(*queues: str) -> Document:
     """What a processor says first."""
     return {"type": "hello", "queues": list(queues), "kinds": ["echo"], "slots": 10, "software_version": "1"}

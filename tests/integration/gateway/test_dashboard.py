@@ -1,12 +1,14 @@
 """Who may see what of the dashboard, and what it does with what it is told; the browser's part is in tests/e2e."""
 
+import html
+
 import httpx
 
 from taskmill.gateway.ui.session import COOKIE
 from tests.integration.gateway.test_auth import bearer, guarded_gateway, operator_key
 from tests.support.eventually import holds
 from tests.support.services import running_gateway
-from tests.support.task_store import running_store
+from tests.support.task_store import hello, running_store, store_client
 
 HTMX = {"HX-Request": "true"}
 
@@ -161,6 +163,70 @@ async def test_a_form_is_checked(client: httpx.AsyncClient) -> None:
     assert (await client.get("/ui/tasks", params=crowded)).status_code == httpx.codes.UNPROCESSABLE_ENTITY
 
 
+BAD_FIELDS = [
+    ("title", ["", " ", "a\0", "x" * 201]),
+    ("description", ["a\0", "x" * 10_001]),
+    ("kind", ["", " ", "A b", "a\0"]),
+    (
+        "labels",
+        ["a: b\nc", "a: b\r\nc", "a: b\na: c", 'a: "b', "a: x\0y", "a\0: x", "A B: x", ": x", "a: " + "x" * 201],
+    ),
+    ("queue", ["A b", "a\0"]),
+    ("concurrency_key", ["a b", "a\0"]),
+    ("priority", ["bogus", "a\0"]),
+    ("run_at", ["x", "\0", "9" * 20]),
+    ("max_attempts", ["x", "0", "1.5", "1e999", '"1"', "9" * 30, "[" * 35 + "]" * 35, "\0"]),
+    ("timeout_seconds", ["-1", "true", "NaN", "{}"]),
+    (
+        "payload",
+        ["{", '"\\u0000"', '"\0"', "[" * 33 + "]" * 33, "[" * 39 + "]" * 39, "9" * 30, '"' + "x" * 262_144 + '"'],
+    ),
+    ("payload.a/b", ["x", "true", "9" * 30, "[" * 33 + "]" * 33]),
+    ("payload.list", ["{", "[" * 39 + "]" * 39, "\0"]),
+    ("payload.flag", ["maybe", "1"]),
+    ("payload.text", ["a\0", ""]),
+]
+
+
+async def test_a_field_says_what_is_wrong_with_it(client: httpx.AsyncClient, nats_url: str) -> None:
+    """Each of the form, whatever was typed, and the part that is hidden is opened; nothing stands above all fields."""
+    properties: dict[str, object] = {
+        "a/b": {"type": "integer"},
+        "list": {"type": "array"},
+        "flag": {"type": "boolean"},
+        "text": {"type": "string", "minLength": 1},
+    }
+    schema = {"type": "object", "properties": properties, "required": ["text"]}
+    async with store_client(nats_url) as store:
+        await store.report({**hello("default"), "kinds": ["parts"], "payload_schemas": {"parts": schema}})
+    for name, values in BAD_FIELDS:
+        good = {"title": "T", "kind": "echo", "mode": "json"}
+        if name.startswith("payload."):
+            good = {"title": "T", "kind": "parts", "payload.text": "t"}
+        for value in values:
+            answer = await client.post("/ui/tasks/new", data=good | {name: value}, headers=HTMX)
+            assert answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY, (name, value)
+            assert f'id="error-{name}"' in answer.text, (name, value)
+            assert 'role="alert">' not in answer.text.split("<main")[1], (name, value)
+            is_open = "<details open>" in answer.text
+            assert is_open == (name not in {"title", "kind"} and "payload" not in name), (name, value)
+    assert (await client.get("/tasks")).json()["items"] == []
+
+
+async def test_a_label_of_several_lines_stays_as_it_is(client: httpx.AsyncClient) -> None:
+    """When its task is edited, or made once more."""
+    labels = {"a": "x\ny: z", "b": ' "'}
+    made = await client.post("/tasks", json={"title": "T", "labels": labels})
+    for path in (f"/ui{made.headers['Location']}/edit", f"/ui/tasks/new?from={made.json()['id']}"):
+        shown = (await client.get(path)).text
+        typed = html.unescape(shown.split('name="labels"')[1].split(">")[1].split("</textarea")[0])
+        form = {"title": "New", "labels": typed.replace("\n", "\r\n"), "revision": "1", "mode": "json"}
+        answer = await client.post(path.partition("?")[0], data=form, headers=HTMX)
+        assert "HX-Redirect" in answer.headers, answer.text
+        task = (await client.get(answer.headers["HX-Redirect"].removeprefix("/ui"))).json()
+        assert (task["title"], task["labels"]) == ("New", labels), path
+
+
 async def test_what_an_edit_says_is_checked(client: httpx.AsyncClient) -> None:
     """No value that the form does not offer is an error of the gateway; nothing is changed."""
     made = await client.post("/tasks", json={"title": "T"})
@@ -171,6 +237,11 @@ async def test_what_an_edit_says_is_checked(client: httpx.AsyncClient) -> None:
         answer = await client.post(path, data=good | one, headers=HTMX)
         assert answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY, one
         assert "hx-post" in answer.text
+    for name, values in BAD_FIELDS:
+        for value in values if name in {"title", "description", "labels", "priority", "payload"} else []:
+            answer = await client.post(path, data=good | {name: value}, headers=HTMX)
+            assert answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY, (name, value)
+            assert f'id="error-{name}"' in answer.text, (name, value)
     assert (await client.get(made.headers["Location"])).json()["title"] == "T"
     assert (await client.post(path, data=good, headers=HTMX)).headers["HX-Redirect"] == path.removesuffix("/edit")
 

@@ -20,6 +20,7 @@ from tests.support.eventually import holds
 from tests.support.task_store import (
     Document,
     StoreClient,
+    copy_row,
     new_id,
     report,
     run_sql,
@@ -175,24 +176,53 @@ async def test_overlaps(store: StoreClient, database_url: str, overlap: str) -> 
         assert [it[1:] for it in outcomes(await fires_of(store, schedule))][1:] == [("created", "backfill")] * 2
 
 
+async def test_who_is_refused_holds_up_nobody(database_url: str, nats_url: str) -> None:
+    """However many there are, for whose tasks there is no queue: others fire, and when there is room, so do they."""
+    async with store_with_client(database_url, nats_url, max_queues=1) as store:
+        other = await create(store)
+        await store.ask(registry.RUN_SCHEDULE, id=other["id"], task_id=new_id())
+        refused = await create(store, template={**TEMPLATE, "queue": "full"}, is_paused=True)
+        await copy_row(database_url, "schedules", refused, 250, next_fire_at="now() - interval '30 minutes'")
+        await set_back(database_url, other, 1)
+        await caught_up(store, other)
+        assert {fire["origin"] for fire in await fires_of(store, other)} == {"manual", "time"}
+        fired = "SELECT count(DISTINCT schedule_id) AS schedules FROM schedule_fires"
+        assert (await run_sql(database_url, fired))[0]["schedules"] == 1
+        # They are tried again, and not only the first of them.
+        await run_sql(database_url, f"UPDATE schedules SET template = '{json.dumps(TEMPLATE)}'")  # noqa: S608
+
+        async def check_all() -> None:
+            assert (await run_sql(database_url, fired))[0]["schedules"] == 251
+
+        await holds(check_all)
+
+
 async def test_a_schedule_is_not_hidden_by_the_tasks_of_another(store: StoreClient, database_url: str) -> None:
     """However many tasks of one are in a run, another that skips while one of its own runs does so."""
     crowded, other = await create(store, overlap="skip"), await create(store, overlap="skip")
     await store.ask(registry.RUN_SCHEDULE, id=crowded["id"], task_id=new_id())
-    columns = await run_sql(
-        database_url,
-        "SELECT string_agg(column_name, ', ') AS names FROM information_schema.columns "
-        "WHERE table_name = 'tasks' AND column_name <> 'id'",
-    )
-    names = columns[0]["names"]
-    await run_sql(
-        database_url,
-        f"INSERT INTO tasks (id, {names}) SELECT gen_random_uuid(), {names} FROM tasks, generate_series(1, 1100)",  # noqa: S608
-    )
+    [task] = await tasks_of(store, crowded)
+    await copy_row(database_url, "tasks", task, 1_100)
     await store.ask(registry.RUN_SCHEDULE, id=other["id"], task_id=new_id())
     await run_sql(database_url, "UPDATE schedules SET next_fire_at = next_fire_at - interval '1 hour'")
     await caught_up(store, other)
     assert [fire["outcome"] for fire in await fires_of(store, other)] == ["skipped", "created"]
+
+
+async def test_all_that_run_are_cancelled(store: StoreClient, database_url: str) -> None:
+    """However many there are, also beside many that were asked to stop before; then the task of the time is made."""
+    schedule = await create(store, overlap="cancel_running")
+    first = await store.ask(registry.RUN_SCHEDULE, id=schedule["id"], task_id=new_id())
+    stopping = {"status": "'in_progress'", "cancel_requested_at": "now()", "lease_until": "now() + interval '1 hour'"}
+    await copy_row(database_url, "tasks", first, 1_100, **stopping)
+    await copy_row(database_url, "tasks", first, 1_100)
+    await run_sql(database_url, "UPDATE queues SET waiting = waiting + 1100, queued_medium = queued_medium + 1100")
+    await set_back(database_url, schedule, 1)
+    await caught_up(store, schedule)
+    [_, fire] = sorted(await fires_of(store, schedule), key=lambda it: it["origin"])
+    counts = await run_sql(database_url, "SELECT status, count(*) AS tasks FROM tasks GROUP BY status")
+    assert {row["status"]: row["tasks"] for row in counts} == {"in_progress": 1_100, "cancelled": 1_101, "queued": 1}
+    assert (await store.get(fire["task_id"]))["status"] == "queued"
 
 
 async def test_a_time_is_known_by_its_fire_alone(store: StoreClient, database_url: str) -> None:

@@ -7,10 +7,20 @@ from typing import Any
 import pytest
 
 from taskmill.contracts import registry
-from taskmill.task_store.adapters.database import DedicatedConnection
+from taskmill.task_store.adapters.database import DedicatedConnection, shared_connections
 from taskmill.task_store.adapters.expired_rows import ExpiredRows
+from taskmill.task_store.adapters.turn_rows import MIN_LOOKED_AT, TurnRows
 from tests.support.eventually import holds
-from tests.support.task_store import Document, StoreClient, hello, report, run_sql, running_store, store_with_client
+from tests.support.task_store import (
+    Document,
+    StoreClient,
+    copy_row,
+    hello,
+    report,
+    run_sql,
+    running_store,
+    store_with_client,
+)
 
 
 @pytest.fixture
@@ -131,6 +141,36 @@ async def test_a_list_says_which_limit_holds_which_task(store: StoreClient) -> N
     page = await store.ask(registry.LIST, filter={"status": ["scheduled"]}, sort="created_at")
     told = {item["id"]: (item["waiting_for"]["reason"], item["waiting_for"].get("limit")) for item in page["items"]}
     assert [told[task_id] for task_id in held] == [("limit", "each"), ("rate", "big"), ("limit", "each")]
+
+
+async def test_a_limit_is_told_whatever_is_queued_elsewhere(database_url: str, nats_url: str) -> None:
+    """Of a queue with many tasks only some are looked at; that a limit of all tasks has no room is counted already."""
+    async with store_with_client(database_url, nats_url) as store:
+        await store.report(hello("default", "other"))
+        await store.ask(registry.PUT_LIMIT, name="echoes", kind="echo", max_in_progress=1)
+        ids = await submit(store, 2)
+        await stand(store, ids, "queued", "scheduled")
+        [other] = await submit(store, 1, kind="other", queue="other")
+        await copy_row(database_url, "tasks", {"id": other}, 5_000)
+        await run_sql(database_url, "UPDATE queues SET queued_medium = queued_medium + 5000 WHERE name = 'other'")
+        assert (await store.get(ids[1]))["waiting_for"] == {"reason": "limit", "until": None, "limit": "echoes"}
+        await store.ask(registry.PUT_LIMIT, name="all", max_in_progress=5_002)
+    connections = await shared_connections(database_url, "test", max_connections=1)
+    try:
+        rows = TurnRows(connections)
+        buckets = (await rows.limits()).buckets("echo", None)
+        # Nobody else reads now.
+        reads = "SELECT seq_tup_read + idx_tup_fetch AS rows FROM pg_stat_user_tables WHERE relname = 'tasks'"
+        await connections.fetch("ANALYZE tasks")
+        await connections.fetch("SELECT pg_stat_force_next_flush()")
+        [before] = await connections.fetch(reads)
+        loads = await rows.loads(buckets, datetime.now(UTC))
+        await connections.fetch("SELECT pg_stat_force_next_flush()")
+        [after] = await connections.fetch(reads)
+    finally:
+        await connections.close()
+    assert {name: load.active for (name, _), load in loads.items()} == {"echoes": 1, "all": 5_002}
+    assert 0 < after["rows"] - before["rows"] <= MIN_LOOKED_AT + 10
 
 
 async def test_a_retry_waits_for_its_turn_again(store: StoreClient) -> None:

@@ -3,12 +3,14 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from taskmill.contracts.errors import InvalidRequestError
 from taskmill.contracts.events import EventType, TaskEvent
-from taskmill.gateway.ui.json_fields import labels_of, parse_json
+from taskmill.gateway.ui.json_fields import labels_of, parse_json, typed_labels
 from taskmill.gateway.ui.new_task import fields_of
-from taskmill.gateway.ui.rendering import count, duration, pretty
+from taskmill.gateway.ui.rendering import count, duration, pretty, shown
 from taskmill.gateway.ui.task import timeline, trace_address
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -42,6 +44,13 @@ def test_counts_say_when_they_stopped() -> None:
 def test_integers_are_told_exactly() -> None:
     """However large, as JSON has them; letters as they are."""
     assert pretty({"n": 2**63 - 1, "ö": 1}) == '{\n  "n": 9223372036854775807,\n  "ö": 1\n}'
+
+
+def test_a_value_is_indented_while_that_is_small() -> None:
+    """Else it stands on one line, of which the beginning is shown."""
+    assert shown([1, 2], 12) == ("[\n  1,\n  2\n]", False)
+    assert shown([1, 2], 11) == ("[1,2]", False)
+    assert shown([1, 2], 4) == ("[1,2", True)
 
 
 def test_a_timeline_has_what_matters_with_the_time_between() -> None:
@@ -107,12 +116,24 @@ def test_a_schema_makes_fields() -> None:
 
 def test_labels_are_typed_one_a_line() -> None:
     """A value may have colons; a line without one is no label."""
-    assert dict(labels_of("a: b\n\n at : 12:30 \n")) == {"a": "b", "at": "12:30"}
-    with pytest.raises(InvalidRequestError):
-        dict(labels_of("a: b\nc"))
+    assert labels_of("a: b\n\n at : 12:30 \n") == {"a": "b", "at": "12:30"}
+    for wrong in ("a: b\nc", "a: b\na: c", 'a: "b', 'a: "b" c', 'a: "\\ud800"'):
+        with pytest.raises(InvalidRequestError) as refused:
+            labels_of(wrong)
+        assert [problem.pointer for problem in refused.value.problem().errors] == ["/labels"], wrong
 
 
-@pytest.mark.parametrize("text", ["{", "NaN", '"\\u0000"', "1e999", '{"a":1,"a":'])
+@given(
+    st.dictionaries(
+        st.sampled_from(["a", "b/c", "d.e"]), st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
+    )
+)
+def test_labels_in_a_form_are_read_as_they_are(labels: dict[str, str]) -> None:
+    """Whatever their values are: lines, quotes, spaces around them."""
+    assert labels_of(typed_labels(labels)) == labels
+
+
+@pytest.mark.parametrize("text", ["{", "NaN", '"\\u0000"', "1e999", '{"a":1,"a":', "[" * 33 + "]" * 33])
 def test_what_is_no_json_is_refused_where_it_stands(text: str) -> None:
     """With the place of its field."""
     with pytest.raises(InvalidRequestError) as refused:

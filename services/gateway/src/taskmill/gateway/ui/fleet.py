@@ -17,6 +17,7 @@ from taskmill.contracts.fleet import (
 from taskmill.contracts.limits import MAX_PAGE_ITEMS
 from taskmill.gateway.ui.forms import read_form
 from taskmill.gateway.ui.pages import Parts, page
+from taskmill.gateway.ui.paging import ListPlace, cursor_of
 
 
 class FleetPages:
@@ -27,10 +28,12 @@ class FleetPages:
 
     @page("GET", "/queues", Scope.TASKS_READ)
     async def queues(self, request: Request) -> Response:
-        """Show the queues."""
-        reply = await self._parts.store.ask(registry.LIST_QUEUES, ListQueues(limit=MAX_PAGE_ITEMS))
-        queues = QueuePage.model_validate_json(reply.body).items
-        return self._parts.render(request, "queues.html", queues=queues)
+        """Show a page of the queues."""
+        cursor = cursor_of(request)
+        reply = await self._parts.store.ask(registry.LIST_QUEUES, ListQueues(limit=MAX_PAGE_ITEMS, cursor=cursor))
+        found = QueuePage.model_validate_json(reply.body)
+        place = ListPlace("/queues", cursor, found.next_cursor)
+        return self._parts.render(request, "queues.html", queues=found.items, place=place)
 
     @page("POST", "/queues/{name:name}/pause", Scope.QUEUES_ADMIN)
     async def pause(self, request: Request) -> Response:
@@ -48,10 +51,12 @@ class FleetPages:
 
     @page("GET", "/processors", Scope.TASKS_READ)
     async def processors(self, request: Request) -> Response:
-        """Show the processors."""
-        reply = await self._parts.store.ask(registry.LIST_PROCESSORS, ListProcessors(limit=MAX_PAGE_ITEMS))
-        processors = ProcessorPage.model_validate_json(reply.body).items
-        return self._parts.render(request, "processors.html", processors=processors)
+        """Show a page of the processors."""
+        cursor = cursor_of(request)
+        wanted = ListProcessors(limit=MAX_PAGE_ITEMS, cursor=cursor)
+        found = ProcessorPage.model_validate_json((await self._parts.store.ask(registry.LIST_PROCESSORS, wanted)).body)
+        place = ListPlace("/processors", cursor, found.next_cursor)
+        return self._parts.render(request, "processors.html", processors=found.items, place=place)
 
     @page("POST", "/processors/{processor_id:name}/drain", Scope.QUEUES_ADMIN)
     async def drain(self, request: Request) -> Response:

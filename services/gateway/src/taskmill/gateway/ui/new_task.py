@@ -14,23 +14,34 @@ from taskmill.contracts.api_keys import Scope
 from taskmill.contracts.errors import FieldProblem, InvalidRequestError, TaskmillError
 from taskmill.contracts.json_text import read_json
 from taskmill.contracts.kinds import KindPage, KnownKind, ListKinds
-from taskmill.contracts.limits import MAX_PAGE_ITEMS
+from taskmill.contracts.limits import MAX_JSON_DEPTH, MAX_PAGE_ITEMS
 from taskmill.contracts.requests import GetTask, NewTask
 from taskmill.contracts.tasks import Task
 from taskmill.gateway.adapters.store import request_json
 from taskmill.gateway.ui.forms import Form, read_form
-from taskmill.gateway.ui.json_fields import invalid, labels_of, parse_json
+from taskmill.gateway.ui.json_fields import (
+    PAYLOAD_PREFIX,
+    check_texts,
+    invalid,
+    labels_of,
+    parse_json,
+    payload_pointer,
+    typed_labels,
+)
 from taskmill.gateway.ui.pages import Parts, page, see
 from taskmill.gateway.ui.rendering import pretty
 from taskmill.gateway.ui.route import PREFIX
 
 _NEW_TASK: TypeAdapter[NewTask] = TypeAdapter(NewTask)
-_PREFIX = "payload."
 _SIMPLE = frozenset({"string", "integer", "number", "boolean"})
 _PLAIN = (
     *("title", "description", "kind", "queue", "concurrency_key"),
     *("priority", "run_at", "max_attempts", "timeout_seconds"),
 )
+_NEVER_EMPTY = ("title", "kind")
+"""What is wrong if it is there and says nothing; the others are left out then."""
+_UNDER_MORE = frozenset({*_PLAIN, "labels"} - {"title", "kind"})
+"""What is out of sight until somebody wants more."""
 
 
 class Field(NamedTuple):
@@ -75,6 +86,7 @@ class NewTaskPages:
         is_raw = form.one("mode") == "json"
         kind = await self._kind(form.one("kind"))
         try:
+            check_texts(form)
             task = _task_of(form, () if is_raw or kind is None else fields_of(kind.payload_schema))
             problems = await self._parts.payloads.certain_problems(task)
             if problems:
@@ -92,7 +104,7 @@ class NewTaskPages:
         kinds = await self._kinds()
         kind = next((known for known in kinds if known.kind == typed.get("kind")), None)
         fields = fields_of(kind.payload_schema) if kind is not None and not is_raw else ()
-        known = {"", *_PLAIN, "labels", *(f"{_PREFIX}{field.name}" for field in fields)}
+        known = {"", *_PLAIN, "labels", *(f"{PAYLOAD_PREFIX}{field.name}" for field in fields)}
         if not fields:
             known.add("payload")
         return self._parts.render(
@@ -104,6 +116,8 @@ class NewTaskPages:
             fields=fields,
             schema=None if kind is None or kind.payload_schema is None else pretty(kind.payload_schema),
             typed=typed,
+            is_more_open=any(typed.get(name) for name in _UNDER_MORE - {"priority"})
+            or bool(_UNDER_MORE & errors.keys()),
             # What belongs to no field stands above all.
             errors={name: detail for name, detail in errors.items() if name in known},
             others=[f"{name}: {detail}" for name, detail in errors.items() if name not in known],
@@ -130,7 +144,7 @@ class NewTaskPages:
     def _like(self, task: Task) -> dict[str, str]:
         fields = {name: getattr(task, name) for name in _PLAIN if name != "run_at"}
         typed = {name: str(value) for name, value in fields.items() if value is not None}
-        typed["labels"] = "\n".join(f"{key}: {value}" for key, value in task.labels.items())
+        typed["labels"] = typed_labels(task.labels)
         if self._parts.shows_payloads:
             typed["payload"] = pretty(task.payload)
         return typed
@@ -169,13 +183,15 @@ def _task_of(form: Form, fields: tuple[Field, ...]) -> NewTask:
     Raises:
         InvalidRequestError: It does not fit.
     """
-    document: dict[str, Any] = {name: form.one(name) for name in _PLAIN if form.one(name)}
+    document: dict[str, Any] = {
+        name: form.one(name) for name in _PLAIN if form.one(name) or (name in _NEVER_EMPTY and form.has(name))
+    }
     for name in ("max_attempts", "timeout_seconds"):
         if name in document:
             document[name] = parse_json(document[name], f"/{name}")
     if form.text("description"):
         document["description"] = form.text("description")
-    document["labels"] = dict(labels_of(form.text("labels")))
+    document["labels"] = labels_of(form.text("labels"))
     document["payload"] = _payload(form, fields) if fields else parse_json(form.text("payload"), "/payload")
     document["process"] = form.has("process")
     return read_json(_NEW_TASK, orjson.dumps(document))
@@ -184,11 +200,11 @@ def _task_of(form: Form, fields: tuple[Field, ...]) -> NewTask:
 def _payload(form: Form, fields: tuple[Field, ...]) -> dict[str, JsonValue]:
     payload: dict[str, JsonValue] = {}
     for field in fields:
-        name = _PREFIX + field.name
+        name = PAYLOAD_PREFIX + field.name
         text = form.text(name)
         if field.type == "boolean":
             if text:
-                payload[field.name] = text == "true"
+                payload[field.name] = _true_or_false(text, field)
         elif field.type == "string":
             # An empty text is one that was left out, unless it must be there.
             if text or field.is_required:
@@ -198,9 +214,16 @@ def _payload(form: Form, fields: tuple[Field, ...]) -> dict[str, JsonValue]:
     return payload
 
 
+def _true_or_false(text: str, field: Field) -> bool:
+    if text not in {"true", "false"}:
+        raise invalid(payload_pointer(field.name), "Input should be true or false", "bool_parsing")
+    return text == "true"
+
+
 def _number_or_json(text: str, field: Field) -> JsonValue:
-    pointer = f"/payload/{field.name}"
-    value = parse_json(text, pointer)
+    pointer = payload_pointer(field.name)
+    # The payload itself is one level.
+    value = parse_json(text, pointer, max_depth=MAX_JSON_DEPTH - 1)
     if field.type != "json" and (isinstance(value, bool) or not isinstance(value, int | float)):
         raise invalid(pointer, "Input should be a number", "number")
     return value
@@ -220,5 +243,5 @@ def _errors(error: TaskmillError) -> dict[str, str]:
 def _name_of(problem: FieldProblem) -> str:
     parts = problem.pointer.removeprefix("/").split("/")
     if parts[0] == "payload" and len(parts) > 1:
-        return _PREFIX + parts[1].replace("~1", "/").replace("~0", "~")
+        return PAYLOAD_PREFIX + parts[1].replace("~1", "/").replace("~0", "~")
     return parts[0]

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -24,6 +24,10 @@ PAGE_HEADERS: Final[Mapping[str, str]] = {
     "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+
+MAX_SHOWN_CHARS = 64 * 1024
+"""A JSON value is written over several lines if it takes no more than this, and no more than this is shown of one:
+over lines, 256 KiB may take 8 MB."""
 
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 _TENTHS_MATTER = 10
@@ -51,7 +55,7 @@ class Renderer:
         self._environment.filters |= {
             "ago": self._ago,
             "duration": duration,
-            "pretty": pretty,
+            "shown": shown,
             "count": count,
         }
         self._environment.globals |= {
@@ -98,9 +102,35 @@ def duration(seconds: float | None) -> str:
     return next(f"{seconds // unit:.0f} {name}" for unit, name in _UNITS if seconds >= 2 * unit or unit == 1)
 
 
-def pretty(value: JsonValue) -> str:
-    """A JSON value, written over several lines."""
-    return json.dumps(value, indent=2, ensure_ascii=False)
+class ShownJson(NamedTuple):
+    """A JSON value as a page shows it.
+
+    Attributes:
+        text: It, or its beginning.
+        is_cut: Whether there is more of it.
+    """
+
+    text: str
+    is_cut: bool
+
+
+def shown(value: JsonValue, most: int = MAX_SHOWN_CHARS) -> ShownJson:
+    """A JSON value to look at, of so many characters at most: as `pretty`, or else the beginning of its one line."""
+    text = pretty(value, most)
+    return ShownJson(text[:most], len(text) > most)
+
+
+def pretty(value: JsonValue, most: int = MAX_SHOWN_CHARS) -> str:
+    """A JSON value, whole: over several lines, or on one if that would take more characters than so many."""
+    written: list[str] = []
+    length = 0
+    # Piece by piece, for most of 8 MB need not be written to see that it is too much.
+    for piece in json.JSONEncoder(indent=2, ensure_ascii=False).iterencode(value):
+        length += len(piece)
+        if length > most:
+            return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        written.append(piece)
+    return "".join(written)
 
 
 def count(number: int | None, most: int | None = None) -> str:

@@ -22,6 +22,7 @@ from taskmill.contracts.schedules import (
 )
 from taskmill.gateway.ui.forms import read_form
 from taskmill.gateway.ui.pages import Parts, page, see
+from taskmill.gateway.ui.paging import ListPlace, cursor_of
 from taskmill.gateway.ui.route import PREFIX
 
 _SHOWN_FIRES = 50
@@ -35,10 +36,12 @@ class SchedulePages:
 
     @page("GET", "/schedules", Scope.TASKS_READ)
     async def schedules(self, request: Request) -> Response:
-        """Show the schedules."""
-        reply = await self._parts.store.ask(registry.LIST_SCHEDULES, ListSchedules(limit=MAX_PAGE_ITEMS))
-        found = SchedulePage.model_validate_json(reply.body)
-        return self._parts.render(request, "schedules.html", schedules=found.items, found=found)
+        """Show a page of the schedules."""
+        cursor = cursor_of(request)
+        wanted = ListSchedules(limit=MAX_PAGE_ITEMS, cursor=cursor)
+        found = SchedulePage.model_validate_json((await self._parts.store.ask(registry.LIST_SCHEDULES, wanted)).body)
+        place = ListPlace("/schedules", cursor, found.next_cursor)
+        return self._parts.render(request, "schedules.html", schedules=found.items, place=place)
 
     @page("GET", "/schedules/{schedule_id:uuid}", Scope.TASKS_READ)
     async def schedule(self, request: Request) -> Response:

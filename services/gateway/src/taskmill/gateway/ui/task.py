@@ -1,7 +1,6 @@
 """The page of one task, and what is done to it."""
 
 import asyncio
-import json
 import shlex
 from collections.abc import Sequence
 from datetime import datetime
@@ -15,7 +14,7 @@ from starlette.responses import Response
 
 from taskmill.contracts import registry
 from taskmill.contracts.api_keys import Scope
-from taskmill.contracts.errors import InvalidRequestError, TaskmillError
+from taskmill.contracts.errors import TaskmillError
 from taskmill.contracts.events import EventPage, EventType, TaskEvent
 from taskmill.contracts.limits import MAX_PAGE_ITEMS, MAX_TASK_LINES
 from taskmill.contracts.requests import (
@@ -34,12 +33,15 @@ from taskmill.contracts.requests import (
 from taskmill.contracts.tasks import Task, TaskLine
 from taskmill.gateway.api.admission import caller_of
 from taskmill.gateway.ui.forms import Form, read_form
-from taskmill.gateway.ui.json_fields import invalid, labels_of, parse_json
+from taskmill.gateway.ui.json_fields import check_texts, invalid, labels_of, parse_json, typed_labels
 from taskmill.gateway.ui.pages import Parts, page, see
-from taskmill.gateway.ui.rendering import seconds_between
+from taskmill.gateway.ui.rendering import MAX_SHOWN_CHARS, ShownJson, pretty, seconds_between, shown
 from taskmill.gateway.ui.route import PREFIX
 
 _SHOWN_EVENTS = MAX_PAGE_ITEMS
+_MAX_EVENTS_CHARS = 4 * MAX_SHOWN_CHARS
+"""Of all events together. Of each that comes behind, the beginning is shown."""
+_MIN_EVENT_CHARS = 200
 _MAX_REVISION_DIGITS = 18
 """More no revision has."""
 
@@ -99,9 +101,7 @@ class TaskPages:
             found_events=events,
             lines=lines.items,
             dropped=lines.dropped,
-            events=[event.model_dump(mode="json", exclude_none=True) for event in events.items]
-            if shows_payloads
-            else [],
+            events=_shown_events(events.items) if shows_payloads else [],
             timeline=timeline(events.items),
             waited=seconds_between(task.queued_at, task.started_at),
             ran=seconds_between(task.started_at, task.finished_at),
@@ -144,14 +144,13 @@ class TaskPages:
         task = await self._task(request.path_params["task_id"])
         typed = {name: form.text(name) for name in ("title", "description", "labels", "priority", "payload")}
         try:
+            check_texts(form)
             changes = _changes(task, form)
             if changes:
                 wanted = UpdateTask(id=task.id, changes=changes, expected_revision=_revision(form))
                 await self._parts.store.ask(registry.UPDATE, wanted)
-        except InvalidRequestError as error:
-            return self._form(request, task, typed, _by_field(error))
         except TaskmillError as error:
-            return self._form(request, task, typed, {"": error.problem().detail})
+            return self._form(request, task, typed, _by_field(error))
         return see(f"{PREFIX}/tasks/{task.id}", request)
 
     def _form(self, request: Request, task: Task, typed: dict[str, str], errors: dict[str, str]) -> Response:
@@ -205,6 +204,16 @@ def timeline(events: Sequence[TaskEvent]) -> list[Milestone]:
     return found
 
 
+def _shown_events(events: Sequence[TaskEvent]) -> list[ShownJson]:
+    texts: list[ShownJson] = []
+    left = _MAX_EVENTS_CHARS
+    for event in events:
+        most = min(MAX_SHOWN_CHARS, max(_MIN_EVENT_CHARS, left))
+        texts.append(shown(event.model_dump(mode="json", exclude_none=True), most))
+        left -= len(texts[-1].text)
+    return texts
+
+
 def _is_repeat(found: Sequence[Milestone], what: str) -> bool:
     return what == "queued" and any(milestone.what.startswith("queued") for milestone in found)
 
@@ -220,13 +229,15 @@ def trace_address(url: str | None, trace_id: str | None) -> str | None:
     return None if url is None or trace_id is None else url.replace("{trace_id}", trace_id)
 
 
-def _curl(task: Task, request: Request) -> str:
-    """A command that makes the same task again."""
+def _curl(task: Task, request: Request) -> str | None:
+    """A command that makes the same task again; None: it would be longer than a shell takes."""
     fields = {name: getattr(task, name) for name in NewTask.model_fields if hasattr(task, name) and name != "run_at"}
     known = {
         name: value for name, value in fields.items() if value not in (None, {}, NewTask.model_fields[name].default)
     }
     body = NewTask.model_construct(**known, process=True).model_dump_json(exclude_unset=True)
+    if len(body) > MAX_SHOWN_CHARS:
+        return None
     address = f"{request.url.scheme}://{request.url.netloc}/tasks"
     return f"curl -X POST {address} -H 'Content-Type: application/json' -d {shlex.quote(body)}"
 
@@ -235,9 +246,9 @@ def _as_typed(task: Task, *, shows_payloads: bool) -> dict[str, str]:
     return {
         "title": task.title,
         "description": task.description or "",
-        "labels": "\n".join(f"{key}: {value}" for key, value in task.labels.items()),
+        "labels": typed_labels(task.labels),
         "priority": task.priority,
-        "payload": json.dumps(task.payload, indent=2, ensure_ascii=False) if shows_payloads else "",
+        "payload": pretty(task.payload) if shows_payloads else "",
     }
 
 
@@ -250,7 +261,7 @@ def _changes(task: Task, form: Form) -> dict[str, JsonValue]:
     wanted: dict[str, JsonValue] = {
         "title": form.one("title"),
         "description": form.text("description") or None,
-        "labels": dict(labels_of(form.text("labels"))),
+        "labels": {**labels_of(form.text("labels"))},
     }
     if form.has("priority"):
         wanted["priority"] = form.one("priority")
@@ -272,7 +283,7 @@ def _revision(form: Form) -> int:
     return int(typed)
 
 
-def _by_field(error: InvalidRequestError) -> dict[str, str]:
+def _by_field(error: TaskmillError) -> dict[str, str]:
     problems = error.problem().errors
     if not problems:
         return {"": error.problem().detail}

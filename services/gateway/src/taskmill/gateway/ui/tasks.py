@@ -83,7 +83,8 @@ class TaskListPages:
         values: dict[str, Any] = {"found": TaskPage(items=[]), "counts": {}, "query": TaskQuery(), "problem": None}
         values |= found
         next_cursor = values["found"].next_cursor
-        next_page = [pair for pair in given if pair[0] != "cursor"] + [("cursor", next_cursor or "")]
+        first_page = [pair for pair in given if pair[0] != "cursor"]
+        is_first_page = first_page == given
         return self._parts.render(
             request,
             "tasks.html",
@@ -94,8 +95,9 @@ class TaskListPages:
             conditions=urlencode(conditions),
             without_field=without_field,
             gateway=f"{request.url.scheme}://{request.url.netloc}",
-            next_page=urlencode(next_page) if next_cursor else None,
-            is_first_page=all(name != "cursor" for name, _ in given),
+            is_first_page=is_first_page,
+            first=None if is_first_page else f"{PREFIX}/tasks?{urlencode(first_page)}",
+            following=f"{PREFIX}/tasks?{urlencode([*first_page, ('cursor', next_cursor)])}" if next_cursor else None,
             most=MAX_COUNTED_TASKS,
             **values,
         )

@@ -17,6 +17,7 @@ from taskmill.contracts.webhooks import DELIVERY_KIND, WEBHOOK_LABEL, GetWebhook
 from taskmill.gateway.api.webhook_bodies import delivery_of, is_delivery_of
 from taskmill.gateway.ui.forms import read_form
 from taskmill.gateway.ui.pages import Parts, page
+from taskmill.gateway.ui.paging import ListPlace, cursor_of
 
 
 class WebhookPages:
@@ -27,10 +28,12 @@ class WebhookPages:
 
     @page("GET", "/webhooks", Scope.WEBHOOKS_ADMIN)
     async def webhooks(self, request: Request) -> Response:
-        """Show the webhooks."""
-        reply = await self._parts.store.ask(registry.LIST_WEBHOOKS, ListWebhooks(limit=MAX_PAGE_ITEMS))
-        webhooks = WebhookPage.model_validate_json(reply.body).items
-        return self._parts.render(request, "webhooks.html", webhooks=webhooks)
+        """Show a page of the webhooks."""
+        cursor = cursor_of(request)
+        reply = await self._parts.store.ask(registry.LIST_WEBHOOKS, ListWebhooks(limit=MAX_PAGE_ITEMS, cursor=cursor))
+        found = WebhookPage.model_validate_json(reply.body)
+        place = ListPlace("/webhooks", cursor, found.next_cursor)
+        return self._parts.render(request, "webhooks.html", webhooks=found.items, place=place)
 
     @page("GET", "/webhooks/{webhook_id:uuid}", Scope.WEBHOOKS_ADMIN)
     async def webhook(self, request: Request) -> Response:

@@ -1,6 +1,8 @@
 """Schedules, and what became of their times, as rows of PostgreSQL."""
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -22,9 +24,9 @@ from taskmill.task_store.domain.schedules import (
     named_schedule,
 )
 
-MAX_RUNNING = 1_000
-"""So many tasks of schedules that are in a run are looked at in a batch, of each schedule its part, and one at least:
-of more than that, the others go on."""
+MAX_CANCELLED = 1_000
+"""So many tasks of schedules are cancelled in a batch at most, of each schedule its part, and one at least. Where more
+are in a run, the time is not decided before some were cancelled."""
 
 
 def _parameters(types: dict[str, str]) -> dict[str, str]:
@@ -47,8 +49,19 @@ SELECT {_NAMES} FROM (
 ) AS sized WHERE bytes_before <= {MAX_BODY_BYTES} ORDER BY id
 """  # noqa: S608
 _NEXT = f"""
-SELECT {_NAMES_ONLY} FROM schedules WHERE next_fire_at IS NOT NULL ORDER BY next_fire_at LIMIT $1
+SELECT {_NAMES_ONLY} FROM schedules
+WHERE next_fire_at IS NOT NULL AND (id, revision) NOT IN (SELECT * FROM unnest($2::uuid[], $3::integer[]))
+ORDER BY next_fire_at LIMIT $1
 """  # noqa: S608
+_SOME = f"SELECT {_NAMES_ONLY} FROM schedules WHERE id = ANY($1::uuid[]) AND next_fire_at IS NOT NULL"  # noqa: S608
+# As long as the time is not decided: its own task is not among these.
+_IN_THE_WAY = """
+SELECT task.id, task.revision FROM unnest($1::uuid[], $2::integer[], $3::timestamptz[]) AS due (id, revision, fire_at)
+JOIN schedules ON schedules.id = due.id AND schedules.revision = due.revision AND next_fire_at = due.fire_at, LATERAL (
+    SELECT id, revision FROM tasks
+    WHERE schedule_id = schedules.id AND is_run_active AND cancel_requested_at IS NULL LIMIT $4
+) AS task LIMIT $4
+"""
 _FIRES = f"""
 SELECT {_FIRE_NAMES} FROM schedule_fires
 WHERE schedule_id = $1 AND (fire_at, task_id) < ($2, $3) ORDER BY fire_at DESC, task_id DESC LIMIT $4
@@ -56,9 +69,12 @@ WHERE schedule_id = $1 AND (fire_at, task_id) < ($2, $3) ORDER BY fire_at DESC, 
 
 _KNOWN = f"SELECT {_NAMES} FROM schedules WHERE id = ANY($1::uuid[])"  # noqa: S608
 _COUNT = "SELECT count(*) FROM schedules"
+# One task is reason enough to skip; those that are being cancelled need not be cancelled again.
 _RUNNING = """
-SELECT task.id FROM unnest($1::uuid[]) AS schedule (id), LATERAL (
-    SELECT id FROM tasks WHERE schedule_id = schedule.id AND is_run_active LIMIT $2
+SELECT schedule.id AS schedule_id, task.id FROM unnest($1::uuid[], $2::boolean[]) AS schedule (id, cancels), LATERAL (
+    SELECT id FROM tasks
+    WHERE schedule_id = schedule.id AND is_run_active AND (cancel_requested_at IS NULL OR NOT schedule.cancels)
+    LIMIT CASE WHEN schedule.cancels THEN $3 ELSE 1 END
 ) AS task
 """
 _ADD = f"INSERT INTO schedules ({_NAMES}) VALUES ({', '.join(_SCHEDULE.values())})"  # noqa: S608
@@ -101,9 +117,24 @@ class ScheduleRows:
         rows = await self._connections.fetch(_FIRES, schedule_id, *before, limit)
         return [_fire(row) for row in rows]
 
-    async def next(self, limit: int) -> list[ScheduleState]:
-        """Those that fire next, in that order, without their templates."""
-        return await self._fetch(_NEXT, limit)
+    async def next(self, limit: int, *, but: Mapping[UUID, int] = MappingProxyType({})) -> list[ScheduleState]:
+        """Those that fire next, in that order, without their templates.
+
+        Args:
+            limit: How many at most.
+            but: The revisions of schedules that are left out: those that were changed since are not.
+        """
+        return await self._fetch(_NEXT, limit, list(but), list(but.values()))
+
+    async def some(self, schedule_ids: Sequence[UUID]) -> list[ScheduleState]:
+        """Those of these that will fire, in any order, without their templates."""
+        return await self._fetch(_SOME, schedule_ids)
+
+    async def in_the_way(self, times: Sequence[FireSchedule], limit: int) -> list[tuple[UUID, int]]:
+        """Tasks that are to be cancelled before these times can be decided, with their revisions: `limit` at most."""
+        due = [(time.schedule_id, time.revision, time.fire_at) for time in times]
+        rows = await self._connections.fetch(_IN_THE_WAY, *zip(*due, strict=True), limit)
+        return [(UUID(int=row["id"].int), row["revision"]) for row in rows]
 
     async def _fetch(self, statement: str, *arguments: object) -> list[ScheduleState]:
         return [_schedule(row) for row in await self._connections.fetch(statement, *arguments)]
@@ -117,16 +148,33 @@ async def read_schedules(
     known = [_schedule(row) for row in rows]
     is_any_new = any(isinstance(operation, CreateSchedule) for operation in operations)
     fired = {operation.schedule_id for operation in operations if isinstance(operation, FireSchedule)}
-    exclusive = [it.id for it in known if it.id in fired and it.overlap != Overlap.ALLOW]
-    running = await connection.fetch(_RUNNING, exclusive, max(1, MAX_RUNNING // len(exclusive))) if exclusive else []
+    exclusive = [it for it in known if it.id in fired and it.overlap != Overlap.ALLOW]
+    running, crowded = await _running(connection, {it.id: it.overlap == Overlap.CANCEL_RUNNING for it in exclusive})
     made_ids = [task_id for operation in operations for task_id in named_new_tasks(operation)]
     return ScheduleBook(
         known,
         count=await connection.fetchval(_COUNT) if is_any_new else 0,
         max_schedules=max_schedules,
-        running=[row["id"] for row in running],
+        running=running,
+        crowded=crowded,
         made=[row["task_id"] for row in await connection.fetch(_MADE, made_ids)] if made_ids else (),
     )
+
+
+async def _running(connection: "Connection[Record]", cancels: Mapping[UUID, bool]) -> tuple[list[UUID], set[UUID]]:
+    """Tasks that are in a run, and the schedules of which more are than can be cancelled at once.
+
+    Args:
+        connection: One that holds the lock of the event log.
+        cancels: The schedules, and whether they cancel such tasks, or skip a time.
+    """
+    if not cancels:
+        return [], set()
+    most = max(1, MAX_CANCELLED // max(1, sum(cancels.values())))
+    rows = await connection.fetch(_RUNNING, list(cancels), list(cancels.values()), most + 1)
+    counts = Counter(row["schedule_id"] for row in rows)
+    crowded = {schedule_id for schedule_id, count in counts.items() if count > most}
+    return [row["id"] for row in rows if row["schedule_id"] not in crowded], crowded
 
 
 async def write_schedules(connection: "Connection[Record]", book: ScheduleBook) -> None:

@@ -45,16 +45,43 @@ WHERE concurrency_key COLLATE "C" > $1 ORDER BY concurrency_key COLLATE "C" LIMI
 """  # noqa: S608
 _DELETE_SHARE = "DELETE FROM shares WHERE concurrency_key = $1 RETURNING concurrency_key"
 
+MAX_LOOKED_AT = 20_000
+"""So many tasks that are let through are looked at for what limits of kinds hold. Who gives turns knows no more."""
+
+MIN_LOOKED_AT = 1_000
+"""Of each queue so many queued tasks are looked at, or as many as the largest limit allows: the last that were queued.
+Those that had their turn mostly are, for a queue with turns has few queued. Where they are not, a task is told to wait
+for its turn, which is true, and the limit is not named."""
+
 # Counted up to the limit: what is in progress first, since that is mostly all of it.
-_ACTIVE = """
+_ACTIVE_BY_KEY = """
 SELECT bucket.number, (SELECT count(*) FROM (
-    SELECT FROM tasks WHERE status = 'in_progress' AND is_run_active AND {condition}
-    UNION ALL SELECT FROM tasks WHERE status = 'queued' AND {condition} LIMIT bucket.most
+    SELECT FROM tasks WHERE status = 'in_progress' AND is_run_active
+        AND concurrency_key = bucket.key AND kind = coalesce(bucket.kind, kind)
+    UNION ALL
+    SELECT FROM tasks WHERE status = 'queued' AND concurrency_key = bucket.key AND kind = coalesce(bucket.kind, kind)
+    LIMIT bucket.most
 ) AS active) AS active
 FROM unnest($1::integer[], $2::text[], $3::text[]) WITH ORDINALITY AS bucket (most, kind, key, number)
 """
-_ACTIVE_BY_KEY = _ACTIVE.format(condition="concurrency_key = bucket.key AND kind = coalesce(bucket.kind, kind)")
-_ACTIVE_IN_ALL = _ACTIVE.format(condition="kind = coalesce(bucket.kind, kind) AND bucket.key IS NULL")
+# No index finds tasks by their kind: none is worth what it would cost each task.
+_ACTIVE_IN_ALL = f"""
+WITH active AS MATERIALIZED (
+    SELECT kind FROM tasks WHERE status = 'in_progress' AND is_run_active
+    UNION ALL
+    SELECT task.kind FROM queues, LATERAL (
+        SELECT kind FROM tasks WHERE status = 'queued' AND queue = queues.name ORDER BY queued_at DESC LIMIT $3
+    ) AS task
+    LIMIT {MAX_LOOKED_AT}
+)
+SELECT bucket.number, CASE WHEN bucket.kind IS NULL THEN (
+    SELECT coalesce(sum(queued_critical + queued_high + queued_medium + queued_low + in_progress), 0)::bigint
+    FROM queues
+) ELSE (
+    SELECT count(*) FROM (SELECT FROM active WHERE kind = bucket.kind LIMIT bucket.most) AS found
+) END AS active
+FROM unnest($1::integer[], $2::text[]) WITH ORDINALITY AS bucket (most, kind, number)
+"""  # noqa: S608
 _STARTS = """
 SELECT limit_name, concurrency_key, last_at, tasks FROM turn_starts
 WHERE (limit_name, concurrency_key) IN (SELECT * FROM unnest($1::text[], $2::text[])) ORDER BY last_at DESC
@@ -112,9 +139,10 @@ class TurnRows:
 
     async def loads(self, buckets: Collection[Bucket], now: datetime) -> Mapping[tuple[str, str], BucketLoad]:
         """See `Turns`."""
-        by_key = [bucket for bucket in buckets if bucket.limit.concurrency_key is not None]
-        in_all = [bucket for bucket in buckets if bucket.limit.concurrency_key is None]
-        active = {**await self._active(_ACTIVE_BY_KEY, by_key), **await self._active(_ACTIVE_IN_ALL, in_all)}
+        limited = [bucket for bucket in buckets if bucket.limit.max_in_progress]
+        by_key = [bucket for bucket in limited if bucket.limit.concurrency_key is not None]
+        in_all = [bucket for bucket in limited if bucket.limit.concurrency_key is None]
+        active = {**await self._active_by_key(by_key), **await self._active_in_all(in_all)}
         starts = await self._starts([bucket for bucket in buckets if bucket.limit.rate_tasks is not None])
         return {
             (bucket.limit.name, bucket.key): BucketLoad(
@@ -123,13 +151,20 @@ class TurnRows:
             for bucket in buckets
         }
 
-    async def _active(self, statement: str, buckets: Sequence[Bucket]) -> dict[Bucket, int]:
-        limited = [bucket for bucket in buckets if bucket.limit.max_in_progress]
-        if not limited:
+    async def _active_by_key(self, buckets: Sequence[Bucket]) -> dict[Bucket, int]:
+        if not buckets:
             return {}
-        columns_of = [(limit.max_in_progress, limit.kind, key or limit.concurrency_key) for limit, key in limited]
-        rows = await self._connections.fetch(statement, *zip(*columns_of, strict=True))
-        return {limited[row["number"] - 1]: row["active"] for row in rows}
+        keys = [bucket.key or bucket.limit.concurrency_key for bucket in buckets]
+        rows = await self._connections.fetch(_ACTIVE_BY_KEY, *_most_and_kinds(buckets), keys)
+        return {buckets[row["number"] - 1]: row["active"] for row in rows}
+
+    async def _active_in_all(self, buckets: Sequence[Bucket]) -> dict[Bucket, int]:
+        if not buckets:
+            return {}
+        of_kinds = [bucket.limit.max_in_progress or 0 for bucket in buckets if bucket.limit.kind is not None]
+        looked_at = max(MIN_LOOKED_AT, *of_kinds, 0)
+        rows = await self._connections.fetch(_ACTIVE_IN_ALL, *_most_and_kinds(buckets), looked_at)
+        return {buckets[row["number"] - 1]: row["active"] for row in rows}
 
     async def _starts(self, buckets: Sequence[Bucket]) -> dict[Bucket, list[tuple[datetime, int]]]:
         if not buckets:
@@ -139,6 +174,10 @@ class TurnRows:
         for limit_name, key, last_at, tasks in await self._connections.fetch(_STARTS, *zip(*names, strict=True)):
             starts.setdefault((limit_name, key), []).append((last_at, tasks))
         return {bucket: starts.get((bucket.limit.name, bucket.key), []) for bucket in buckets}
+
+
+def _most_and_kinds(buckets: Sequence[Bucket]) -> tuple[list[int], list[str | None]]:
+    return [bucket.limit.max_in_progress or 0 for bucket in buckets], [bucket.limit.kind for bucket in buckets]
 
 
 async def read_limits(connection: "SharedConnections | Connection[Record]") -> LimitRules:

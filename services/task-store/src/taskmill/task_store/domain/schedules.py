@@ -5,7 +5,7 @@ the lock of the event log. Whoever wants to decide it again finds that the next 
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cache
 from itertools import islice, takewhile
@@ -106,6 +106,10 @@ class FireSchedule(NamedTuple):
     missed_until: datetime | None = None
     """The last of them."""
 
+    def is_undecided(self, schedule: ScheduleState | None) -> bool:
+        """Whether the schedule stands as before: some of its tasks are to be cancelled before."""
+        return schedule is not None and (schedule.revision, schedule.next_fire_at) == (self.revision, self.fire_at)
+
 
 class MakeUpTimes(NamedTuple):
     """Make the tasks of these times of a schedule that have none."""
@@ -205,6 +209,7 @@ class ScheduleBook:
         count: How many there are in all.
         max_schedules: How many there may be.
         running: Tasks of theirs that are in a run, as far as that matters.
+        crowded: Those that cancel such tasks, and have more than can be cancelled at once: their times stay undecided.
         made: Those of the tasks that its operations make of which is noted that they were made.
     """
 
@@ -215,6 +220,7 @@ class ScheduleBook:
         count: int = 0,
         max_schedules: int = 0,
         running: Sequence[UUID] = (),
+        crowded: Collection[UUID] = (),
         made: Iterable[UUID] = (),
     ) -> None:
         self._before = {schedule.id: schedule for schedule in known}
@@ -222,6 +228,7 @@ class ScheduleBook:
         self._count = count
         self._max_schedules = max_schedules
         self.running = running
+        self._crowded = crowded
         self._made = frozenset(made)
         self.fires: list[FireState] = []
         self.is_any_changed = False
@@ -305,7 +312,9 @@ class ScheduleBook:
         now: datetime,
     ) -> ScheduleOutcome:
         schedule = self._states.get(operation.schedule_id)
-        if schedule is None or (schedule.revision, schedule.next_fire_at) != (operation.revision, operation.fire_at):
+        if schedule is None or not operation.is_undecided(schedule):
+            return ScheduleOutcome(schedule)
+        if schedule.id in self._crowded and not operation.missed:
             return ScheduleOutcome(schedule)
         made: Sequence[TaskState] = ()
         if operation.missed:
