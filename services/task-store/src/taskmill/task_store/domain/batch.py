@@ -223,7 +223,7 @@ class Batch:
 
     @property
     def attempts(self) -> list[AttemptState]:
-        """Attempts that began, went on or ended, of tasks that are there in the end."""
+        """Attempts that began or ended, of tasks that are there in the end."""
         return [attempt for attempt in self._attempts.values() if attempt.task_id in self._states]
 
     @property
