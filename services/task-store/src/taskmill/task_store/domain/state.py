@@ -172,7 +172,7 @@ def composer(state: type[NamedTuple], names: Iterable[str]) -> Callable[[tuple[A
 
 
 def changer(*given: str, **fixed: Any) -> Callable[..., TaskState]:
-    """Make a function that gives a task as it is, but for some fields; `_replace` does so in three times the time.
+    """Make a function that gives a task as it is, but for some fields; `_replace` does so in twice the time.
 
     It takes the task, then the values of the fields `given`, in this order; those of `fixed` are always the same.
     """
