@@ -17,6 +17,7 @@ from pydantic import BaseModel
 pytest.register_assert_rewrite("tests.support", "tests.integration.processor.harness")
 
 from taskmill.cli.embedded.nats import NatsServer
+from taskmill.runtime.log_names import add_log_names
 from tests.support.browser import chromium, require_browser
 from tests.support.databases import migrated_template, new_database
 from tests.support.docker_engine import is_docker_available, require_docker
@@ -34,6 +35,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 structlog.configure(
     processors=[
         structlog.contextvars.merge_contextvars,
+        add_log_names,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="%H:%M:%S.%f", utc=True),
         structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback, colors=False),

@@ -28,6 +28,7 @@ from taskmill.processor.domain.held_attempt import HeldAttempt
 from taskmill.processor.domain.held_work import HeldWork
 from taskmill.processor.domain.messages import bundle_text
 from taskmill.processor.errors import UndecodableWorkError
+from taskmill.runtime.log_names import LOG_NAMES
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.publisher import Publisher
 from taskmill.runtime.pull import DeliveredMessage
@@ -64,6 +65,7 @@ class Stage:
     ) -> None:
         app = TaskApp("staged")
         self.calls = 0
+        self.log_names: list[object] = []
         self.checkpoints: list[JsonValue] = []
         self.may_end = asyncio.Event()
         self.deaf_may_end = threading.Event()
@@ -71,6 +73,7 @@ class Stage:
         @app.task("k", concurrency=concurrency)
         async def wait(_payload: Any, context: Context) -> None:
             self.calls += 1
+            self.log_names.append(LOG_NAMES.get()())
             self.checkpoints.append(context.checkpoint)
             await self.may_end.wait()
 
@@ -154,6 +157,21 @@ async def test_without_a_slot_nothing_is_accepted() -> None:
     assert stage.deliver(new_attempt(1).work_item, delivery=1)
     assert not stage.deliver(new_attempt(2).work_item, delivery=1)
     await stage.drain()
+
+
+async def test_what_is_logged_in_a_handler_names_its_attempt() -> None:
+    """Of two at once, each its own; what is logged outside of them, or behind one, names none."""
+    stage = Stage(slots=2)
+    items = [new_attempt(number).work_item for number in (1, 2)]
+    for item in items:
+        stage.deliver(item, delivery=1)
+    seen_behind: list[object] = []
+    stage.execution.on_slot_freed(lambda: seen_behind.append(LOG_NAMES.get()()))
+    await asyncio.sleep(0)
+    assert LOG_NAMES.get()() == {}
+    await stage.drain()
+    assert stage.log_names == [{"task_id": str(item.task_id), "attempt": item.attempt} for item in items]
+    assert seen_behind == [{}, {}]
 
 
 async def test_a_redelivery_of_what_runs_here_is_accepted_without_a_slot() -> None:

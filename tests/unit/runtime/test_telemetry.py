@@ -5,10 +5,12 @@ import sys
 
 SCRIPT = """
 import logging, structlog
+from taskmill.runtime.log_names import LOG_NAMES
 from taskmill.runtime.settings import LogSettings
 from taskmill.runtime.telemetry import configure_logging
 configure_logging("example", LogSettings(log_level="info"))
 structlog.contextvars.bind_contextvars(task_id="t1")
+LOG_NAMES.set(lambda: {"attempt": 3, "answer": 0})
 log = structlog.get_logger("ours")
 log.debug("hidden")
 log.info("one", answer=42)
@@ -25,7 +27,7 @@ except ValueError:
 
 
 def test_every_logger_writes_json_lines() -> None:
-    """Ours and the standard library's come out alike, with service, level, time, context and traceback."""
+    """Ours and the standard library's come out alike, with service, level, time, context, its names and traceback."""
     command = [sys.executable, "-c", SCRIPT]
     result = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)  # noqa: S603 (our own)
     lines = [json.loads(line) for line in result.stderr.splitlines()]
@@ -34,7 +36,8 @@ def test_every_logger_writes_json_lines() -> None:
     assert all(line["service"] == "example" and line["task_id"] == "t1" and line["timestamp"] for line in lines)
     assert [line["level"] for line in lines] == ["info", "warning", "error", "error"]
     assert [line["logger"] for line in lines] == ["ours", "theirs", "ours", "ours"]
-    assert lines[0]["answer"] == 42
+    assert all(line["attempt"] == 3 for line in lines)
+    assert [line["answer"] for line in lines] == [42, 0, 0, 0]
     assert "ZeroDivisionError" in lines[2]["exception"]
     assert len(lines[3]["exception"]) < 25_000
 

@@ -21,7 +21,7 @@ from taskmill.task_store.domain.lifecycle import TRANSITIONS, Cause
 from taskmill.task_store.domain.reports import MAX_CRASHES, Hearing, cause_of, decide_report
 from taskmill.task_store.domain.retries import NO_DEFAULTS
 from taskmill.task_store.domain.runs import decide_due, decide_lost, decide_process
-from taskmill.task_store.domain.state import AttemptState, TaskState
+from taskmill.task_store.domain.state import AttemptState, TaskState, newest_attempt
 from tests.support.folded_task import FoldedTask
 from tests.support.task_states import (
     NOW,
@@ -77,10 +77,13 @@ class Lifecycle(RuleBasedStateMachine):
         """Take a decision over, as store and subscriber do."""
         for event in decision.events:
             self.folded.take(event.document)
-        if decision.attempt is not None:
-            is_retried = decision.attempt.outcome is not None and decision.state.is_run_active
-            assert decision.attempt.attempt == decision.state.attempt - is_retried
-            self.attempts[decision.attempt.attempt] = decision.attempt
+        # One that has not begun is what the state says of it.
+        open_attempt = newest_attempt(decision.state) if decision.state.is_run_active else None
+        for attempt in (decision.attempt, open_attempt):
+            if attempt is not None:
+                is_retried = attempt.outcome is not None and decision.state.is_run_active
+                assert attempt.attempt == decision.state.attempt - is_retried
+                self.attempts[attempt.attempt] = attempt
         assert decision.state.revision - self.state.revision in range(3)
         self.state = decision.state
 
@@ -252,7 +255,7 @@ class Lifecycle(RuleBasedStateMachine):
 
     @invariant()
     def each_run_has_its_attempt(self) -> None:
-        """Attempts are written down when they are queued, and end before the next begins."""
+        """There is one from when it is queued, and it ends before the next begins."""
         never_queued = {self.state.attempt} if self.state.queued_at is None else set()
         assert set(self.attempts) - never_queued <= set(range(1, self.state.attempt + 1))
         if self.state.is_run_active:

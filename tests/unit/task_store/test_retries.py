@@ -11,7 +11,7 @@ from taskmill.task_store.domain.creation import decide_create
 from taskmill.task_store.domain.reports import MAX_CRASHES, decide_report
 from taskmill.task_store.domain.retries import NO_DEFAULTS, retry_wait
 from taskmill.task_store.domain.runs import decide_due, decide_process
-from taskmill.task_store.domain.state import TaskState
+from taskmill.task_store.domain.state import TaskState, newest_attempt
 from tests.support.task_states import (
     FINISHED_AT,
     HEARING,
@@ -51,10 +51,11 @@ def test_a_failed_attempt_is_followed_by_another() -> None:
     data = orjson.loads(event.document)["data"]
     assert (data["reason"], data["attempt"], data["attempt_limit"]) == ("retry", 2, 2)
     assert data["error"]["message"] == "no such page"
-    again = decide_due(state, state.run_at)
-    assert again.attempt is not None
-    assert (again.attempt.attempt, again.attempt.error) == (2, None)
-    assert again.state.error == state.error
+    again = decide_due(state, state.run_at).state
+    next_one = newest_attempt(again)
+    assert next_one is not None
+    assert (next_one.attempt, next_one.error) == (2, None)
+    assert again.error == state.error
 
 
 def test_the_last_attempt_ends_the_run() -> None:
@@ -158,7 +159,7 @@ def test_a_task_may_begin_later() -> None:
     assert [event.type for event in decision.events] == [EventType.CREATED, EventType.SCHEDULED]
     assert decision.attempt is None
     assert decide_due(state, run_at - timedelta(microseconds=1)).state is state
-    assert decide_due(state, run_at).attempt is not None
+    assert decide_due(state, run_at).state.queued_at == run_at
 
 
 def test_a_time_that_has_passed_means_at_once() -> None:

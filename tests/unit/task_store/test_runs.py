@@ -12,7 +12,7 @@ from taskmill.task_store.domain.decision import Decision
 from taskmill.task_store.domain.reports import decide_report
 from taskmill.task_store.domain.retries import NO_DEFAULTS
 from taskmill.task_store.domain.runs import decide_due, decide_offer, decide_process
-from taskmill.task_store.domain.state import TaskState
+from taskmill.task_store.domain.state import TaskState, newest_attempt
 from taskmill.task_store.domain.waiting import ServedWork
 from tests.support.task_states import (
     FINISHED_AT,
@@ -48,7 +48,7 @@ def assert_ignored(state: TaskState, report: RunReport) -> None:
 
 
 def test_processing_begins_a_run() -> None:
-    """Run, attempt and dispatch rise, the task is queued, and the attempt is written down."""
+    """Run, attempt and dispatch rise, and the task is queued; the attempt is what the task's state says of it."""
     decision = decide_process(pending_task(), NO_DEFAULTS, NOW)
     assert decision.state.status is TaskStatus.QUEUED
     assert (decision.state.run, decision.state.attempt, decision.state.dispatch, decision.state.delivery) == (
@@ -58,9 +58,10 @@ def test_processing_begins_a_run() -> None:
         0,
     )
     assert types(decision) == [EventType.QUEUED]
-    assert decision.attempt is not None
-    assert decision.attempt.queued_at == NOW
-    assert decision.attempt.outcome is None
+    assert decision.attempt is None
+    attempt = newest_attempt(decision.state)
+    assert attempt is not None
+    assert (attempt.attempt, attempt.queued_at, attempt.outcome) == (1, NOW, None)
 
 
 def test_processing_again_clears_what_the_last_run_left() -> None:

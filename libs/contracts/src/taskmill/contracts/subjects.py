@@ -56,8 +56,15 @@ def bundle(command_subject: str) -> str:
     return f"{command_subject}.bundle"
 
 
-def work(queue: str, priority: Priority, kind: str, task_id: UUID) -> str:
-    """The subject of a task's work item. A task has one, so that a new dispatch replaces the old."""
+def work(queue: str, priority: Priority, kind: str, task_id: UUID | str) -> str:
+    """The subject of a task's work item. A task has one, so that a new dispatch replaces the old.
+
+    Args:
+        queue: Where the task waits.
+        priority: With which priority.
+        kind: Its kind.
+        task_id: The task; as text, if that is there.
+    """
     return f"{PREFIX}.work.{queue}.{priority.value}.{kind}.{task_id}"
 
 

@@ -6,6 +6,7 @@ import sys
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from taskmill.runtime.log_names import add_log_names
 from taskmill.runtime.settings import LogSettings
 
 MAX_TRACEBACK_CHARS = 20_000
@@ -27,6 +28,7 @@ def configure_logging(service: str, settings: LogSettings) -> None:
 
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
+        add_log_names,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),

@@ -49,6 +49,8 @@ class HandlerCalls(Generic[_Attempt]):
     ) -> None:
         self.is_shutting_down = False
         """Whether handlers are told that the processor ends."""
+        self.given_up_count = 0
+        """How many threads go on although nobody waits for their results."""
         self._now = now
         self._tell = tell
         self._on_timeout = on_timeout
@@ -56,11 +58,6 @@ class HandlerCalls(Generic[_Attempt]):
         self._threads = DaemonThreads("handler")
         self._processes = ChildProcesses(log_as)
         self._given_up: Counter[_Attempt] = Counter()
-
-    @property
-    def given_up_count(self) -> int:
-        """How many threads go on although nobody waits for their results."""
-        return self._given_up.total()
 
     def goes_on(self, attempt: _Attempt) -> bool:
         """Whether a thread of an attempt goes on although its call was cancelled."""
@@ -123,6 +120,7 @@ class HandlerCalls(Generic[_Attempt]):
     def _give_up(self, call: Future[Any], attempt: _Attempt) -> None:
         loop = asyncio.get_running_loop()
         self._given_up[attempt] += 1
+        self.given_up_count += 1
 
         def tell(_call: Future[Any]) -> None:
             # The loop may be closed when a thread outlives the process's drain.
@@ -133,6 +131,7 @@ class HandlerCalls(Generic[_Attempt]):
 
     def _on_end(self, attempt: _Attempt) -> None:
         self._given_up[attempt] -= 1
+        self.given_up_count -= 1
         # Several, where middleware has called the handler more than once.
         if not self._given_up[attempt]:
             del self._given_up[attempt]
@@ -161,11 +160,11 @@ class AttemptControl:
         self._attempt = attempt
         self._now = now
         self._on_timeout = on_timeout
-        self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._wanted_until = 0.0
         self._is_extending = False
         if attempt.allowed_seconds is not None:
+            self._loop = asyncio.get_running_loop()
             self._allow(attempt.allowed_seconds)
 
     @property

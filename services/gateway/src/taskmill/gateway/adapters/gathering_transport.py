@@ -21,13 +21,14 @@ class GatheringTransport:
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
+        self._loop = asyncio.get_running_loop()
         self._parts: list[bytes] = []
         self._gathered_bytes = 0
 
     def write(self, data: bytes) -> None:
         """Write within this turn of the event loop."""
         if not self._parts:
-            asyncio.get_running_loop().call_soon(self._flush)
+            self._loop.call_soon(self._flush)
         self._parts.append(data)
         self._gathered_bytes += len(data)
         if self._gathered_bytes > MAX_GATHERED_BYTES:
@@ -43,7 +44,7 @@ class GatheringTransport:
         self._transport.close()
         if self._transport.get_write_buffer_size():
             # Until the other side has taken it, the connection would stay, with all that it holds.
-            asyncio.get_running_loop().call_later(CLOSE_WITHIN_SECONDS, self._transport.abort)
+            self._loop.call_later(CLOSE_WITHIN_SECONDS, self._transport.abort)
 
     def _flush(self) -> None:
         if self._parts:

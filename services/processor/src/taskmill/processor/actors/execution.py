@@ -7,7 +7,6 @@ from typing import Any, Literal, assert_never
 from uuid import UUID
 
 import structlog
-from structlog.contextvars import bind_contextvars, reset_contextvars
 
 from taskmill.contracts.reports import Cancelled, GivenBack
 from taskmill.contracts.tracing import TRACEPARENT_HEADER
@@ -27,6 +26,7 @@ from taskmill.processor.domain.suspects import MAKES_WAY_AFTER_SECONDS, Suspects
 from taskmill.runtime.actor import Actor
 from taskmill.runtime.clock import Clock, utc_now
 from taskmill.runtime.failpoint import failpoint
+from taskmill.runtime.log_names import LOG_NAMES
 from taskmill.runtime.nats_protocol import header_value
 from taskmill.runtime.pull import DeliveredMessage
 from taskmill.runtime.spans import Attributes, Span
@@ -223,18 +223,19 @@ class Execution(Actor):
             self._run(attempt)
 
     def _run(self, attempt: HeldAttempt) -> None:
-        self._running[attempt] = asyncio.create_task(self._execute(attempt))
+        # What `asyncio.create_task` does beside it takes a third as long again.
+        self._running[attempt] = asyncio.get_running_loop().create_task(self._execute(attempt))
 
     async def _execute(self, attempt: HeldAttempt) -> None:
         attempt.started_at = self._now()
         span = _begin_span(attempt) if is_tracing() else None
         # All that is logged here, by handlers, too, names the attempt. The names go before anything else is begun.
-        names = bind_contextvars(task_id=str(attempt.key.task_id), attempt=attempt.key.attempt)
+        names = LOG_NAMES.set(attempt.log_names)
         try:
             with current(span):
                 self._reports.end(attempt, await self._outcome(attempt, span))
         finally:
-            reset_contextvars(**names)
+            LOG_NAMES.reset(names)
             del self._running[attempt]
             self._suspects.leave(attempt)
             if self._calls.goes_on(attempt):

@@ -125,7 +125,8 @@ class Reports(Actor):
 
     def announce_soon(self, attempt: HeldAttempt) -> None:
         """Report before long that an attempt has started, unless its end comes first."""
-        self._announcements.expect_start(attempt, asyncio.get_running_loop().time())
+        loop = self._loop or asyncio.get_running_loop()
+        self._announcements.expect_start(attempt, loop.time())
         self._arm_tick()
 
     def announce(self, attempt: HeldAttempt) -> None:

@@ -81,8 +81,10 @@ class Announcements:
         self._begun_at.pop(attempt, None)
         # Also if nothing waits: a thread may be about to say something.
         with self._lock:
-            last_words = [report for report in self._said.pop(attempt, {}).values() if not report.is_void_at_end]
-            lines = self._writing.pop(attempt, None)
+            said, lines = self._said.pop(attempt, None), self._writing.pop(attempt, None)
+            if said is None and lines is None:
+                return ()
+            last_words = [report for report in (said or {}).values() if not report.is_void_at_end]
             while lines:
                 last_words.append(attempt.report(Logged, **lines.take()))
         return last_words

@@ -108,6 +108,10 @@ class HeldAttempt:
             traceparent=traceparent,
         )
 
+    def log_names(self) -> dict[str, str | int]:
+        """What is logged on its way says of it."""
+        return {"task_id": str(self.key.task_id), "attempt": self.key.attempt}
+
     def note_lines_stored(self) -> None:
         """The report of lines that was on its way is stored."""
         self.has_unstored_lines = False

@@ -22,7 +22,7 @@ class KindLimits:
     @property
     def waiting_count(self) -> int:
         """How many wait."""
-        return sum(map(len, self._waiting.values()))
+        return sum(map(len, self._waiting.values())) if self._waiting else 0
 
     def enter(self, attempt: HeldAttempt) -> bool:
         """Let an attempt go to work, or wait; return whether it is at work."""

@@ -8,6 +8,7 @@ import orjson
 
 from taskmill.contracts.status import Priority, TaskStatus
 from taskmill.contracts.tasks import KindDefaults, RetryBackoff
+from taskmill.task_store.domain.events import LoggedEvent
 from taskmill.task_store.domain.state import TaskState
 
 _STATUS = TaskState._fields.index("status")
@@ -62,6 +63,12 @@ def json_rows(rows: Iterable[dict[str, Any]]) -> str:
     """Rows as the one JSON array that a statement takes."""
     # The driver's own UUIDs are unknown to orjson.
     return orjson.dumps(list(rows), default=str).decode()
+
+
+def event_columns(events: Sequence[LoggedEvent]) -> tuple[Any, ...]:
+    """Events as the statement that writes takes them: each column as an array, but one of names as one text."""
+    task_ids, versions, types, kinds, dispatches, documents = arrays(events, len(LoggedEvent._fields))
+    return task_ids, versions, ",".join(types), ",".join(kinds), dispatches, documents
 
 
 def arrays(rows: Sequence[tuple[Any, ...]], width: int) -> list[tuple[Any, ...]]:

@@ -76,9 +76,17 @@ def _rows(parameter: int, columns: Mapping[str, str]) -> str:
     return f"json_to_recordset(${parameter}) AS new ({types})"
 
 
+_LISTED_COLUMNS = frozenset({"type", "kind"})
+"""Columns of events that come as one text each, with commas between, which names have not. Of an array the driver asks
+each value whether it is one, too, which takes as long as all else."""
+
+
 def _arrays(first: int, columns: Mapping[str, str]) -> str:
-    """Parameters from `$first` on, one array for each column."""
-    return ", ".join(f"${number}::{kind}[]" for number, kind in enumerate(columns.values(), start=first))
+    """Parameters from `$first` on as arrays, one for each column."""
+    return ", ".join(
+        f"string_to_array(${number}, ',')" if name in _LISTED_COLUMNS else f"${number}::{kind}[]"
+        for number, (name, kind) in enumerate(columns.items(), start=first)
+    )
 
 
 _READ_VERSION = {"read_version": "integer"}

@@ -24,7 +24,7 @@ from taskmill.task_store.adapters import statements
 from taskmill.task_store.adapters.bulk_operation_rows import read_bulk_operations, write_bulk_operations
 from taskmill.task_store.adapters.database import DedicatedConnection
 from taskmill.task_store.adapters.dependency_rows import read_dependencies, write_dependencies
-from taskmill.task_store.adapters.rows import arrays, json_rows, kind_row, row_maker, task_state
+from taskmill.task_store.adapters.rows import arrays, event_columns, json_rows, kind_row, row_maker, task_state
 from taskmill.task_store.adapters.schedule_rows import read_schedules, write_schedules
 from taskmill.task_store.adapters.unique_key_rows import read_holds, unique_rows
 from taskmill.task_store.adapters.writer_memory import WriterMemory
@@ -277,7 +277,7 @@ class TaskWriter:
         # One that is open is read from its task's row.
         attempts = [attempt for attempt in batch.attempts if attempt.outcome is not None]
         created = json_rows(map(_created_row, batch.created))
-        events = arrays(batch.events, len(statements.EVENT_COLUMNS))
+        events = event_columns(batch.events)
         if term is None and not (changed or deleted or counted or keys or lines or unique or attempts):
             return cast("int", await connection.fetchval(statements.CREATE_TASKS, created, *events))
         moving_only = all(statements.moves_only(before, after) for before, after in changed)

@@ -19,6 +19,7 @@ from taskmill.runtime.spans import Attributes, Span
 from taskmill.runtime.stream_state import purge_subject
 from taskmill.runtime.tracing import ending, is_tracing, start_span
 from taskmill.task_store.adapters.work_consumers import WorkConsumers
+from taskmill.task_store.domain.events import id_text
 from taskmill.task_store.domain.publication import UnpublishedEvent, WaitingWork
 
 PURGES_AT_ONCE = 100
@@ -112,9 +113,9 @@ def _span(event: UnpublishedEvent, work: WaitingWork) -> Span | None:
 def _message(event: UnpublishedEvent, work: WaitingWork, span: Span | None = None) -> OutboundMessage:
     """The `WorkItem` that an event asks for; a test reads it with its model."""
     traceparent = work.traceparent if span is None else span.traceparent
-    task_id = event.task_id
+    task_id = id_text(event.task_id)
     item = {
-        "task_id": str(task_id),
+        "task_id": task_id,
         "run": work.run,
         "attempt": work.attempt,
         "dispatch": work.dispatch,

@@ -1,8 +1,10 @@
 """What is done in a minute, as it is counted and written down."""
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
+from operator import attrgetter
 from typing import NamedTuple
 
 from taskmill.contracts.activity import ActivityMinute, Spans
@@ -14,6 +16,8 @@ BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 6
 """Spans are counted by size: up to each of these seconds, and beyond the last."""
 
 KEPT_MINUTES = 24 * 60
+
+_type_of = attrgetter("type")
 
 
 class Deeds(NamedTuple):
@@ -33,15 +37,13 @@ class Tally:
     """Counts what batches did, until it is taken to be written down."""
 
     def __init__(self) -> None:
-        self._counts: dict[EventType, int] = {}
+        self._counts: Counter[EventType] = Counter()
         self._waited = [0] * (len(BOUNDS) + 1)
         self._ran = [0] * (len(BOUNDS) + 1)
 
     def note(self, batch: Batch) -> None:
         """Count what a batch did that is committed."""
-        counts = self._counts
-        for event in batch.events:
-            counts[event.type] = counts.get(event.type, 0) + 1
+        self._counts.update(map(_type_of, batch.events))
         for attempt in batch.attempts:
             started_at = attempt.started_at
             if started_at is None:
@@ -59,7 +61,7 @@ class Tally:
         Tally.__init__(self)
         if not any(event_type in counts for event_type in told) and not any(waited) and not any(ran):
             return None
-        created, completed, failed, cancelled = (counts.get(event_type, 0) for event_type in told)
+        created, completed, failed, cancelled = (counts[event_type] for event_type in told)
         return Deeds(created, completed, failed, cancelled, waited, ran)
 
 

@@ -76,7 +76,7 @@ from taskmill.task_store.domain.schedules import FireSchedule, MakeUpTimes, Sche
 from taskmill.task_store.domain.state import AttemptState, LineState, TaskState
 from taskmill.task_store.domain.turns import TurnBook
 from taskmill.task_store.domain.unique_keys import Placing, UniqueBook, arrivals
-from taskmill.task_store.domain.waiting import WAITING, ServedWork, waiting_for, with_service
+from taskmill.task_store.domain.waiting import ServedWork, waiting_for, with_service
 
 _NOTHING: frozenset[UUID] = frozenset()
 
@@ -225,7 +225,7 @@ class Batch:
 
     @property
     def attempts(self) -> list[AttemptState]:
-        """Attempts that began, went on or ended, of tasks that are there in the end."""
+        """Attempts that began or ended, of tasks that are there in the end."""
         return [attempt for attempt in self._attempts.values() if attempt.task_id in self._states]
 
     @property
@@ -505,9 +505,6 @@ class Batch:
     def _take(self, decision: Decision) -> TaskState:
         state = decision.state
         before = self._states.get(state.id)
-        change = (state.status in WAITING) - (before is not None and before.status in WAITING)
-        if change:
-            self.queues.count(state.queue, change)
         if before is None or before.status is not state.status:
             self.queues.move(before, state)
         if state.run_at is not None and (self.next_run_at is None or state.run_at < self.next_run_at):

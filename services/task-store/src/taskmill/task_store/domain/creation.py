@@ -87,16 +87,15 @@ def decide_create(
     created = compose_event(EventType.CREATED, state, now, _details(state))
     if not (request.process or request.run_at or request.after or precedence.standing is not Standing.READY):
         return Decision(state, (created,))
-    # The revision that comes next is the task's first.
-    unseen = state._replace(revision=0)
     if precedence.standing is Standing.FORBIDDEN:
-        end = cancelled(unseen, Cancellation.DEPENDENCY, now, now)
+        # The revision that comes next is the task's first.
+        end = cancelled(state._replace(revision=0), Cancellation.DEPENDENCY, now, now)
         return Decision(end.state, (created, *end.events))
     if precedence.standing is Standing.WAITING:
-        held = decide_process(unseen, defaults, now, hold=Hold.DEPENDENCIES)
+        held = decide_process(state, defaults, now, hold=Hold.DEPENDENCIES, is_new=True)
         return Decision(held.state, (created, *held.events), dependencies=precedence.dependencies)
-    run = decide_process(unseen, defaults, now, run_at=request.run_at, limits=limits)
-    return Decision(run.state, (created, *run.events), run.attempt)
+    run = decide_process(state, defaults, now, run_at=request.run_at, limits=limits, is_new=True)
+    return Decision(run.state, (created, *run.events))
 
 
 def _pending(request: IdentifiedTask, queue: str, now: datetime, belongs_to: Owners) -> TaskState:

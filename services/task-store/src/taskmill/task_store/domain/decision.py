@@ -15,6 +15,7 @@ class Decision(NamedTuple):
     state: TaskState
     events: tuple[LoggedEvent, ...] = ()
     attempt: AttemptState | None = None
+    """One that has begun, or ended. One that is only queued is what the task's state says of it."""
     lines: tuple[LineState, ...] = ()
     """What is added to the task's lines."""
     dependencies: tuple[DependencyState, ...] = ()

@@ -245,7 +245,7 @@ class DependencyBook:
             take(cancelled(state, Cancellation.DEPENDENCY, now, now))
             return True
         if run_at is not None and run_at > now:
-            scheduled, event = to_scheduled(state, run_at, "run_at", now, {"hold": None})
+            scheduled, event = to_scheduled(state._replace(hold=None), run_at, "run_at", now)
             take(Decision(scheduled, (event,)))
         else:
             take(begin(state, "due", now, limits=self._limits))

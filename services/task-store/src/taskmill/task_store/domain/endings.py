@@ -13,7 +13,7 @@ from taskmill.contracts.tasks import Cancellation
 from taskmill.task_store.domain.decision import Decision
 from taskmill.task_store.domain.events import compose_event
 from taskmill.task_store.domain.lifecycle import Cause, transition
-from taskmill.task_store.domain.state import JSON_NULL, TaskState, newest_attempt, next_revision
+from taskmill.task_store.domain.state import JSON_NULL, TaskState, changer, newest_attempt, next_revision
 
 
 def decide_cancel(state: TaskState, now: datetime) -> Decision:
@@ -67,7 +67,7 @@ def completed(state: TaskState, result: str, finished_at: datetime, now: datetim
         finished_at: When it did.
         now: When the store decides it.
     """
-    ended = _ended(state, TaskStatus.COMPLETED, finished_at, now, result=result, error=None, checkpoint=JSON_NULL)
+    ended = _ended(state, TaskStatus.COMPLETED, finished_at, now, result, None, JSON_NULL)
     details = {
         "finished_at": finished_at,
         "result": orjson.Fragment(result),
@@ -78,7 +78,7 @@ def completed(state: TaskState, result: str, finished_at: datetime, now: datetim
 
 def failed(state: TaskState, error: str, finished_at: datetime, now: datetime) -> Decision:
     """The run ends without success. `error` is a `TaskError`, as JSON text."""
-    ended = _ended(state, TaskStatus.FAILED, finished_at, now, error=error)
+    ended = _ended(state, TaskStatus.FAILED, finished_at, now, state.result, error, state.checkpoint)
     details = {
         "finished_at": finished_at,
         "error": orjson.Fragment(error),
@@ -91,7 +91,7 @@ def cancelled(
     state: TaskState, cancellation: Cancellation, finished_at: datetime, now: datetime, replaced_by: UUID | None = None
 ) -> Decision:
     """The task will not be done, at least not by this run. `replaced_by` takes its unique key, if that is why."""
-    ended = _ended(state, TaskStatus.CANCELLED, finished_at, now)
+    ended = _ended(state, TaskStatus.CANCELLED, finished_at, now, state.result, state.error, state.checkpoint)
     details: dict[str, Any] = {"finished_at": finished_at, "cancellation": cancellation}
     if replaced_by is not None:
         details["replaced_by"] = str(replaced_by)
@@ -104,17 +104,22 @@ def _too_late(state: TaskState) -> Cancellation | None:
     return None if state.cancel_requested_at is None else Cancellation.TOO_LATE
 
 
-def _ended(state: TaskState, status: TaskStatus, finished_at: datetime, now: datetime, **outcome: Any) -> TaskState:
-    return state._replace(
-        status=status,
-        is_run_active=False,
-        version=state.version + 1,
-        revision=next_revision(state, status),
-        hold=None,
-        run_at=None,
-        lease_until=None,
-        cancel_requested_at=None,
-        updated_at=now,
-        finished_at=finished_at,
-        **outcome,
-    )
+_with_end = changer(
+    *("status", "version", "revision", "updated_at", "finished_at", "result", "error", "checkpoint"),
+    is_run_active=False,
+    hold=None,
+    run_at=None,
+    lease_until=None,
+    cancel_requested_at=None,
+)
+
+
+def _ended(
+    state: TaskState,
+    status: TaskStatus,
+    finished_at: datetime,
+    now: datetime,
+    *documents: str | None,
+) -> TaskState:
+    """The task as it has ended; `documents` are its result, its error and its checkpoint."""
+    return _with_end(state, status, state.version + 1, next_revision(state, status), now, finished_at, *documents)

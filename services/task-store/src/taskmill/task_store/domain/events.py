@@ -1,10 +1,12 @@
 """Composes events: the one place where a CloudEvents document is made.
 
-The text is kept as it is made here, in the log and on NATS. Made from plain values with orjson, for this is the hot
-path; the models in `taskmill.contracts.events` are the truth, and a test reads every kind of document with them.
+The text is kept as it is made here, in the log and on NATS. What a task says of itself goes through orjson, and what is
+the same in all events, or a number, stands around it as text: this is the hot path. The models in
+`taskmill.contracts.events` are the truth, and a test reads every kind of document with them.
 """
 
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -26,13 +28,26 @@ class LoggedEvent(NamedTuple):
     document: str
 
 
+# Each is asked for again by the next event, and when events and work are published.
+@lru_cache(maxsize=1024)
 def id_text(task_id: UUID) -> str:
-    """An id as `str` writes it, in a quarter of the time."""
+    """An id as `str` writes it, in less time."""
     # The driver's own UUIDs are unknown to orjson.
     return orjson.dumps(task_id, default=str)[1:-1].decode()
 
 
-_CLOUD_EVENT_TYPES = {event_type: event_type.cloud_event_type for event_type in EventType}
+_FIRST_SOURCE = f'"source":"{EVENT_SOURCE}"'
+_SOURCES_AND_TYPES = {event_type: f'{_FIRST_SOURCE},"type":"{event_type.cloud_event_type}"' for event_type in EventType}
+
+
+@lru_cache(maxsize=1)
+def _time_json(now: datetime) -> str:
+    # That of a whole batch.
+    return _json(now)
+
+
+def _json(value: object) -> str:
+    return orjson.dumps(value, option=orjson.OPT_UTC_Z).decode()
 
 
 def compose_event(event_type: EventType, state: TaskState, now: datetime, details: dict[str, Any]) -> LoggedEvent:
@@ -56,26 +71,15 @@ def compose_event(event_type: EventType, state: TaskState, now: datetime, detail
     if state.labels != NO_LABELS:
         data["labels"] = orjson.Fragment(state.labels)
     data.update(details)
-    document: dict[str, Any] = {
-        "specversion": "1.0",
-        "id": f"{task_id}.{state.version}",
-        "source": EVENT_SOURCE,
-        "type": _CLOUD_EVENT_TYPES[event_type],
-        "subject": task_id,
-        "time": now,
-        "datacontenttype": "application/json",
-    }
-    if state.traceparent is not None:
-        # CloudEvents' extension for distributed tracing.
-        document["traceparent"] = state.traceparent
-    document["sequence"] = state.version
-    document["data"] = data
+    # CloudEvents' extension for distributed tracing.
+    traced = "" if state.traceparent is None else f'"traceparent":{_json(state.traceparent)},'
+    document = (
+        f'{{"specversion":"1.0","id":"{task_id}.{state.version}",{_SOURCES_AND_TYPES[event_type]},'
+        f'"subject":"{task_id}","time":{_time_json(now)},"datacontenttype":"application/json",'
+        f'{traced}"sequence":{state.version},"data":{_json(data)}}}'
+    )
     dispatch = state.dispatch if event_type is EventType.QUEUED else None
-    text = orjson.dumps(document, option=orjson.OPT_UTC_Z).decode()
-    return LoggedEvent(state.id, state.version, event_type, state.kind, dispatch, text)
-
-
-_FIRST_SOURCE = f'"source":"{EVENT_SOURCE}"'
+    return LoggedEvent(state.id, state.version, event_type, state.kind, dispatch, document)
 
 
 def of_source(event: LoggedEvent, source: str) -> LoggedEvent:

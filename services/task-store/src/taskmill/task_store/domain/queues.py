@@ -7,6 +7,7 @@ from typing import NamedTuple
 from taskmill.contracts.errors import QueueFullError, TooManyQueuesError
 from taskmill.contracts.status import Priority, TaskStatus
 from taskmill.task_store.domain.state import TaskState
+from taskmill.task_store.domain.waiting import WAITING
 
 
 class QueueChange(NamedTuple):
@@ -53,7 +54,7 @@ class QueueBook:
         self.added: list[str] = []
 
     def admit(self, names: Iterable[str], arrivals: Mapping[str, int] = MappingProxyType({})) -> None:
-        """Let queues exist, and tasks come to wait in them, all or none; a `count` follows for each task.
+        """Let queues exist, and tasks come to wait in them, all or none; a `move` follows for each task.
 
         Args:
             names: Queues that are to exist.
@@ -63,44 +64,40 @@ class QueueBook:
             TooManyQueuesError: There would be more queues than the limit.
             QueueFullError: There would be more tasks than the limit in one of them.
         """
-        missing = {name for name in names if name not in self._waiting and name not in self.added}
+        missing = set(names).difference(self._waiting, self.added)
         if missing and len(self._waiting) + len(self.added) + len(missing) > self._max_queues:
             raise TooManyQueuesError(self._max_queues)
-        for name, count in arrivals.items():
-            if self._waiting.get(name, 0) + self._deltas.get(name, 0) + count > self._max_waiting:
+        peaks = {name: self._deltas.get(name, 0) + count for name, count in arrivals.items()}
+        for name, peak in peaks.items():
+            if self._waiting.get(name, 0) + peak > self._max_waiting:
                 raise QueueFullError(name, self._max_waiting)
         self.added += sorted(missing)
-        for name, count in arrivals.items():
-            peak = self._deltas.get(name, 0) + count
+        for name, peak in peaks.items():
             self._peaks[name] = max(peak, self._peaks.get(name, peak))
 
-    def count(self, name: str, change: int) -> None:
-        """Note that a task has come to wait (1), or does not any more (-1)."""
-        self._keep(name)
-        self._deltas[name] = self._deltas.get(name, 0) + change
-
     def move(self, before: TaskState | None, after: TaskState) -> None:
-        """Count a task whose status has changed.
+        """Count a task whose status has changed: it may have come to wait, or not wait any more.
 
         Args:
             before: The task before; None: it is new. While it is queued, its queue and priority stay.
             after: The same after.
         """
-        self._keep(after.queue)
-        counts = self._counts.get(after.queue)
+        name = after.queue
+        if name not in self._waiting and name not in self.added:
+            # It was forgotten, and exists again.
+            self.added.append(name)
+        change = (after.status in WAITING) - (before is not None and before.status in WAITING)
+        if change:
+            self._deltas[name] = self._deltas.get(name, 0) + change
+        counts = self._counts.get(name)
         if counts is None:
-            counts = self._counts[after.queue] = dict.fromkeys(COUNTERS, 0)
+            counts = self._counts[name] = dict.fromkeys(COUNTERS, 0)
         if before is not None and (counter := _counter(before)) is not None:
             counts[counter] -= 1
         if (counter := _counter(after)) is not None:
             counts[counter] += 1
         if before is not None and before.is_run_active and not after.is_run_active:
             counts["finished"] += 1
-
-    def _keep(self, name: str) -> None:
-        """Let a queue that was forgotten exist again, for a task in it that moves."""
-        if name not in self._waiting and name not in self.added:
-            self.added.append(name)
 
     @property
     def changes(self) -> list[QueueChange]:

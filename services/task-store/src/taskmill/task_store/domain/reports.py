@@ -1,6 +1,6 @@
 """What a processor's reports change."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple, assert_never
 
@@ -39,6 +39,7 @@ from taskmill.task_store.domain.state import (
     AttemptState,
     LineState,
     TaskState,
+    changer,
     newest_attempt,
     next_revision,
 )
@@ -150,27 +151,33 @@ def is_crash(state: TaskState, report: AttemptReport) -> bool:
     return state.status is TaskStatus.IN_PROGRESS and report.delivery > state.delivery
 
 
+_started = changer(
+    *("version", "revision", "delivery", "crashes", "lease_until", "processor_id", "updated_at", "started_at"),
+    status=TaskStatus.IN_PROGRESS,
+    refusals=0,
+    line_number=0,
+    checkpoint_number=0,
+    submission_number=0,
+    progress=None,
+)
+
+
 def _start(
     state: TaskState, report: Started | Completed | Failed | Cancelled, hearing: Hearing
 ) -> tuple[TaskState, LoggedEvent]:
     """The execution that reports takes the attempt over: from now on only it may speak of it."""
     # Once it is to be cancelled, nobody prolongs the lease.
     lease_until = state.lease_until if state.cancel_requested_at else hearing.now + hearing.rules.lease
-    started = state._replace(
-        status=TaskStatus.IN_PROGRESS,
-        version=state.version + 1,
-        revision=next_revision(state, TaskStatus.IN_PROGRESS),
-        delivery=report.delivery,
-        crashes=state.crashes + is_crash(state, report),
-        line_number=0,
-        checkpoint_number=0,
-        refusals=0,
-        submission_number=0,
-        lease_until=lease_until,
-        processor_id=hearing.processor_id,
-        progress=None,
-        updated_at=hearing.now,
-        started_at=report.started_at,
+    started = _started(
+        state,
+        state.version + 1,
+        next_revision(state, TaskStatus.IN_PROGRESS),
+        report.delivery,
+        state.crashes + is_crash(state, report),
+        lease_until,
+        hearing.processor_id,
+        hearing.now,
+        report.started_at,
     )
     details = {
         "dispatch": started.dispatch,
@@ -270,8 +277,8 @@ def _retry(state: TaskState, error: str, report: Failed, hearing: Hearing) -> De
     else:
         wait = timedelta(seconds=report.retry_after_seconds)
     ended = newest_attempt(state)
-    changes = {"attempt": state.attempt + 1, "crashes": 0, "queued_at": None, "error": error}
-    scheduled, event = to_scheduled(state, hearing.now + wait, "retry", hearing.now, changes)
+    next_attempt = state._replace(attempt=state.attempt + 1, crashes=0, queued_at=None, error=error)
+    scheduled, event = to_scheduled(next_attempt, hearing.now + wait, "retry", hearing.now)
     return Decision(scheduled, (event,), ended and _failed_attempt(ended, error, report.finished_at))
 
 
@@ -282,7 +289,7 @@ def _failed_attempt(attempt: AttemptState, error: str, finished_at: datetime) ->
 def _stop(state: TaskState, report: Cancelled, hearing: Hearing) -> Decision:
     if state.cancel_requested_at is None:
         # What stopped it was meant for an earlier run: a message that came late.
-        return to_queued(state, "given_back", hearing.now, _charged(state, report))
+        return to_queued(_charged(state, report), "given_back", hearing.now)
     state, earlier_events = _started_first(state, report, hearing)
     return _after(earlier_events, endings.cancelled(state, Cancellation.CONFIRMED, report.finished_at, hearing.now))
 
@@ -292,15 +299,15 @@ def _give_back(state: TaskState, report: GivenBack, hearing: Hearing) -> Decisio
         return endings.cancelled(state, Cancellation.CONFIRMED, hearing.now, hearing.now)
     match report.reason:
         case "draining" | "paused":
-            return to_queued(state, "given_back", hearing.now, _charged(state, report))
+            return to_queued(_charged(state, report), "given_back", hearing.now)
         case "not_now" as reason:
             wait = timedelta(seconds=report.after_seconds)
         case "unknown_kind" as reason:
             wait = _wait_after_refusal(state, hearing)
     refusals = state.refusals + 1 if reason == "unknown_kind" else 0
-    changes = {**_charged(state, report), "refusals": refusals}
-    scheduled, event = to_scheduled(state, hearing.now + wait, reason, hearing.now, changes)
-    return Decision(scheduled, (event,), newest_attempt(scheduled))
+    given_back = _charged(state, report)._replace(refusals=refusals)
+    scheduled, event = to_scheduled(given_back, hearing.now + wait, reason, hearing.now)
+    return Decision(scheduled, (event,))
 
 
 def _wait_after_refusal(state: TaskState, hearing: Hearing) -> timedelta:
@@ -312,13 +319,13 @@ def _wait_after_refusal(state: TaskState, hearing: Hearing) -> timedelta:
     return min(rules.max_unknown_kind_backoff, rules.unknown_kind_backoff * doubled)
 
 
-def _charged(state: TaskState, report: GivenBack | Cancelled) -> Mapping[str, int]:
+def _charged(state: TaskState, report: GivenBack | Cancelled) -> TaskState:
     """The crash that a report tells of: it is charged before the next dispatch, which counts its deliveries anew.
 
     Were it forgotten, poison that was given back while it waited for its turn would be begun beside others again, as if
     it had never ended a processor. Whether they are too many is decided by the next `started`.
     """
-    return {"crashes": state.crashes + is_crash(state, report)}
+    return state._replace(crashes=state.crashes + is_crash(state, report))
 
 
 def _started_first(
@@ -332,4 +339,5 @@ def _started_first(
 
 
 def _after(earlier_events: tuple[LoggedEvent, ...], decision: Decision) -> Decision:
-    return decision._replace(events=(*earlier_events, *decision.events)) if earlier_events else decision
+    # Nothing else is in the decision of an end.
+    return Decision(decision.state, (*earlier_events, *decision.events), decision.attempt)

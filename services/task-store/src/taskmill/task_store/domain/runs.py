@@ -1,10 +1,8 @@
 """How a task comes to be processed: asked for by a client, continued when it is due, or when its work was lost."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from types import MappingProxyType
-from typing import Any, Literal
+from typing import Literal
 
 import orjson
 
@@ -16,7 +14,7 @@ from taskmill.task_store.domain.decision import Decision
 from taskmill.task_store.domain.events import LoggedEvent, compose_event
 from taskmill.task_store.domain.lifecycle import Cause, transition
 from taskmill.task_store.domain.retries import max_attempts
-from taskmill.task_store.domain.state import JSON_NULL, Hold, TaskState, newest_attempt, next_revision
+from taskmill.task_store.domain.state import JSON_NULL, Hold, TaskState, changer, next_revision
 from taskmill.task_store.domain.turns import NO_LIMITS, LimitRules
 
 QueueReason = Literal["process", "given_back", "due", "lost", "turn"]
@@ -36,6 +34,30 @@ class RunRules:
     """No longer than that."""
 
 
+_with_new_run = changer(
+    *("revision", "run", "attempt", "first_attempt", "attempt_limit", "traceparent"),
+    is_run_active=True,
+    crashes=0,
+    refusals=0,
+    error=None,
+    queued_at=None,
+    finished_at=None,
+    result=JSON_NULL,
+    checkpoint=JSON_NULL,
+)
+_queued = changer(
+    *("version", "revision", "dispatch", "updated_at", "queued_at"),
+    status=TaskStatus.QUEUED,
+    delivery=0,
+    hold=None,
+    run_at=None,
+    lease_until=None,
+    processor_id=None,
+    progress=None,
+    started_at=None,
+)
+
+
 def decide_process(
     state: TaskState,
     defaults: KindDefaults,
@@ -45,6 +67,7 @@ def decide_process(
     traceparent: str | None = None,
     limits: LimitRules = NO_LIMITS,
     hold: Hold | None = None,
+    is_new: bool = False,
 ) -> Decision:
     """A new run with its first attempt queued; what the last run left behind is cleared.
 
@@ -56,31 +79,28 @@ def decide_process(
         traceparent: The span that the run belongs to; None: the one that the task does.
         limits: They say, as its key does, whether it must wait for its turn.
         hold: What it waits for before anything else; None: nothing.
+        is_new: Whether it is being made, so that its revision is still the first.
 
     Raises:
         RunActiveError: The task is in a run already.
     """
     if transition(state.status, is_run_active=state.is_run_active, by=Cause.PROCESS) is None:
         raise RunActiveError
-    new_run: dict[str, Any] = {
-        "is_run_active": True,
-        "run": state.run + 1,
-        "attempt": state.attempt + 1,
-        "first_attempt": state.attempt + 1,
-        "attempt_limit": state.attempt + max_attempts(state, defaults),
-        "crashes": 0,
-        "refusals": 0,
-        "error": None,
-        "finished_at": None,
-        "result": JSON_NULL,
-        "checkpoint": JSON_NULL,
-        "traceparent": traceparent or state.traceparent,
-    }
+    attempt = state.attempt + 1
+    begun = _with_new_run(
+        state,
+        0 if is_new else state.revision,
+        state.run + 1,
+        attempt,
+        attempt,
+        state.attempt + max_attempts(state, defaults),
+        traceparent or state.traceparent,
+    )
     if hold is not None:
-        return to_held(state, hold, now, new_run)
+        return to_held(begun, hold, now)
     if run_at is None or run_at <= now:
-        return begin(state, "process", now, new_run, limits=limits)
-    scheduled, event = to_scheduled(state._replace(queued_at=None), run_at, "run_at", now, new_run)
+        return begin(begun, "process", now, limits=limits)
+    scheduled, event = to_scheduled(begun, run_at, "run_at", now)
     return Decision(scheduled, (event,))
 
 
@@ -129,22 +149,15 @@ def decide_lost(state: TaskState, dispatch: int, now: datetime) -> Decision:
     return to_queued(state, "lost", now)
 
 
-def begin(
-    state: TaskState,
-    reason: QueueReason,
-    now: datetime,
-    changes: Mapping[str, Any] = MappingProxyType({}),
-    *,
-    limits: LimitRules = NO_LIMITS,
-) -> Decision:
+def begin(state: TaskState, reason: QueueReason, now: datetime, *, limits: LimitRules = NO_LIMITS) -> Decision:
     """Offer a task to processors whose time has come and that comes after nothing, or let it wait for its turn."""
     if limits.takes_turn(state):
-        return to_held(state, Hold.TURN, now, changes)
-    return to_queued(state, reason, now, changes)
+        return to_held(state, Hold.TURN, now)
+    return to_queued(state, reason, now)
 
 
-def to_held(state: TaskState, hold: Hold, now: datetime, changes: Mapping[str, Any] = MappingProxyType({})) -> Decision:
-    """Let a task wait for something that is not a point in time."""
+def to_held(state: TaskState, hold: Hold, now: datetime) -> Decision:
+    """Let a task wait for something that is not a point in time. An attempt that was put off is still open."""
     held = state._replace(
         status=TaskStatus.SCHEDULED,
         version=state.version + 1,
@@ -155,41 +168,19 @@ def to_held(state: TaskState, hold: Hold, now: datetime, changes: Mapping[str, A
         processor_id=None,
         progress=None,
         updated_at=now,
-        # That of an attempt that was put off: it is still open.
-        queued_at=state.queued_at if state.is_run_active else None,
         started_at=None,
-        **changes,
     )
     details = {"run_at": None, "reason": hold, "attempt_limit": held.attempt_limit, "error": None}
     return Decision(held, (compose_event(EventType.SCHEDULED, held, now, details),))
 
 
-def to_queued(
-    state: TaskState,
-    reason: QueueReason,
-    now: datetime,
-    changes: Mapping[str, Any] = MappingProxyType({}),
-) -> Decision:
+def to_queued(state: TaskState, reason: QueueReason, now: datetime) -> Decision:
     """Under a new dispatch, at which no delivery has started: reports of the one before no longer count."""
-    queued = state._replace(
-        status=TaskStatus.QUEUED,
-        version=state.version + 1,
-        revision=next_revision(state, TaskStatus.QUEUED),
-        dispatch=state.dispatch + 1,
-        delivery=0,
-        hold=None,
-        run_at=None,
-        lease_until=None,
-        processor_id=None,
-        progress=None,
-        updated_at=now,
-        queued_at=now,
-        started_at=None,
-        **changes,
-    )
+    revision = next_revision(state, TaskStatus.QUEUED)
+    queued = _queued(state, state.version + 1, revision, state.dispatch + 1, now, now)
     details = {"dispatch": queued.dispatch, "reason": reason, "attempt_limit": queued.attempt_limit}
     event = compose_event(EventType.QUEUED, queued, now, details)
-    return Decision(queued, (event,), newest_attempt(queued))
+    return Decision(queued, (event,))
 
 
 def to_scheduled(
@@ -197,7 +188,6 @@ def to_scheduled(
     run_at: datetime,
     reason: Literal["run_at", "retry", "unknown_kind", "not_now", "debounced"],
     now: datetime,
-    changes: Mapping[str, Any],
 ) -> tuple[TaskState, LoggedEvent]:
     """Let a task wait until `run_at`. The event of a retry tells the error of the attempt before."""
     scheduled = state._replace(
@@ -210,7 +200,6 @@ def to_scheduled(
         progress=None,
         updated_at=now,
         started_at=None,
-        **changes,
     )
     error = scheduled.error if reason == "retry" else None
     details = {

@@ -171,6 +171,22 @@ def composer(state: type[NamedTuple], names: Iterable[str]) -> Callable[[tuple[A
     return compose
 
 
+def changer(*given: str, **fixed: Any) -> Callable[..., TaskState]:
+    """Make a function that gives a task as it is, but for some fields; `_replace` does so in twice the time.
+
+    It takes the task, then the values of the fields `given`, in this order; those of `fixed` are always the same.
+    """
+    # Of a value that is said twice, the later one counts.
+    places = {name: place for place, name in enumerate((*TaskState._fields, *fixed, *given))}
+    pick = itemgetter(*(places[name] for name in TaskState._fields))
+    always = tuple(fixed.values())
+
+    def change(state: TaskState, *values: Any) -> TaskState:
+        return TaskState._make(pick((*state, *always, *values)))
+
+    return change
+
+
 _OUTCOMES = {
     TaskStatus.COMPLETED: AttemptOutcome.COMPLETED,
     TaskStatus.FAILED: AttemptOutcome.FAILED,

@@ -218,7 +218,7 @@ def _debounced(holder: TaskState, request: IdentifiedTask, unique: Uniqueness, n
     run_at = now + timedelta(seconds=unique.debounce_seconds or 0)
     if unique.debounce_max_seconds is not None:
         run_at = min(run_at, max(now, holder.created_at + timedelta(seconds=unique.debounce_max_seconds)))
-    state, event = to_scheduled(updated.state, run_at, "debounced", now, {})
+    state, event = to_scheduled(updated.state, run_at, "debounced", now)
     return Decision(state, (*updated.events, event))
 
 

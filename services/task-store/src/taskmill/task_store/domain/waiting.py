@@ -43,6 +43,10 @@ def waits_for_processors(state: TaskState) -> bool:
     return state.status is TaskStatus.QUEUED or (state.status is TaskStatus.SCHEDULED and is_offered_again)
 
 
+_WAITING_FOR = {reason: WaitingFor(reason=reason) for reason in WaitReason}
+"""Each reason by itself: to make a model takes longer than to find out what it says."""
+
+
 def waiting_for(state: TaskState, services: Iterable[ServedWork], paused: Collection[str] = ()) -> WaitingFor | None:
     """What a task waits for; None: it does not wait.
 
@@ -56,11 +60,11 @@ def waiting_for(state: TaskState, services: Iterable[ServedWork], paused: Collec
     if state.hold is not None:
         # Where nobody is, no turns are given.
         missing = _hindrance(state, services, paused) if state.hold == Hold.TURN else None
-        return WaitingFor(reason=missing or _HOLDS[state.hold])
+        return _WAITING_FOR[missing or _HOLDS[state.hold]]
     reason = WaitReason.SLOT if state.status is TaskStatus.QUEUED else WaitReason.DUE_TIME
     if waits_for_processors(state):
         reason = _hindrance(state, services, paused) or reason
-    return WaitingFor(reason=reason, until=state.run_at)
+    return _WAITING_FOR[reason] if state.run_at is None else WaitingFor(reason=reason, until=state.run_at)
 
 
 def _hindrance(state: TaskState, services: Iterable[ServedWork], paused: Collection[str]) -> WaitReason | None:
