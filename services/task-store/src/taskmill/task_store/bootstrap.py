@@ -251,7 +251,6 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
     database.writer.on_connect = database.lease.on_connect = continuity.check
     streams = Streams(
         session,
-        publisher=publisher,
         streams=_stream_specs(settings),
         consumers=[reports_consumer()],
         on_replaced=lambda stream: consumers.forget() if stream == WORK_STREAM else None,
