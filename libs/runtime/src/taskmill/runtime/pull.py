@@ -1,6 +1,7 @@
 """Pulling from a JetStream consumer, with credit: messages asked for and not yet delivered (ADR-37)."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -100,7 +101,7 @@ class PullConsumer(Actor):
         except BusUnavailableError:
             return
         if self.outstanding == 0:
-            self._heard_at = asyncio.get_running_loop().time()
+            self._heard_at = time.monotonic()
             self._heartbeat_seconds = heartbeat_seconds
         else:
             self._heartbeat_seconds = max(self._heartbeat_seconds, heartbeat_seconds)
@@ -132,7 +133,7 @@ class PullConsumer(Actor):
             await self._session.drain(subscription)
 
     def _on_message(self, subject: bytes, reply: bytes, body: bytes, headers: bytes | None) -> None:
-        self._heard_at = asyncio.get_running_loop().time()
+        self._heard_at = time.monotonic()
         if headers is not None and (status := status_of(headers)) is not None:
             self._on_status(status, headers)
             return
@@ -176,7 +177,7 @@ class PullConsumer(Actor):
         self._tell_change()
 
     async def _check_heartbeats(self) -> None:
-        silent_seconds = asyncio.get_running_loop().time() - self._heard_at
+        silent_seconds = time.monotonic() - self._heard_at
         if not self.outstanding or silent_seconds <= 2 * self._heartbeat_seconds + WATCH_INTERVAL_SECONDS:
             return
         _log.warning("pull.heartbeats_missed", consumer=self.name, silent_seconds=round(silent_seconds, 1))
