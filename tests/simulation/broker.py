@@ -187,7 +187,6 @@ class EventStream:
         self.events: list[UnpublishedEvent] = []
         self._world = world
         self._on_stored = on_stored
-        self._ids: set[tuple[object, int]] = set()
 
     @property
     def last_sequence(self) -> int:
@@ -195,20 +194,15 @@ class EventStream:
         return len(self.events)
 
     def publish_all(self, events: Sequence[UnpublishedEvent], last_sequence: int) -> int:
-        """Store events in their order, but those that it has; return where the newest is.
+        """Store events in their order; return where the newest is.
 
         Raises:
-            BusUnavailableError: The first is new, and the stream does not end where it is said to.
+            BusUnavailableError: The stream does not end where it is said to.
         """
-        for number, event in enumerate(events):
-            event_id = event.task_id, event.version
-            if event_id in self._ids:
-                self._world.signs["dropped duplicates"] += 1
-                continue
-            if number == 0 and last_sequence != self.last_sequence:
-                self._world.signs["refused events"] += 1
-                raise BusUnavailableError
-            self._ids.add(event_id)
+        if last_sequence != self.last_sequence:
+            self._world.signs["refused events"] += 1
+            raise BusUnavailableError
+        for event in events:
             self.events.append(event)
             self._on_stored(event)
         return self.last_sequence
@@ -216,7 +210,6 @@ class EventStream:
     def restart(self) -> None:
         """Come back after a kill."""
         self.life = Life()
-        self._ids = {(event.task_id, event.version) for event in self.events}
 
     def lose(self, count: int | None) -> None:
         """Lose the newest events, so many; None: all, in a stream that is made anew."""

@@ -201,16 +201,34 @@ class Relay:
         return sequence
 
     def _check_stream(self, cursor: RelayCursor) -> Steps[RelayCursor]:
-        """Go back to what the stream has, if it is not the one that was published to, or ends too early."""
+        """Go to where the stream ends: on, if it has more than is known, or back, if it has less or is another one."""
         stream = self._broker.events
         created_at, last_sequence = yield from self._world.request(
             stream, lambda: (stream.created_at, stream.last_sequence)
         )
-        is_first_look = cursor.stream_created is None and (last_sequence > 0 or cursor.position == 0)
         is_known = cursor.stream_created == created_at
+        if is_known and last_sequence == cursor.stream_sequence:
+            self._is_stream_checked = True
+            return cursor
+        is_first_look = cursor.stream_created is None and (last_sequence > 0 or cursor.position == 0)
         is_intact = is_first_look or (is_known and last_sequence >= (cursor.stream_sequence or 0))
-        position = cursor.position if is_intact else (yield from self._position_of_stream(cursor))
-        checked = cursor._replace(position=position, stream_created=created_at, stream_sequence=last_sequence)
+        newest = yield from self._world.request(
+            stream, lambda: (stream.events[-1].position, stream.last_sequence) if stream.events else None
+        )
+        if newest is not None:
+            position, last_sequence = max(newest[0], cursor.position if is_intact else 0), newest[1]
+            self._world.signs["found events"] += position > cursor.position
+        elif is_intact:
+            position = cursor.position
+        else:
+            yield from self._database.round_trip()
+            position = min(self._database.position_before(self._world.scheduler.utc() - KEPT_FOR), cursor.position)
+        checked = cursor._replace(
+            position=position,
+            work_position=max(position, cursor.work_position),
+            stream_created=created_at,
+            stream_sequence=last_sequence,
+        )
         self._cursor = checked
         self._is_stream_checked = True
         self._world.note(self._leadership.owner, "checked stream", created_at, last_sequence, "cursor", *cursor)
@@ -218,14 +236,6 @@ class Relay:
             self._world.signs["repaired events"] += 1
             yield from self._save_cursor()
         return checked
-
-    def _position_of_stream(self, cursor: RelayCursor) -> Steps[int]:
-        stream = self._broker.events
-        newest = yield from self._world.request(stream, lambda: stream.events[-1].position if stream.events else None)
-        if newest is None:
-            yield from self._database.round_trip()
-            newest = self._database.position_before(self._world.scheduler.utc() - KEPT_FOR)
-        return min(newest, cursor.position)
 
     def _save_cursor(self) -> Steps[None]:
         if self._cursor is None or self._saved is None or self._cursor == self._saved:

@@ -30,6 +30,7 @@ SIGNS = {
     "database away",
     "dropped duplicates",
     "expired leases",
+    "found events",
     "lost work",
     "not read again",
     "poison",

@@ -19,3 +19,8 @@ def is_alive(pid: int) -> bool:
 def owner_of(pid: int | None) -> int:
     """Return the user id that a process runs as (Linux)."""
     return Path(f"/proc/{pid}").stat().st_uid
+
+
+def environment_of(pid: int | None) -> list[str]:
+    """Return the environment that a process was started with, as `NAME=value` (Linux)."""
+    return Path(f"/proc/{pid}/environ").read_text().split("\0")

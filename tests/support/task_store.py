@@ -42,7 +42,8 @@ class StoredMessage(NamedTuple):
 
     subject: str
     data: bytes
-    message_id: str
+    message_id: str | None
+    """Of work."""
     position: int
 
 
@@ -181,7 +182,7 @@ class StoreClient:
             headers = message.headers or {}
             position = int(headers.get(POSITION_HEADER, 0))
             stored.append(
-                StoredMessage(message.subject or "", message.data or b"", headers[MESSAGE_ID_HEADER], position)
+                StoredMessage(message.subject or "", message.data or b"", headers.get(MESSAGE_ID_HEADER), position)
             )
         return stored
 

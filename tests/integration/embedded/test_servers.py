@@ -21,7 +21,7 @@ from taskmill.cli.embedded.nats import NatsServer
 from taskmill.cli.embedded.postgres import PostgresServer
 from taskmill.cli.errors import BinaryMissingError, RootRefusedError, ServerStartError
 from tests.support.eventually import eventually
-from tests.support.processes import is_alive, owner_of
+from tests.support.processes import environment_of, is_alive, owner_of
 
 Server = NatsServer | PostgresServer
 SERVERS = [NatsServer, PostgresServer]
@@ -212,6 +212,23 @@ async def test_nats_keeps_its_streams_and_refuses_more_than_a_megabyte(nats_serv
     connection = await nats.connect(nats_server.url)
     assert (await connection.jetstream().stream_info("KEPT")).state.messages == 1
     await connection.close()
+
+
+@pytest.mark.parametrize(("wanted", "cores", "threads"), [(None, 2, "1"), (None, 16, "4"), ("3", 16, "3")])
+async def test_nats_takes_a_quarter_of_the_cores(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, wanted: str | None, cores: int, threads: str
+) -> None:
+    """One at least, and as many as somebody wants."""
+    monkeypatch.setattr("os.cpu_count", lambda: cores)
+    monkeypatch.delenv("GOMAXPROCS", raising=False)
+    if wanted is not None:
+        monkeypatch.setenv("GOMAXPROCS", wanted)
+    server = NatsServer(directory)
+    await server.start()
+    try:
+        assert f"GOMAXPROCS={threads}" in environment_of(server.pid)
+    finally:
+        await server.stop()
 
 
 async def test_a_missing_nats_server_names_what_to_install(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from structlog.testing import capture_logs
 from taskmill.cli.embedded.nats import NatsServer
 from taskmill.contracts.errors import BusUnavailableError, PayloadTooLargeError
 from taskmill.contracts.streams import Retention, StreamSpec
+from taskmill.runtime.fast_ingest import FLOW, MAX_UNANSWERED, FastIngest
 from taskmill.runtime.jetstream_api import jetstream_request
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.outbound import OutboundMessage
@@ -217,27 +218,91 @@ async def test_a_server_killed_during_a_batch(nats_server: NatsServer, own_sessi
     """The batch fails with the connection; repeated, it is there once and in order."""
     await ensure_stream(own_session, STREAM)
     batch = messages(0, 20_000)
-    publisher_of_batch = publisher(own_session, timeout_seconds=30)
-    task = asyncio.create_task(publisher_of_batch.publish_all(batch))
+    ingest = FastIngest(own_session, timeout_seconds=30)
+    task = asyncio.create_task(ingest.publish(batch))
     await eventually(
-        lambda: any(batch._acked_sequence > 1_000 for batch in publisher_of_batch._batches), every_seconds=0.001
+        lambda: any(batch._acked_sequence > 1_000 for batch in ingest._batches.values()), every_seconds=0.001
     )
     began = time.monotonic()
     await nats_server.kill()
     with pytest.raises(BusUnavailableError):
         await task
     assert time.monotonic() - began < 5
+    assert not ingest.granted
     await nats_server.start()
     await eventually(lambda: own_session.is_connected)
-    await publisher(own_session).publish_all(batch)
+    await ingest.publish(batch)
     assert await message_count(own_session) == 20_000
 
 
-async def test_a_failed_batch_leaves_no_subscription(session: NatsSession) -> None:
-    """Inboxes of batches go with them, however they end."""
-    before = len(session._subscriptions)
+async def test_batches_share_a_subscription(session: NatsSession) -> None:
+    """However they end, there is one for all of a publisher, and nothing is kept of a batch."""
     await ensure_stream(session, FULL)
+    before = len(session._subscriptions)
+    ingest = FastIngest(session, timeout_seconds=5)
     with pytest.raises(BusUnavailableError):
-        await publisher(session).publish_all(messages(0, 300, payload=bytes(500)))
-    await publisher(session).publish_all(messages(0, 2))
-    assert len(session._subscriptions) == before
+        await ingest.publish(messages(0, 300, payload=bytes(500)))
+    await ingest.publish(messages(0, 2))
+    assert (len(session._subscriptions), ingest._batches) == (before + 1, {})
+
+
+async def test_only_the_first_batch_asks_how_fast_it_may_go(session: NatsSession) -> None:
+    """Later ones go out without an answer, until one fails."""
+    asked: list[bytes] = []
+
+    def answer(_subject: bytes, reply: bytes, _body: bytes, _headers: bytes | None) -> None:
+        *_, sequence, operation, _suffix = reply.split(b".")
+        if operation == b"2":
+            session.publish(reply.decode(), b'{"stream":"S","seq":7,"batch":"x","count":%b}' % sequence)
+        elif sequence == b"1" and not asked:
+            asked.append(reply)
+            session.publish(reply.decode(), b'{"type":"ack","seq":0,"msgs":%d}' % FLOW)
+
+    session.subscribe("s.>", answer)
+    ingest = FastIngest(session, timeout_seconds=5)
+    for _ in range(2):
+        await ingest.publish(messages(0, FLOW * MAX_UNANSWERED))
+    with pytest.raises(PayloadTooLargeError):
+        await ingest.publish([OutboundMessage("s.large", bytes(1024 * 1024 + 1), {})] * 2)
+    asked.clear()
+    await ingest.publish(messages(0, 2))
+    assert len(asked) == 1
+
+
+async def test_a_batch_whose_first_message_is_refused_stores_nothing(session: NatsSession) -> None:
+    """Though the others are on their way by then; late answers to them are nothing to the next batch."""
+    await ensure_stream(session, STREAM)
+    ingest = FastIngest(session, timeout_seconds=5)
+    await ingest.publish(messages(0, 2))
+    behind = messages(10, 200)
+    behind[0].headers["Nats-Expected-Last-Sequence"] = "7"
+    for _ in range(2):
+        with pytest.raises(BusUnavailableError):
+            await ingest.publish(behind)
+    assert not ingest.granted
+    behind[0].headers["Nats-Expected-Last-Sequence"] = "2"
+    await ingest.publish(behind)
+    assert await stored(session) == [f"s.{number}" for number in (0, 1, *range(10, 200))]
+
+
+async def test_a_stream_that_takes_no_batches_any_more(session: NatsSession) -> None:
+    """Nothing of a batch is stored that was sent in the belief that it would be taken."""
+    await ensure_stream(session, STREAM)
+    ingest = FastIngest(session, timeout_seconds=5)
+    await ingest.publish(messages(0, 2))
+    config = (await jetstream_request(session, "STREAM.INFO.S"))["config"]
+    await jetstream_request(session, "STREAM.UPDATE.S", {**config, "allow_batched": False})
+    with pytest.raises(BusUnavailableError):
+        await ingest.publish(messages(10, 20))
+    assert await stored(session) == ["s.0", "s.1"]
+
+
+async def test_a_publisher_that_was_slowed_down_goes_on(session: NatsSession) -> None:
+    """What the server granted to one batch does not hold up the next, for which it answers less often."""
+    await ensure_stream(session, STREAM)
+    ingest = FastIngest(session, timeout_seconds=5)
+    parts = [messages(start, start + 700) for start in range(0, 3_500, 700)]
+    await asyncio.gather(*[ingest.publish(part) for part in parts])
+    ingest.granted = 1
+    await ingest.publish(messages(3_500, 4_500))
+    assert await message_count(session) == 4_500

@@ -7,7 +7,7 @@ from taskmill.cli.embedded.nats import NatsServer
 from taskmill.contracts import registry, subjects
 from taskmill.contracts.errors import RemoteError, TaskmillError
 from taskmill.contracts.events import EventType
-from taskmill.contracts.streams import EVENTS_STREAM, WORK_STREAM
+from taskmill.contracts.streams import EVENTS_STREAM, POSITION_HEADER, WORK_STREAM
 from taskmill.runtime.errors import NoRespondersError
 from tests.support.eventually import eventually
 from tests.support.task_store import (
@@ -34,7 +34,7 @@ async def test_the_stream_is_the_log_byte_for_byte(store: StoreClient, database_
         document = orjson.loads(message.data)
         task_id = document["subject"]
         assert message.subject == subjects.event(event_types[document["type"]], "echo", task_id)
-        assert message.message_id == document["id"] == f"{task_id}.{document['sequence']}"
+        assert document["id"] == f"{task_id}.{document['sequence']}"
 
 
 async def test_work_is_published_once_for_each_dispatch(store: StoreClient) -> None:
@@ -48,17 +48,29 @@ async def test_work_is_published_once_for_each_dispatch(store: StoreClient) -> N
     assert consumers == {f"work-web-{priority}" for priority in ("critical", "high", "medium", "low")}
 
 
-async def test_a_restart_publishes_again_without_duplicates(database_url: str, nats_url: str) -> None:
-    """When the cursor was not saved, everything is published again, and JetStream drops what it has."""
+async def test_a_restart_goes_on_without_duplicates(database_url: str, nats_url: str) -> None:
+    """When the cursor was not saved, the stream tells how far the events are; the work that it has is dropped."""
     async with store_with_client(database_url, nats_url) as store:
         task = await store.create(process=True)
         await store.published(2)
-    await run_sql(database_url, "UPDATE relay_cursor SET position = 0")
+    await run_sql(database_url, "UPDATE relay_cursor SET position = 0, work_position = 0, stream_sequence = 0")
     async with store_with_client(database_url, nats_url) as store:
         await store.ask(registry.UPDATE, id=task["id"], changes={"title": "after the restart"})
         messages = await store.published(3)
         assert told(messages) == await logged(database_url)
         assert await store.count(WORK_STREAM) == 1
+
+
+async def test_what_others_put_among_the_events_misleads_nobody(store: StoreClient, database_url: str) -> None:
+    """The relay goes on behind it, and does not believe the position that it claims."""
+    await store.create()
+    await store.published(1)
+    headers = {POSITION_HEADER: "1000"}
+    await store.session.client.jetstream().publish(subjects.event("created", "echo", "x"), b"{}", headers=headers)
+    for _ in range(2):
+        await store.create(process=True)
+    messages = await store.published(6)
+    assert told([message for message in messages if message.position != 1000]) == await logged(database_url)
 
 
 async def test_what_was_committed_before_a_crash_is_published_after_it(database_url: str, nats_url: str) -> None:

@@ -199,5 +199,5 @@ async def test_a_store_dies_while_it_removes(database_url: str, nats_url: str, f
     await run_sql(database_url, "UPDATE relay_cursor SET owner = NULL, lease_until = NULL")
     async with running_store(database_url, nats_url, **KEPT), store_client(nats_url) as store:
         published = await store.published(300)
-        assert len({message.message_id for message in published if b'"retention"' in message.data}) == 150
+        assert len([message for message in published if b'"retention"' in message.data]) == 150
     assert await titles(database_url) == []

@@ -11,6 +11,7 @@ from taskmill.contracts.streams import REPORTS_STREAM, ROLLUP_HEADER, WORK_STREA
 from taskmill.runtime.outbound import OutboundMessage
 from taskmill.runtime.provisioning import ensure_stream
 from taskmill.runtime.publisher import Publisher
+from taskmill.task_store.adapters.placeholders import BYTES_BETWEEN
 from taskmill.task_store.settings import MEBIBYTE
 from tests.support.eventually import holds
 from tests.support.task_store import StoreClient, report, running_store, store_client, store_with_client
@@ -48,6 +49,27 @@ async def test_a_placeholder_outlives_all_tasks(database_url: str, nats_url: str
             assert await held(store, REPORTS_STREAM) == {subjects.REPORT_PLACEHOLDER_SUBJECT: 1}
 
         await holds(check_placeholders)
+
+
+async def test_a_placeholder_stays_near_the_end_of_its_stream(database_url: str, nats_url: str) -> None:
+    """It is put again behind much work, and behind large reports."""
+    async with store_with_client(database_url, nats_url) as store:
+        jetstream = store.session.client.jetstream()
+
+        async def sequence(stream: str, subject: str) -> int | None:
+            return (await jetstream.get_last_msg(stream, subject)).seq
+
+        async def check_placeholders() -> None:
+            assert (await sequence(WORK_STREAM, subjects.WORK_PLACEHOLDER_SUBJECT) or 0) > work_sequence
+            assert (await sequence(REPORTS_STREAM, subjects.REPORT_PLACEHOLDER_SUBJECT) or 0) > report_sequence
+
+        for _ in range(2):
+            task = await store.create(process=True, payload={"text": BYTES_BETWEEN // 2 * "x"})
+        await store.publish_report(BYTES_BETWEEN * b"x")
+        await store.published(4)
+        work_sequence = await sequence(WORK_STREAM, subjects.task_work(task["id"])) or 0
+        report_sequence = 1
+        await holds(check_placeholders, within_seconds=5)
 
 
 @pytest.mark.parametrize(

@@ -135,14 +135,13 @@ def _event_schema(event_type: EventType, data: type[EventData]) -> Document:
 _POSITION = {"type": "string", "pattern": "^[0-9]+$"}
 _EVENT_HEADERS = {
     "type": "object",
-    "required": [streams.POSITION_HEADER, streams.PREVIOUS_POSITION_HEADER, streams.MESSAGE_ID_HEADER],
+    "required": [streams.POSITION_HEADER, streams.PREVIOUS_POSITION_HEADER],
     "properties": {
         streams.POSITION_HEADER: {**_POSITION, "description": "The event's position in the log."},
         streams.PREVIOUS_POSITION_HEADER: {
             **_POSITION,
             "description": "The position of the event before it in the log; 0: it is the first.",
         },
-        streams.MESSAGE_ID_HEADER: {"type": "string", "description": "`<task id>.<sequence>`."},
     },
 }
 

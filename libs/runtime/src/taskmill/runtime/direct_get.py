@@ -31,6 +31,7 @@ _NO_RESULTS = b"NATS/1.0 404 No Results"
 class StoredMessage(NamedTuple):
     """A message as a stream keeps it."""
 
+    sequence: int
     body: bytes
     headers: bytes | None
     """The raw header block, for `nats_protocol.header_value`."""
@@ -58,7 +59,7 @@ async def last_message(session: NatsSession, stream: str, subject: str) -> Store
         return None
     if status is not None:
         raise JetStreamError(status, "direct get refused")
-    return StoredMessage(answer.body, answer.headers)
+    return StoredMessage(_number(answer.headers, "Nats-Sequence"), answer.body, answer.headers)
 
 
 async def subjects_with_messages(session: NatsSession, stream: str, subjects: Sequence[str]) -> set[str]:

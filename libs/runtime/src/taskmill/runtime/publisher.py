@@ -4,14 +4,14 @@ from collections.abc import Sequence
 
 from taskmill.contracts.errors import BusUnavailableError
 from taskmill.runtime.errors import NoRespondersError
-from taskmill.runtime.fast_ingest import FastIngestBatch
+from taskmill.runtime.fast_ingest import FastIngest
 from taskmill.runtime.nats_protocol import encode_headers
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.outbound import OutboundMessage, PubAck, pub_ack, read_frame
 
 
 class Publisher:
-    """Publishes to streams and waits until JetStream has stored the messages.
+    """Publishes and waits until JetStream has stored the messages; batches always into the same stream.
 
     Args:
         session: The connection.
@@ -21,8 +21,7 @@ class Publisher:
     def __init__(self, session: NatsSession, *, timeout_seconds: float) -> None:
         self._session = session
         self._timeout_seconds = timeout_seconds
-        self._batches: set[FastIngestBatch] = set()
-        session.on_disconnect(self._fail_batches)
+        self._batches: FastIngest | None = None
 
     async def publish(self, message: OutboundMessage) -> PubAck:
         """Publish one message.
@@ -44,7 +43,7 @@ class Publisher:
         return pub_ack(read_frame(answer.body))
 
     async def publish_all(self, messages: Sequence[OutboundMessage]) -> PubAck:
-        """Publish messages, at least one, in their order into one stream, which must allow batches.
+        """Publish messages, at least one, in their order into the stream of all batches, which must allow them.
 
         Messages that the stream has already, by their message ids, are skipped.
 
@@ -54,13 +53,6 @@ class Publisher:
         """
         if len(messages) == 1:
             return await self.publish(messages[0])
-        batch = FastIngestBatch(self._session, messages, timeout_seconds=self._timeout_seconds)
-        self._batches.add(batch)
-        try:
-            return await batch.publish()
-        finally:
-            self._batches.discard(batch)
-
-    def _fail_batches(self) -> None:
-        for batch in self._batches:
-            batch.fail()
+        if self._batches is None:
+            self._batches = FastIngest(self._session, timeout_seconds=self._timeout_seconds)
+        return await self._batches.publish(messages)

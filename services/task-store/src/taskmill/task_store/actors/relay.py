@@ -15,6 +15,7 @@ from taskmill.runtime.errors import JetStreamError
 from taskmill.runtime.failpoint import failpoint
 from taskmill.runtime.leadership import Leadership
 from taskmill.runtime.nats_session import NatsSession
+from taskmill.runtime.stream_state import StreamState
 from taskmill.task_store.actors.turns import LogListener
 from taskmill.task_store.adapters.event_stream import EventStream
 from taskmill.task_store.adapters.relay_log import RelayCursor, RelayLog
@@ -33,18 +34,19 @@ POLL_INTERVAL_SECONDS = 1
 """A commit wakes the relay; this is for the wake-up that got lost, and to see whether the stream is still there."""
 
 SAVE_INTERVAL_SECONDS = 0.2
-"""How long the cursor may go unsaved. After a crash that much is published again, which JetStream drops; to save each
-step at once would cost a commit beside each commit of the tasks."""
+"""How long the cursor may go unsaved. After a crash it is found in the stream how far the events are; to save each step
+at once would cost a commit beside each commit of the tasks."""
 
 
 class Relay(Actor):
     """The one publisher of events and of work, in the store that leads.
 
-    Everything is published at least once, in the order of the log, and dropped by JetStream if it was there already:
-    the cursor moves only after JetStream has confirmed what stands before it.
+    The cursor moves only after JetStream has confirmed what stands before it. Events go in the order of the log, each
+    into its one place in the stream; work is published at least once, and dropped by JetStream if it was there already.
 
-    When the stream of the events turns out to be another one, or to have lost its end, the events go back to what the
-    stream has, and are published from there again. The work does not: it has a position of its own.
+    When the stream of the events has more than is known of it, as after a publication that failed halfway, the relay
+    goes on behind that. When it is another one, or has lost its end, the events go back to what it has, and are
+    published from there again. The work does not: it has a position of its own.
 
     Args:
         session: The connection.
@@ -225,27 +227,40 @@ class Relay(Actor):
         self._woken.set()
 
     async def _check_stream(self, cursor: RelayCursor) -> None:
-        """Go back to what the stream has, if it is not the one that was published to, or ends too early."""
+        """Go to where the stream ends: on, if it has more than is known, or back, if it has less or is another one."""
         stream = await self._events.state()
         is_known = cursor.stream_created == stream.created_at
+        if is_known and stream.last_sequence == cursor.stream_sequence:
+            self._is_stream_checked = True
+            return
         # A release before this one did not write down which stream it published to.
         is_first_look = cursor.stream_created is None and (stream.last_sequence > 0 or cursor.position == 0)
         is_intact = is_first_look or (is_known and stream.last_sequence >= (cursor.stream_sequence or 0))
-        position = cursor.position if is_intact else await self._position_of_stream(cursor)
+        position, sequence = await self._end_of_stream(cursor, stream, is_intact=is_intact)
         self._cursor = cursor._replace(
-            position=position, stream_created=stream.created_at, stream_sequence=stream.last_sequence
+            position=position,
+            # What stands in the stream was published after its work, by whichever store.
+            work_position=max(position, cursor.work_position),
+            stream_created=stream.created_at,
+            stream_sequence=sequence,
         )
         self._is_stream_checked = True
         if not is_intact:
             _log.error("relay.events_lost", position=cursor.position, published_again_from=position)
             await self._save_cursor()
 
-    async def _position_of_stream(self, cursor: RelayCursor) -> int:
-        """Up to where in the log the stream has events: it is filled in the order of the log."""
-        newest = await self._events.newest_position()
-        if newest is None:
-            newest = await self._log.position_before(self._now() - self._kept_for)
-        return min(newest, cursor.position)
+    async def _end_of_stream(self, cursor: RelayCursor, stream: StreamState, *, is_intact: bool) -> tuple[int, int]:
+        """Up to where in the log the stream has events, which is filled in the order of the log; and where it ends.
+
+        Both are of one message: the end alone might be that of an event which is published meanwhile.
+        """
+        newest = await self._events.newest()
+        if newest is not None and await self._log.document(newest.position) == newest.document.decode(errors="replace"):
+            return max(newest.position, cursor.position if is_intact else 0), newest.sequence
+        if is_intact:
+            return cursor.position, stream.last_sequence
+        position = await self._log.position_before(self._now() - self._kept_for)
+        return min(position, cursor.position), stream.last_sequence
 
     async def _save_when_due(self, *, has_more: bool, is_stopping: bool) -> None:
         """Save the cursor when it is unsaved for long enough, or when nothing more is published before it will be."""

@@ -19,6 +19,7 @@ from taskmill.runtime.pull import DeliveredMessage, PullConsumer
 from taskmill.runtime.set_aside import set_aside
 from taskmill.runtime.spans import Span
 from taskmill.runtime.tracing import is_tracing, start_span
+from taskmill.task_store.adapters.placeholders import Placeholder
 from taskmill.task_store.adapters.report_bundles import read_bundle
 from taskmill.task_store.domain.operations import Answer, Operation
 from taskmill.task_store.domain.patience import Patience
@@ -75,6 +76,7 @@ class ReportIntake(Actor):
         self._session = session
         self._writes = writes
         self._greet = greet
+        self._placeholder = Placeholder(session, subjects.REPORT_PLACEHOLDER_SUBJECT)
         self._pull = PullConsumer(
             session, stream=REPORTS_STREAM, consumer=REPORTS_CONSUMER, deliver=self._take_in, on_change=self._ask
         )
@@ -110,6 +112,7 @@ class ReportIntake(Actor):
 
     def _take_in(self, delivery: DeliveredMessage) -> None:
         """Runs in the read loop, so that the work is left to the next turn of the event loop."""
+        self._placeholder.note(len(delivery.body))
         loop = asyncio.get_running_loop()
         self._in_hand.add(delivery.reply)
         if self._keeping is None:

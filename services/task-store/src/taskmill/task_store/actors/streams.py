@@ -1,20 +1,18 @@
 """Makes the streams, and the consumer of the reports, what the contracts say."""
 
 import asyncio
-import contextlib
 import math
 from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
-from taskmill.contracts.errors import BusUnavailableError, UnavailableError
-from taskmill.contracts.streams import ROLLUP_HEADER, ConsumerSpec, StreamSpec
+from taskmill.contracts.errors import UnavailableError
+from taskmill.contracts.streams import ConsumerSpec, StreamSpec
 from taskmill.runtime.actor import Actor, is_set_within
 from taskmill.runtime.errors import JetStreamError, LaterEpochError
 from taskmill.runtime.nats_session import NatsSession
-from taskmill.runtime.outbound import OutboundMessage
 from taskmill.runtime.provisioning import ensure_consumer, ensure_stream
-from taskmill.runtime.publisher import Publisher
+from taskmill.task_store.adapters.placeholders import Placeholder
 
 _log = structlog.get_logger(__name__)
 
@@ -22,7 +20,7 @@ LOOK_INTERVAL_SECONDS = 1
 """How soon a stream is made again that somebody has deleted."""
 
 PLACEHOLDER_SECONDS = 10
-"""How often a placeholder is put again: behind what came meanwhile, so that it stands in the stream's newest file."""
+"""How often a placeholder is put again at least, in case that it was lost or purged."""
 
 
 class Streams(Actor):
@@ -30,7 +28,6 @@ class Streams(Actor):
 
     Args:
         session: The connection.
-        publisher: Puts the placeholders.
         streams: All streams.
         consumers: The consumers that exist from the start.
         on_replaced: Called with the name of a stream that was made again, by whomever: what stood in it, and its other
@@ -46,7 +43,6 @@ class Streams(Actor):
         self,
         session: NatsSession,
         *,
-        publisher: Publisher,
         streams: Sequence[StreamSpec],
         consumers: Sequence[ConsumerSpec],
         on_replaced: Callable[[str], None],
@@ -55,8 +51,12 @@ class Streams(Actor):
         on_later_epoch: Callable[[str], None],
     ) -> None:
         self._session = session
-        self._publisher = publisher
         self._streams = streams
+        self._placeholders = {
+            stream.name: Placeholder(session, stream.placeholder_subject)
+            for stream in streams
+            if stream.placeholder_subject is not None
+        }
         self._consumers = consumers
         self._on_replaced = on_replaced
         self._renew_consumers = renew_consumers
@@ -102,16 +102,12 @@ class Streams(Actor):
         for consumer in self._consumers:
             await ensure_consumer(self._session, consumer)
         await self._renew_consumers()
-        await self._place()
+        self._place()
 
-    async def _place(self) -> None:
+    def _place(self) -> None:
         """Put the placeholders again whose time it is."""
         now = asyncio.get_running_loop().time()
-        for stream in self._streams:
-            subject = stream.placeholder_subject
-            if subject is None or now < self._placed_at.get(stream.name, -math.inf) + PLACEHOLDER_SECONDS:
-                continue
-            self._placed_at[stream.name] = now
-            # A stream that is full goes on without.
-            with contextlib.suppress(BusUnavailableError):
-                await self._publisher.publish(OutboundMessage(subject, b"", {ROLLUP_HEADER: "sub"}))
+        for stream, placeholder in self._placeholders.items():
+            if now >= self._placed_at.get(stream, -math.inf) + PLACEHOLDER_SECONDS:
+                self._placed_at[stream] = now
+                placeholder.put()

@@ -1,6 +1,8 @@
 """TASK_EVENTS, as its one publisher sees it."""
 
+import itertools
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import orjson
 
@@ -9,7 +11,6 @@ from taskmill.contracts.events import EVENT_CONTENT_TYPE
 from taskmill.contracts.streams import (
     EVENTS_STREAM,
     EXPECTED_LAST_SEQUENCE_HEADER,
-    MESSAGE_ID_HEADER,
     POSITION_HEADER,
     PREVIOUS_POSITION_HEADER,
 )
@@ -28,6 +29,16 @@ from taskmill.task_store.adapters.log_epochs import LogStanding
 from taskmill.task_store.domain.events import id_text
 from taskmill.task_store.domain.log_epoch import FIRST_EPOCH, LogEpoch
 from taskmill.task_store.domain.publication import UnpublishedEvent
+
+
+class PublishedEvent(NamedTuple):
+    """An event as the stream has it. Whoever may publish there may have written it: the log says whether it is one."""
+
+    sequence: int
+    """Where in the stream it is."""
+    position: int
+    """Where in the log it says that it is."""
+    document: bytes
 
 
 class EventStream:
@@ -55,21 +66,24 @@ class EventStream:
         """
         try:
             epoch = LogEpoch(await epoch_of_stream(self._session, EVENTS_STREAM))
-            return LogStanding(epoch, await self.newest_position() or 0)
+            newest = await self.newest()
+            return LogStanding(epoch, 0 if newest is None else newest.position)
         except JetStreamError as error:
             if error.error_code != NO_SUCH_STREAM:
                 raise
             return LogStanding(FIRST_EPOCH, 0)
 
-    async def newest_position(self) -> int | None:
-        """The position in the log of the stream's newest event; None: it holds none.
+    async def newest(self) -> PublishedEvent | None:
+        """The stream's newest event; None: it holds none. In a cluster one that was newest a moment ago.
 
         Raises:
             BusUnavailableError: JetStream cannot be reached.
             JetStreamError: It refuses.
         """
         message = await last_message(self._session, EVENTS_STREAM, subjects.EVENT_SUBJECTS)
-        return None if message is None else int(header_value(message.headers, POSITION_HEADER) or 0)
+        if message is None:
+            return None
+        return PublishedEvent(message.sequence, int(header_value(message.headers, POSITION_HEADER) or 0), message.body)
 
     async def publish(self, events: Sequence[UnpublishedEvent], *, previous_position: int, last_sequence: int) -> int:
         """Publish events, at least one, behind the one that was published last.
@@ -77,21 +91,19 @@ class EventStream:
         Args:
             events: In the order of the log.
             previous_position: That of the event before them in the log; 0: none is.
-            last_sequence: Where in the stream the newest event should be. JetStream refuses these events when it is
-                not: then the stream has lost some, or somebody else has published.
+            last_sequence: Where in the stream the newest event should be. JetStream takes each event only into the
+                place that follows from that: never one twice, nor one of another publisher in between.
 
         Returns:
-            Where the newest event is now. Events that the stream has already are skipped.
+            Where the newest event is now.
 
         Raises:
             BusUnavailableError: Some may not be stored.
         """
         previous = [previous_position, *(event.position for event in events)]
-        messages = [_message(*pair) for pair in zip(events, previous, strict=False)]
-        messages[0].headers[EXPECTED_LAST_SEQUENCE_HEADER] = str(last_sequence)
+        messages = [_message(*it) for it in zip(events, previous, itertools.count(last_sequence), strict=False)]
         with ending(_traced(events, messages) if is_tracing() else ()):
-            ack = await self._publisher.publish_all(messages)
-        return last_sequence if ack.is_duplicate else ack.sequence
+            return (await self._publisher.publish_all(messages)).sequence
 
 
 def _traced(events: Sequence[UnpublishedEvent], messages: Sequence[OutboundMessage]) -> list[Span | None]:
@@ -109,13 +121,12 @@ def _traced(events: Sequence[UnpublishedEvent], messages: Sequence[OutboundMessa
     return spans
 
 
-def _message(event: UnpublishedEvent, previous_position: int) -> OutboundMessage:
-    task_id = id_text(event.task_id)
+def _message(event: UnpublishedEvent, previous_position: int, last_sequence: int) -> OutboundMessage:
     return OutboundMessage(
-        subject=subjects.event(event.type, event.kind, task_id),
+        subject=subjects.event(event.type, event.kind, id_text(event.task_id)),
         body=event.document.encode(),
         headers={
-            MESSAGE_ID_HEADER: f"{task_id}.{event.version}",
+            EXPECTED_LAST_SEQUENCE_HEADER: str(last_sequence),
             POSITION_HEADER: str(event.position),
             PREVIOUS_POSITION_HEADER: str(previous_position),
             "Content-Type": EVENT_CONTENT_TYPE,

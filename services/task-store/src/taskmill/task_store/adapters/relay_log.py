@@ -80,6 +80,12 @@ class RelayLog:
                     first = middle + 1
         return int(first)
 
+    async def document(self, position: int) -> str | None:
+        """The event at a position, as it is published; None: there is none."""
+        async with self._connection.use() as connection:
+            document: str | None = await connection.fetchval(relay_statements.DOCUMENT, position)
+        return document
+
     async def unpublished(self, position: int, *, limit: int, max_bytes: int) -> LogSlice:
         """The events behind a position, in order: at most `limit`, and `max_bytes` with what their work carries."""
         async with self._connection.use() as connection:

@@ -45,6 +45,8 @@ FROM (
 
 NEWEST_POSITION = "SELECT coalesce(max(position), 0) FROM task_events"
 
+DOCUMENT = "SELECT document FROM task_events WHERE position = $1"
+
 TIME_OF_NEXT_EVENT = """
 SELECT (document::json ->> 'time')::timestamptz FROM task_events WHERE position > $1 ORDER BY position LIMIT 1
 """

@@ -18,6 +18,7 @@ from taskmill.runtime.publisher import Publisher
 from taskmill.runtime.spans import Attributes, Span
 from taskmill.runtime.stream_state import purge_subject
 from taskmill.runtime.tracing import ending, is_tracing, start_span
+from taskmill.task_store.adapters.placeholders import Placeholder
 from taskmill.task_store.adapters.work_consumers import WorkConsumers
 from taskmill.task_store.domain.events import id_text
 from taskmill.task_store.domain.publication import UnpublishedEvent, WaitingWork
@@ -36,6 +37,7 @@ class WorkStream:
         self._session = session
         self._publisher = publisher
         self._consumers = consumers
+        self._placeholder = Placeholder(session, subjects.WORK_PLACEHOLDER_SUBJECT)
 
     async def follow(self, events: Sequence[UnpublishedEvent]) -> None:
         """Do to the work what events ask for. To do it again for the same events does no harm.
@@ -75,6 +77,7 @@ class WorkStream:
         messages = [_message(event, work, span) for (event, work), span in zip(waiting, spans, strict=True)]
         with ending(spans):
             await self._publisher.publish_all(messages)
+        self._placeholder.note(sum(len(message.body) for message in messages), len(messages))
 
 
 def _wanted_work(events: Sequence[UnpublishedEvent]) -> list[tuple[UnpublishedEvent, WaitingWork]]:
