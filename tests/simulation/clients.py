@@ -246,7 +246,8 @@ class Client:
             store = self._world.random.choice(alive)
             answered = partial(self._on_answer, number)
             # A copy that comes late might be carried out after the other was refused.
-            self._world.send(store, lambda: store.writer.offer(request, answered), may_be_doubled=False)
+            mailbox = store.creator if isinstance(request, CreateTask | CreateTasks) else store.writer
+            self._world.send(store, lambda: mailbox.offer(request, answered), may_be_doubled=False)
         yield REQUEST_TIMEOUT_SECONDS
         return self._replies.pop(number, None) or StoreUnavailableError()
 

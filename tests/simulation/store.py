@@ -36,8 +36,11 @@ class TaskStore:
         processors: Who hears that a handler is to stop.
     """
 
+    creator: Writer
+    """Where the tasks go that clients create."""
+
     writer: Writer
-    """Where clients' requests go."""
+    """Where clients' other requests go."""
 
     others: Sequence["TaskStore"] = ()
     """Who may lead instead, and is told of commits."""
@@ -59,7 +62,10 @@ class TaskStore:
         world, database, broker, life = self._world, self._database, self._broker, self.life
         leadership = Leadership(self.name, world, database, life)
         self._relay = Relay(world, database, broker, life, leadership=leadership, processors=self._processors)
-        self.writer = Writer(self.name, world, database, life, on_commit=self._wake_relays, on_scheduled=self._ring_at)
+        self.creator, self.writer = (
+            Writer(self.name, world, database, life, on_commit=self._wake_relays, on_scheduled=self._ring_at)
+            for _ in range(2)
+        )
         Reconciler(
             world,
             database,

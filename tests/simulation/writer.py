@@ -1,4 +1,4 @@
-"""The mailbox of all writes of one store, with the real rules behind it."""
+"""A mailbox of writes of one store, with the real rules behind it."""
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
@@ -48,7 +48,7 @@ class _Letter(NamedTuple):
 
 
 class Writer:
-    """Applies everything that waits as one batch, as the store's mailbox and its `TaskWriter` do.
+    """Applies everything that waits as one batch, as one of the store's mailboxes and its `TaskWriter` do.
 
     Args:
         name: The store's, for the trace.

@@ -20,6 +20,7 @@ from taskmill.task_store.adapters.database import DedicatedConnection, shared_co
 from taskmill.task_store.adapters.expired_rows import ExpiredRows
 from taskmill.task_store.adapters.task_lists import TaskLists, list_engine
 from taskmill.task_store.adapters.task_writer import TaskWriter
+from taskmill.task_store.adapters.writer_memory import WriterMemory
 from taskmill.task_store.domain.bulk_operations import BulkChunk, BulkOperationState
 from taskmill.task_store.domain.filters import meets
 from taskmill.task_store.domain.operations import Answer, Operation
@@ -114,6 +115,7 @@ async def opened(database_url: str) -> AsyncIterator[Store]:
     lanes = [DedicatedConnection(database_url, name) for name in ("writer", "expiry")]
     writer = TaskWriter(
         lanes[0],
+        WriterMemory(),
         rules=RULES,
         max_queues=10,
         max_queued_tasks=10_000,

@@ -17,6 +17,7 @@ from taskmill.runtime.clock import utc_now
 from taskmill.task_store.adapters.database import DedicatedConnection, SharedConnections, shared_connections
 from taskmill.task_store.adapters.dependency_rows import DependencyRows
 from taskmill.task_store.adapters.task_writer import TaskWriter
+from taskmill.task_store.adapters.writer_memory import WriterMemory
 from taskmill.task_store.domain.dependencies import Pair, Release
 from taskmill.task_store.domain.operations import Answer, Operation
 from tests.support.task_states import FINISHED_AT, RULES, STARTED_AT, no_jitter
@@ -69,6 +70,7 @@ async def opened(database_url: str) -> AsyncIterator[Store]:
     writers = [
         TaskWriter(
             lane,
+            WriterMemory(),
             rules=RULES,
             max_queues=10,
             max_queued_tasks=10_000,

@@ -17,6 +17,7 @@ from taskmill.task_store.adapters.database import DedicatedConnection, shared_co
 from taskmill.task_store.adapters.queued_memory import MAX_CHARACTERS, MAX_TASKS, QueuedMemory
 from taskmill.task_store.adapters.task_reader import TaskReader
 from taskmill.task_store.adapters.task_writer import TaskWriter
+from taskmill.task_store.adapters.writer_memory import WriterMemory
 from taskmill.task_store.domain.operations import Answer, Operation
 from tests.support.task_states import RULES, after, completed, no_jitter, queued_task, started
 from tests.support.task_store import new_id
@@ -31,6 +32,7 @@ class Store:
         self.connection.on_connect = self._listen
         self._writer = TaskWriter(
             self.connection,
+            WriterMemory(),
             rules=RULES,
             max_queues=10,
             max_queued_tasks=10_000,

@@ -17,6 +17,7 @@ from taskmill.task_store.actors.schedule_fires import ScheduleFires
 from taskmill.task_store.adapters.database import DedicatedConnection, shared_connections
 from taskmill.task_store.adapters.schedule_rows import ScheduleRows
 from taskmill.task_store.adapters.task_writer import TaskWriter
+from taskmill.task_store.adapters.writer_memory import WriterMemory
 from taskmill.task_store.domain.operations import Answer, Operation
 from taskmill.task_store.domain.schedules import new_schedule
 from tests.support.actors import running
@@ -53,6 +54,7 @@ async def mailbox(database_url: str, name: str, clock: Clock) -> AsyncIterator[B
     lane = DedicatedConnection(database_url, f"lane {name}")
     writer = TaskWriter(
         lane,
+        WriterMemory(),
         rules=RULES,
         max_queues=4,
         max_queued_tasks=100_000,

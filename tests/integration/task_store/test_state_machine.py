@@ -36,6 +36,7 @@ from taskmill.task_store.adapters.task_reader import TaskReader
 from taskmill.task_store.adapters.task_writer import TaskWriter
 from taskmill.task_store.adapters.turn_rows import TurnRows
 from taskmill.task_store.adapters.webhook_rows import WebhookRows
+from taskmill.task_store.adapters.writer_memory import WriterMemory
 from taskmill.task_store.domain.fleet import FinishedRates
 from taskmill.task_store.domain.operations import Answer, ExpireCancellations, MakeDue, Operation, Redispatch
 from taskmill.task_store.domain.publication import UnpublishedEvent
@@ -169,6 +170,7 @@ def bench(database_url: str) -> Iterator[Bench]:
         writers = [
             TaskWriter(
                 lane,
+                WriterMemory(),
                 rules=RULES,
                 max_queues=4,
                 max_queued_tasks=1_000,
@@ -188,6 +190,7 @@ def bench(database_url: str) -> Iterator[Bench]:
         queues = QueueRows(shared, max_queues=4)
         processors = ProcessorRows(shared)
         ports = Ports(
+            creations=writes,
             writes=writes,
             reads=reader,
             lists=TaskLists(engine),

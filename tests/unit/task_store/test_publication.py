@@ -133,6 +133,16 @@ def test_a_gap_must_be_read() -> None:
     assert positions(behind(committed, 7)) == [8]
 
 
+def test_commits_may_be_heard_of_in_another_order() -> None:
+    """Creations and other writes commit by themselves."""
+    committed = CommittedEvents()
+    committed.add([event(6), event(9)])
+    committed.add([event(7), event(8)])
+    assert behind(committed, 4) is None
+    committed.add([event(5)])
+    assert positions(behind(committed, 4)) == [5, 6, 7, 8, 9]
+
+
 def test_a_slice_is_only_so_large() -> None:
     """But one event always fits, or the relay would stand still."""
     committed = CommittedEvents()

@@ -11,6 +11,6 @@ Publishes, by the relay of the one store that leads:
     Which queues are paused, to processors, on `tasks.v1.ctl.paused`.
     Events to `TASK_EVENTS`: every change of a task, in the order of the log, with the task's next version.
 
-Everything that changes a task goes through one mailbox, and each of its batches is read, decided and written as one:
-all of it or none. An answer means committed.
+Everything that changes tasks goes through a mailbox: what creates them through one, all else through the other. Each
+batch of a mailbox is read, decided and written as one: all of it or none. An answer means committed.
 """

@@ -95,6 +95,7 @@ from taskmill.task_store.adapters.webhook_rows import WebhookRows
 from taskmill.task_store.adapters.work_consumers import WorkConsumers
 from taskmill.task_store.adapters.work_pauses import WorkPauses
 from taskmill.task_store.adapters.work_stream import WorkStream
+from taskmill.task_store.adapters.writer_memory import WriterMemory
 from taskmill.task_store.domain.activity import Tally
 from taskmill.task_store.domain.batch import Batch
 from taskmill.task_store.domain.fleet import FinishedRates
@@ -122,6 +123,7 @@ class _Database(NamedTuple):
     """Every connection to PostgreSQL. What must not wait for anything else has one of its own."""
 
     shared: SharedConnections
+    creator: DedicatedConnection
     writer: DedicatedConnection
     relay: DedicatedConnection
     lease: DedicatedConnection
@@ -137,7 +139,16 @@ class _Database(NamedTuple):
     def connections(self) -> Connections:
         """The actor that closes them."""
         own = (
-            *(self.writer, self.relay, self.lease, self.expiry, self.partitions, self.webhooks, self.epochs),
+            *(
+                self.creator,
+                self.writer,
+                self.relay,
+                self.lease,
+                self.expiry,
+                self.partitions,
+                self.webhooks,
+                self.epochs,
+            ),
             self.turns,
         )
         return Connections(
@@ -177,22 +188,27 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
         commit_bell.ring()
         dependency_bell.ring()
 
-    counts, tally = BatchCounts(), Tally()
-    writer = TaskWriter(
-        database.writer,
-        rules=_run_rules(settings),
-        max_queues=settings.max_queues,
-        max_queued_tasks=settings.max_queued_tasks,
-        max_schedules=settings.max_schedules,
-        now=utc_now,
-        random=random.random,
-        note=_notes(tally, dependency_bell, None if settings.metrics_port is None else counts),
-        on_commit=on_commit,
-        on_scheduled=alarm.set,
-        on_bulk_operation=bulk_alarm.set,
-        on_schedule=schedule_alarm.set,
+    counts, tally, memory = BatchCounts(), Tally(), WriterMemory()
+    # Neither waits for the other's commit.
+    creator, writer = (
+        TaskWriter(
+            connection,
+            memory,
+            rules=_run_rules(settings),
+            max_queues=settings.max_queues,
+            max_queued_tasks=settings.max_queued_tasks,
+            max_schedules=settings.max_schedules,
+            now=utc_now,
+            random=random.random,
+            note=_notes(tally, dependency_bell, None if settings.metrics_port is None else counts),
+            on_commit=on_commit,
+            on_scheduled=alarm.set,
+            on_bulk_operation=bulk_alarm.set,
+            on_schedule=schedule_alarm.set,
+        )
+        for connection in (database.creator, database.writer)
     )
-    writes = _writes(writer)
+    creations, writes = _mailbox("creations", creator), _mailbox("writes", writer)
     turns = Turns(TurnLog(database.turns), writes, leadership, owner=owner, now=utc_now)
     relay = Relay(
         session,
@@ -219,8 +235,8 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
         consumers,
         queue_rows,
         writes,
-        knows_queue=writer.knows_queue,
-        on_noted=_on_noted(writer, service, turns),
+        knows_queue=memory.knows_queue,
+        on_noted=_on_noted(memory, service, turns),
         now=utc_now,
     )
     stalled = StalledTasks(database.shared)
@@ -235,8 +251,8 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
     )
 
     def on_epoch(epoch: LogEpoch) -> None:
-        writer.begin_epoch(epoch)
-        stalled.begin_epoch(epoch)
+        for each in (creator, writer, stalled):
+            each.begin_epoch(epoch)
 
     def restart(reason: str) -> None:
         supervisor.fail(RestartError(reason))
@@ -244,12 +260,12 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
     continuity = LogContinuity(
         LogEpochs(database.epochs),
         event_stream,
-        newest_written=lambda: writer.newest_position,
+        newest_written=lambda: max(creator.newest_position, writer.newest_position),
         on_epoch=on_epoch,
         on_changed=restart,
     )
-    # The first, before anything is written; the second, for a store that has nothing to write.
-    database.writer.on_connect = database.lease.on_connect = continuity.check
+    # Before anything is written; the last, for a store that has nothing to write.
+    database.creator.on_connect = database.writer.on_connect = database.lease.on_connect = continuity.check
     streams = Streams(
         session,
         publisher=publisher,
@@ -261,6 +277,7 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
         on_later_epoch=restart,
     )
     ports = Ports(
+        creations=creations,
         writes=writes,
         reads=reader,
         lists=TaskLists(database.lists),
@@ -282,7 +299,7 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
         now=utc_now,
         on_webhook=commit_bell.woken.set,
         on_replay=replay_alarm.set,
-        on_turn_settings=_on_turn_settings(writer, turns),
+        on_turn_settings=_on_turn_settings(memory, turns),
     )
     intake = ReportIntake(session, writes, greet=registrations.greet)
     requests = commands(session, ports, deadline_seconds=settings.request_timeout_seconds)
@@ -303,8 +320,9 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
             now=utc_now,
         ),
         LogMonths(LogPartitions(database.partitions), leadership, kept_for=_events_kept_for(settings), now=utc_now),
-        # Drained after the mailbox, to publish what is committed last.
+        # Drained after the mailboxes, to publish what is committed last.
         relay,
+        creations,
         writes,
         turns,
         DueTasks(reader, writes, alarm=alarm, now=utc_now),
@@ -355,18 +373,18 @@ def _notes(tally: Tally, bell: DependencyBell, counts: BatchCounts | None) -> Ca
     return note
 
 
-def _on_noted(writer: TaskWriter, service: ServiceMemory, turns: Turns) -> Callable[[ServedWork], None]:
+def _on_noted(memory: WriterMemory, service: ServiceMemory, turns: Turns) -> Callable[[ServedWork], None]:
     def note(served: ServedWork) -> None:
-        writer.note_service(served)
+        memory.note_service(served)
         service.doubt()
         turns.look_again()
 
     return note
 
 
-def _on_turn_settings(writer: TaskWriter, turns: Turns) -> Callable[[], None]:
+def _on_turn_settings(memory: WriterMemory, turns: Turns) -> Callable[[], None]:
     def doubt() -> None:
-        writer.doubt_limits()
+        memory.doubt()
         turns.look_again()
 
     return doubt
@@ -395,6 +413,7 @@ async def _database(url: str, instance_id: str) -> _Database:
     await wait_for_schema(url, needed)
     return _Database(
         shared=await shared_connections(url, "reader", max_connections=MAX_READ_CONNECTIONS),
+        creator=DedicatedConnection(url, "creator"),
         writer=DedicatedConnection(url, "writer"),
         # To forget how far the relay was, who led, or what has expired costs nothing: it is done again.
         relay=DedicatedConnection(url, "relay", is_commit_awaited=False),
@@ -411,9 +430,9 @@ async def _database(url: str, instance_id: str) -> _Database:
     )
 
 
-def _writes(writer: TaskWriter) -> BatchingMailbox[Operation, Answer]:
+def _mailbox(name: str, writer: TaskWriter) -> BatchingMailbox[Operation, Answer]:
     return BatchingMailbox(
-        "writes",
+        name,
         writer.apply,
         capacity=WRITES_CAPACITY,
         max_batch=MAX_OPERATIONS_IN_A_BATCH,

@@ -1,4 +1,4 @@
-"""What the use cases need of the world. The mailbox of all writes and the adapters provide it."""
+"""What the use cases need of the world. The two mailboxes of writes and the adapters provide it."""
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime

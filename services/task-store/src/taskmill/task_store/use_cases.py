@@ -102,7 +102,10 @@ _EXISTING = {EXISTING_HEADER: "true"}
 class Ports:
     """What the use cases work on."""
 
+    creations: RequestWrites
+    """Takes the tasks that are to be created."""
     writes: RequestWrites
+    """Takes whatever else changes something."""
     reads: Reads
     lists: Lists
     log: LogReads
@@ -132,7 +135,8 @@ class Ports:
 
 async def change(ports: Ports, request: ClientRequest) -> bytes | Reply:
     """Any request that changes something → what the registry says. Raises what the rules that it meets do."""
-    return _reply(request, await ports.writes.ask(_in_trace(request, current_traceparent())))
+    mailbox = ports.creations if isinstance(request, CreateTask | CreateTasks) else ports.writes
+    return _reply(request, await mailbox.ask(_in_trace(request, current_traceparent())))
 
 
 async def create_each_task(
@@ -146,7 +150,7 @@ async def create_each_task(
             requests.append(_in_trace(read_json(_CREATE, body), traceparent))
         except TaskmillError as refusal:
             refusals[index] = refusal
-    answers = zip(requests, await ports.writes.ask_each(requests), strict=True)
+    answers = zip(requests, await ports.creations.ask_each(requests), strict=True)
     return [refusals[index] if index in refusals else _reply_or_error(*next(answers)) for index in range(len(bodies))]
 
 

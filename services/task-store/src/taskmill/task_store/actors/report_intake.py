@@ -51,7 +51,7 @@ class _Held:
 
 
 class ReportIntake(Actor):
-    """Pulls bundles and offers each as one operation to the mailbox of all writes.
+    """Pulls bundles and offers each as one operation to the mailbox of writes.
 
     A bundle is acknowledged after its commit, and asked for again a second later when the database was away. One that
     PostgreSQL refuses for its data is offered again report by report, so that the bad one alone is lost. What cannot be
@@ -59,7 +59,7 @@ class ReportIntake(Actor):
 
     Args:
         session: The connection.
-        writes: The mailbox of all writes.
+        writes: The mailbox of writes.
         greet: Called with the id of a processor and what it said of itself, once its queues are committed.
     """
 

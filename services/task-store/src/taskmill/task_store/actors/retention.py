@@ -27,7 +27,7 @@ PAUSES = 4
 class Retention(LeaderDuty):
     """Goes through the tasks of each status that is not kept for ever, once a minute.
 
-    A task is removed as one is that a client deletes, through the mailbox of all writes: its event is committed with
+    A task is removed as one is that a client deletes, through the mailbox of writes: its event is committed with
     its removal, and whether it is still as it was found is decided there. Nothing needs to be remembered: who leads
     next begins from the start. How many were found is logged, once for each status.
 

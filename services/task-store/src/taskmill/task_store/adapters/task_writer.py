@@ -62,7 +62,6 @@ from taskmill.task_store.domain.schedules import (
 from taskmill.task_store.domain.state import DOCUMENTS, AttemptState, LineState, TaskState
 from taskmill.task_store.domain.turns import TurnBook
 from taskmill.task_store.domain.unique_keys import UniqueBook
-from taskmill.task_store.domain.waiting import ServedWork
 from taskmill.task_store.errors import StaleStateError
 
 _log = structlog.get_logger(__name__)
@@ -78,9 +77,13 @@ _attempt_row = row_maker(AttemptState, statements.ATTEMPT_COLUMNS)
 
 
 class TaskWriter:
-    """The one way in which tasks change: `apply` handles the batches of the mailbox that all writes go through.
+    """The one way in which tasks change: `apply` handles the batches of a mailbox.
+
+    Writers do not know of each other, in one store or in several: what one reads, another may have changed when it
+    writes, which the statement that writes notices.
 
     Args:
+        memory: What this store remembers of queues, kinds and processors.
         rules: What the operator decides about runs.
         max_queues: How many queues may exist.
         max_queued_tasks: How many tasks may wait in each queue.
@@ -96,6 +99,7 @@ class TaskWriter:
     def __init__(
         self,
         connection: DedicatedConnection,
+        memory: WriterMemory,
         *,
         rules: RunRules,
         max_queues: int,
@@ -121,7 +125,7 @@ class TaskWriter:
         self._on_scheduled = on_scheduled
         self._on_bulk_operation = on_bulk_operation
         self._on_schedule = on_schedule
-        self._memory = WriterMemory()
+        self._memory = memory
         self._newest_position = 0
         self.begin_epoch(FIRST_EPOCH)
 
@@ -135,18 +139,6 @@ class TaskWriter:
         self._epoch = epoch
         self._memory.queued.clear()
         self._load_statement = statements.load_statement(epoch.dispatch_floor)
-
-    def knows_queue(self, name: str) -> bool:
-        """Whether a queue exists for certain: after a batch that named it, whether it exists."""
-        return name in self._memory.queues
-
-    def note_service(self, service: ServedWork) -> None:
-        """Tell from the next answer on what tasks wait for when there is a processor that does this."""
-        self._memory.note_service(service)
-
-    def doubt_limits(self) -> None:
-        """Say that limits have changed: the next batch is decided by what they are then."""
-        self._memory.doubt()
 
     async def apply(self, operations: Sequence[Operation]) -> list[Answer | RequestError]:
         """Apply operations in their order, all or none.
@@ -331,7 +323,7 @@ class TaskWriter:
 
     def _committed(self, batch: Batch, first_position: int | None) -> None:
         failpoint("store.after_commit")
-        self._memory.note(batch.queues.added, batch.kinds.changed, batch.services)
+        self._memory.note(batch.queues.added, batch.kinds.changed, batch.said)
         self._memory.queued.note(batch.states.values())
         self._note(batch)
         if first_position is not None:

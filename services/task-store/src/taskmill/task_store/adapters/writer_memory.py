@@ -1,7 +1,7 @@
-"""What a writer remembers of queues, kinds and processors, so that it need not read them for every batch."""
+"""What writers remember of queues, kinds and processors, so that they need not read them for every batch."""
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from asyncpg import Connection, Record
@@ -13,7 +13,7 @@ from taskmill.task_store.adapters.queued_memory import QueuedMemory
 from taskmill.task_store.adapters.rows import kind_defaults
 from taskmill.task_store.adapters.turn_rows import read_limits
 from taskmill.task_store.domain.turns import NO_LIMITS
-from taskmill.task_store.domain.waiting import ServedWork
+from taskmill.task_store.domain.waiting import ServedWork, with_service
 
 REFRESH_SECONDS = 1
 """How long a store goes on with what it knew of queues, kinds, limits and processors when another one knows better."""
@@ -22,8 +22,8 @@ REFRESH_SECONDS = 1
 class WriterMemory:
     """The queues, with how many tasks wait in each, which are paused, kinds' defaults, limits, and what processors do.
 
-    And tasks that have just been queued. How many tasks wait in a queue may have changed since, and it may have been
-    forgotten; the statement that writes looks again.
+    And tasks that have just been queued. The writers of a store share it. How many tasks wait in a queue may have
+    changed since, and it may have been forgotten; the statement that writes looks again.
     """
 
     def __init__(self) -> None:
@@ -34,6 +34,11 @@ class WriterMemory:
         self.limits = NO_LIMITS
         self.queued = QueuedMemory()
         self._expires_at = 0.0
+        self._changes = 0
+
+    def knows_queue(self, name: str) -> bool:
+        """Whether a queue exists for certain: after a batch that named it, whether it exists."""
+        return name in self.queues
 
     async def read_queues(self, connection: "Connection[Record]") -> None:
         """Read the queues anew. Under the lock of the event log, nobody changes them meanwhile."""
@@ -42,18 +47,22 @@ class WriterMemory:
 
     async def refresh(self, connection: "Connection[Record]", now: datetime) -> None:
         """Read kinds, processors, limits and pauses anew if that is some time ago."""
-        if time.monotonic() < self._expires_at:
-            return
-        rows = await connection.fetch(statements.KINDS)
-        self.kinds = {name: kind_defaults(*declared) for name, *declared in rows}
-        self.services = await living_services(connection, now)
-        self.limits = await read_limits(connection)
-        self._know(await connection.fetch(statements.QUEUES))
-        self._expires_at = time.monotonic() + REFRESH_SECONDS
+        while time.monotonic() >= self._expires_at:
+            changes = self._changes
+            kinds = await connection.fetch(statements.KINDS)
+            services = await living_services(connection, now)
+            limits = await read_limits(connection)
+            queues = await connection.fetch(statements.QUEUES)
+            if changes == self._changes:  # otherwise it may be older than what is known
+                self.kinds = {name: kind_defaults(*declared) for name, *declared in kinds}
+                self.services, self.limits = services, limits
+                self._know(queues)
+                self._expires_at = time.monotonic() + REFRESH_SECONDS
 
     def doubt(self) -> None:
         """Read all anew before the next batch."""
         self._expires_at = 0.0
+        self._changes += 1
 
     def _know(self, queues: "Sequence[Record]") -> None:
         self.queues = {row["name"]: row["waiting"] for row in queues}
@@ -61,12 +70,17 @@ class WriterMemory:
 
     def note_service(self, service: ServedWork) -> None:
         """Remember what a processor does that has just said so, until all are read anew."""
-        others = [other for other in self.services if other.processor_id != service.processor_id]
-        self.services = [*others, service]
+        self.note((), {}, {service.processor_id: service})
 
-    def note(self, queues: Iterable[str], kinds: Mapping[str, KindDefaults], services: list[ServedWork]) -> None:
-        """Remember queues that were added, what kinds declare since, and what processors do."""
-        self.services = services
+    def note(
+        self, queues: Collection[str], kinds: Mapping[str, KindDefaults], services: Mapping[str, ServedWork | None]
+    ) -> None:
+        """Remember queues that were added, what kinds declare since, and what processors say that they do."""
+        if not (queues or kinds or services):
+            return
+        self._changes += 1
         for name in queues:
             self.queues.setdefault(name, 0)
         self.kinds.update(kinds)
+        for processor_id, service in services.items():
+            self.services = with_service(self.services, processor_id, service)

@@ -76,7 +76,7 @@ from taskmill.task_store.domain.schedules import FireSchedule, MakeUpTimes, Sche
 from taskmill.task_store.domain.state import AttemptState, LineState, TaskState
 from taskmill.task_store.domain.turns import TurnBook
 from taskmill.task_store.domain.unique_keys import Placing, UniqueBook, arrivals
-from taskmill.task_store.domain.waiting import WAITING, ServedWork, waiting_for
+from taskmill.task_store.domain.waiting import WAITING, ServedWork, waiting_for, with_service
 
 _NOTHING: frozenset[UUID] = frozenset()
 
@@ -139,6 +139,8 @@ class Batch:
         self._used_ids = set(used_ids)
         self.services = list(services)
         """What the living processors do, also those that have just said so."""
+        self.said: dict[str, ServedWork | None] = {}
+        """What processors have just said that they do, by their id; None: they are draining."""
         self._rules = rules
         self._now = now
         self._random = random
@@ -436,10 +438,11 @@ class Batch:
         return must_repeat
 
     def _note_service(self, processor_id: str, hello: Hello) -> None:
-        self.services = [service for service in self.services if service.processor_id != processor_id]
+        served = None
         if not hello.is_draining:
             served = ServedWork(frozenset(hello.queues), frozenset(hello.kinds), processor_id, hello.started_at)
-            self.services.append(served)
+        self.said[processor_id] = served
+        self.services = with_service(self.services, processor_id, served)
 
     def _reject(self, report: RunReport) -> None:
         self.rejected[report.type] = self.rejected.get(report.type, 0) + 1

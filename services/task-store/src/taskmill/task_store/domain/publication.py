@@ -135,8 +135,14 @@ class CommittedEvents:
         self._characters = 0
 
     def add(self, events: Sequence[UnpublishedEvent]) -> None:
-        """Remember events. When they are too many, all are forgotten, and stay in the log."""
-        self._events.extend(events)
+        """Remember events. When they are too many, all are forgotten, and stay in the log.
+
+        Two writers hear of their commits each by itself, so that the later one may come first.
+        """
+        if events and self._events and events[0].position < self._events[-1].position:
+            self._events = deque(sorted([*self._events, *events], key=lambda event: event.position))
+        else:
+            self._events.extend(events)
         self._characters += sum(map(_characters, events))
         if len(self._events) > MAX_COMMITTED_EVENTS or self._characters > MAX_COMMITTED_CHARACTERS:
             self.clear()

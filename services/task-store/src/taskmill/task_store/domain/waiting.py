@@ -36,6 +36,12 @@ class Service(NamedTuple):
     """The queues that are paused."""
 
 
+def with_service(services: Iterable[ServedWork], processor_id: str, service: ServedWork | None) -> list[ServedWork]:
+    """What the living processors do, once one of them has said what it does; None: nothing any more."""
+    others = [other for other in services if other.processor_id != processor_id]
+    return others if service is None else [*others, service]
+
+
 def waits_for_processors(state: TaskState) -> bool:
     """Whether a task is offered to processors: now, when its turn comes, or again in a moment.
 
