@@ -18,6 +18,7 @@ from taskmill.task_store.adapters.queued_memory import MAX_CHARACTERS, MAX_TASKS
 from taskmill.task_store.adapters.task_reader import TaskReader
 from taskmill.task_store.adapters.task_writer import TaskWriter
 from taskmill.task_store.adapters.writer_memory import WriterMemory
+from taskmill.task_store.domain.log_epoch import LogEpoch
 from taskmill.task_store.domain.operations import Answer, Operation
 from tests.support.task_states import RULES, after, completed, no_jitter, queued_task, started
 from tests.support.task_store import new_id
@@ -45,6 +46,7 @@ class Store:
             on_bulk_operation=lambda: None,
             on_schedule=lambda: None,
         )
+        self.begin_epoch = self._writer.begin_epoch
 
     async def apply(self, *operations: Operation) -> list[Answer]:
         """Have a batch written; nothing of it may be refused."""
@@ -126,6 +128,19 @@ async def test_a_bundle_that_comes_again_changes_nothing(stores: Sequence[Store]
     for store in (one, other, one):
         await store.apply(bundle)
         assert await reader.task(task_id) == ended
+
+
+@pytest.mark.parametrize("writer", [0, 1])
+async def test_a_task_of_a_later_epoch_ends_with_its_first_dispatch(
+    stores: Sequence[Store], reader: TaskReader, writer: int
+) -> None:
+    """Whether the store remembers it or reads it: its dispatches lie above those of the epoch before."""
+    for store in stores:
+        store.begin_epoch(LogEpoch(1_800_000_000_000_000))
+    task_id = await stores[0].create()
+    dispatch = (await reader.task(task_id)).dispatch
+    await stores[writer].apply(said(completed(dispatch=dispatch), task_id=task_id))
+    assert (await reader.task(task_id)).status is TaskStatus.COMPLETED
 
 
 def test_no_more_is_remembered_than_fits() -> None:
