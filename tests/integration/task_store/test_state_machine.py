@@ -30,6 +30,7 @@ from taskmill.task_store.adapters.processor_rows import ProcessorRows
 from taskmill.task_store.adapters.queue_rows import QueueRows
 from taskmill.task_store.adapters.relay_log import RelayLog
 from taskmill.task_store.adapters.schedule_rows import ScheduleRows
+from taskmill.task_store.adapters.service_memory import ServiceMemory
 from taskmill.task_store.adapters.task_lists import LIST_TIMEOUT_SECONDS, TaskLists, list_engine
 from taskmill.task_store.adapters.task_reader import TaskReader
 from taskmill.task_store.adapters.task_writer import TaskWriter
@@ -187,14 +188,16 @@ def bench(database_url: str) -> Iterator[Bench]:
         reader = TaskReader(shared)
         writes = TurnTaking(writers, RelayLog(lanes[2], lanes[2]), committed)
         queues = QueueRows(shared, max_queues=4)
+        processors = ProcessorRows(shared)
         ports = Ports(
             creations=writes,
             writes=writes,
             reads=reader,
             lists=TaskLists(engine),
             log=LogReader(shared),
-            processors=ProcessorRows(shared),
+            processors=processors,
             queues=queues,
+            service=ServiceMemory(processors, queues, clock),
             pauses=NoPauses(),
             drains=NoDrains(),
             rates=FinishedRates(),

@@ -79,6 +79,7 @@ from taskmill.task_store.adapters.queue_rows import QueueRows
 from taskmill.task_store.adapters.relay_log import RelayLog
 from taskmill.task_store.adapters.schedule_rows import ScheduleRows
 from taskmill.task_store.adapters.schema import wait_for_schema
+from taskmill.task_store.adapters.service_memory import ServiceMemory
 from taskmill.task_store.adapters.stalled_tasks import StalledTasks
 from taskmill.task_store.adapters.task_lists import (
     BULK_TIMEOUT_SECONDS,
@@ -226,16 +227,16 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
     webhook_rows = WebhookRows(
         database.shared, database.webhooks, max_webhooks=settings.max_webhooks, max_replays=MAX_RUNNING_REPLAYS
     )
-    pauses = WorkPauses(session, queue_rows, consumers)
-    rates = FinishedRates()
+    pauses, rates = WorkPauses(session, queue_rows, consumers), FinishedRates()
     processors = ProcessorRows(database.shared)
+    service = ServiceMemory(processors, queue_rows, utc_now)
     registrations = Registrations(
         processors,
         consumers,
         queue_rows,
         writes,
         knows_queue=memory.knows_queue,
-        on_noted=_on_noted(memory, turns),
+        on_noted=_on_noted(memory, service, turns),
         now=utc_now,
     )
     stalled = StalledTasks(database.shared)
@@ -282,6 +283,7 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
         log=log_reader,
         processors=processors,
         queues=queue_rows,
+        service=service,
         pauses=pauses,
         drains=ProcessorDrains(RequestClient(session, timeout_seconds=settings.request_timeout_seconds)),
         rates=rates,
@@ -370,9 +372,10 @@ def _notes(tally: Tally, bell: DependencyBell, counts: BatchCounts | None) -> Ca
     return note
 
 
-def _on_noted(memory: WriterMemory, turns: Turns) -> Callable[[ServedWork], None]:
-    def note(service: ServedWork) -> None:
-        memory.note_service(service)
+def _on_noted(memory: WriterMemory, service: ServiceMemory, turns: Turns) -> Callable[[ServedWork], None]:
+    def note(served: ServedWork) -> None:
+        memory.note_service(served)
+        service.doubt()
         turns.look_again()
 
     return note

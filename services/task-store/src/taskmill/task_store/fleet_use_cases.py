@@ -73,6 +73,7 @@ async def resume_queue(ports: Ports, request: ResumeQueue) -> bytes:
 
 
 async def _obeyed(ports: Ports, name: str) -> bytes:
+    ports.service.doubt()
     await ports.pauses.apply(name)
     [document] = await _documents(ports, [await ports.queues.queue(name)])
     return document

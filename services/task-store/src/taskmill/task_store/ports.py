@@ -21,7 +21,7 @@ from taskmill.task_store.domain.operations import Answer, Operation
 from taskmill.task_store.domain.schedules import FireState, ScheduleState
 from taskmill.task_store.domain.state import AttemptState, LineState, TaskState
 from taskmill.task_store.domain.turns import Bucket, BucketLoad, LimitRules, LimitState, ShareState
-from taskmill.task_store.domain.waiting import ServedWork
+from taskmill.task_store.domain.waiting import Service
 from taskmill.task_store.domain.webhooks import ReplayState, WebhookState
 
 
@@ -167,14 +167,25 @@ class Processors(Protocol):
     async def count(self, seen_since: datetime) -> int:
         """How many of them do not drain."""
 
-    async def services(self, now: datetime) -> list[ServedWork]:
-        """What the living processors do."""
-
     async def kinds(self, now: datetime) -> list[KnownKind]:
         """All kinds that are known, by name."""
 
     async def differing_kinds(self, now: datetime, limit: int) -> list[str]:
         """Kinds for which living processors declare different things, by name; up to 10 s old."""
+
+
+class ServiceReads(Protocol):
+    """Knows where tasks are executed."""
+
+    async def known(self) -> Service:
+        """What was so within the last second; and now, of what this store has noted itself.
+
+        Raises:
+            DatabaseUnavailableError: PostgreSQL is away.
+        """
+
+    def doubt(self) -> None:
+        """Say that it has changed: it is read again before it is told."""
 
 
 class ActivityReads(Protocol):

@@ -65,7 +65,7 @@ from taskmill.task_store.domain.documents import (
 from taskmill.task_store.domain.operations import Answer, ClientRequest
 from taskmill.task_store.domain.state import TaskState
 from taskmill.task_store.domain.turns import held_by
-from taskmill.task_store.domain.waiting import PROCESSOR_LIFE, ServedWork, waiting_for, waits_for_processors
+from taskmill.task_store.domain.waiting import PROCESSOR_LIFE, Service, waiting_for, waits_for_processors
 from taskmill.task_store.ports import (
     ActivityReads,
     ApiKeys,
@@ -82,6 +82,7 @@ from taskmill.task_store.ports import (
     Reads,
     RequestWrites,
     Schedules,
+    ServiceReads,
     Turns,
     Webhooks,
 )
@@ -110,6 +111,7 @@ class Ports:
     log: LogReads
     processors: Processors
     queues: Queues
+    service: ServiceReads
     pauses: Pauses
     drains: Drains
     rates: Rates
@@ -295,11 +297,8 @@ def _reply(request: ClientRequest, answer: Answer) -> bytes | Reply:
 
 async def _waiting(ports: Ports, tasks: Sequence[TaskState]) -> list[WaitingFor | None]:
     """What each task waits for."""
-    services: list[ServedWork] = []
-    paused: frozenset[str] = frozenset()
-    if any(map(waits_for_processors, tasks)):
-        services, paused = await asyncio.gather(ports.processors.services(ports.now()), ports.queues.paused())
-    waiting = [waiting_for(task, services, paused) for task in tasks]
+    service = await ports.service.known() if any(map(waits_for_processors, tasks)) else Service()
+    waiting = [waiting_for(task, *service) for task in tasks]
     if any(one is not None and one.reason is WaitReason.TURN for one in waiting):
         return await _with_limits(ports, tasks, waiting)
     return waiting

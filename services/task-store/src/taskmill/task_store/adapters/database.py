@@ -1,11 +1,12 @@
 """Connections to PostgreSQL, and what its errors mean."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import asyncpg
 import structlog
 from asyncpg import Connection, Record
+from asyncpg.pool import PoolConnectionProxy
 
 from taskmill.contracts.errors import DatabaseUnavailableError
 from taskmill.runtime.errors import BatchRefusedError
@@ -128,12 +129,17 @@ class DedicatedConnection:
 class SharedConnections:
     """A few connections for statements that stand alone; each is made when it is needed.
 
+    One of them stays at hand while nobody waits: to give it to the pool and to get it back costs this process as much
+    as all the rest of reading a task.
+
     Args:
         pool: See `shared_connections`.
     """
 
     def __init__(self, pool: "asyncpg.Pool[Record]") -> None:
         self._pool = pool
+        self._at_hand: PoolConnectionProxy[Record] | None = None
+        self._waiting = 0
 
     async def fetch(self, statement: str, *arguments: object) -> list[Record]:
         """Execute a statement; return its rows.
@@ -142,12 +148,40 @@ class SharedConnections:
             DatabaseUnavailableError: There is no connection to be had, or it broke.
             BatchRefusedError: PostgreSQL refused the data.
         """
-        async with translated_errors(), self._pool.acquire(timeout=CONNECT_TIMEOUT_SECONDS) as connection:
-            return await connection.fetch(statement, *arguments)
+        async with translated_errors():
+            connection = await self._acquire()
+            try:
+                rows = await connection.fetch(statement, *arguments)
+            except BaseException:
+                # The pool waits until it can be used again, or has it replaced.
+                await self._pool.release(connection)
+                raise
+            if self._at_hand is None and not self._waiting:
+                self._at_hand = connection
+            else:
+                await self._pool.release(connection)
+            return rows
 
     async def close(self) -> None:
         """Close the connections that there are."""
+        if self._at_hand is not None:
+            connection, self._at_hand = self._at_hand, None
+            await self._pool.release(connection)
         await self._pool.close()
+
+    async def _acquire(self) -> "PoolConnectionProxy[Record]":
+        connection, self._at_hand = self._at_hand, None
+        if connection is not None:
+            # One that has ended may have gone back by itself; then it cannot be asked, and is released once more.
+            with suppress(asyncpg.InterfaceError):
+                if not connection.is_closed():
+                    return connection
+            await self._pool.release(connection)
+        self._waiting += 1
+        try:
+            return await self._pool.acquire(timeout=CONNECT_TIMEOUT_SECONDS)
+        finally:
+            self._waiting -= 1
 
 
 async def shared_connections(

@@ -16,6 +16,7 @@ import structlog
 from asyncpg import Connection, DivisionByZeroError, IntegrityConstraintViolationError, Record
 
 from taskmill.contracts.errors import DatabaseUnavailableError, QueueFullError, RequestError, TooManyQueuesError
+from taskmill.contracts.reports import ReportBundle
 from taskmill.contracts.schedules import ScheduleChange
 from taskmill.runtime.clock import Clock
 from taskmill.runtime.errors import BatchRefusedError
@@ -136,6 +137,7 @@ class TaskWriter:
     def begin_epoch(self, epoch: LogEpoch) -> None:
         """Say which epoch of the log it is; to be called before anything is written."""
         self._epoch = epoch
+        self._memory.queued.clear()
         self._load_statement = statements.load_statement(epoch.dispatch_floor)
 
     async def apply(self, operations: Sequence[Operation]) -> list[Answer | RequestError]:
@@ -164,11 +166,15 @@ class TaskWriter:
 
         That statement takes the lock, and undoes itself when a task is no longer as it was read, or an id is in use.
         """
-        batch = await self._load(connection, operations)
+        remembered = self._memory.queued.take(_reported_tasks(operations))
+        batch = await self._load(connection, operations, remembered=remembered)
         answers = _decide(batch, operations)
         if batch.kinds.changed or batch.queues.added or any(isinstance(answer, _MAYBE_STALE) for answer in answers):
             # Kinds and queues are written under the lock only; another store may have made room in a queue, or the
             # queue that a kind declares.
+            raise StaleStateError
+        if any(batch.states.get(state.id) is state for state in remembered):
+            # What is not written is not compared with its row.
             raise StaleStateError
         first_position = await self._write(connection, batch)
         self._committed(batch, first_position)
@@ -207,6 +213,7 @@ class TaskWriter:
         connection: "Connection[Record]",
         operations: Sequence[Operation],
         *,
+        remembered: Sequence[TaskState] = (),
         used_ids: Sequence[UUID] = (),
         term: int | None = None,
         schedules: ScheduleBook | None = None,
@@ -224,13 +231,14 @@ class TaskWriter:
             # Whoever holds a key may be changed, and answered.
             holders = {hold.task_id for hold in holds}
             task_ids, whole_ids = task_ids | holders, whole_ids | holders
+        task_ids.difference_update(state.id for state in remembered)
         rows = await connection.fetch(self._load_statement, task_ids, whole_ids) if task_ids else []
         bulk_ids = [bulk_id for operation in operations if (bulk_id := named_bulk_operation(operation)) is not None]
         bulk = await read_bulk_operations(connection, bulk_ids) if bulk_ids else []
         names = [name for operation in operations if (name := named_key(operation)) is not None]
         answers = await connection.fetch(statements.STORED_ANSWERS, *arrays(names, 2)) if names else []
         return Batch(
-            map(task_state, rows),
+            [*remembered, *map(task_state, rows)],
             used_ids,
             queues=QueueBook(self._memory.queues, self._max_queues, self._max_queued_tasks),
             kinds=KindBook(self._memory.kinds),
@@ -316,6 +324,7 @@ class TaskWriter:
     def _committed(self, batch: Batch, first_position: int | None) -> None:
         failpoint("store.after_commit")
         self._memory.note(batch.queues.added, batch.kinds.changed, batch.said)
+        self._memory.queued.note(batch.states.values())
         self._note(batch)
         if first_position is not None:
             self._newest_position = first_position + len(batch.events) - 1
@@ -344,6 +353,18 @@ def _changed_row(before: TaskState, after: TaskState, *, moving_only: bool) -> d
             if getattr(before, name) is getattr(after, name):
                 row.pop(name, None)
     return row
+
+
+def _reported_tasks(operations: Sequence[Operation]) -> set[UUID]:
+    """The tasks that a batch speaks of, if none but processors do: clients are answered by what is so now."""
+    task_ids: set[UUID] = set()
+    for operation in operations:
+        # Of its very class, as in `names_nothing`.
+        if type(operation) is ReportBundle:
+            task_ids.update(named_tasks(operation))
+        elif not names_nothing(operation):
+            return set()
+    return task_ids
 
 
 def _line_rows(lines: Sequence[LineState], dropped: Sequence[tuple[UUID, int]]) -> tuple[str, str]:

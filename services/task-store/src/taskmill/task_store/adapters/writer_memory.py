@@ -9,6 +9,7 @@ from asyncpg import Connection, Record
 from taskmill.contracts.tasks import KindDefaults
 from taskmill.task_store.adapters import statements
 from taskmill.task_store.adapters.processor_rows import living_services
+from taskmill.task_store.adapters.queued_memory import QueuedMemory
 from taskmill.task_store.adapters.rows import kind_defaults
 from taskmill.task_store.adapters.turn_rows import read_limits
 from taskmill.task_store.domain.turns import NO_LIMITS
@@ -21,8 +22,8 @@ REFRESH_SECONDS = 1
 class WriterMemory:
     """The queues, with how many tasks wait in each, which are paused, kinds' defaults, limits, and what processors do.
 
-    The writers of a store share it. How many tasks wait in a queue may have changed since, and it may have been
-    forgotten; the statement that writes looks again.
+    And tasks that have just been queued. The writers of a store share it. How many tasks wait in a queue may have
+    changed since, and it may have been forgotten; the statement that writes looks again.
     """
 
     def __init__(self) -> None:
@@ -31,6 +32,7 @@ class WriterMemory:
         self.services: list[ServedWork] = []
         self.paused: frozenset[str] = frozenset()
         self.limits = NO_LIMITS
+        self.queued = QueuedMemory()
         self._expires_at = 0.0
         self._changes = 0
 

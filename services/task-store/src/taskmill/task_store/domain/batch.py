@@ -146,6 +146,7 @@ class Batch:
         self._random = random
         self._paused = paused
         self._source = None if epoch == FIRST_EPOCH else epoch.source
+        self._dispatch_floor = epoch.dispatch_floor
         self.queues = queues
         self.kinds = kinds
         self.keys = keys
@@ -339,6 +340,7 @@ class Batch:
             limits=self.turns.rules,
             precedence=comes_after,
             belongs_to=Owners(group_id, schedule_id),
+            dispatch_floor=self._dispatch_floor,
         )
 
     def _take_placing(self, placing: Placing) -> TaskState:

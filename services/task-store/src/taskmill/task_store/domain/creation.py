@@ -70,6 +70,7 @@ def decide_create(
     limits: LimitRules = NO_LIMITS,
     precedence: Precedence = READY,
     belongs_to: Owners = NOBODY,
+    dispatch_floor: int = 0,
 ) -> Decision:
     """A new task, and, if it is to be processed at once or at some time, its first run.
 
@@ -82,8 +83,11 @@ def decide_create(
         limits: They say, as its key does, whether it must wait for its turn.
         precedence: How it stands to the tasks that it comes after.
         belongs_to: The group and the schedule that it belongs to.
+        dispatch_floor: Its dispatches have numbers above this; see `LogEpoch`.
     """
     state = _pending(request, request.queue or defaults.queue or DEFAULT_QUEUE, now, belongs_to)
+    if dispatch_floor:
+        state = state._replace(dispatch=dispatch_floor)
     created = compose_event(EventType.CREATED, state, now, _details(state))
     if not (request.process or request.run_at or request.after or precedence.standing is not Standing.READY):
         return Decision(state, (created,))

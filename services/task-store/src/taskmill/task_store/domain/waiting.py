@@ -1,6 +1,6 @@
 """What a task that does not move waits for."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -25,6 +25,15 @@ class ServedWork(NamedTuple):
     kinds: frozenset[str]
     processor_id: str = ""
     started_at: datetime | None = None
+
+
+class Service(NamedTuple):
+    """Where tasks are executed, and where they are not."""
+
+    services: Sequence[ServedWork] = ()
+    """What the living processors do."""
+    paused: frozenset[str] = frozenset()
+    """The queues that are paused."""
 
 
 def with_service(services: Iterable[ServedWork], processor_id: str, service: ServedWork | None) -> list[ServedWork]:
