@@ -155,12 +155,15 @@ def _deleted(first: int) -> str:
 )"""  # noqa: S608
 
 
-def _attempted(first: int) -> str:
+def _attempted(on_conflict: str, first: int) -> str:
     return f"""attempted AS (
     INSERT INTO task_attempts ({_names(ATTEMPT_COLUMNS)})
     SELECT {_values(ATTEMPT_COLUMNS, _ATTEMPT_ZEROS)} FROM event_log, {_rows(first, ATTEMPT_COLUMNS)}
-    ON CONFLICT (task_id, attempt) DO UPDATE SET {_ATTEMPT_ASSIGNMENTS}
+    {on_conflict}
 )"""  # noqa: S608
+
+
+_OVER_ATTEMPTS = f"ON CONFLICT (task_id, attempt) DO UPDATE SET {_ATTEMPT_ASSIGNMENTS}"
 
 
 def _counted(first: int) -> str:
@@ -247,7 +250,8 @@ PARTS = {
     "moved": Part(partial(_changed, _MOVING_COLUMNS), touched="changed"),
     "edited": Part(partial(_changed, _CHANGED_COLUMNS), touched="changed"),
     "deleted": Part(_deleted, touched="deleted"),
-    "attempts": Part(_attempted),
+    "attempts": Part(partial(_attempted, "")),
+    "attempts_over": Part(partial(_attempted, _OVER_ATTEMPTS)),
     "counts": Part(_counted, touched="counted"),
     "keys": Part(_keyed),
     "lines": Part(_told, parameters=2),
@@ -259,7 +263,9 @@ PARTS = {
 
 - `created`: tasks. `moved`: tasks of which only that has changed which reports change; `edited`: others that have
   changed; both with their `read_marks`. `deleted`: the ids of tasks, with the versions that were read.
-- `attempts`: those that ended. `counts`: what changes of how many wait in queues.
+- `attempts`: those that ended; that one is there already fails as a unique violation. `attempts_over`: the same, over
+  those that are there, which stores of earlier releases wrote before they ended (ADR 44).
+- `counts`: what changes of how many wait in queues.
 - `keys`: the answers of idempotency keys. `lines`: those to insert, and up to which position those of each task are
   to be deleted.
 - `turns`: the term in which they are given, and what they add to rates.

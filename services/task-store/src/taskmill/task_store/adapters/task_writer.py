@@ -203,7 +203,7 @@ class TaskWriter:
         answers = _decide(batch, operations)
         await _write_rare(connection, batch)
         try:
-            first_position = await self._write(connection, batch)
+            first_position = await self._write(connection, batch, is_locked=True)
         except StaleStateError as error:
             raise DatabaseUnavailableError("A task was changed outside of Taskmill at the same moment.") from error
         await connection.execute("COMMIT")
@@ -275,10 +275,10 @@ class TaskWriter:
     ) -> ScheduleBook | None:
         return await read_schedules(connection, operations, self._max_schedules) if operations else None
 
-    async def _write(self, connection: "Connection[Record]", batch: Batch) -> int | None:
+    async def _write(self, connection: "Connection[Record]", batch: Batch, *, is_locked: bool = False) -> int | None:
         """Write what was decided; return the position of the first event in the log, if there are events."""
         failpoint("store.before_commit")
-        parts, touched = _parts(batch)
+        parts, touched = _parts(batch, is_locked=is_locked)
         # What else there may be goes with one of these.
         if parts.keys().isdisjoint(("events", "moved", "edited", "keys")):
             return None
@@ -317,7 +317,7 @@ def committed_events(batch: Batch, first_position: int) -> Sequence[UnpublishedE
         return ()
 
 
-def _parts(batch: Batch) -> tuple[dict[str, Sequence[object]], int]:
+def _parts(batch: Batch, *, is_locked: bool) -> tuple[dict[str, Sequence[object]], int]:
     """What each of `statements.PARTS` takes that has anything to write of a batch, and how many rows they touch."""
     changed, deleted, counted, term = batch.changed, batch.deleted, batch.queues.changes, batch.turns.given_in
     moving_only = all(statements.moves_only(before, after) for before, after in changed)
@@ -327,8 +327,10 @@ def _parts(batch: Batch) -> tuple[dict[str, Sequence[object]], int]:
             _changed_row(before, after, moving_only=moving_only) for before, after in changed
         ),
         "deleted": _rows({"id": task_id, "read_version": version} for version, task_id in deleted),
-        # One that is open is read from its task's row.
-        "attempts": _rows(_attempt_row(attempt) for attempt in batch.attempts if attempt.outcome is not None),
+        # One that is open is read from its task's row. Who finds that one was written all the same comes back locked.
+        "attempts_over" if is_locked else "attempts": _rows(
+            _attempt_row(attempt) for attempt in batch.attempts if attempt.outcome is not None
+        ),
         "counts": _rows(change._asdict() for change in counted),
         "keys": _rows(answer._asdict() for answer in batch.keys.added),
         "lines": _line_rows(lines, batch.dropped_lines) if (lines := batch.lines) else (),

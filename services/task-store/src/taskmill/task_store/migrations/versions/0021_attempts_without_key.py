@@ -12,8 +12,12 @@ phase = "post"
 
 
 def upgrade() -> None:
-    """Drop it: each attempt that ended was looked up by it, and its task's row locked."""
+    """Drop it: each attempt that ended was looked up by it, and its task's row locked.
+
+    So do rows of attempts that have not ended, which are in the way of their end (ADR 44).
+    """
     op.drop_constraint("fk_task_attempts_task_id", "task_attempts")
+    op.execute("DELETE FROM task_attempts WHERE outcome IS NULL")
 
 
 def downgrade() -> None:
