@@ -24,6 +24,12 @@ VALUES ($1, 'old', 'echo', 'default', 'medium', '{}', $2, $3, 1, 1, 1, $4, 1, 0,
 """
 """How a store of the first schema writes a task."""
 
+OLD_ATTEMPTS = """
+INSERT INTO task_attempts (task_id, attempt, run, delivery, queued_at, outcome)
+SELECT id, attempt, run, delivery, created_at, CASE status WHEN 'completed' THEN status END FROM tasks
+"""
+"""How it writes their attempts, before they end and then."""
+
 
 def is_no_partition(name: str | None, kind: str, _parents: object) -> bool:
     """Whether the models speak of it: they know the partitioned table, and not its parts."""
@@ -142,6 +148,7 @@ async def test_tasks_of_the_first_schema_are_taken_over(postgres_url: str) -> No
                 ("completed", False, 1),
             ):
                 await connection.execute(OLD_TASK, uuid.uuid4(), status, is_run_active, attempt)
+            await connection.execute(OLD_ATTEMPTS)
             await asyncio.to_thread(upgrade, url)
             # A store of the release before still writes.
             await connection.execute(OLD_TASK, uuid.uuid4(), "pending", False, 0)
@@ -159,6 +166,12 @@ async def test_tasks_of_the_first_schema_are_taken_over(postgres_url: str) -> No
                 ("queued", 3),
                 ("scheduled", 1),
             ]
+            # One that goes on is in its task's row alone.
+            outcomes = await connection.fetch("SELECT outcome FROM task_attempts")
+            assert [row["outcome"] for row in outcomes] == ["completed"]
+            await connection.execute("DELETE FROM tasks")
+            await asyncio.to_thread(downgrade, url, "0020")
+            assert await connection.fetchval("SELECT count(*) FROM task_attempts") == 0
         finally:
             await connection.close()
 

@@ -18,8 +18,9 @@ import pytest
 from benchmarks.machine import server_directory
 from taskmill.cli import process_prefixes
 from taskmill.cli.embedded.nats import NatsServer
-from taskmill.cli.embedded.postgres import PostgresServer
+from taskmill.cli.embedded.postgres import PostgresServer, _can_hold_socket
 from taskmill.cli.errors import BinaryMissingError, RootRefusedError, ServerStartError
+from taskmill.task_store.adapters.database_url import plain_database_url
 from tests.support.eventually import eventually
 from tests.support.processes import environment_of, is_alive, owner_of
 
@@ -182,13 +183,32 @@ async def test_postgres_starts_over_an_interrupted_first_start(new_postgres: Pos
 
 
 async def test_postgres_ignores_a_lock_whose_pid_belongs_to_somebody_else(postgres: PostgresServer) -> None:
-    """After a reboot the pid in postmaster.pid may be that of any process, such as this one's parent."""
-    lock = postgres.data_dir / "cluster" / "postmaster.pid"
-    lines = lock.read_text().splitlines()
+    """After a reboot the pid in its locks may be that of any process, such as this one's parent."""
+    cluster = postgres.data_dir / "cluster"
+    locks = {path: path.read_text().splitlines() for path in (cluster / "postmaster.pid", *cluster.glob(".s.*.lock"))}
+    assert len(locks) == 2
     await postgres.stop()
-    lock.write_text("\n".join([str(os.getpid()), *lines[1:]]))
+    for path, lines in locks.items():
+        path.write_text("\n".join([str(os.getpid()), *lines[1:]]))
     await postgres.start()
     assert postgres.pid is not None
+
+
+async def test_postgres_is_reached_by_its_socket_by_its_own_user_only(postgres: PostgresServer) -> None:
+    """Nobody else may look into the folder that has the socket; its address is of the form that task stores take."""
+    connection = await asyncpg.connect(plain_database_url(postgres.local_url))
+    assert await connection.fetchval("SELECT inet_server_addr()") is None
+    await connection.close()
+    assert stat.S_IMODE((postgres.data_dir / "cluster").stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("name", ["long" * 30, "with,comma"])
+def test_postgres_has_no_socket_where_none_can_be_named(tmp_path: Path, name: str) -> None:
+    """Then everybody connects by TCP, and nothing of the trial is left."""
+    directory = tmp_path / name
+    directory.mkdir()
+    assert not _can_hold_socket(directory)
+    assert list(directory.iterdir()) == []
 
 
 async def test_postgres_says_why_it_does_not_start(new_postgres: PostgresServer) -> None:

@@ -1,5 +1,6 @@
 import asyncio
 from typing import Any
+from uuid import UUID
 
 import orjson
 import pytest
@@ -11,7 +12,7 @@ from taskmill.contracts.requests import REPLAYED_HEADER
 from taskmill.contracts.work import WorkItem
 from taskmill.runtime.reply import Reply
 from taskmill.runtime.requests import RequestClient
-from tests.support.task_store import StoreClient, new_id, report
+from tests.support.task_store import StoreClient, new_id, report, run_sql
 
 RICH: dict[str, Any] = {
     "title": "Größer als 🐘",
@@ -127,16 +128,19 @@ async def test_process_starts_a_run_once(store: StoreClient) -> None:
     assert await store.get(task["id"]) == again
 
 
-async def test_delete_needs_that_no_run_is_active(store: StoreClient) -> None:
+async def test_delete_needs_that_no_run_is_active(store: StoreClient, database_url: str) -> None:
     """A deleted task is gone with its attempts; its history stays."""
     task = await store.create(process=True)
     assert await store.refusal(registry.DELETE, id=task["id"]) == "run_active"
-    await store.report(report("completed", task["id"]))
+    other = await store.create(process=True)
+    await store.report(report("completed", task["id"]), report("completed", other["id"]))
     reply = await store.ask(registry.DELETE, id=task["id"])
     assert reply == {"id": task["id"], "version": 5}
     assert await store.refusal(registry.GET, id=task["id"]) == "task_not_found"
     assert await store.refusal(registry.ATTEMPTS, task_id=task["id"]) == "task_not_found"
     assert await store.event_types(task["id"]) == ["created", "queued", "started", "completed", "deleted"]
+    left = await run_sql(database_url, "SELECT task_id FROM task_attempts")
+    assert [row["task_id"] for row in left] == [UUID(other["id"])]
 
 
 async def test_an_update_in_view_of_an_older_revision_is_refused(store: StoreClient) -> None:

@@ -128,8 +128,8 @@ def test_a_task_without_a_key_changes_nothing_of_keys() -> None:
 
 def test_the_statement_of_other_tasks_knows_no_unique_keys() -> None:
     """What is not used costs nothing: it is left out."""
-    assert "unique_keys" not in write_statement(with_keys=True, with_lines=True)
-    assert "unique_keys" in write_statement(with_keys=False, with_lines=False, with_unique=True)
+    assert "unique_keys" not in write_statement(("created", "moved", "events"))
+    assert "unique_keys" in write_statement(("created", "moved", "unique", "events"))
 
 
 @pytest.mark.parametrize("state", [*WAITING.values(), RUNNING], ids=[*WAITING, "in progress"])

@@ -80,7 +80,7 @@ class Stack:
             for port in ports:
                 running.enter_context(known_stack(port, self._data_dir))
             services = Services(
-                self._settings, self._data_dir, database_url=postgres.url, nats=nats, gateway_ports=ports
+                self._settings, self._data_dir, database_url=postgres.local_url, nats=nats, gateway_ports=ports
             )
             self._processes += [*services.stores, *services.processors, *services.gateways]
             for group in (services.stores, services.gateways, services.processors):

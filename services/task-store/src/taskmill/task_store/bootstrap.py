@@ -412,8 +412,8 @@ async def _database(url: str, instance_id: str) -> _Database:
     await wait_for_schema(url, needed)
     return _Database(
         shared=await shared_connections(url, "reader", max_connections=MAX_READ_CONNECTIONS),
-        creator=DedicatedConnection(url, "creator"),
-        writer=DedicatedConnection(url, "writer"),
+        creator=DedicatedConnection(url, "creator", is_planned_once=True),
+        writer=DedicatedConnection(url, "writer", is_planned_once=True),
         # To forget how far the relay was, who led, or what has expired costs nothing: it is done again.
         relay=DedicatedConnection(url, "relay", is_commit_awaited=False),
         # By its name a migration knows which stores are there, and a store whether that which leads is.

@@ -7,9 +7,11 @@ change permissions all the way up to `/`.
 import asyncio
 import importlib.util
 import shutil
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 from signal import SIGINT, SIGKILL
+from urllib.parse import quote
 
 from taskmill.cli.embedded.ports import LOOPBACK
 from taskmill.cli.embedded.server import EmbeddedServer
@@ -42,22 +44,35 @@ class PostgresServer(EmbeddedServer):
         # SIGINT is PostgreSQL's "fast" shutdown: SIGTERM would wait until the last client has left.
         super().__init__("postgres", data_dir, port, stop_signal=SIGINT)
         self._cluster = self.data_dir / "cluster"
+        self._has_socket = False
 
     @property
     def url(self) -> str:
         """Where clients connect, such as `postgresql://taskmill@127.0.0.1:15432/taskmill`."""
         return f"postgresql://{_ROLE}@{LOOPBACK}:{self.port}/{_DATABASE}"
 
+    @property
+    def local_url(self) -> str:
+        """Where those connect that run as the same user: at its socket, which costs both less than TCP.
+
+        The same as `url` where `data_dir` can have no socket, as when its path is too long for one.
+        """
+        if not self._has_socket:
+            return self.url
+        return f"postgresql://{_ROLE}@/{_DATABASE}?host={quote(str(self._cluster))}&port={self.port}"
+
     async def _prepare(self) -> None:
         if not self._cluster.exists():
             await self._create_cluster()
         self._clear_foreign_lock()
+        self._has_socket = _can_hold_socket(self._cluster)
 
     def _command(self, port: int) -> Sequence[str]:
         options = {
             "listen_addresses": LOOPBACK,
             "port": str(port),
-            "unix_socket_directories": "",
+            # Only its own user may look into it: PostgreSQL serves no cluster that others may read.
+            "unix_socket_directories": str(self._cluster) if self._has_socket else "",
             "timezone": "UTC",
             "log_timezone": "UTC",
         }
@@ -97,7 +112,7 @@ class PostgresServer(EmbeddedServer):
             raise ServerStartError(Path(command[0]).name, output.decode(errors="replace").strip())
 
     def _clear_foreign_lock(self) -> None:
-        """Remove the lock of a dead server when its pid now belongs to somebody else.
+        """Remove the locks of a dead server when its pid now belongs to somebody else: of the cluster and its sockets.
 
         PostgreSQL itself would refuse to start then. A lock whose process is gone, or is a PostgreSQL on this
         cluster, is left for it to judge: it also looks for server processes that outlived their parent.
@@ -105,7 +120,8 @@ class PostgresServer(EmbeddedServer):
         lines = self._lock_lines()
         owner = command_line(int(lines[0])) if lines and lines[0].isdigit() else None
         if owner is not None and str(self._cluster) not in owner:
-            self._lock_file.unlink()
+            for lock in (self._lock_file, *self._cluster.glob(".s.PGSQL.*.lock")):
+                lock.unlink()
 
     @property
     def _lock_file(self) -> Path:
@@ -116,6 +132,20 @@ class PostgresServer(EmbeddedServer):
             return self._lock_file.read_text().splitlines()
         except FileNotFoundError:
             return []
+
+
+def _can_hold_socket(directory: Path) -> bool:
+    """Whether a socket can be there, and named: not where the path is too long, or on some shared folders."""
+    path = directory / ".s.PGSQL.probe"
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.bind(str(path))
+        except OSError:
+            return False
+        finally:
+            path.unlink(missing_ok=True)
+    # PostgreSQL and its drivers take a comma for the end of a directory.
+    return "," not in str(directory)
 
 
 def program(name: str) -> str:

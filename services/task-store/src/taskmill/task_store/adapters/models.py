@@ -149,11 +149,14 @@ class UniqueKeyRow(Base):
 
 
 class AttemptRow(Base):
-    """An attempt that has ended; the one that is open is in its task's row (ADR 44). It goes with its task."""
+    """An attempt that has ended; the one that is open is in its task's row (ADR 44).
+
+    It goes with its task, which the statement that deletes that sees to: no foreign key (ADR 47).
+    """
 
     __tablename__ = "task_attempts"
 
-    task_id: Mapped[UUID] = mapped_column(ForeignKey("tasks.id", ondelete="CASCADE"), primary_key=True)
+    task_id: Mapped[UUID] = mapped_column(primary_key=True)
     attempt: Mapped[int] = mapped_column(primary_key=True)
     run: Mapped[int]
     processor_id: Mapped[str | None]
@@ -575,3 +578,12 @@ def columns(row: type[Base]) -> dict[str, str]:
     dialect = make_url("postgresql+asyncpg://").get_dialect()()
     types = {column.key: column.type.compile(dialect).lower() for column in row.__table__.columns}
     return {name: kind.replace("timestamp with time zone", "timestamptz") for name, kind in types.items()}
+
+
+def zeros(row: type[Base]) -> dict[str, str]:
+    """The columns of a model that are numbers or booleans and never NULL, with 0 or false in SQL."""
+    of_type = {int: "0", bool: "false"}
+    found = {
+        column.key: of_type.get(column.type.python_type) for column in row.__table__.columns if not column.nullable
+    }
+    return {name: zero for name, zero in found.items() if zero is not None}

@@ -5,9 +5,8 @@ plan, and this process half of what an array for each column does. Events, thoug
 would have to unescape their documents.
 """
 
-from collections.abc import Iterable, Mapping
-from functools import cache
-from itertools import count
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache, partial
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -21,6 +20,7 @@ from taskmill.task_store.adapters.models import (
     TurnStartRow,
     UniqueKeyRow,
     columns,
+    zeros,
 )
 from taskmill.task_store.domain.queues import COUNTERS
 from taskmill.task_store.domain.state import DOCUMENTS, TaskState
@@ -37,37 +37,24 @@ TURN_START_COLUMNS = columns(TurnStartRow)
 UNIQUE_COLUMNS = columns(UniqueKeyRow)
 EVENT_COLUMNS = {name: kind for name, kind in columns(EventRow).items() if name not in {"position", "recorded_at"}}
 
-
-class WrittenRows(NamedTuple):
-    """What `write_statement` is told of tasks, attempts and queues: its first parameters, in this order.
-
-    Rows come as `json_rows` makes them: those of tasks to insert, to update and to delete, those of attempts, and what
-    changes of how many wait in queues. `touched` is how many rows are to be updated or deleted.
-    """
-
-    created: str
-    changed: str
-    deleted: str
-    attempts: str
-    counts: str
-    touched: int
-
-
-_FIRST_EVENT_PARAMETER = len(WrittenRows._fields) + 1
-_FIRST_OTHER_PARAMETER = _FIRST_EVENT_PARAMETER + len(EVENT_COLUMNS)
-
-
-def _parameter(name: str) -> int:
-    return WrittenRows._fields.index(name) + 1
+_TASK_ZEROS = zeros(TaskRow)
+_ATTEMPT_ZEROS = zeros(AttemptRow)
 
 
 def _names(columns: Iterable[str]) -> str:
     return ", ".join(columns)
 
 
-def _values(columns: Mapping[str, str]) -> str:
-    """The columns of `new` as the table takes them. JSON travels as a string, so that its text is kept as it is."""
-    return ", ".join(f"new.{name}::{kind}" if "json" in kind else f"new.{name}" for name, kind in columns.items())
+def _values(columns: Mapping[str, str], zeros: Mapping[str, str] | None = None) -> str:
+    """The columns of `new` as the table takes them; of those in `zeros` what is left out is 0, or false."""
+    return ", ".join(_value(name, kind, zeros or {}) for name, kind in columns.items())
+
+
+def _value(name: str, kind: str, zeros: Mapping[str, str]) -> str:
+    # JSON travels as a string, so that its text is kept as it is.
+    if "json" in kind:
+        return f"new.{name}::{kind}"
+    return f"coalesce(new.{name}, {zeros[name]})" if name in zeros else f"new.{name}"
 
 
 def _rows(parameter: int, columns: Mapping[str, str]) -> str:
@@ -94,13 +81,13 @@ _READ_VERSION = {"read_version": "integer"}
 # What tells that a row is still as it was read. Not all that processors report makes an event, and so a version.
 _MARKS = ("version", "checkpoint_number", "submission_number")
 _READ_MARKS = {f"read_{name}": TASK_COLUMNS[name] for name in _MARKS}
-_IS_AS_READ = " AND ".join(f"tasks.{name} = new.read_{name}" for name in _MARKS)
+_IS_AS_READ = " AND ".join(f"tasks.{name} = coalesce(new.read_{name}, 0)" for name in _MARKS)
 _marks = itemgetter(*map(TaskState._fields.index, _MARKS))
 
 
 def read_marks(state: TaskState) -> dict[str, int]:
-    """What the statement that writes compares a row with, beside what it changes of it."""
-    return dict(zip(_READ_MARKS, _marks(state), strict=True))
+    """What the statement that writes compares a row with, beside what it changes of it. Zeros are left out."""
+    return {name: mark for name, mark in zip(_READ_MARKS, _marks(state), strict=True) if mark}
 
 
 _LASTING = (
@@ -127,7 +114,8 @@ def changed_columns(*, moving_only: bool) -> Mapping[str, str]:
 def _assignments(columns: Mapping[str, str]) -> str:
     # Documents are left as they are unless they were read.
     return ", ".join(
-        f"{name} = coalesce(new.{name}::{kind}, tasks.{name})" if name in DOCUMENTS else f"{name} = new.{name}::{kind}"
+        f"{name} = "
+        + (f"coalesce(new.{name}::{kind}, tasks.{name})" if name in DOCUMENTS else _value(name, kind, _TASK_ZEROS))
         for name, kind in columns.items()
         if name != "id"
     )
@@ -150,10 +138,93 @@ _UNDER_LOCK = f"""event_log AS MATERIALIZED (
 )"""
 
 
-def _created(parameter: int) -> str:
+def _created(first: int) -> str:
     return f"""created AS (
     INSERT INTO tasks ({_names(TASK_COLUMNS)})
-    SELECT {_values(TASK_COLUMNS)} FROM event_log, {_rows(parameter, TASK_COLUMNS)}
+    SELECT {_values(TASK_COLUMNS, _TASK_ZEROS)} FROM event_log, {_rows(first, TASK_COLUMNS)}
+)"""  # noqa: S608  (names from the tables above, as below)
+
+
+def _changed(columns: Mapping[str, str], first: int) -> str:
+    return f"""changed AS (
+    UPDATE tasks SET {_assignments(columns)} FROM event_log, {_rows(first, {**columns, **_READ_MARKS})}
+    WHERE tasks.id = new.id AND {_IS_AS_READ}
+    RETURNING tasks.id
+)"""  # noqa: S608
+
+
+def _deleted(first: int) -> str:
+    return f"""deleted AS (
+    DELETE FROM tasks USING event_log, {_rows(first, {"id": "uuid"} | _READ_VERSION)}
+    WHERE tasks.id = new.id AND tasks.version = new.read_version
+    RETURNING tasks.id
+), forgotten AS (
+    DELETE FROM task_attempts USING deleted WHERE task_attempts.task_id = deleted.id
+)"""  # noqa: S608
+
+
+def _attempted(on_conflict: str, first: int) -> str:
+    return f"""attempted AS (
+    INSERT INTO task_attempts ({_names(ATTEMPT_COLUMNS)})
+    SELECT {_values(ATTEMPT_COLUMNS, _ATTEMPT_ZEROS)} FROM event_log, {_rows(first, ATTEMPT_COLUMNS)}
+    {on_conflict}
+)"""  # noqa: S608
+
+
+_OVER_ATTEMPTS = f"ON CONFLICT (task_id, attempt) DO UPDATE SET {_ATTEMPT_ASSIGNMENTS}"
+
+
+def _counted(first: int) -> str:
+    return f"""counted AS (
+    UPDATE queues SET idle_since = NULL, waiting = waiting + new.delta{_COUNTER_ASSIGNMENTS}
+    FROM event_log, {_rows(first, _QUEUE_CHANGE)}
+    WHERE queues.name = new.name AND queues.waiting <= coalesce(new.most_waiting, queues.waiting)
+    RETURNING queues.name, queues.waiting
+)"""  # noqa: S608
+
+
+def _keyed(first: int) -> str:
+    return f"""keyed AS (
+    INSERT INTO idempotency_keys ({_names(KEY_COLUMNS)})
+    SELECT {_values(KEY_COLUMNS)} FROM event_log, {_rows(first, KEY_COLUMNS)}
+)"""  # noqa: S608
+
+
+def _told(first: int) -> str:
+    return f"""told AS (
+    INSERT INTO task_lines ({_names(LINE_COLUMNS)})
+    SELECT {_values(LINE_COLUMNS)} FROM event_log, {_rows(first, LINE_COLUMNS)}
+), dropped AS (
+    DELETE FROM task_lines USING event_log, {_rows(first + 1, _LAST_LINE)}
+    WHERE task_lines.task_id = new.task_id AND task_lines.position <= new.position
+)"""  # noqa: S608
+
+
+def _given(first: int) -> str:
+    # The term is locked until the commit: a store that begins another one waits for what is given in this one.
+    return f"""fenced AS (
+    SELECT number FROM event_log, turn_term WHERE number = ${first} FOR SHARE OF turn_term
+), rated AS (
+    INSERT INTO turn_starts ({_names(TURN_START_COLUMNS)})
+    SELECT {_values(TURN_START_COLUMNS)} FROM event_log, {_rows(first + 1, TURN_START_COLUMNS)}
+    ON CONFLICT (limit_name, concurrency_key, slice) DO UPDATE
+    SET last_at = excluded.last_at, tasks = turn_starts.tasks + excluded.tasks
+)"""  # noqa: S608
+
+
+def _held(first: int) -> str:
+    return f"""held AS (
+    INSERT INTO unique_keys ({_names(UNIQUE_COLUMNS)})
+    SELECT {_values(UNIQUE_COLUMNS)} FROM event_log, {_rows(first, UNIQUE_COLUMNS)}
+), passed_on AS (
+    UPDATE unique_keys SET {_HOLD_ASSIGNMENTS}
+    FROM event_log, {_rows(first + 1, UNIQUE_COLUMNS | _READ_HOLDER)}
+    WHERE unique_keys.key = new.key AND unique_keys.task_id = new.read_task_id
+    RETURNING unique_keys.key
+), released AS (
+    DELETE FROM unique_keys USING event_log, {_rows(first + 2, _RELEASED)}
+    WHERE unique_keys.key = new.key AND unique_keys.task_id = new.task_id
+        AND (new.is_ended OR unique_keys.is_debounced)
 )"""  # noqa: S608
 
 
@@ -168,103 +239,77 @@ def _logged(first: int) -> str:
 )"""  # noqa: S608
 
 
-CREATE_TASKS = f"WITH {_UNDER_LOCK}, {_created(1)}, {_logged(2)} SELECT min(position) FROM logged"  # noqa: S608
-"""Writes tasks that are new, if nothing else is to be written but events: as `write_statement`, without its other
-parts. Takes `WrittenRows.created`, then the events; returns where in the log the first event is."""
+class Part(NamedTuple):
+    """A part of the statement that writes.
+
+    Attributes:
+        sql: Makes it, given the number of its first parameter.
+        parameters: How many it takes.
+        touched: The name of what returns a row for each row that has to be there as it was read; None: nothing has to.
+    """
+
+    sql: Callable[[int], str]
+    parameters: int = 1
+    touched: str | None = None
+
+
+PARTS = {
+    "created": Part(_created),
+    "moved": Part(partial(_changed, _MOVING_COLUMNS), touched="changed"),
+    "edited": Part(partial(_changed, _CHANGED_COLUMNS), touched="changed"),
+    "deleted": Part(_deleted, touched="deleted"),
+    "attempts": Part(partial(_attempted, "")),
+    "attempts_over": Part(partial(_attempted, _OVER_ATTEMPTS)),
+    "counts": Part(_counted, touched="counted"),
+    "keys": Part(_keyed),
+    "lines": Part(_told, parameters=2),
+    "turns": Part(_given, parameters=2, touched="fenced"),
+    "unique": Part(_held, parameters=3, touched="passed_on"),
+    "events": Part(_logged, parameters=len(EVENT_COLUMNS)),
+}
+"""The parts by name. What each takes, as `json_rows` makes it of rows unless said otherwise:
+
+- `created`: tasks. `moved`: tasks of which only that has changed which reports change; `edited`: others that have
+  changed; both with their `read_marks`. `deleted`: the ids of tasks, with the versions that were read.
+- `attempts`: those that ended; that one is there already fails as a unique violation. `attempts_over`: the same, over
+  those that are there, which stores of earlier releases wrote before they ended (ADR 44).
+- `counts`: what changes of how many wait in queues.
+- `keys`: the answers of idempotency keys. `lines`: those to insert, and up to which position those of each task are
+  to be deleted.
+- `turns`: the term in which they are given, and what they add to rates.
+- `unique`: the unique keys that are taken, those that pass on, and those that are released. That a key is held already
+  fails as a unique violation.
+- `events`: one array for each of their columns.
+"""
 
 
 @cache
-def write_statement(
-    *,
-    moving_only: bool = False,
-    with_keys: bool = False,
-    with_lines: bool = False,
-    with_turns: bool = False,
-    with_unique: bool = False,
-) -> str:
+def write_statement(parts: tuple[str, ...]) -> str:
     """Make the statement that writes what a batch decided of tasks.
 
-    It takes `WrittenRows`, then the events, as one array for each of their columns; `moving_only` of changed tasks only
-    what reports change; `with_keys` the answers of
-    idempotency keys; `with_lines` the lines to insert, and up to which position those of each task are to be deleted;
-    `with_turns` the term in which turns are given, whose row counts as one that is touched, and what they add to rates.
-    `with_unique` the unique keys that are taken, those that pass on, of which each counts as touched, and those that
-    are released. That a key is held already fails as a unique violation.
+    It takes how many rows its parts have to touch, and then what each part takes, in their order. Only parts that have
+    something to write should be in it: each of the others would cost some 20 µs.
 
     Returns how many wait now in the queues where that changed, and where in the log the first event is; the others
     follow it one by one.
 
-    If fewer rows are updated or deleted than there should be, because a task is no longer as it was read, or a queue
-    has no room, the statement undoes itself: dividing by zero is how SQL does that without a function of its own. The
-    lock is a CTE that every part reads from, so that this one statement is a whole transaction. Within one that holds
-    the lock already, taking it again costs nothing.
+    If fewer rows are touched than there should be, because a task is no longer as it was read, a queue has no room, or
+    turns are given in another term, the statement undoes itself: dividing by zero is how SQL does that without a
+    function of its own. The lock is a CTE that every part reads from, so that this one statement is a whole
+    transaction. Within one that holds the lock already, taking it again costs nothing.
     """
-    changed = changed_columns(moving_only=moving_only)
-    # Each part costs some 20 µs, even if there is nothing to write.
-    parameter = count(_FIRST_OTHER_PARAMETER)
-    others = ""
-    if with_keys:
-        others += f"""keyed AS (
-    INSERT INTO idempotency_keys ({_names(KEY_COLUMNS)})
-    SELECT {_values(KEY_COLUMNS)} FROM event_log, {_rows(next(parameter), KEY_COLUMNS)}
-), """  # noqa: S608  (names from the tables above)
-    if with_lines:
-        others += f"""told AS (
-    INSERT INTO task_lines ({_names(LINE_COLUMNS)})
-    SELECT {_values(LINE_COLUMNS)} FROM event_log, {_rows(next(parameter), LINE_COLUMNS)}
-), dropped AS (
-    DELETE FROM task_lines USING event_log, {_rows(next(parameter), _LAST_LINE)}
-    WHERE task_lines.task_id = new.task_id AND task_lines.position <= new.position
-), """  # noqa: S608
-    touched = "(SELECT count(*) FROM changed) + (SELECT count(*) FROM deleted) + (SELECT count(*) FROM counted)"
-    if with_turns:
-        # Locked until the commit: a store that begins another term waits for what is given in this one.
-        others += f"""fenced AS (
-    SELECT number FROM event_log, turn_term WHERE number = ${next(parameter)} FOR SHARE OF turn_term
-), rated AS (
-    INSERT INTO turn_starts ({_names(TURN_START_COLUMNS)})
-    SELECT {_values(TURN_START_COLUMNS)} FROM event_log, {_rows(next(parameter), TURN_START_COLUMNS)}
-    ON CONFLICT (limit_name, concurrency_key, slice) DO UPDATE
-    SET last_at = excluded.last_at, tasks = turn_starts.tasks + excluded.tasks
-), """  # noqa: S608
-        touched += " + (SELECT count(*) FROM fenced)"
-    if with_unique:
-        others += f"""held AS (
-    INSERT INTO unique_keys ({_names(UNIQUE_COLUMNS)})
-    SELECT {_values(UNIQUE_COLUMNS)} FROM event_log, {_rows(next(parameter), UNIQUE_COLUMNS)}
-), moved AS (
-    UPDATE unique_keys SET {_HOLD_ASSIGNMENTS}
-    FROM event_log, {_rows(next(parameter), UNIQUE_COLUMNS | _READ_HOLDER)}
-    WHERE unique_keys.key = new.key AND unique_keys.task_id = new.read_task_id
-    RETURNING unique_keys.key
-), released AS (
-    DELETE FROM unique_keys USING event_log, {_rows(next(parameter), _RELEASED)}
-    WHERE unique_keys.key = new.key AND unique_keys.task_id = new.task_id
-        AND (new.is_ended OR unique_keys.is_debounced)
-), """  # noqa: S608
-        touched += " + (SELECT count(*) FROM moved)"
+    parameter = 2
+    written = [_UNDER_LOCK]
+    for part in parts:
+        written.append(PARTS[part].sql(parameter))
+        parameter += PARTS[part].parameters
+    touched = [f"(SELECT count(*) FROM {name})" for part in parts if (name := PARTS[part].touched)]  # noqa: S608
+    waiting = "(SELECT json_object_agg(name, waiting) FROM counted)" if "counts" in parts else "NULL"
+    first_position = "(SELECT min(position) FROM logged)" if "events" in parts else "NULL"
     return f"""
-WITH {_UNDER_LOCK}, {_created(_parameter("created"))}, changed AS (
-    UPDATE tasks SET {_assignments(changed)} FROM event_log, {_rows(_parameter("changed"), {**changed, **_READ_MARKS})}
-    WHERE tasks.id = new.id AND {_IS_AS_READ}
-    RETURNING tasks.id
-), deleted AS (
-    DELETE FROM tasks USING event_log, {_rows(_parameter("deleted"), {"id": "uuid"} | _READ_VERSION)}
-    WHERE tasks.id = new.id AND tasks.version = new.read_version
-    RETURNING tasks.id
-), attempted AS (
-    INSERT INTO task_attempts ({_names(ATTEMPT_COLUMNS)})
-    SELECT {_values(ATTEMPT_COLUMNS)} FROM event_log, {_rows(_parameter("attempts"), ATTEMPT_COLUMNS)}
-    ON CONFLICT (task_id, attempt) DO UPDATE SET {_ATTEMPT_ASSIGNMENTS}
-), counted AS (
-    UPDATE queues SET idle_since = NULL, waiting = waiting + new.delta{_COUNTER_ASSIGNMENTS}
-    FROM event_log, {_rows(_parameter("counts"), _QUEUE_CHANGE)}
-    WHERE queues.name = new.name AND queues.waiting <= coalesce(new.most_waiting, queues.waiting)
-    RETURNING queues.name, queues.waiting
-), {others}{_logged(_FIRST_EVENT_PARAMETER)}
-SELECT 1 / ({touched} = ${_parameter("touched")}::bigint)::integer,
-    (SELECT json_object_agg(name, waiting) FROM counted), (SELECT min(position) FROM logged)
-"""  # noqa: S608
+WITH {", ".join(written)}
+SELECT 1 / ({" + ".join(touched) or "0"} = $1::bigint)::integer, {waiting}, {first_position}
+"""
 
 
 ADD_QUEUES = """

@@ -5,10 +5,10 @@ takes it by itself, and undoes itself when what was read is no longer so. Only t
 lock, load, decide, write, commit.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from itertools import filterfalse
-from typing import cast
+from itertools import chain, filterfalse
+from typing import Any, cast
 from uuid import UUID
 
 import orjson
@@ -201,7 +201,7 @@ class TaskWriter:
         answers = _decide(batch, operations)
         await _write_rare(connection, batch)
         try:
-            first_position = await self._write(connection, batch)
+            first_position = await self._write(connection, batch, is_locked=True)
         except StaleStateError as error:
             raise DatabaseUnavailableError("A task was changed outside of Taskmill at the same moment.") from error
         await connection.execute("COMMIT")
@@ -275,43 +275,16 @@ class TaskWriter:
     ) -> ScheduleBook | None:
         return await read_schedules(connection, operations, self._max_schedules) if operations else None
 
-    async def _write(self, connection: "Connection[Record]", batch: Batch) -> int | None:
+    async def _write(self, connection: "Connection[Record]", batch: Batch, *, is_locked: bool = False) -> int | None:
         """Write what was decided; return the position of the first event in the log, if there are events."""
         failpoint("store.before_commit")
-        changed, deleted, counted, keys = batch.changed, batch.deleted, batch.queues.changes, batch.keys.added
-        if not (batch.events or changed or keys):
+        parts, touched = _parts(batch, is_locked=is_locked)
+        # What else there may be goes with one of these.
+        if parts.keys().isdisjoint(("events", "moved", "edited", "keys")):
             return None
-        lines, term, unique = batch.lines, batch.turns.given_in, unique_rows(batch.unique)
-        # One that is open is read from its task's row.
-        attempts = [attempt for attempt in batch.attempts if attempt.outcome is not None]
-        created = json_rows(map(_created_row, batch.created))
-        events = event_columns(batch.events)
-        if term is None and not (changed or deleted or counted or keys or lines or unique or attempts):
-            return cast("int", await connection.fetchval(statements.CREATE_TASKS, created, *events))
-        moving_only = all(statements.moves_only(before, after) for before, after in changed)
-        rows = statements.WrittenRows(
-            created=created,
-            changed=json_rows(_changed_row(before, after, moving_only=moving_only) for before, after in changed),
-            deleted=json_rows({"id": task_id, "read_version": version} for version, task_id in deleted),
-            attempts=json_rows(map(_attempt_row, attempts)),
-            counts=json_rows(change._asdict() for change in counted),
-            touched=len(changed) + len(deleted) + len(counted) + (term is not None) + len(batch.unique.moved),
-        )
         try:
             row = await connection.fetchrow(
-                statements.write_statement(
-                    moving_only=moving_only,
-                    with_keys=bool(keys),
-                    with_lines=bool(lines),
-                    with_turns=term is not None,
-                    with_unique=bool(unique),
-                ),
-                *rows,
-                *events,
-                *([json_rows(answer._asdict() for answer in keys)] if keys else []),
-                *(_line_rows(lines, batch.dropped_lines) if lines else []),
-                *([] if term is None else [term, json_rows(start._asdict() for start in batch.turns.starts)]),
-                *unique,
+                statements.write_statement(tuple(parts)), touched, *chain.from_iterable(parts.values())
             )
         except DivisionByZeroError as error:
             raise StaleStateError from error
@@ -343,6 +316,37 @@ def committed_events(batch: Batch, first_position: int) -> Sequence[UnpublishedE
         return unpublished_events(batch.events, batch.states, batch.kinds, first_position)
     except PayloadNotReadError:
         return ()
+
+
+def _parts(batch: Batch, *, is_locked: bool) -> tuple[dict[str, Sequence[object]], int]:
+    """What each of `statements.PARTS` takes that has anything to write of a batch, and how many rows they touch."""
+    changed, deleted, counted, term = batch.changed, batch.deleted, batch.queues.changes, batch.turns.given_in
+    moving_only = all(statements.moves_only(before, after) for before, after in changed)
+    parts: dict[str, Sequence[object]] = {
+        "created": _rows(map(_created_row, batch.created)),
+        "moved" if moving_only else "edited": _rows(
+            _changed_row(before, after, moving_only=moving_only) for before, after in changed
+        ),
+        "deleted": _rows({"id": task_id, "read_version": version} for version, task_id in deleted),
+        # One that is open is read from its task's row. Who finds that one was written all the same comes back locked.
+        "attempts_over" if is_locked else "attempts": _rows(
+            _attempt_row(attempt) for attempt in batch.attempts if attempt.outcome is not None
+        ),
+        "counts": _rows(change._asdict() for change in counted),
+        "keys": _rows(answer._asdict() for answer in batch.keys.added),
+        "lines": _line_rows(lines, batch.dropped_lines) if (lines := batch.lines) else (),
+        "turns": () if term is None else (term, json_rows(start._asdict() for start in batch.turns.starts)),
+        "unique": unique_rows(batch.unique),
+        "events": event_columns(batch.events) if batch.events else (),
+    }
+    touched = len(changed) + len(deleted) + len(counted) + len(batch.unique.moved) + (term is not None)
+    return {name: taken for name, taken in parts.items() if taken}, touched
+
+
+def _rows(rows: Iterable[dict[str, Any]]) -> tuple[str, ...]:
+    """Rows as the one parameter of a part; none of no rows."""
+    found = list(rows)
+    return (json_rows(found),) if found else ()
 
 
 def _changed_row(before: TaskState, after: TaskState, *, moving_only: bool) -> dict[str, object]:
