@@ -18,9 +18,9 @@ from taskmill.task_store.actors.bulk_operations import BulkOperations
 from taskmill.task_store.adapters.bulk_operation_rows import BulkOperationRows
 from taskmill.task_store.adapters.database import DedicatedConnection, shared_connections
 from taskmill.task_store.adapters.expired_rows import ExpiredRows
+from taskmill.task_store.adapters.store_memory import StoreMemory
 from taskmill.task_store.adapters.task_lists import TaskLists, list_engine
 from taskmill.task_store.adapters.task_writer import TaskWriter
-from taskmill.task_store.adapters.writer_memory import WriterMemory
 from taskmill.task_store.domain.bulk_operations import BulkChunk, BulkOperationState
 from taskmill.task_store.domain.filters import meets
 from taskmill.task_store.domain.operations import Answer, Operation
@@ -113,9 +113,10 @@ async def store(database_url: str) -> AsyncIterator[Store]:
 async def opened(database_url: str) -> AsyncIterator[Store]:
     """Yield a store on a database."""
     lanes = [DedicatedConnection(database_url, name) for name in ("writer", "expiry")]
+    shared = await shared_connections(database_url, "reader", max_connections=1)
     writer = TaskWriter(
         lanes[0],
-        WriterMemory(),
+        StoreMemory(shared, utc_now),
         rules=RULES,
         max_queues=10,
         max_queued_tasks=10_000,
@@ -129,7 +130,6 @@ async def opened(database_url: str) -> AsyncIterator[Store]:
         on_schedule=lambda: None,
     )
     engine = list_engine(database_url, "bulk operations", timeout_seconds=5)
-    shared = await shared_connections(database_url, "reader", max_connections=1)
     try:
         yield Store(KeptWrites(writer), BulkOperationRows(shared), TaskLists(engine), ExpiredRows(lanes[1]))
     finally:

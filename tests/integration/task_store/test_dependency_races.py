@@ -16,8 +16,8 @@ from taskmill.contracts.tasks import TaskError
 from taskmill.runtime.clock import utc_now
 from taskmill.task_store.adapters.database import DedicatedConnection, SharedConnections, shared_connections
 from taskmill.task_store.adapters.dependency_rows import DependencyRows
+from taskmill.task_store.adapters.store_memory import StoreMemory
 from taskmill.task_store.adapters.task_writer import TaskWriter
-from taskmill.task_store.adapters.writer_memory import WriterMemory
 from taskmill.task_store.domain.dependencies import Pair, Release
 from taskmill.task_store.domain.operations import Answer, Operation
 from tests.support.task_states import FINISHED_AT, RULES, STARTED_AT, no_jitter
@@ -67,10 +67,11 @@ class Store:
 async def opened(database_url: str) -> AsyncIterator[Store]:
     """Yield one."""
     lanes = [DedicatedConnection(database_url, name) for name in ("one", "two")]
+    shared = await shared_connections(database_url, "reader", max_connections=2)
     writers = [
         TaskWriter(
             lane,
-            WriterMemory(),
+            StoreMemory(shared, utc_now),
             rules=RULES,
             max_queues=10,
             max_queued_tasks=10_000,
@@ -85,7 +86,6 @@ async def opened(database_url: str) -> AsyncIterator[Store]:
         )
         for lane in lanes
     ]
-    shared = await shared_connections(database_url, "reader", max_connections=2)
     yield Store(writers, shared)
     for close in (shared.close, *(lane.close for lane in lanes)):
         await close()

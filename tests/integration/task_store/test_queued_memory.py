@@ -13,11 +13,11 @@ from taskmill.contracts.reports import ReportBundle, RunReport
 from taskmill.contracts.requests import CancelTask, CreateTask, ProcessTask
 from taskmill.contracts.status import TaskStatus
 from taskmill.runtime.clock import utc_now
-from taskmill.task_store.adapters.database import DedicatedConnection, shared_connections
+from taskmill.task_store.adapters.database import DedicatedConnection, SharedConnections, shared_connections
 from taskmill.task_store.adapters.queued_memory import MAX_CHARACTERS, MAX_TASKS, QueuedMemory
+from taskmill.task_store.adapters.store_memory import StoreMemory
 from taskmill.task_store.adapters.task_reader import TaskReader
 from taskmill.task_store.adapters.task_writer import TaskWriter
-from taskmill.task_store.adapters.writer_memory import WriterMemory
 from taskmill.task_store.domain.log_epoch import LogEpoch
 from taskmill.task_store.domain.operations import Answer, Operation
 from tests.support.task_states import RULES, after, completed, no_jitter, queued_task, started
@@ -27,13 +27,13 @@ from tests.support.task_store import new_id
 class Store:
     """A writer as of one store, with the statements that it had executed."""
 
-    def __init__(self, database_url: str) -> None:
+    def __init__(self, database_url: str, shared: SharedConnections) -> None:
         self.statements: list[str] = []
         self.connection = DedicatedConnection(database_url, "writer")
         self.connection.on_connect = self._listen
         self._writer = TaskWriter(
             self.connection,
-            WriterMemory(),
+            StoreMemory(shared, utc_now),
             rules=RULES,
             max_queues=10,
             max_queued_tasks=10_000,
@@ -70,7 +70,9 @@ class Store:
 async def stores(database_url: str) -> AsyncIterator[Sequence[Store]]:
     """Two that share a database, where the default queue exists."""
     async with AsyncExitStack() as stack:
-        stores = [Store(database_url) for _ in range(2)]
+        shared = await shared_connections(database_url, "memory", max_connections=1)
+        stack.push_async_callback(shared.close)
+        stores = [Store(database_url, shared) for _ in range(2)]
         for store in stores:
             stack.push_async_callback(store.connection.close)
             await store.create()

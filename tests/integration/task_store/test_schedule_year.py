@@ -16,8 +16,8 @@ from taskmill.runtime.mailbox import BatchingMailbox
 from taskmill.task_store.actors.schedule_fires import ScheduleFires
 from taskmill.task_store.adapters.database import DedicatedConnection, shared_connections
 from taskmill.task_store.adapters.schedule_rows import ScheduleRows
+from taskmill.task_store.adapters.store_memory import StoreMemory
 from taskmill.task_store.adapters.task_writer import TaskWriter
-from taskmill.task_store.adapters.writer_memory import WriterMemory
 from taskmill.task_store.domain.operations import Answer, Operation
 from taskmill.task_store.domain.schedules import new_schedule
 from tests.support.actors import running
@@ -52,9 +52,10 @@ class Clock:
 async def mailbox(database_url: str, name: str, clock: Clock) -> AsyncIterator[BatchingMailbox[Operation, Answer]]:
     """Yield what a store writes with, on a connection of its own."""
     lane = DedicatedConnection(database_url, f"lane {name}")
+    shared = await shared_connections(database_url, f"memory {name}", max_connections=1)
     writer = TaskWriter(
         lane,
-        WriterMemory(),
+        StoreMemory(shared, clock),
         rules=RULES,
         max_queues=4,
         max_queued_tasks=100_000,
@@ -72,6 +73,7 @@ async def mailbox(database_url: str, name: str, clock: Clock) -> AsyncIterator[B
     )
     async with running(writes):
         yield writes
+    await shared.close()
     await lane.close()
 
 

@@ -30,13 +30,12 @@ from taskmill.task_store.adapters.processor_rows import ProcessorRows
 from taskmill.task_store.adapters.queue_rows import QueueRows
 from taskmill.task_store.adapters.relay_log import RelayLog
 from taskmill.task_store.adapters.schedule_rows import ScheduleRows
-from taskmill.task_store.adapters.service_memory import ServiceMemory
+from taskmill.task_store.adapters.store_memory import StoreMemory
 from taskmill.task_store.adapters.task_lists import LIST_TIMEOUT_SECONDS, TaskLists, list_engine
 from taskmill.task_store.adapters.task_reader import TaskReader
 from taskmill.task_store.adapters.task_writer import TaskWriter
 from taskmill.task_store.adapters.turn_rows import TurnRows
 from taskmill.task_store.adapters.webhook_rows import WebhookRows
-from taskmill.task_store.adapters.writer_memory import WriterMemory
 from taskmill.task_store.domain.fleet import FinishedRates
 from taskmill.task_store.domain.operations import Answer, ExpireCancellations, MakeDue, Operation, Redispatch
 from taskmill.task_store.domain.publication import UnpublishedEvent
@@ -170,7 +169,7 @@ def bench(database_url: str) -> Iterator[Bench]:
         writers = [
             TaskWriter(
                 lane,
-                WriterMemory(),
+                StoreMemory(shared, clock),
                 rules=RULES,
                 max_queues=4,
                 max_queued_tasks=1_000,
@@ -188,16 +187,15 @@ def bench(database_url: str) -> Iterator[Bench]:
         reader = TaskReader(shared)
         writes = TurnTaking(writers, RelayLog(lanes[2], lanes[2]), committed)
         queues = QueueRows(shared, max_queues=4)
-        processors = ProcessorRows(shared)
         ports = Ports(
             creations=writes,
             writes=writes,
             reads=reader,
             lists=TaskLists(engine),
             log=LogReader(shared),
-            processors=processors,
+            processors=ProcessorRows(shared),
             queues=queues,
-            service=ServiceMemory(processors, queues, clock),
+            service=StoreMemory(shared, clock),
             pauses=NoPauses(),
             drains=NoDrains(),
             rates=FinishedRates(),

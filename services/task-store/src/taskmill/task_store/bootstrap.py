@@ -79,8 +79,8 @@ from taskmill.task_store.adapters.queue_rows import QueueRows
 from taskmill.task_store.adapters.relay_log import RelayLog
 from taskmill.task_store.adapters.schedule_rows import ScheduleRows
 from taskmill.task_store.adapters.schema import wait_for_schema
-from taskmill.task_store.adapters.service_memory import ServiceMemory
 from taskmill.task_store.adapters.stalled_tasks import StalledTasks
+from taskmill.task_store.adapters.store_memory import StoreMemory
 from taskmill.task_store.adapters.task_lists import (
     BULK_TIMEOUT_SECONDS,
     LIST_TIMEOUT_SECONDS,
@@ -95,7 +95,6 @@ from taskmill.task_store.adapters.webhook_rows import WebhookRows
 from taskmill.task_store.adapters.work_consumers import WorkConsumers
 from taskmill.task_store.adapters.work_pauses import WorkPauses
 from taskmill.task_store.adapters.work_stream import WorkStream
-from taskmill.task_store.adapters.writer_memory import WriterMemory
 from taskmill.task_store.domain.activity import Tally
 from taskmill.task_store.domain.batch import Batch
 from taskmill.task_store.domain.fleet import FinishedRates
@@ -188,7 +187,7 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
         commit_bell.ring()
         dependency_bell.ring()
 
-    counts, tally, memory = BatchCounts(), Tally(), WriterMemory()
+    counts, tally, memory = BatchCounts(), Tally(), StoreMemory(database.shared, utc_now)
     # Neither waits for the other's commit.
     creator, writer = (
         TaskWriter(
@@ -229,14 +228,13 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
     )
     pauses, rates = WorkPauses(session, queue_rows, consumers), FinishedRates()
     processors = ProcessorRows(database.shared)
-    service = ServiceMemory(processors, queue_rows, utc_now)
     registrations = Registrations(
         processors,
         consumers,
         queue_rows,
         writes,
         knows_queue=memory.knows_queue,
-        on_noted=_on_noted(memory, service, turns),
+        on_noted=_on_noted(memory, turns),
         now=utc_now,
     )
     stalled = StalledTasks(database.shared)
@@ -283,7 +281,7 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
         log=log_reader,
         processors=processors,
         queues=queue_rows,
-        service=service,
+        service=memory,
         pauses=pauses,
         drains=ProcessorDrains(RequestClient(session, timeout_seconds=settings.request_timeout_seconds)),
         rates=rates,
@@ -372,16 +370,15 @@ def _notes(tally: Tally, bell: DependencyBell, counts: BatchCounts | None) -> Ca
     return note
 
 
-def _on_noted(memory: WriterMemory, service: ServiceMemory, turns: Turns) -> Callable[[ServedWork], None]:
+def _on_noted(memory: StoreMemory, turns: Turns) -> Callable[[ServedWork], None]:
     def note(served: ServedWork) -> None:
         memory.note_service(served)
-        service.doubt()
         turns.look_again()
 
     return note
 
 
-def _on_turn_settings(memory: WriterMemory, turns: Turns) -> Callable[[], None]:
+def _on_turn_settings(memory: StoreMemory, turns: Turns) -> Callable[[], None]:
     def doubt() -> None:
         memory.doubt()
         turns.look_again()

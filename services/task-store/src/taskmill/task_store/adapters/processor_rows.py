@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-import asyncpg
 import orjson
 from pydantic import TypeAdapter
 
@@ -93,10 +92,6 @@ class ProcessorRows:
         [row] = await self._connections.fetch(_COUNT, seen_since)
         return int(row["count"])
 
-    async def services(self, now: datetime) -> list[ServedWork]:
-        """What the living processors do."""
-        return await living_services(self._connections, now)
-
     async def differing_kinds(self, now: datetime, limit: int) -> list[str]:
         """See `Processors`."""
         if self._compared_at is None or now - self._compared_at >= COMPARE_INTERVAL:
@@ -123,11 +118,9 @@ class ProcessorRows:
         )
 
 
-async def living_services(
-    connection: "SharedConnections | asyncpg.Connection[asyncpg.Record]", now: datetime
-) -> list[ServedWork]:
+async def living_services(connections: SharedConnections, now: datetime) -> list[ServedWork]:
     """What those processors do that said hello within `PROCESSOR_LIFE`, and do not drain."""
-    rows = await connection.fetch(_SEEN_SINCE, now - PROCESSOR_LIFE)
+    rows = await connections.fetch(_SEEN_SINCE, now - PROCESSOR_LIFE)
     return [ServedWork(frozenset(row["queues"]), frozenset(row["kinds"]), row["id"], row["started_at"]) for row in rows]
 
 

@@ -27,8 +27,8 @@ from taskmill.task_store.adapters.database import DedicatedConnection
 from taskmill.task_store.adapters.dependency_rows import read_dependencies, write_dependencies
 from taskmill.task_store.adapters.rows import arrays, event_columns, json_rows, kind_row, row_maker, task_state
 from taskmill.task_store.adapters.schedule_rows import read_schedules, write_schedules
+from taskmill.task_store.adapters.store_memory import StoreMemory
 from taskmill.task_store.adapters.unique_key_rows import read_holds, unique_rows
-from taskmill.task_store.adapters.writer_memory import WriterMemory
 from taskmill.task_store.domain.batch import Batch
 from taskmill.task_store.domain.bulk_operations import BulkBook
 from taskmill.task_store.domain.idempotency import KeyBook, KeyedAnswer
@@ -99,7 +99,7 @@ class TaskWriter:
     def __init__(
         self,
         connection: DedicatedConnection,
-        memory: WriterMemory,
+        memory: StoreMemory,
         *,
         rules: RunRules,
         max_queues: int,
@@ -150,8 +150,8 @@ class TaskWriter:
             BatchRefusedError: PostgreSQL refuses the data of one of them; nothing was applied.
             DatabaseUnavailableError: Nothing was applied, or, if the connection broke during the commit, all.
         """
+        await self._memory.refresh()
         async with self._connection.use() as connection:
-            await self._memory.refresh(connection, self._now())
             if self._may_load_unlocked(operations):
                 try:
                     return await self._apply_at_once(connection, operations)

@@ -1,32 +1,37 @@
-"""What writers remember of queues, kinds and processors, so that they need not read them for every batch."""
+"""What a store remembers of queues, kinds and processors, so that it need not read them for every request."""
 
+import asyncio
 import time
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
 
 from asyncpg import Connection, Record
 
 from taskmill.contracts.tasks import KindDefaults
+from taskmill.runtime.clock import Clock
 from taskmill.task_store.adapters import statements
+from taskmill.task_store.adapters.database import SharedConnections
 from taskmill.task_store.adapters.processor_rows import living_services
 from taskmill.task_store.adapters.queued_memory import QueuedMemory
 from taskmill.task_store.adapters.rows import kind_defaults
 from taskmill.task_store.adapters.turn_rows import read_limits
 from taskmill.task_store.domain.turns import NO_LIMITS
-from taskmill.task_store.domain.waiting import ServedWork, with_service
+from taskmill.task_store.domain.waiting import ServedWork, Service, with_service
 
 REFRESH_SECONDS = 1
 """How long a store goes on with what it knew of queues, kinds, limits and processors when another one knows better."""
 
 
-class WriterMemory:
+class StoreMemory:
     """The queues, with how many tasks wait in each, which are paused, kinds' defaults, limits, and what processors do.
 
-    And tasks that have just been queued. The writers of a store share it. How many tasks wait in a queue may have
-    changed since, and it may have been forgotten; the statement that writes looks again.
+    And tasks that have just been queued. All writers and readers of a store share it. How many tasks wait in a queue
+    may have changed since, and it may have been forgotten; the statement that writes looks again.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, connections: SharedConnections, now: Clock) -> None:
+        self._connections = connections
+        self._now = now
+        self._reading = asyncio.Lock()
         self.queues: dict[str, int] = {}
         self.kinds: dict[str, KindDefaults] = {}
         self.services: list[ServedWork] = []
@@ -45,22 +50,39 @@ class WriterMemory:
         rows = await connection.fetch(statements.QUEUES)
         self._know(rows)
 
-    async def refresh(self, connection: "Connection[Record]", now: datetime) -> None:
-        """Read kinds, processors, limits and pauses anew if that is some time ago."""
-        while time.monotonic() >= self._expires_at:
-            changes = self._changes
-            kinds = await connection.fetch(statements.KINDS)
-            services = await living_services(connection, now)
-            limits = await read_limits(connection)
-            queues = await connection.fetch(statements.QUEUES)
-            if changes == self._changes:  # otherwise it may be older than what is known
-                self.kinds = {name: kind_defaults(*declared) for name, *declared in kinds}
-                self.services, self.limits = services, limits
-                self._know(queues)
-                self._expires_at = time.monotonic() + REFRESH_SECONDS
+    async def known(self) -> Service:
+        """See `ServiceReads`."""
+        await self.refresh()
+        return Service(self.services, self.paused)
+
+    async def refresh(self) -> None:
+        """Read kinds, processors, limits and pauses anew if that is some time ago.
+
+        Raises:
+            DatabaseUnavailableError: PostgreSQL is away.
+        """
+        if time.monotonic() < self._expires_at:
+            return
+        async with self._reading:
+            while time.monotonic() >= self._expires_at:
+                await self._read()
+
+    async def _read(self) -> None:
+        changes = self._changes
+        kinds, services, limits, queues = await asyncio.gather(
+            self._connections.fetch(statements.KINDS),
+            living_services(self._connections, self._now()),
+            read_limits(self._connections),
+            self._connections.fetch(statements.QUEUES),
+        )
+        if changes == self._changes:  # otherwise it may be older than what is known
+            self.kinds = {name: kind_defaults(*declared) for name, *declared in kinds}
+            self.services, self.limits = services, limits
+            self._know(queues)
+            self._expires_at = time.monotonic() + REFRESH_SECONDS
 
     def doubt(self) -> None:
-        """Read all anew before the next batch."""
+        """See `ServiceReads`; the next batch is decided by what is read then, too."""
         self._expires_at = 0.0
         self._changes += 1
 
