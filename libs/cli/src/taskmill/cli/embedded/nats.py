@@ -104,10 +104,8 @@ class NatsServer(EmbeddedServer):
         )
         return [_nats_server(), "--config", str(configuration)]
 
-    def _prefix(self) -> Sequence[str]:
-        if _THREADS in os.environ:
-            return ()
-        return ("env", f"{_THREADS}={max(1, (os.cpu_count() or 1) // CORES_PER_THREAD)}")
+    def _environment(self) -> Mapping[str, str]:
+        return {_THREADS: str(max(1, (os.cpu_count() or 1) // CORES_PER_THREAD)), **os.environ}
 
     def _is_ready(self) -> bool:
         return (self.data_dir / f"{SERVER_NAME}_{self.pid}.ports").exists()

@@ -2,7 +2,7 @@
 
 import abc
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from signal import Signals
 
@@ -79,7 +79,7 @@ class EmbeddedServer(ChildProcess, abc.ABC):
         raise ServerStartError(self.name, self.log_tail())
 
     async def _try_to_start(self, port: int) -> bool:
-        await self.spawn(self._command(port), prefix=self._prefix())
+        await self.spawn(self._command(port), prefix=self._prefix(), environment=self._environment())
         try:
             is_ready = await self._becomes_ready()
         except BaseException:
@@ -116,6 +116,10 @@ class EmbeddedServer(ChildProcess, abc.ABC):
     def _prefix(self) -> Sequence[str]:
         """Return what to put in front of the command."""
         return ()
+
+    def _environment(self) -> Mapping[str, str] | None:
+        """Return all its environment variables; None: those of this process."""
+        return None
 
     @abc.abstractmethod
     def _is_ready(self) -> bool:
