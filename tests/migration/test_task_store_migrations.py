@@ -16,6 +16,8 @@ from taskmill.task_store.adapters.models import Base
 from taskmill.task_store.migrations import newest_revision
 from taskmill.task_store.migrations.steps import downgrade, upgrade
 from tests.support.databases import new_database
+from tests.support.eventually import eventually
+from tests.support.task_store import run_sql
 
 OLD_TASK = """
 INSERT INTO tasks (id, title, kind, queue, priority, labels, status, is_run_active, version, revision, run, attempt,
@@ -174,6 +176,28 @@ async def test_tasks_of_the_first_schema_are_taken_over(postgres_url: str) -> No
             assert await connection.fetchval("SELECT count(*) FROM task_attempts") == 0
         finally:
             await connection.close()
+
+
+STEP_WAITS = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+
+
+async def test_attempts_lose_their_key_while_a_writer_is_at_work(postgres_url: str) -> None:
+    """It has read tasks, and comes to their attempts later: the step waits for it, and is not in its way."""
+    task_id = uuid.uuid4()
+    async with new_database(postgres_url) as url:
+        await asyncio.to_thread(upgrade, url)
+        await asyncio.to_thread(downgrade, url, "0020")
+        writer = await asyncpg.connect(url)
+        try:
+            await writer.execute("BEGIN")
+            await writer.execute(OLD_TASK, task_id, "in_progress", True, 1)
+            step = asyncio.create_task(asyncio.to_thread(upgrade, url))
+            await eventually(lambda: run_sql(url, STEP_WAITS))
+            await writer.execute(OLD_ATTEMPTS)
+            await writer.execute("COMMIT")
+            await step
+        finally:
+            await writer.close()
 
 
 OLD_EVENT = """

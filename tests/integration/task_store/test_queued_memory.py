@@ -152,8 +152,13 @@ def test_no_more_is_remembered_than_fits() -> None:
     memory.note(queued_task(id=task_id) for task_id in ids)
     assert [state.id for state in memory.take(ids)] == ids[10:]
     assert memory.take(ids) == []
+    long = "x" * MAX_CHARACTERS
     others = [
-        queued_task(payload="x" * MAX_CHARACTERS),
+        queued_task(payload=long),
+        queued_task()._replace(description=long),
+        queued_task()._replace(labels=long),
+        queued_task()._replace(checkpoint=long),
+        queued_task()._replace(error=long),
         after(queued_task(), started()),
         queued_task()._replace(payload=None),
     ]

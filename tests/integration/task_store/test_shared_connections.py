@@ -12,6 +12,7 @@ from tests.support.task_store import run_sql
 
 BACKEND = "SELECT pg_backend_pid() AS pid"
 SLEEPERS = "SELECT pid FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(30)' AND state = 'active'"
+CONNECTED = "SELECT pid FROM pg_stat_activity WHERE application_name = 'taskmill test'"
 
 
 @pytest_asyncio.fixture
@@ -49,6 +50,16 @@ async def test_a_query_that_is_given_up_or_refused_harms_no_other(one: SharedCon
         assert await sleepers() == []
         with pytest.raises(BatchRefusedError):
             await one.fetch("SELECT 1 / 0")
+
+
+async def test_they_are_closed_when_what_is_under_way_has_ended(database_url: str) -> None:
+    """Also a connection that would else stay at hand."""
+    connections = await shared_connections(database_url, "test", max_connections=1)
+    asked = asyncio.create_task(connections.fetch("SELECT pg_sleep(0.2)"))
+    await eventually(lambda: run_sql(database_url, CONNECTED))
+    async with asyncio.timeout(3):
+        await connections.close()
+    assert len(await asked) == 1
 
 
 async def test_a_connection_that_postgresql_has_ended_is_replaced(one: SharedConnections, database_url: str) -> None:

@@ -9,7 +9,7 @@ from asyncpg import Record
 from taskmill.contracts.tasks import KindDefaults
 from taskmill.runtime.clock import utc_now
 from taskmill.task_store.adapters import statements
-from taskmill.task_store.adapters.database import SharedConnections, shared_connections
+from taskmill.task_store.adapters.database import DedicatedConnection, SharedConnections, shared_connections
 from taskmill.task_store.adapters.queue_rows import QueueRows
 from taskmill.task_store.adapters.store_memory import StoreMemory
 from taskmill.task_store.domain.waiting import ServedWork
@@ -91,6 +91,38 @@ async def test_what_is_read_does_not_replace_what_was_learnt_meanwhile(connectio
     assert memory.knows_queue("mail")
     assert memory.kinds == {"letter": declared}
     assert [service.processor_id for service in memory.services] == ["p1"]
+
+
+async def test_what_is_noted_all_the_time_is_read_once(connections: Watched) -> None:
+    """However many processors say hello while it is read: who waits for it would else wait for ever."""
+    memory = StoreMemory(connections, utc_now)
+
+    async def say_hello() -> None:
+        memory.note_service(ServedWork(frozenset(), frozenset(), f"p{connections.reads}"))
+        connections.next_read = say_hello if connections.reads < 3 else None
+
+    connections.next_read = say_hello
+    await memory.refresh()
+    assert connections.reads == 1
+    assert [service.processor_id for service in memory.services] == ["p1"]
+
+
+async def test_queues_that_a_writer_has_read_are_not_replaced_by_older_ones(
+    connections: Watched, database_url: str
+) -> None:
+    """What it decides under the lock holds, also when all was being read meanwhile."""
+    memory = StoreMemory(connections, utc_now)
+    writer = DedicatedConnection(database_url, "test writer")
+
+    async def read_under_lock() -> None:
+        await connections.fetch("INSERT INTO queues (name, created_at) VALUES ('mail', now())")
+        async with writer.use() as connection:
+            await memory.read_queues(connection)
+
+    connections.next_read = read_under_lock
+    await memory.refresh()
+    await writer.close()
+    assert memory.knows_queue("mail")
 
 
 async def test_who_comes_together_reads_once(connections: Watched) -> None:

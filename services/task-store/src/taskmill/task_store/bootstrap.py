@@ -122,6 +122,8 @@ class _Database(NamedTuple):
     """Every connection to PostgreSQL. What must not wait for anything else has one of its own."""
 
     shared: SharedConnections
+    memory: SharedConnections
+    """One: what all writes wait for must not wait for what clients read."""
     creator: DedicatedConnection
     writer: DedicatedConnection
     relay: DedicatedConnection
@@ -153,6 +155,7 @@ class _Database(NamedTuple):
         return Connections(
             [
                 self.shared.close,
+                self.memory.close,
                 self.counts.close,
                 self.lists.dispose,
                 self.bulk_lists.dispose,
@@ -187,7 +190,7 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
         commit_bell.ring()
         dependency_bell.ring()
 
-    counts, tally, memory = BatchCounts(), Tally(), StoreMemory(database.shared, utc_now)
+    counts, tally, memory = BatchCounts(), Tally(), StoreMemory(database.memory, utc_now)
     # Neither waits for the other's commit.
     creator, writer = (
         TaskWriter(
@@ -409,6 +412,7 @@ async def _database(url: str, instance_id: str) -> _Database:
     await wait_for_schema(url, needed)
     return _Database(
         shared=await shared_connections(url, "reader", max_connections=MAX_READ_CONNECTIONS),
+        memory=await shared_connections(url, "memory", max_connections=1),
         creator=DedicatedConnection(url, "creator", is_planned_once=True),
         writer=DedicatedConnection(url, "writer", is_planned_once=True),
         # To forget how far the relay was, who led, or what has expired costs nothing: it is done again.

@@ -146,6 +146,7 @@ class SharedConnections:
         self._pool = pool
         self._at_hand: PoolConnectionProxy[Record] | None = None
         self._waiting = 0
+        self._is_closing = False
 
     async def fetch(self, statement: str, *arguments: object) -> list[Record]:
         """Execute a statement; return its rows.
@@ -162,14 +163,15 @@ class SharedConnections:
                 # The pool waits until it can be used again, or has it replaced.
                 await self._pool.release(connection)
                 raise
-            if self._at_hand is None and not self._waiting:
+            if self._at_hand is None and not self._waiting and not self._is_closing:
                 self._at_hand = connection
             else:
                 await self._pool.release(connection)
             return rows
 
     async def close(self) -> None:
-        """Close the connections that there are."""
+        """Close the connections that there are, when whoever uses them has got its rows."""
+        self._is_closing = True
         if self._at_hand is not None:
             connection, self._at_hand = self._at_hand, None
             await self._pool.release(connection)

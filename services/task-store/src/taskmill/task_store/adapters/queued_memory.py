@@ -10,7 +10,7 @@ MAX_TASKS = 256
 """More than are between commit and report while 64 clients wait. Tasks that wait for a slot are read."""
 
 MAX_CHARACTERS = 4_096
-"""Of payload and description; a task that has more is not remembered, so that all together take 2 MB at most."""
+"""Of all texts that may be long; a task that has more is not remembered, so that all together take 2 MB at most."""
 
 
 class QueuedMemory:
@@ -42,4 +42,8 @@ class QueuedMemory:
 
 
 def _is_whole_and_small(state: TaskState) -> bool:
-    return state.payload is not None and len(state.payload) + len(state.description or "") <= MAX_CHARACTERS
+    if state.payload is None:
+        return False
+    # What has a checkpoint, or failed before, was queued again.
+    texts = (state.payload, state.labels, state.description or "", state.checkpoint or "", state.error or "")
+    return sum(map(len, texts)) <= MAX_CHARACTERS

@@ -20,6 +20,8 @@ from taskmill.task_store.domain.waiting import ServedWork, Service, with_service
 REFRESH_SECONDS = 1
 """How long a store goes on with what it knew of queues, kinds, limits and processors when another one knows better."""
 
+_Learnt = tuple[Collection[str], Mapping[str, KindDefaults], Mapping[str, ServedWork | None]]
+
 
 class StoreMemory:
     """The queues, with how many tasks wait in each, which are paused, kinds' defaults, limits, and what processors do.
@@ -39,7 +41,9 @@ class StoreMemory:
         self.limits = NO_LIMITS
         self.queued = QueuedMemory()
         self._expires_at = 0.0
-        self._changes = 0
+        self._doubts = self._queue_reads = 0
+        self._learnt_meanwhile: list[_Learnt] | None = None
+        """What was noted while all is being read, which may be older; None: it is not."""
 
     def knows_queue(self, name: str) -> bool:
         """Whether a queue exists for certain: after a batch that named it, whether it exists."""
@@ -48,6 +52,7 @@ class StoreMemory:
     async def read_queues(self, connection: "Connection[Record]") -> None:
         """Read the queues anew. Under the lock of the event log, nobody changes them meanwhile."""
         rows = await connection.fetch(statements.QUEUES)
+        self._queue_reads += 1
         self._know(rows)
 
     async def known(self) -> Service:
@@ -68,23 +73,33 @@ class StoreMemory:
                 await self._read()
 
     async def _read(self) -> None:
-        changes = self._changes
-        kinds, services, limits, queues = await asyncio.gather(
-            self._connections.fetch(statements.KINDS),
-            living_services(self._connections, self._now()),
-            read_limits(self._connections),
-            self._connections.fetch(statements.QUEUES),
-        )
-        if changes == self._changes:  # otherwise it may be older than what is known
-            self.kinds = {name: kind_defaults(*declared) for name, *declared in kinds}
-            self.services, self.limits = services, limits
+        doubts, queue_reads = self._doubts, self._queue_reads
+        learnt: list[_Learnt] = []
+        self._learnt_meanwhile = learnt
+        try:
+            kinds, services, limits, queues = await asyncio.gather(
+                self._connections.fetch(statements.KINDS),
+                living_services(self._connections, self._now()),
+                read_limits(self._connections),
+                self._connections.fetch(statements.QUEUES),
+            )
+        finally:
+            self._learnt_meanwhile = None
+        if doubts != self._doubts:
+            return
+        self.kinds = {name: kind_defaults(*declared) for name, *declared in kinds}
+        self.services, self.limits = services, limits
+        if queue_reads == self._queue_reads:  # otherwise they are older than what is known
             self._know(queues)
-            self._expires_at = time.monotonic() + REFRESH_SECONDS
+        # Not read once more for it: where many processors say hello, that would go on and on.
+        for noted in learnt:
+            self._learn(*noted)
+        self._expires_at = time.monotonic() + REFRESH_SECONDS
 
     def doubt(self) -> None:
         """See `ServiceReads`; the next batch is decided by what is read then, too."""
         self._expires_at = 0.0
-        self._changes += 1
+        self._doubts += 1
 
     def _know(self, queues: "Sequence[Record]") -> None:
         self.queues = {row["name"]: row["waiting"] for row in queues}
@@ -100,7 +115,13 @@ class StoreMemory:
         """Remember queues that were added, what kinds declare since, and what processors say that they do."""
         if not (queues or kinds or services):
             return
-        self._changes += 1
+        self._learn(queues, kinds, services)
+        if self._learnt_meanwhile is not None:
+            self._learnt_meanwhile.append((queues, kinds, services))
+
+    def _learn(
+        self, queues: Collection[str], kinds: Mapping[str, KindDefaults], services: Mapping[str, ServedWork | None]
+    ) -> None:
         for name in queues:
             self.queues.setdefault(name, 0)
         self.kinds.update(kinds)

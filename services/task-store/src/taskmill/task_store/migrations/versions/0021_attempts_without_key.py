@@ -16,6 +16,8 @@ def upgrade() -> None:
 
     So do rows of attempts that have not ended, which are in the way of their end (ADR 44).
     """
+    # In the order in which writers lock them: else each might wait for the other.
+    op.execute("LOCK TABLE tasks, task_attempts IN ACCESS EXCLUSIVE MODE")
     op.drop_constraint("fk_task_attempts_task_id", "task_attempts")
     op.execute("DELETE FROM task_attempts WHERE outcome IS NULL")
 
