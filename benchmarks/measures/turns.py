@@ -37,7 +37,7 @@ _OPEN = "SELECT count(*) FROM tasks WHERE concurrency_key = 'small' AND status <
 
 def _draining(keys: int) -> Sampler:
     async def sample() -> Figures:
-        async with running_stack() as stack:
+        async with running_stack(TASKMILL_MAX_QUEUED_TASKS=str(2 * _WAITING_TASKS)) as stack:
             await seed_waiting_tasks(stack.database_url, _WAITING_TASKS, "echo", keys=keys)
             async with _watching(stack) as connection:
                 await asyncio.sleep(_WARM_UP_SECONDS)
