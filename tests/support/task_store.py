@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, NamedTuple
 
@@ -19,22 +19,56 @@ from taskmill.contracts.errors import Problem, RemoteError
 from taskmill.contracts.permissions import TASK_STORE
 from taskmill.contracts.registry import Command
 from taskmill.contracts.streams import EVENTS_STREAM, MESSAGE_ID_HEADER, POSITION_HEADER, REPORTS_STREAM, WORK_STREAM
+from taskmill.runtime.clock import Clock, utc_now
 from taskmill.runtime.failpoint import FAILPOINT_VARIABLE
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.requests import RequestClient
 from taskmill.runtime.settings import NatsSettings
 from taskmill.runtime.supervisor import Supervisor
+from taskmill.task_store.adapters.database import DedicatedConnection, SharedConnections
+from taskmill.task_store.adapters.store_memory import StoreMemory
+from taskmill.task_store.adapters.task_writer import TaskWriter
 from taskmill.task_store.bootstrap import build
+from taskmill.task_store.domain.publication import UnpublishedEvent
 from taskmill.task_store.settings import TaskStoreSettings
 from tests.support.actors import running
 from tests.support.eventually import holds
 from tests.support.nats_keys import seed_of
 from tests.support.running_service import running_service
+from tests.support.task_states import RULES, no_jitter
 
 Document = dict[str, Any]
 
 STARTED_AT = "2026-11-24T12:00:00Z"
 FINISHED_AT = "2026-11-24T12:00:01Z"
+
+
+def lone_writer(
+    connection: DedicatedConnection,
+    shared: SharedConnections,
+    *,
+    now: Clock = utc_now,
+    on_commit: Callable[[Sequence[UnpublishedEvent]], None] = lambda _: None,
+    max_queues: int = 10,
+    max_queued_tasks: int = 10_000,
+    max_schedules: int = 10,
+) -> TaskWriter:
+    """A writer as of a store of its own, which remembers what it reads by `shared`; nobody hears of its commits."""
+    return TaskWriter(
+        connection,
+        StoreMemory(shared, now),
+        rules=RULES,
+        max_queues=max_queues,
+        max_queued_tasks=max_queued_tasks,
+        max_schedules=max_schedules,
+        now=now,
+        random=no_jitter,
+        note=lambda _: None,
+        on_commit=on_commit,
+        on_scheduled=lambda _: None,
+        on_bulk_operation=lambda: None,
+        on_schedule=lambda: None,
+    )
 
 
 class StoredMessage(NamedTuple):

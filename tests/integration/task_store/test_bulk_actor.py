@@ -18,7 +18,6 @@ from taskmill.task_store.actors.bulk_operations import BulkOperations
 from taskmill.task_store.adapters.bulk_operation_rows import BulkOperationRows
 from taskmill.task_store.adapters.database import DedicatedConnection, shared_connections
 from taskmill.task_store.adapters.expired_rows import ExpiredRows
-from taskmill.task_store.adapters.store_memory import StoreMemory
 from taskmill.task_store.adapters.task_lists import TaskLists, list_engine
 from taskmill.task_store.adapters.task_writer import TaskWriter
 from taskmill.task_store.domain.bulk_operations import BulkChunk, BulkOperationState
@@ -27,8 +26,7 @@ from taskmill.task_store.domain.operations import Answer, Operation
 from tests.support.actors import running
 from tests.support.eventually import eventually
 from tests.support.leases import LeaseOf
-from tests.support.task_states import RULES, no_jitter
-from tests.support.task_store import new_id, run_sql
+from tests.support.task_store import lone_writer, new_id, run_sql
 
 
 @dataclass
@@ -114,21 +112,7 @@ async def opened(database_url: str) -> AsyncIterator[Store]:
     """Yield a store on a database."""
     lanes = [DedicatedConnection(database_url, name) for name in ("writer", "expiry")]
     shared = await shared_connections(database_url, "reader", max_connections=1)
-    writer = TaskWriter(
-        lanes[0],
-        StoreMemory(shared, utc_now),
-        rules=RULES,
-        max_queues=10,
-        max_queued_tasks=10_000,
-        max_schedules=10,
-        now=utc_now,
-        random=no_jitter,
-        note=lambda _: None,
-        on_commit=lambda _: None,
-        on_scheduled=lambda _: None,
-        on_bulk_operation=lambda: None,
-        on_schedule=lambda: None,
-    )
+    writer = lone_writer(lanes[0], shared)
     engine = list_engine(database_url, "bulk operations", timeout_seconds=5)
     try:
         yield Store(KeptWrites(writer), BulkOperationRows(shared), TaskLists(engine), ExpiredRows(lanes[1]))

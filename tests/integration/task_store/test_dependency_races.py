@@ -13,15 +13,13 @@ from taskmill.contracts.groups import CreateGroup
 from taskmill.contracts.reports import Completed, Failed, ReportBundle
 from taskmill.contracts.requests import CreateTask, DeleteTask, ProcessTask
 from taskmill.contracts.tasks import TaskError
-from taskmill.runtime.clock import utc_now
 from taskmill.task_store.adapters.database import DedicatedConnection, SharedConnections, shared_connections
 from taskmill.task_store.adapters.dependency_rows import DependencyRows
-from taskmill.task_store.adapters.store_memory import StoreMemory
 from taskmill.task_store.adapters.task_writer import TaskWriter
 from taskmill.task_store.domain.dependencies import Pair, Release
 from taskmill.task_store.domain.operations import Answer, Operation
-from tests.support.task_states import FINISHED_AT, RULES, STARTED_AT, no_jitter
-from tests.support.task_store import new_id, run_sql
+from tests.support.task_states import FINISHED_AT, STARTED_AT
+from tests.support.task_store import lone_writer, new_id, run_sql
 
 ROUNDS = 60
 
@@ -68,24 +66,7 @@ async def opened(database_url: str) -> AsyncIterator[Store]:
     """Yield one."""
     lanes = [DedicatedConnection(database_url, name) for name in ("one", "two")]
     shared = await shared_connections(database_url, "reader", max_connections=2)
-    writers = [
-        TaskWriter(
-            lane,
-            StoreMemory(shared, utc_now),
-            rules=RULES,
-            max_queues=10,
-            max_queued_tasks=10_000,
-            max_schedules=10,
-            now=utc_now,
-            random=no_jitter,
-            note=lambda _: None,
-            on_commit=lambda _: None,
-            on_scheduled=lambda _: None,
-            on_bulk_operation=lambda: None,
-            on_schedule=lambda: None,
-        )
-        for lane in lanes
-    ]
+    writers = [lone_writer(lane, shared) for lane in lanes]
     yield Store(writers, shared)
     for close in (shared.close, *(lane.close for lane in lanes)):
         await close()

@@ -12,16 +12,13 @@ from asyncpg.connection import LoggedQuery
 from taskmill.contracts.reports import ReportBundle, RunReport
 from taskmill.contracts.requests import CancelTask, CreateTask, ProcessTask
 from taskmill.contracts.status import TaskStatus
-from taskmill.runtime.clock import utc_now
 from taskmill.task_store.adapters.database import DedicatedConnection, SharedConnections, shared_connections
 from taskmill.task_store.adapters.queued_memory import MAX_CHARACTERS, MAX_TASKS, QueuedMemory
-from taskmill.task_store.adapters.store_memory import StoreMemory
 from taskmill.task_store.adapters.task_reader import TaskReader
-from taskmill.task_store.adapters.task_writer import TaskWriter
 from taskmill.task_store.domain.log_epoch import LogEpoch
 from taskmill.task_store.domain.operations import Answer, Operation
-from tests.support.task_states import RULES, after, completed, no_jitter, queued_task, started
-from tests.support.task_store import new_id
+from tests.support.task_states import after, completed, queued_task, started
+from tests.support.task_store import lone_writer, new_id
 
 
 class Store:
@@ -31,21 +28,7 @@ class Store:
         self.statements: list[str] = []
         self.connection = DedicatedConnection(database_url, "writer")
         self.connection.on_connect = self._listen
-        self._writer = TaskWriter(
-            self.connection,
-            StoreMemory(shared, utc_now),
-            rules=RULES,
-            max_queues=10,
-            max_queued_tasks=10_000,
-            max_schedules=10,
-            now=utc_now,
-            random=no_jitter,
-            note=lambda _: None,
-            on_commit=lambda _: None,
-            on_scheduled=lambda _: None,
-            on_bulk_operation=lambda: None,
-            on_schedule=lambda: None,
-        )
+        self._writer = lone_writer(self.connection, shared)
         self.begin_epoch = self._writer.begin_epoch
 
     async def apply(self, *operations: Operation) -> list[Answer]:

@@ -16,14 +16,11 @@ from taskmill.runtime.mailbox import BatchingMailbox
 from taskmill.task_store.actors.schedule_fires import ScheduleFires
 from taskmill.task_store.adapters.database import DedicatedConnection, shared_connections
 from taskmill.task_store.adapters.schedule_rows import ScheduleRows
-from taskmill.task_store.adapters.store_memory import StoreMemory
-from taskmill.task_store.adapters.task_writer import TaskWriter
 from taskmill.task_store.domain.operations import Answer, Operation
 from taskmill.task_store.domain.schedules import new_schedule
 from tests.support.actors import running
 from tests.support.leases import LeaseOf
-from tests.support.task_states import RULES, no_jitter
-from tests.support.task_store import new_id, run_sql
+from tests.support.task_store import lone_writer, new_id, run_sql
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 END = datetime(2027, 1, 1, tzinfo=UTC)
@@ -53,21 +50,7 @@ async def mailbox(database_url: str, name: str, clock: Clock) -> AsyncIterator[B
     """Yield what a store writes with, on a connection of its own."""
     lane = DedicatedConnection(database_url, f"lane {name}")
     shared = await shared_connections(database_url, f"memory {name}", max_connections=1)
-    writer = TaskWriter(
-        lane,
-        StoreMemory(shared, clock),
-        rules=RULES,
-        max_queues=4,
-        max_queued_tasks=100_000,
-        max_schedules=20,
-        now=clock,
-        random=no_jitter,
-        note=lambda _: None,
-        on_commit=lambda _: None,
-        on_scheduled=lambda _: None,
-        on_bulk_operation=lambda: None,
-        on_schedule=lambda: None,
-    )
+    writer = lone_writer(lane, shared, now=clock, max_queues=4, max_queued_tasks=100_000, max_schedules=20)
     writes: BatchingMailbox[Operation, Answer] = BatchingMailbox(
         f"writes {name}", writer.apply, capacity=1_000, max_batch=256, deadline_seconds=5
     )

@@ -45,7 +45,6 @@ from tests.support.folded_task import FoldedTask
 from tests.support.lifecycle_page import documented_rows
 from tests.support.task_states import (
     NOW,
-    RULES,
     cancelled,
     checkpointed,
     completed,
@@ -53,12 +52,11 @@ from tests.support.task_states import (
     given_back,
     heartbeat,
     logged,
-    no_jitter,
     progressed,
     started,
     submitted,
 )
-from tests.support.task_store import Document
+from tests.support.task_store import Document, lone_writer
 
 T = TypeVar("T")
 
@@ -167,21 +165,7 @@ def bench(database_url: str) -> Iterator[Bench]:
         shared = runner.run(shared_connections(database_url, "reader", max_connections=1))
         engine = list_engine(database_url, "lists", timeout_seconds=LIST_TIMEOUT_SECONDS)
         writers = [
-            TaskWriter(
-                lane,
-                StoreMemory(shared, clock),
-                rules=RULES,
-                max_queues=4,
-                max_queued_tasks=1_000,
-                max_schedules=10,
-                now=clock,
-                random=no_jitter,
-                note=lambda _: None,
-                on_commit=committed.append,
-                on_scheduled=lambda _: None,
-                on_bulk_operation=lambda: None,
-                on_schedule=lambda: None,
-            )
+            lone_writer(lane, shared, now=clock, on_commit=committed.append, max_queues=4, max_queued_tasks=1_000)
             for lane in lanes[:2]
         ]
         reader = TaskReader(shared)
