@@ -16,6 +16,7 @@ import pytest_asyncio
 
 from benchmarks.machine import server_directory
 from tests.support.completed import completed_task
+from tests.support.eventually import holds
 from tests.support.pages import blocks
 from tests.support.stack import TaskmillUp
 
@@ -83,6 +84,14 @@ async def post(client: httpx.AsyncClient, kind: str, payload: Any, **fields: Any
     return str(answer.json()["id"])
 
 
+async def check_queue_is_known(client: httpx.AsyncClient, kind: str, queue: str) -> None:
+    """What a kind declares is known to every store, within a second after one of them has heard it."""
+    # As many as meet all stores, if there are several.
+    for _ in range(8):
+        answer = await client.post("/tasks", json={"title": "t", "kind": kind})
+        assert answer.json()["queue"] == queue
+
+
 async def test_any_program_is_a_worker(stack: TaskmillUp, tmp_path: Path) -> None:
     """It completes, asks for another attempt, and gives up; it is run as docs/handlers.md says."""
     thumb = tmp_path / "thumb.sh"
@@ -96,6 +105,7 @@ async def test_any_program_is_a_worker(stack: TaskmillUp, tmp_path: Path) -> Non
         # What its kind declares is known once it has said hello.
         done = await post(client, "thumb", "done", queue="thumbs")
         assert (await completed_task(client, done, within_seconds=30))["result"] == {"made": "done"}
+        await holds(lambda: check_queue_is_known(client, "thumb", "thumbs"))
         again, never = [await post(client, "thumb", it) for it in ("again", "never")]
         repeated = await completed_task(client, again, within_seconds=30)
         assert (repeated["result"], repeated["attempt"]) == ({"made": "again"}, 2)
