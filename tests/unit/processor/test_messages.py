@@ -14,6 +14,7 @@ from taskmill.contracts.reports import (
     GivenBack,
     Heartbeat,
     Hello,
+    OrderedReport,
     Progressed,
     Report,
     ReportBundle,
@@ -60,6 +61,17 @@ def test_reports_read_as_their_models(text: bytes, report: Report) -> None:
     """Every report, in a bundle, is read as the model that it stands for."""
     bundle = ReportBundle.model_validate_json(messages.bundle_text("p-1", [text, text]))
     assert bundle == ReportBundle(processor_id="p-1", reports=[report, report])
+
+
+@pytest.mark.parametrize(
+    "end", [report for report in REPORTS if isinstance(report, OrderedReport)], ids=lambda report: report.type
+)
+def test_every_end_says_how_many_tasks_were_submitted(end: OrderedReport) -> None:
+    """Once, or the reader would take the last of two numbers; and none that submitted nothing says so."""
+    text = messages.report_text(end)
+    assert b"submitted" not in text
+    bundle = messages.bundle_text("p-1", [messages.with_submissions(text, 3)])
+    assert ReportBundle.model_validate_json(bundle).reports == [end.model_copy(update={"submitted": 3})]
 
 
 def test_a_result_is_put_in_as_it_is() -> None:

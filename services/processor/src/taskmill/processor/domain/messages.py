@@ -12,7 +12,7 @@ import orjson
 from pydantic import TypeAdapter, ValidationError
 
 from taskmill.contracts.limits import MAX_BODY_BYTES
-from taskmill.contracts.reports import AttemptReport, Failed, Hello
+from taskmill.contracts.reports import AttemptReport, Failed, HandlerReport, Hello, OrderedReport
 from taskmill.contracts.retries import last_attempt
 from taskmill.contracts.tasks import KindDefaults
 from taskmill.contracts.work import WorkItem
@@ -47,8 +47,9 @@ def with_declared_limit(work_item: WorkItem, declared: KindDefaults) -> WorkItem
 
 
 def report_text(report: AttemptReport | Hello) -> bytes:
-    """Any report."""
-    return report.model_dump_json().encode()
+    """Any report; that of an end without how many tasks were submitted before."""
+    is_end = isinstance(report, OrderedReport) and not isinstance(report, HandlerReport)
+    return report.model_dump_json(exclude={"submitted"} if is_end else None).encode()
 
 
 def started_text(fence: ReportKey, started_at: datetime) -> bytes:
