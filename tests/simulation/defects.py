@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from taskmill.contracts.reports import EndReport, Logged, RunReport
 from taskmill.contracts.status import TaskStatus
 from taskmill.processor.domain import suspects
 from taskmill.runtime.pull import DeliveredMessage
@@ -73,6 +74,21 @@ def _take_lines_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reports, "_log", lambda state, *rest: real(state._replace(line_number=0), *rest))
 
 
+def _ends_overtake_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = reports._before
+
+    def before(report: RunReport) -> object:
+        found = real(report)
+        return found._replace(lines=None) if found is not None and isinstance(report, EndReport) else found
+
+    monkeypatch.setattr(reports, "_before", before)
+
+
+def _lines_overtake_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = reports._before
+    monkeypatch.setattr(reports, "_before", lambda report: None if isinstance(report, Logged) else real(report))
+
+
 def _ack_before_commit(monkeypatch: pytest.MonkeyPatch) -> None:
     real = TaskStore._take_in
 
@@ -112,7 +128,7 @@ DEFECTS: Mapping[str, Defect] = {
     ),
     "lost events are not noticed": Defect(_replace(Relay, "_check_stream", _unchecked), {"the_stream_holds_the_log"}),
     "the reconciler does not wait for reports": Defect(
-        _replace(Reconciler, "_await_reports", _nothing), {"no_finished_work_is_done_again"}, first_seed=650
+        _replace(Reconciler, "_await_reports", _nothing), {"no_finished_work_is_done_again"}, first_seed=380
     ),
     "reports are acknowledged before their commit": Defect(_ack_before_commit, {"no_finished_work_is_done_again"}),
     "writes do not look whether a task has changed": Defect(
@@ -128,8 +144,10 @@ DEFECTS: Mapping[str, Defect] = {
     ),
     "lines that come again are taken in": Defect(_take_lines_again, {"lines_are_kept_as_they_were_told"}),
     "the end may overtake what was submitted": Defect(
-        _replace(batch, "comes_early", lambda *_: False), {"what_was_submitted_exists"}
+        _replace(batch, "comes_early", lambda *_, **__: False), {"what_was_submitted_exists"}
     ),
+    "the end may overtake lines": Defect(_ends_overtake_lines, {"no_line_is_overtaken"}),
+    "lines may overtake each other": Defect(_lines_overtake_lines, {"no_line_is_overtaken"}),
     "lost work stays lost": Defect(
         _replace(batch, "decide_lost", lambda state, *_: Decision(state)), {"every_task_ends"}
     ),

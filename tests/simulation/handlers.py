@@ -20,6 +20,9 @@ KIND_DEFAULTS = {
 """steady, slow and rare complete; rare is unknown to some processors; flaky completes at its last attempt, and
 wants to be called later now and then; hopeless never completes, and poison ends its processor."""
 
+WRITE_AT_ONCE = {"steady"}
+"""The kinds whose handlers write a line when they begin. Others write some when they tell progress."""
+
 FAILS_WITH = {"hopeless": "handler_error", "poison": "crash_loop"}
 
 _ERROR = TaskError(code="handler_error", type="ValueError", message="no")

@@ -22,7 +22,7 @@ from taskmill.processor.domain.messages import (
     read_work_item,
     report_text,
     started_text,
-    with_submissions,
+    with_what_was_told,
 )
 from taskmill.processor.domain.report_queue import QueuedReport, ReportQueue
 from taskmill.processor.domain.suspects import MAKES_WAY_AFTER_SECONDS, DeclinedWork, Suspects
@@ -32,7 +32,7 @@ from taskmill.sdk.calling.attempt import StopReason
 from taskmill.sdk.submissions import submission_id
 from tests.chaos.checker.history import Effect
 from tests.simulation.broker import Broker
-from tests.simulation.handlers import KIND_DEFAULTS, Ending, ending_of, steps_of
+from tests.simulation.handlers import KIND_DEFAULTS, WRITE_AT_ONCE, Ending, ending_of, steps_of
 from tests.simulation.scheduler import Activity, Life, Steps
 from tests.simulation.world import BEAT_SECONDS, World
 
@@ -219,6 +219,9 @@ class Processor:
             self._world.scheduler.after(ANNOUNCE_AFTER_SECONDS, self.life, partial(self._announce, attempt))
         if attempt.stop_reason is None:
             execution = self._log_effect(attempt, "begin")
+            if attempt.work_item.kind in WRITE_AT_ONCE:
+                self._announce(attempt)
+                self._write_line(attempt, execution)
             ending = ending_of(self._world.random, attempt.work_item)
             for seconds, progress in steps_of(self._world.random, attempt.work_item.kind):
                 yield seconds
@@ -314,6 +317,7 @@ class Processor:
         self._world.submitted.setdefault(execution, []).append(task_id)
         content = {"number": attempt.submitted, "submitted": attempt.submitted, "checkpoint": execution}
         self._put((attempt, "checkpointed"), QueuedReport(report_text(attempt.report(Checkpointed, **content))))
+        attempt.checkpointed = attempt.submitted
 
     def _write_line(self, attempt: HeldAttempt, execution: str) -> None:
         """Each line says which of its execution it is. Those that are written while others are on their way gather."""
@@ -321,6 +325,7 @@ class Processor:
             attempt.lines = UntoldLines()
         self._line_count += 1
         text = f"{execution} {self._line_count}"
+        self._world.lines.setdefault(execution, set()).add(self._line_count)
         attempt.lines.add([Line(at=self._world.scheduler.utc(), level=LineLevel.INFO, text=text)])
         if not attempt.has_unstored_lines:
             attempt.has_unstored_lines = True
@@ -340,7 +345,7 @@ class Processor:
             self._tell_lines(attempt, attempt.lines)
         if not attempt.told_at:
             self._queue.discard((attempt, "started"))
-        text = with_submissions(text, attempt.submitted)
+        text = with_what_was_told(text, attempt)
         self._put((attempt, "ended"), QueuedReport(text, ended_attempt=attempt))
 
     def _put(self, key: object, report: QueuedReport) -> None:

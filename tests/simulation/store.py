@@ -5,9 +5,10 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from taskmill.contracts.errors import UnavailableError
+from taskmill.contracts.reports import ReportBundle
 from taskmill.runtime.pull import DeliveredMessage
 from taskmill.task_store.adapters.report_bundles import read_bundle
-from taskmill.task_store.domain.operations import Answer, MakeDue
+from taskmill.task_store.domain.operations import Answer, MakeDue, OverdueBundle
 from taskmill.task_store.domain.patience import Patience
 from taskmill.task_store.domain.publication import UnpublishedEvent
 from tests.simulation.broker import Broker
@@ -141,16 +142,24 @@ class TaskStore:
     def _take_in(self, delivery: DeliveredMessage) -> None:
         bundle = read_bundle(delivery.body)
         if bundle is not None:
-            self.writer.offer(bundle, partial(self._settle, delivery))
+            self.writer.offer(bundle, partial(self._settle, delivery, bundle))
 
-    def _settle(self, delivery: DeliveredMessage, answer: Reply) -> None:
-        reports, reply = self._broker.reports, delivery.reply
-        must_repeat = isinstance(answer, Answer) and answer.must_repeat
-        self._world.signs["reports out of turn"] += must_repeat
-        is_over = must_repeat and self._patience.is_over(delivery.stream_sequence, self._world.scheduler.now)
-        if isinstance(answer, UnavailableError) or (must_repeat and not is_over):
-            self._world.send(reports, partial(reports.nak, reply, 1.0))
+    def _settle(self, delivery: DeliveredMessage, bundle: ReportBundle, answer: Reply) -> None:
+        reports, reply, sequence = self._broker.reports, delivery.reply, delivery.stream_sequence
+        early = answer.early if isinstance(answer, Answer) else ()
+        wait_seconds = self._patience.wait_seconds(sequence, self._world.scheduler.now) if early else None
+        if isinstance(answer, UnavailableError):
+            wait_seconds = 1.0
+        elif early and wait_seconds is None and not isinstance(bundle, OverdueBundle):
+            self._world.signs["overdue reports"] += 1
+            overdue = OverdueBundle(processor_id=bundle.processor_id, reports=list(early))
+            self.writer.offer(overdue, partial(self._settle, delivery, overdue))
+            return
+        self._world.signs["reports out of turn"] += bool(early)
+        if wait_seconds is not None:
+            self._world.send(reports, partial(reports.nak, reply, wait_seconds))
         else:
+            self._patience.forget(sequence)
             self._world.send(reports, partial(reports.ack, reply))
         self._credit = max(0, self._credit - 1)
         if not self._credit:

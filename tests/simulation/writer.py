@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from taskmill.contracts.errors import DatabaseUnavailableError, QueueFullError, RequestError, UnavailableError
-from taskmill.contracts.reports import Heartbeat, Hello, ReportBundle
+from taskmill.contracts.reports import Heartbeat, Hello, ReportBundle, RunReport
 from taskmill.contracts.requests import CancelTask, ProcessTask, UpdateTask
 from taskmill.contracts.status import TaskStatus
 from taskmill.task_store.adapters.task_writer import committed_events
@@ -149,12 +149,12 @@ class Writer:
         answers: list[Reply] = []
         for operation in operations:
             answer: Reply = Answer()
-            must_repeat = False
+            early: tuple[RunReport, ...] = ()
             for part in _parts(operation):
                 try:
                     decided = self._decide_watched(batch, part)
-                    must_repeat |= decided.must_repeat
-                    answer = decided._replace(must_repeat=must_repeat)
+                    early += decided.early
+                    answer = decided._replace(early=early)
                 except RequestError as refusal:
                     answer = refusal
             answers.append(answer)
@@ -185,7 +185,7 @@ def _parts(operation: Operation) -> Iterator[Operation]:
         yield operation
         return
     for report in operation.reports:
-        yield ReportBundle.model_construct(processor_id=operation.processor_id, reports=[report])
+        yield type(operation).model_construct(processor_id=operation.processor_id, reports=[report])
 
 
 def _cause(operation: Operation) -> Cause:

@@ -121,15 +121,11 @@ def logged(
 
 
 def completed(
-    delivery: int = 1, *, attempt: int = 1, dispatch: int = 1, result: Any = None, submitted: int = 0
+    delivery: int = 1, *, attempt: int = 1, dispatch: int = 1, result: Any = None, **before: int
 ) -> Completed:
     """The handler returned."""
     return Completed(
-        **_fence(delivery, attempt, dispatch),
-        started_at=STARTED_AT,
-        finished_at=FINISHED_AT,
-        result=result,
-        submitted=submitted,
+        **_fence(delivery, attempt, dispatch), started_at=STARTED_AT, finished_at=FINISHED_AT, result=result, **before
     )
 
 
@@ -140,9 +136,9 @@ def failed(delivery: int = 1, *, attempt: int = 1, dispatch: int = 1, **fields: 
     return Failed.model_validate({**_fence(delivery, attempt, dispatch), **times, "error": error, **fields})
 
 
-def cancelled(delivery: int = 1, *, attempt: int = 1, dispatch: int = 1) -> Cancelled:
+def cancelled(delivery: int = 1, *, attempt: int = 1, dispatch: int = 1, **before: int) -> Cancelled:
     """The handler was stopped."""
-    return Cancelled(**_fence(delivery, attempt, dispatch), started_at=STARTED_AT, finished_at=FINISHED_AT)
+    return Cancelled(**_fence(delivery, attempt, dispatch), started_at=STARTED_AT, finished_at=FINISHED_AT, **before)
 
 
 def given_back(

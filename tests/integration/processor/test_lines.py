@@ -30,11 +30,11 @@ async def test_lines_come_between_start_and_end(nats_url: str) -> None:
 
     async with store_side(nats_url) as store, running_processor(nats_url, app):
         [item] = await store.dispatch("quick")
-        await store.report_of(item, Completed)
+        end = await store.report_of(item, Completed)
         [report] = store.of(item, Logged)
     assert store.types_of(item) == ["started", "logged", "completed"]
     assert [(line.level, line.text) for line in report.lines] == [("info", "one number=1"), ("warning", "two\ufffd")]
-    assert (report.first_number, report.dropped) == (1, 0)
+    assert (report.first_number, report.dropped, end.logged) == (1, 0, 2)
 
 
 async def test_lines_are_told_while_the_handler_runs(nats_url: str) -> None:
@@ -84,7 +84,7 @@ async def test_a_flood_while_nats_is_away_is_bounded(nats_server: NatsServer) ->
         await asyncio.wait_for(is_written.wait(), 20)
         may_end.set()
         await nats_server.start()
-        await store.report_of(item, Completed, within_seconds=20)
+        end = await store.report_of(item, Completed, within_seconds=20)
     reports = store.of(item, Logged)
     told = [text for text in texts(store, item) if text != "before"]
     dropped = sum(report.dropped for report in reports)
@@ -93,6 +93,6 @@ async def test_a_flood_while_nats_is_away_is_bounded(nats_server: NatsServer) ->
     assert dropped == LINES - len(told)
     numbers = [report.first_number + place for report in reports for place in range(len(report.lines))]
     assert numbers == sorted(set(numbers))
-    assert numbers[-1] == LINES + 1
+    assert numbers[-1] == end.logged == LINES + 1
     assert max(store.bundle_sizes) <= MAX_BODY_BYTES
     assert len(store.of(item, Started)) >= 1

@@ -67,7 +67,7 @@ async def test_it_submits_tasks_and_leaves_checkpoints(nats_url: str) -> None:
     result: Any = end.result
     assert result == {"before": {"page": 1}, "submitted": str(submitted.task.id)}
     assert (submitted.number, submitted.task.payload, end.submitted) == (1, {"part": 1}, 1)
-    assert (checkpointed.checkpoint, checkpointed.submitted) == ({"page": 2}, 1)
+    assert (checkpointed.checkpoint, checkpointed.submitted, end.checkpointed) == ({"page": 2}, 1, 1)
 
 
 async def test_what_it_leaves_behind_speaks_for_no_other_task(nats_url: str, tmp_path: Path) -> None:

@@ -2,9 +2,11 @@
 
 from typing import Any
 
+import orjson
 import pytest
 
 from taskmill.contracts import registry
+from taskmill.contracts.streams import REPORTS_CONSUMER, REPORTS_STREAM
 from tests.support.eventually import holds
 from tests.support.task_store import Document, StoreClient, report
 
@@ -49,6 +51,30 @@ async def test_the_next_work_item_has_the_newest_checkpoint(store: StoreClient, 
     await store.report(left(task_id, {"page": 2}), left(task_id, PAGE, number=2), report(end[0], task_id, **end[1]))
     item = await work_item(store, 2)
     assert (item["checkpoint"], item["payload"]) == (PAGE, "p")
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        report("failed", "", error={"code": "a", "message": "b"}, retry_after_seconds=0),
+        report("given_back", "", reason="draining"),
+    ],
+    ids=lambda end: end["type"],
+)
+async def test_an_end_does_not_overtake_the_last_checkpoint(store: StoreClient, end: Document) -> None:
+    """As when another store has the bundle before in hand: the next attempt would go on from an earlier one."""
+    task_id = await running(store, max_attempts=2)
+    await store.report(left(task_id, {"page": 2}))
+    late = {**end, "task_id": task_id, "checkpointed": 2}
+    await store.publish_report(orjson.dumps({"processor_id": "processor-1", "reports": [late]}))
+
+    async def check_waits() -> None:
+        info = await store.session.client.jetstream().consumer_info(REPORTS_STREAM, REPORTS_CONSUMER)
+        assert (info.num_redelivered or 0) > 0, info
+
+    await holds(check_waits)
+    await store.report(left(task_id, PAGE, number=2))
+    assert (await work_item(store, 2))["checkpoint"] == PAGE
 
 
 async def test_a_checkpoint_can_be_asked_for_during_the_run(store: StoreClient) -> None:

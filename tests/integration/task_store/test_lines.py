@@ -1,6 +1,7 @@
 """The lines of a task, on a real PostgreSQL: each once, a thousand at most, and gone with its task."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import orjson
@@ -8,7 +9,21 @@ import pytest
 
 from taskmill.contracts import registry
 from taskmill.contracts.limits import MAX_LINES_IN_A_REPORT, MAX_TASK_LINES
-from tests.support.task_store import STARTED_AT, Document, StoreClient, new_id, report, run_sql
+from taskmill.contracts.streams import REPORTS_CONSUMER, REPORTS_STREAM, SET_ASIDE_STREAM
+from taskmill.contracts.subjects import SET_ASIDE_REPORTS_SUBJECT
+from taskmill.task_store.actors import report_intake
+from taskmill.task_store.domain.patience import Patience
+from tests.support.eventually import holds
+from tests.support.task_store import (
+    STARTED_AT,
+    Document,
+    StoreClient,
+    new_id,
+    report,
+    run_sql,
+    running_store,
+    store_with_client,
+)
 
 
 def written(task_id: str, *texts: str, first_number: int = 1, dropped: int = 0, **fence: int) -> Document:
@@ -28,6 +43,21 @@ async def pages(store: StoreClient, task_id: str, **wanted: Any) -> list[Documen
 def texts(found: Sequence[Document]) -> list[str]:
     """What the lines of some pages say."""
     return [line["text"] for page in found for line in page["items"]]
+
+
+async def publish(store: StoreClient, *reports: Document) -> None:
+    """A bundle, which need not be taken in at once."""
+    await store.publish_report(orjson.dumps({"processor_id": "processor-1", "reports": reports}))
+
+
+async def asked_for_again(store: StoreClient, bundles: int) -> None:
+    """Return when so many bundles have been delivered more than once and are not settled."""
+
+    async def check_waits() -> None:
+        info = await store.session.client.jetstream().consumer_info(REPORTS_STREAM, REPORTS_CONSUMER)
+        assert (info.num_redelivered or 0) >= bundles, info
+
+    await holds(check_waits)
 
 
 async def running(store: StoreClient, **fields: Any) -> str:
@@ -64,7 +94,7 @@ async def test_a_bundle_that_comes_again_adds_nothing(store: StoreClient) -> Non
     await store.report(written(task_id, "c", first_number=3))
     before = await store.get(task_id)
     await store.report(*bundle)
-    await store.report(written(task_id, "stale", first_number=9, delivery=2))
+    await store.report(written(task_id, "stale", first_number=9, dispatch=2))
     await store.report(written(task_id, "stale", first_number=9), processor_id="processor-2")
     assert await store.get(task_id) == before
     await store.report(report("completed", task_id))
@@ -115,6 +145,70 @@ async def test_a_line_that_cannot_be_stored_spoils_nothing(store: StoreClient) -
     )
     assert (await store.get(task_id))["status"] == "completed"
     assert texts(await pages(store, task_id)) == ["before"]
+
+
+async def test_nothing_overtakes_lines(store: StoreClient) -> None:
+    """As when another store has the bundle before in hand: later lines and the end come again until it is there."""
+    task_id = await running(store)
+    await publish(store, report("completed", task_id, logged=3))
+    await publish(store, written(task_id, "c", first_number=3))
+    await asked_for_again(store, 2)
+    assert (await store.get(task_id))["status"] == "in_progress"
+    await store.report(written(task_id, "a", "b"))
+    assert await store.event_types(task_id) == ["created", "queued", "started", "logged", "logged", "completed"]
+    assert texts(await pages(store, task_id)) == ["a", "b", "c"]
+
+
+async def test_nothing_overtakes_the_start(store: StoreClient) -> None:
+    """Lines without a start before them would not count."""
+    task_id = (await store.create(process=True))["id"]
+    await publish(store, report("completed", task_id, logged=1))
+    await publish(store, written(task_id, "a"))
+    await asked_for_again(store, 2)
+    assert (await store.get(task_id))["status"] == "queued"
+    await store.report(report("started", task_id))
+    assert await store.event_types(task_id) == ["created", "queued", "started", "logged", "completed"]
+
+
+async def test_two_stores_lose_no_line(database_url: str, nats_url: str) -> None:
+    """However often the bundle with the end comes to the store that is the first to take it in."""
+    async with store_with_client(database_url, nats_url) as store, running_store(database_url, nats_url):
+        task_ids = [(await store.create(process=True))["id"] for _ in range(60)]
+        for task_id in task_ids:
+            await publish(store, report("started", task_id), written(task_id, "a"))
+            await publish(store, written(task_id, "b", first_number=2))
+            await publish(store, report("completed", task_id, logged=2))
+        await store.reports_settled()
+        told = {tuple(await store.event_types(task_id)) for task_id in task_ids}
+        assert told == {("created", "queued", "started", "logged", "logged", "completed")}
+
+
+async def test_lost_lines_hold_no_end_up_for_ever(
+    database_url: str, nats_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When patience is over, what is there counts; and later the lines change nothing."""
+    monkeypatch.setattr(report_intake, "Patience", partial(Patience, 0.5))
+    async with store_with_client(database_url, nats_url) as store:
+        task_id, quick_id = await running(store), (await store.create(process=True))["id"]
+        await store.report(written(task_id, "b", first_number=2), report("completed", task_id, logged=2))
+        await store.report(report("completed", quick_id, logged=1))
+        assert await store.event_types(task_id) == ["created", "queued", "started", "logged", "completed"]
+        assert await store.event_types(quick_id) == ["created", "queued", "started", "completed"]
+        await store.report(written(task_id, "a"))
+        assert texts(await pages(store, task_id)) == ["b"]
+
+
+async def test_a_line_that_cannot_be_stored_is_set_aside_once(
+    database_url: str, nats_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often its bundle is asked for, for the sake of the end that follows it."""
+    monkeypatch.setattr(report_intake, "Patience", partial(Patience, 0.5))
+    async with store_with_client(database_url, nats_url) as store:
+        task_id = await running(store)
+        await store.report(written(task_id, "\x00"), report("completed", task_id, logged=1))
+        assert (await store.get(task_id))["status"] == "completed"
+        [found] = await store.messages(SET_ASIDE_STREAM)
+        assert found.subject == SET_ASIDE_REPORTS_SUBJECT
 
 
 async def test_lines_go_with_their_task(store: StoreClient, database_url: str) -> None:

@@ -12,10 +12,12 @@ from pydantic import JsonValue
 from taskmill.contracts.reports import (
     AttemptReport,
     Cancelled,
+    Checkpointed,
     Completed,
     Failed,
     GivenBack,
     Hello,
+    Logged,
     Report,
     ReportBundle,
     Started,
@@ -35,7 +37,7 @@ from taskmill.runtime.pull import DeliveredMessage
 from taskmill.runtime.settings import NatsSettings
 from taskmill.sdk import Context, NotNow, TaskApp
 from tests.support.eventually import eventually
-from tests.unit.processor.builders import Noted, new_attempt
+from tests.unit.processor.builders import Noted, new_attempt, new_line
 
 
 def tell_in_parting(context: Context) -> None:
@@ -89,6 +91,13 @@ class Stage:
         async def submit(_payload: Any, context: Context) -> None:
             for number in (1, 2):
                 context.submit("echo", number)
+
+        @app.task("talk")
+        async def talk(_payload: Any, context: Context) -> None:
+            for page in (1, 2):
+                context.progress(page / 2, checkpoint=page)
+            context._tell(Logged, lines=[new_line(text) for text in "abc"])
+            raise NotNow(after_seconds=1)
 
         @app.task("deaf", concurrency=1)
         def deaf(_payload: Any, _context: Context) -> None:
@@ -236,6 +245,20 @@ async def test_the_end_says_how_many_tasks_were_submitted() -> None:
     assert isinstance(end, Completed)
     assert [(report.number, report.task.payload) for report in (first, second)] == [(1, 1), (2, 2)]
     assert end.submitted == 2
+
+
+async def test_the_end_says_how_much_was_told() -> None:
+    """The number of the last line, and of the last checkpoint; it must not overtake them."""
+    stage = Stage()
+    stage.reports._is_tick_due = True
+    stage.deliver(new_attempt().work_item.model_copy(update={"kind": "talk"}), delivery=1)
+    await eventually(lambda: stage.execution.free_slots == 1)
+    *_, checkpointed, logged, end = stage.reported()
+    assert isinstance(checkpointed, Checkpointed)
+    assert isinstance(logged, Logged)
+    assert isinstance(end, GivenBack)
+    assert (checkpointed.number, logged.first_number, len(logged.lines)) == (2, 1, 3)
+    assert (end.submitted, end.logged, end.checkpointed) == (0, 3, 2)
 
 
 async def test_what_is_cancelled_before_its_first_step_is_reported() -> None:

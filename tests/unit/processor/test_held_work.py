@@ -3,7 +3,8 @@
 from datetime import UTC, datetime
 
 from taskmill.processor.domain.held_work import HeldWork
-from tests.unit.processor.builders import new_attempt
+from taskmill.processor.domain.untold_lines import UntoldLines
+from tests.unit.processor.builders import new_attempt, new_line
 
 
 def test_a_delivery_is_held_from_its_fetch_to_its_release() -> None:
@@ -78,6 +79,21 @@ def test_a_redelivery_after_one_elsewhere_raises_the_fence() -> None:
     held.adopt(new_attempt(delivery=2))
     held.adopt(new_attempt(delivery=4))
     assert attempt.fence.delivery == 4
+
+
+def test_a_new_fence_begins_with_nothing_told() -> None:
+    """The store counts lines and checkpoints anew, so what is said of them would never come."""
+    held, attempt = HeldWork(), new_attempt(delivery=1)
+    held.hold(attempt)
+    attempt.checkpointed, attempt.lines = 2, UntoldLines()
+    attempt.lines.add(map(new_line, "ab"))
+    attempt.lines.take()
+    attempt.lines.add(map(new_line, "cd"))
+    held.adopt(new_attempt(delivery=2))
+    assert (attempt.logged, attempt.checkpointed) == (2, 2)
+    held.adopt(new_attempt(delivery=4))
+    assert (attempt.logged, attempt.checkpointed) == (0, 0)
+    assert (attempt.lines.take()["first_number"], attempt.logged) == (1, 2)
 
 
 def test_what_is_not_held_is_not_adopted() -> None:

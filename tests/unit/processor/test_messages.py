@@ -10,11 +10,11 @@ from taskmill.contracts.reports import (
     AttemptReport,
     Cancelled,
     Completed,
+    EndReport,
     Failed,
     GivenBack,
     Heartbeat,
     Hello,
-    OrderedReport,
     Progressed,
     Report,
     ReportBundle,
@@ -23,7 +23,8 @@ from taskmill.contracts.reports import (
 from taskmill.contracts.tasks import KindDefaults, Progress, TaskError
 from taskmill.processor.domain import messages
 from taskmill.processor.domain.held_attempt import ReportKey
-from tests.unit.processor.builders import new_attempt
+from taskmill.processor.domain.untold_lines import UntoldLines
+from tests.unit.processor.builders import new_attempt, new_line
 
 FENCE = ReportKey(UUID(int=7), 2, 3, 4)
 STARTED_AT = datetime(2026, 1, 2, 3, 4, 5, 678901, UTC)
@@ -63,15 +64,18 @@ def test_reports_read_as_their_models(text: bytes, report: Report) -> None:
     assert bundle == ReportBundle(processor_id="p-1", reports=[report, report])
 
 
-@pytest.mark.parametrize(
-    "end", [report for report in REPORTS if isinstance(report, OrderedReport)], ids=lambda report: report.type
-)
-def test_every_end_says_how_many_tasks_were_submitted(end: OrderedReport) -> None:
-    """Once, or the reader would take the last of two numbers; and none that submitted nothing says so."""
-    text = messages.report_text(end)
-    assert b"submitted" not in text
-    bundle = messages.bundle_text("p-1", [messages.with_submissions(text, 3)])
-    assert ReportBundle.model_validate_json(bundle).reports == [end.model_copy(update={"submitted": 3})]
+@pytest.mark.parametrize("end", [report for report in REPORTS if isinstance(report, EndReport)], ids=lambda it: it.type)
+def test_every_end_says_what_was_told_before(end: EndReport) -> None:
+    """Each number once, or the reader would take the last of two; and where nothing was told, not a byte."""
+    text, attempt = messages.report_text(end), new_attempt()
+    assert [word for word in (b"submitted", b"logged", b"checkpointed") if word in text] == []
+    assert messages.with_what_was_told(text, attempt) == text
+    attempt.submitted, attempt.checkpointed, attempt.lines = 3, 2, UntoldLines()
+    attempt.lines.add(map(new_line, "abcd"))
+    attempt.lines.take()
+    bundle = messages.bundle_text("p-1", [messages.with_what_was_told(text, attempt)])
+    told = {"submitted": 3, "logged": 4, "checkpointed": 2}
+    assert ReportBundle.model_validate_json(bundle).reports == [end.model_copy(update=told)]
 
 
 def test_a_result_is_put_in_as_it_is() -> None:

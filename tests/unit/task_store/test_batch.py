@@ -36,6 +36,7 @@ from taskmill.task_store.domain.operations import (
     ExpireCancellations,
     KeyedReply,
     MakeDue,
+    OverdueBundle,
     Redispatch,
     named_queues,
 )
@@ -91,6 +92,11 @@ def batch(
 def bundle(*reports: RunReport | Hello) -> ReportBundle:
     """What a processor says."""
     return ReportBundle(processor_id="processor-1", reports=list(reports))
+
+
+def overdue(*reports: RunReport) -> OverdueBundle:
+    """What it says, when what should have come before is lost."""
+    return OverdueBundle(processor_id="processor-1", reports=list(reports))
 
 
 def other_task(**fields: object) -> CreateTask:

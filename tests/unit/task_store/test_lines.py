@@ -12,7 +12,7 @@ from taskmill.task_store.domain.decision import Decision
 from taskmill.task_store.domain.idempotency import KeyBook
 from taskmill.task_store.domain.kinds import KindBook
 from taskmill.task_store.domain.queues import QueueBook
-from taskmill.task_store.domain.reports import decide_report
+from taskmill.task_store.domain.reports import comes_early, decide_report
 from taskmill.task_store.domain.state import TaskState
 from tests.support.task_states import (
     HEARING,
@@ -21,13 +21,17 @@ from tests.support.task_states import (
     STARTED_AT,
     TASK_ID,
     after,
+    cancelled,
     completed,
     failed,
+    given_back,
     logged,
     no_jitter,
+    pending_task,
     queued_task,
     started,
 )
+from tests.unit.task_store.test_batch import overdue
 
 
 def batch(state: TaskState) -> Batch:
@@ -115,6 +119,69 @@ def test_lines_of_all_attempts_are_counted_together() -> None:
     """The next attempt writes behind the one before."""
     state = after(queued_task(max_attempts=2), started(), logged(), failed())
     assert (state.status, state.line_count) == ("scheduled", 1)
+
+
+@pytest.mark.parametrize(
+    "late",
+    [
+        completed(logged=3),
+        failed(logged=3),
+        cancelled(logged=3),
+        given_back(logged=3),
+        logged(first_number=4),
+        logged(first_number=9, dropped=5),
+    ],
+    ids=lambda report: report.type,
+)
+def test_what_overtakes_lines_comes_again(late: RunReport) -> None:
+    """An end, and later lines, change nothing before the lines are there; then they do not wait."""
+    of = batch(after(running(), logged()))
+    assert of.decide(bundle(late)).early == (late,)
+    assert (of.changed, of.events) == ([], [])
+    assert not of.decide(bundle(logged(first_number=2, lines=2), late)).early
+    assert [event.type == "logged" for event in of.events][:2] == [True, isinstance(late, Logged)]
+
+
+@pytest.mark.parametrize("early", [completed(logged=1), logged(), logged(first_number=3, dropped=2)])
+def test_what_overtakes_the_start_comes_again(early: RunReport) -> None:
+    """Also where an execution that fell silent holds the attempt: the start comes before all lines."""
+    assert comes_early(queued_task(), early, "processor-1")
+    assert comes_early(running(), early.model_copy(update={"delivery": 2}), "processor-1")
+
+
+def test_lines_that_are_lost_hold_no_end_up_for_ever() -> None:
+    """Lines are not worth another execution: at last the end is applied without them, and so are later lines."""
+    of = batch(running())
+    late: list[RunReport] = [logged(first_number=3), completed(logged=3)]
+    assert of.decide(bundle(*late)).early == tuple(late)
+    assert not of.decide(overdue(*late)).early
+    assert [event.type for event in of.events] == ["logged", "completed"]
+    quick = batch(queued_task())
+    assert not quick.decide(overdue(completed(logged=2))).early
+    assert [event.type for event in quick.events] == ["started", "completed"]
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        pending_task(),
+        after(running(), completed()),
+        after(running(), given_back()),
+        after(queued_task(max_attempts=2), started(), failed()),
+        after(running(), started(2)),
+    ],
+    ids=["pending", "completed", "queued again", "retried", "taken over"],
+)
+def test_what_counts_no_more_is_not_waited_for(state: TaskState) -> None:
+    """It would never be applied."""
+    for report in (logged(first_number=3), completed(logged=1), failed(checkpointed=1)):
+        assert not comes_early(state, report, "processor-1")
+
+
+def test_an_execution_with_the_same_numbers_waits_for_no_line() -> None:
+    """Where NATS forgot that it delivered, another processor holds the attempt; its lines are not those of this one."""
+    for report in (logged(), logged(first_number=3), completed(logged=1)):
+        assert not comes_early(running(), report, "processor-2")
 
 
 def test_a_batch_writes_what_is_kept() -> None:

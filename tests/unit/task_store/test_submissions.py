@@ -21,7 +21,7 @@ from tests.support.task_states import (
     started,
     submitted,
 )
-from tests.unit.task_store.test_batch import OTHER_ID, batch, bundle
+from tests.unit.task_store.test_batch import OTHER_ID, batch, bundle, overdue
 
 
 def running() -> TaskState:
@@ -39,7 +39,7 @@ def test_a_submitted_task_is_made_like_any_other() -> None:
     assert [(event.task_id, event.type) for event in of.events] == [(SUBMITTED_ID, "created"), (SUBMITTED_ID, "queued")]
     [(_, parent)] = of.changed
     assert parent == running()._replace(submission_number=1)
-    assert not answer.must_repeat
+    assert not answer.early
 
 
 def test_the_same_task_is_made_once() -> None:
@@ -56,9 +56,9 @@ def test_the_same_task_is_made_once() -> None:
 def test_an_execution_that_was_given_up_submits_nothing() -> None:
     """Neither one that another has taken over from, nor one behind its end."""
     of = batch(after(running(), started(2)))
-    assert not of.decide(bundle(submitted())).must_repeat
+    assert not of.decide(bundle(submitted())).early
     ended = batch(after(running(), completed()))
-    assert not ended.decide(bundle(submitted())).must_repeat
+    assert not ended.decide(bundle(submitted())).early
     assert of.created == ended.created == []
 
 
@@ -89,9 +89,9 @@ def test_a_bundle_names_what_it_makes() -> None:
 def test_what_overtakes_a_submitted_task_comes_again(late: RunReport) -> None:
     """It changes nothing at first; then it follows."""
     of = batch(running())
-    assert of.decide(bundle(submitted(), late)).must_repeat
+    assert of.decide(bundle(submitted(), late)).early == (late,)
     assert of.states[TASK_ID] == running()._replace(submission_number=1)
-    assert not of.decide(bundle(submitted(number=2, id=OTHER_ID), late)).must_repeat
+    assert not of.decide(bundle(submitted(number=2, id=OTHER_ID), late)).early
     assert of.states[TASK_ID] != running()._replace(submission_number=2)
 
 
@@ -117,6 +117,15 @@ def test_what_counts_no_more_is_not_waited_for(state: TaskState) -> None:
     """It would never be applied."""
     for report in (submitted(number=2), completed(submitted=1), checkpointed(submitted=1)):
         assert not comes_early(state, report, "processor-1")
+
+
+def test_what_is_lost_is_worth_another_execution() -> None:
+    """However long it has been asked for, what overtook a submitted task changes nothing: the attempt is begun anew."""
+    for state in (running(), queued_task()):
+        of = batch(state)
+        late = completed(submitted=1)
+        assert of.decide(overdue(late)).early == (late,)
+        assert of.changed == []
 
 
 def test_an_end_without_submissions_waits_for_nothing() -> None:

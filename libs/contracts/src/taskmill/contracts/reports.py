@@ -57,6 +57,29 @@ class OrderedReport(AttemptReport):
     ] = 0
 
 
+class EndReport(OrderedReport):
+    """Base of what ends an execution: it must not overtake what its handler told before it, either."""
+
+    logged: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=MAX_NUMBER,
+            description="The number of the last line that its execution told before; 0: none. This counts once the "
+            "lines are taken in, or after 30 s without them.",
+        ),
+    ] = 0
+    checkpointed: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=MAX_NUMBER,
+            description="The number of the last checkpoint that its execution told before; 0: none. As for lines; but "
+            "what is completed does not wait for it.",
+        ),
+    ] = 0
+
+
 class Started(AttemptReport):
     """The handler is about to be called."""
 
@@ -136,7 +159,7 @@ class Logged(HandlerReport):
             ge=1,
             le=MAX_NUMBER,
             description="Which line of its execution the first of these is: 1, 2, 3, …, dropped ones included. A "
-            "report that comes again is recognised by it.",
+            "report that comes again, or before another, is recognised by it.",
         ),
     ] = 1
     dropped: Annotated[
@@ -150,7 +173,7 @@ class Logged(HandlerReport):
     lines: Annotated[list[Line], Field(min_length=1, max_length=MAX_LINES_IN_A_REPORT)]
 
 
-class Completed(OrderedReport):
+class Completed(EndReport):
     """The handler returned. It stands for `started` too: a quick task is told in one report."""
 
     type: Literal["completed"] = "completed"
@@ -159,7 +182,7 @@ class Completed(OrderedReport):
     result: Result = None
 
 
-class Failed(OrderedReport):
+class Failed(EndReport):
     """The handler raised, or its result cannot be kept. Stands for `started` too."""
 
     type: Literal["failed"] = "failed"
@@ -174,7 +197,7 @@ class Failed(OrderedReport):
     ] = None
 
 
-class Cancelled(OrderedReport):
+class Cancelled(EndReport):
     """The handler was stopped because a client had asked for it."""
 
     type: Literal["cancelled"] = "cancelled"
@@ -182,7 +205,7 @@ class Cancelled(OrderedReport):
     finished_at: BoundedInstant
 
 
-class GivenBack(OrderedReport):
+class GivenBack(EndReport):
     """The processor will not execute the work item; it is queued again under a new dispatch, not charged."""
 
     type: Literal["given_back"] = "given_back"

@@ -183,6 +183,9 @@ def work_consumer(queue: str, priority: Priority, ack_wait_seconds: float, *, is
 
 REPORTS_CONSUMER = "reports"
 
+MAX_REPORTS_PENDING = 2_000
+"""Bundles that all task stores together have in hand, or have asked for again."""
+
 REPORTS_ACK_WAIT_SECONDS = 3
 """After so long a bundle that a store had in hand when it died is delivered again. A living one says before that it
 still has it; should it come twice all the same, what is applied a second time changes nothing."""
@@ -195,5 +198,5 @@ def reports_consumer() -> ConsumerSpec:
         name=REPORTS_CONSUMER,
         filter_subject=subjects.REPORT_SUBJECTS,
         ack_wait_seconds=REPORTS_ACK_WAIT_SECONDS,
-        max_ack_pending=2_000,
+        max_ack_pending=MAX_REPORTS_PENDING,
     )

@@ -9,7 +9,7 @@ import structlog
 
 from taskmill.contracts import subjects
 from taskmill.contracts.errors import TaskmillError
-from taskmill.contracts.reports import HandlerReport, Hello, Logged
+from taskmill.contracts.reports import Checkpointed, HandlerReport, Hello, Logged
 from taskmill.contracts.streams import MESSAGE_ID_HEADER
 from taskmill.processor.domain.announcements import Announcements, replacement_key
 from taskmill.processor.domain.held_attempt import HeldAttempt
@@ -18,8 +18,8 @@ from taskmill.processor.domain.messages import (
     bundle_text,
     report_text,
     started_text,
-    with_submissions,
     with_traceparent,
+    with_what_was_told,
 )
 from taskmill.processor.domain.report_queue import QueuedReport, ReportQueue
 from taskmill.processor.errors import UnstorableError
@@ -169,7 +169,7 @@ class Reports(Actor):
         elif not attempt.told_at:
             # The end stands for the start too.
             self._queue.discard((attempt, "started"))
-        text = with_submissions(text, attempt.submitted)
+        text = with_what_was_told(text, attempt)
         self._put((attempt, "ended"), QueuedReport(text, ended_attempt=attempt))
 
     def stop(self) -> None:
@@ -257,6 +257,8 @@ class Reports(Actor):
         # It comes behind what was said meanwhile, and under the fence of today.
         self._queue.discard(key)
         on_stored = attempt.note_lines_stored if isinstance(report, Logged) else None
+        if isinstance(report, Checkpointed):
+            attempt.checkpointed = report.number
         text = report_text(report.model_copy(update=attempt.fence._asdict()))
         self._put(key, QueuedReport(text, on_stored=on_stored))
 

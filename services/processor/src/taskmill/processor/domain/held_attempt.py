@@ -47,6 +47,7 @@ class HeldAttempt:
         on_start_stored: Called once the report of its start is stored.
         lines: The lines that its handler wrote and that were not told; None: it has not written any.
         checkpoints: How many checkpoints its handler told.
+        checkpointed: The number of the last of them that was reported under the present fence; 0: none.
         submitted: How many tasks its handler submitted.
         has_unstored_lines: Whether a report of lines is on its way: until it is stored, further ones gather.
         told_at: When what its handler said was last reported, by type, in seconds of the event loop's clock; empty:
@@ -69,6 +70,7 @@ class HeldAttempt:
     on_start_stored: Callable[[], None] | None = None
     lines: UntoldLines | None = None
     checkpoints: int = 0
+    checkpointed: int = 0
     submitted: int = 0
     has_unstored_lines: bool = False
     told_at: dict[type[HandlerReport], float] = field(default_factory=dict)
@@ -112,9 +114,21 @@ class HeldAttempt:
         """What is logged on its way says of it."""
         return {"task_id": str(self.key.task_id), "attempt": self.key.attempt}
 
+    def renew_fence(self, delivery: int) -> None:
+        """Report under a later delivery: for the store an execution begins, which has told nothing yet."""
+        self.delivery = delivery
+        self.checkpointed = 0
+        if self.lines is not None:
+            self.lines.number_anew()
+
     def note_lines_stored(self) -> None:
         """The report of lines that was on its way is stored."""
         self.has_unstored_lines = False
+
+    @property
+    def logged(self) -> int:
+        """The number of the last line that was reported under the present fence; 0: none."""
+        return 0 if self.lines is None else self.lines.told_number
 
     @property
     def fence(self) -> ReportKey:

@@ -49,7 +49,7 @@ class HeldWork:
                     self._arrived.discard(redelivered.reply)
                     attempt.reply = redelivered.reply
                     if redelivered.delivery > attempt.newest_delivery + 1:
-                        attempt.delivery = redelivered.delivery
+                        attempt.renew_fence(redelivered.delivery)
                     attempt.newest_delivery = max(attempt.newest_delivery, redelivered.delivery)
                     return attempt
             return None

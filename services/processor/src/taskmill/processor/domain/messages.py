@@ -12,7 +12,7 @@ import orjson
 from pydantic import TypeAdapter, ValidationError
 
 from taskmill.contracts.limits import MAX_BODY_BYTES
-from taskmill.contracts.reports import AttemptReport, Failed, HandlerReport, Hello, OrderedReport
+from taskmill.contracts.reports import AttemptReport, EndReport, Failed, Hello
 from taskmill.contracts.retries import last_attempt
 from taskmill.contracts.tasks import KindDefaults
 from taskmill.contracts.work import WorkItem
@@ -21,6 +21,9 @@ from taskmill.processor.errors import UndecodableWorkError
 from taskmill.sdk.outcome import Failure
 
 _WORK_ITEM = TypeAdapter(WorkItem)
+
+_TOLD_BEFORE = ("submitted", "logged", "checkpointed")
+"""What an end says of what its execution told before. It is put in when the end is told: until then more may be."""
 
 _BUNDLE_OVERHEAD_BYTES = 128
 _MAX_REPORTS_BYTES = MAX_BODY_BYTES - _BUNDLE_OVERHEAD_BYTES
@@ -47,9 +50,8 @@ def with_declared_limit(work_item: WorkItem, declared: KindDefaults) -> WorkItem
 
 
 def report_text(report: AttemptReport | Hello) -> bytes:
-    """Any report; that of an end without how many tasks were submitted before."""
-    is_end = isinstance(report, OrderedReport) and not isinstance(report, HandlerReport)
-    return report.model_dump_json(exclude={"submitted"} if is_end else None).encode()
+    """Any report; that of an end without what its execution told before."""
+    return report.model_dump_json(exclude=set(_TOLD_BEFORE) if isinstance(report, EndReport) else None).encode()
 
 
 def started_text(fence: ReportKey, started_at: datetime) -> bytes:
@@ -83,9 +85,14 @@ def failed_text(attempt: HeldAttempt, failure: Failure, started_at: datetime, fi
     )
 
 
-def with_submissions(report: bytes, submitted: int) -> bytes:
-    """The report of an end, with how many tasks its execution submitted: it must not overtake them."""
-    return b'{"submitted":%d,%b' % (submitted, report[1:]) if submitted else report
+def with_what_was_told(report: bytes, attempt: HeldAttempt) -> bytes:
+    """The report of an end, with how much its execution told before, if anything: it must not overtake that."""
+    if attempt.lines is None and not (attempt.submitted or attempt.checkpointed):
+        return report
+    for name in _TOLD_BEFORE:
+        if number := getattr(attempt, name):
+            report = b'{"%b":%d,%b' % (name.encode(), number, report[1:])
+    return report
 
 
 def with_traceparent(report: bytes, traceparent: str | None) -> bytes:

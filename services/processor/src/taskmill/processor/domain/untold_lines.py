@@ -40,6 +40,15 @@ class UntoldLines:
             self._chars -= len(self._lines.popleft().text)
             self._dropped += 1
 
+    @property
+    def told_number(self) -> int:
+        """The number of the last line that was taken out; 0: none was since they are numbered anew."""
+        return self._taken_number
+
+    def number_anew(self) -> None:
+        """The next line is the first one of an execution."""
+        self._taken_number = 0
+
     def take(self) -> dict[str, Any]:
         """Take out the oldest lines, as many as a report may have: what a `Logged` holds beside the fence."""
         taken: Sequence[Line] = [self._lines.popleft() for _ in range(min(len(self._lines), MAX_LINES_IN_A_REPORT))]

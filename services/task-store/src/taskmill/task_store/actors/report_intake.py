@@ -1,7 +1,7 @@
 """Takes in what processors report, and acknowledges it once it is committed."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -9,7 +9,7 @@ import structlog
 
 from taskmill.contracts import subjects
 from taskmill.contracts.errors import BusUnavailableError, OverloadedError, TaskmillError, UnavailableError
-from taskmill.contracts.reports import Hello, Report, ReportBundle
+from taskmill.contracts.reports import Hello, Report, ReportBundle, RunReport
 from taskmill.contracts.streams import REPORTS_CONSUMER, REPORTS_STREAM
 from taskmill.runtime.actor import Actor
 from taskmill.runtime.failpoint import failpoint
@@ -21,7 +21,7 @@ from taskmill.runtime.spans import Span
 from taskmill.runtime.tracing import is_tracing, start_span
 from taskmill.task_store.adapters.placeholders import Placeholder
 from taskmill.task_store.adapters.report_bundles import read_bundle
-from taskmill.task_store.domain.operations import Answer, Operation
+from taskmill.task_store.domain.operations import Answer, Operation, OverdueBundle
 from taskmill.task_store.domain.patience import Patience
 
 _log = structlog.get_logger(__name__)
@@ -32,31 +32,45 @@ MAX_BUNDLES_IN_HAND = 64
 IN_HAND_SECONDS = 1
 """How often JetStream is told which bundles are still in hand. Most are settled long before the first time."""
 
+UNAVAILABLE_SECONDS = 1.0
+"""How soon what could not be written is asked for again."""
+
 _ACK = b"+ACK"
 _IN_HAND = b"+WPI"
-_LATER = b'-NAK {"delay":1000000000}'
 _NEVER = b"+TERM"
 
 
 class _Held:
-    """A bundle in hand: it is settled when each of the parts that it was offered in has been answered."""
+    """A bundle in hand: it is settled when each of the parts that it was offered in has been answered.
 
-    __slots__ = ("must_repeat", "open_parts", "reply", "sequence", "spans")
+    Attributes:
+        open_parts: How many have not been.
+        repeat_after_seconds: How soon it is to come again; 0: it is done.
+        given_up: What sets aside the parts of it that are no good, to be called once it is done.
+    """
 
-    def __init__(self, reply: str, sequence: int) -> None:
-        self.reply = reply
-        self.sequence = sequence
+    __slots__ = ("given_up", "open_parts", "repeat_after_seconds", "reply", "sequence", "spans")
+
+    def __init__(self, delivery: DeliveredMessage) -> None:
+        self.reply = delivery.reply
+        self.sequence = delivery.stream_sequence
         self.open_parts = 0
-        self.must_repeat = False
+        self.repeat_after_seconds = 0.0
+        self.given_up: list[Callable[[], None]] = []
         self.spans: list[Span] = []
+
+    def repeat_after(self, seconds: float) -> None:
+        """It is to come again, not sooner than after so long."""
+        self.repeat_after_seconds = max(self.repeat_after_seconds, seconds)
 
 
 class ReportIntake(Actor):
     """Pulls bundles and offers each as one operation to the mailbox of writes.
 
-    A bundle is acknowledged after its commit, and asked for again a second later when the database was away. One that
-    PostgreSQL refuses for its data is offered again report by report, so that the bad one alone is lost. What cannot be
-    read, or is refused, is set aside for an operator.
+    A bundle is acknowledged after its commit, and asked for again a second later when the database was away. So is one
+    with reports that have overtaken others, for some time; then they are offered once more, to be applied without those
+    if they may be. A bundle that PostgreSQL refuses for its data is offered again report by report, so that the bad one
+    alone is lost. What cannot be read, or is refused, is set aside for an operator.
 
     Args:
         session: The connection.
@@ -128,22 +142,22 @@ class ReportIntake(Actor):
                 self._session.write_acks(self._in_hand, _IN_HAND)
 
     def _apply(self, delivery: DeliveredMessage) -> None:
-        bundle = self._read(delivery)
+        held = _Held(delivery)
+        bundle = self._read(delivery, held)
         if bundle is None:
             _log.error("reports.undecodable", subject=delivery.subject, bundle_bytes=len(delivery.body))
-            self._settle(delivery.reply, _NEVER)
+            self._finish(held, _NEVER)
         else:
-            held = _Held(delivery.reply, delivery.stream_sequence)
             self._offer(_traced(bundle, held.spans) if is_tracing() else bundle, held)
 
-    def _read(self, delivery: DeliveredMessage) -> ReportBundle | None:
+    def _read(self, delivery: DeliveredMessage, held: _Held) -> ReportBundle | None:
         put_aside = partial(self._set_aside, delivery.body, found_at=delivery.subject, reason="unreadable")
         try:
-            return read_bundle(delivery.body, put_aside)
+            return read_bundle(delivery.body, lambda: held.given_up.append(put_aside))
         except Exception:
             # Whatever strangers have thought of, what comes behind it is served.
             _log.exception("reports.not_read", subject=delivery.subject)
-            put_aside()
+            held.given_up.append(put_aside)
             return None
 
     def _offer(self, bundle: ReportBundle, held: _Held) -> None:
@@ -153,37 +167,51 @@ class ReportIntake(Actor):
 
     def _on_answer(self, bundle: ReportBundle, held: _Held, answer: Answer | TaskmillError) -> None:
         if isinstance(answer, UnavailableError):
-            held.must_repeat = True
+            held.repeat_after(UNAVAILABLE_SECONDS)
         elif isinstance(answer, TaskmillError):
             self._on_refusal(bundle, held)
         else:
             self._greet_processors(bundle)
-            if answer.must_repeat:
-                self._repeat(bundle, held)
+            if answer.early:
+                self._repeat(bundle, answer.early, held)
         held.open_parts -= 1
         if held.open_parts == 0:
             _end(held)
-            self._settle(held.reply, _LATER if held.must_repeat else _ACK)
+            if held.repeat_after_seconds:
+                self._settle(held.reply, b'-NAK {"delay":%d}' % (held.repeat_after_seconds * 1e9))
+            else:
+                self._finish(held, _ACK)
 
-    def _repeat(self, bundle: ReportBundle, held: _Held) -> None:
-        if self._patience.is_over(held.sequence, asyncio.get_running_loop().time()):
-            _log.error("reports.out_of_turn", processor_id=bundle.processor_id)
+    def _repeat(self, bundle: ReportBundle, early: Sequence[RunReport], held: _Held) -> None:
+        wait_seconds = self._patience.wait_seconds(held.sequence, asyncio.get_running_loop().time())
+        if wait_seconds is not None:
+            held.repeat_after(wait_seconds)
+        elif isinstance(bundle, OverdueBundle):
+            _log.error("reports.out_of_turn", processor_id=bundle.processor_id, reports=len(early))
         else:
-            held.must_repeat = True
+            _log.warning("reports.overdue", processor_id=bundle.processor_id, reports=len(early))
+            self._offer(_part(OverdueBundle, bundle, early), held)
 
     def _on_refusal(self, bundle: ReportBundle, held: _Held) -> None:
         if len(bundle.reports) == 1:
             [report] = bundle.reports
             _log.error("reports.refused", processor_id=bundle.processor_id, type=report.type, **_attempt_of(report))
-            body = bundle.model_dump_json().encode()
-            self._set_aside(body, found_at=subjects.report(bundle.processor_id), reason="refused")
+            body, found_at = bundle.model_dump_json().encode(), subjects.report(bundle.processor_id)
+            held.given_up.append(partial(self._set_aside, body, found_at=found_at, reason="refused"))
             return
         for report in bundle.reports:
-            self._offer(ReportBundle.model_construct(processor_id=bundle.processor_id, reports=[report]), held)
+            self._offer(_part(type(bundle), bundle, [report]), held)
 
     def _set_aside(self, body: bytes, *, found_at: str, reason: str) -> None:
         self.set_aside += 1
         set_aside(self._session, subjects.SET_ASIDE_REPORTS_SUBJECT, body, found_at=found_at, reason=reason)
+
+    def _finish(self, held: _Held, body: bytes) -> None:
+        """It does not come again."""
+        self._patience.forget(held.sequence)
+        for put_aside in held.given_up:
+            put_aside()
+        self._settle(held.reply, body)
 
     def _settle(self, reply: str, body: bytes) -> None:
         """Note how JetStream is answered; everything that is settled in this turn goes out in one write."""
@@ -210,6 +238,11 @@ class ReportIntake(Actor):
                 self._greet(bundle.processor_id, report)
 
 
+def _part(kind: type[ReportBundle], bundle: ReportBundle, reports: Sequence[Report]) -> ReportBundle:
+    """Some reports of a bundle, as a bundle of some kind."""
+    return kind.model_construct(processor_id=bundle.processor_id, reports=list(reports))
+
+
 def _traced(bundle: ReportBundle, spans: list[Span]) -> ReportBundle:
     """Begin a span for each report that is traced; what comes of a report belongs to that."""
     reports = []
@@ -226,7 +259,7 @@ def _traced(bundle: ReportBundle, spans: list[Span]) -> ReportBundle:
 
 def _end(held: _Held) -> None:
     for span in held.spans:
-        if held.must_repeat:
+        if held.repeat_after_seconds:
             span.fail("repeated_later")
         span.end()
 

@@ -63,6 +63,7 @@ from taskmill.task_store.domain.operations import (
     MakeDue,
     OfferAgain,
     Operation,
+    OverdueBundle,
     Redispatch,
     RemoveExpired,
     StoreOperation,
@@ -178,7 +179,7 @@ class Batch:
             case CreateTask(idempotency=None):
                 answer = self._create_one(operation)
             case ReportBundle():
-                answer = Answer(must_repeat=self._hear(operation))
+                answer = Answer(early=self._hear(operation))
             case MakeDue() | OfferAgain() | Redispatch() | ExpireCancellations() | RemoveExpired() | Release():
                 self._carry_on(operation)
                 answer = Answer()
@@ -414,9 +415,10 @@ class Batch:
                 given.append(after)
         return tuple(given)
 
-    def _hear(self, bundle: ReportBundle) -> bool:
-        """Decide each report; return whether some of them must come again."""
-        must_repeat = False
+    def _hear(self, bundle: ReportBundle) -> tuple[RunReport, ...]:
+        """Decide each report; return those that must come again."""
+        early: tuple[RunReport, ...] = ()
+        is_overdue = type(bundle) is OverdueBundle
         for report in bundle.reports:
             if isinstance(report, Hello):
                 self._admit_served(report)
@@ -425,8 +427,8 @@ class Batch:
             elif (state := self._states.get(report.task_id)) is None:
                 self._reject(report)
             else:
-                if comes_early(state, report, bundle.processor_id):
-                    must_repeat = True
+                if comes_early(state, report, bundle.processor_id, is_overdue=is_overdue):
+                    early += (report,)
                     continue
                 defaults = self.kinds.defaults(state.kind)
                 hearing = Hearing(bundle.processor_id, self._now, self._rules, defaults, self._random, self.services)
@@ -437,7 +439,7 @@ class Batch:
                     self._note_silence(Silence.TAKEN_OVER)
                 if isinstance(report, Submitted) and decided is not state:
                     self._submit(report.task, state)
-        return must_repeat
+        return early
 
     def _note_service(self, processor_id: str, hello: Hello) -> None:
         served = None

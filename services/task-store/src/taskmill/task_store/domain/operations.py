@@ -6,7 +6,7 @@ from uuid import UUID
 
 from taskmill.contracts.bulk_operations import StartBulkOperation
 from taskmill.contracts.groups import CreateGroup
-from taskmill.contracts.reports import Hello, ReportBundle, Submitted
+from taskmill.contracts.reports import Hello, ReportBundle, RunReport, Submitted
 from taskmill.contracts.requests import (
     CreateTask,
     CreateTasks,
@@ -73,6 +73,10 @@ class GiveTurns(NamedTuple):
         return tuple(turn.task_id for turn in self.turns)
 
 
+class OverdueBundle(ReportBundle):
+    """Reports that came before others that they must follow, and were asked for again until those must be lost."""
+
+
 StoreOperation = MakeDue | OfferAgain | Redispatch | ExpireCancellations
 """What the store asks of itself to carry tasks on."""
 
@@ -113,8 +117,8 @@ class Answer(NamedTuple):
     """The schedule that was made or changed, or of which a time was decided, as it is now, or was last."""
     group: GroupState | None = None
     """The group that was made."""
-    must_repeat: bool = False
-    """Of reports: some came before others that they must follow; they change nothing until they come again."""
+    early: tuple[RunReport, ...] = ()
+    """Of reports: those that came before others that they must follow; they change nothing until they come again."""
 
 
 def names_nothing(operation: Operation) -> bool:

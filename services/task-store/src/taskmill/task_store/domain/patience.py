@@ -1,10 +1,15 @@
-"""For how long a report is asked for again that came before those that it must follow."""
+"""For how long reports are asked for again that came before those that they must follow."""
+
+from taskmill.contracts.streams import MAX_REPORTS_PENDING
 
 OUT_OF_TURN_SECONDS = 30.0
-"""By then a store that had the others in hand when it died has been followed by another. If they are lost, so is the
-report: the lease of its attempt runs out, and the attempt is executed again."""
+"""By then a store that had the others in hand when it died has been followed by another. What has not come is lost."""
 
-MAX_REMEMBERED = 1_000
+SOON_SECONDS, LATER_SECONDS = 0.1, 1.0
+"""How soon they are asked for again. Another store that has the others in hand has them for milliseconds, as a rule."""
+
+MAX_REMEMBERED = 2 * MAX_REPORTS_PENDING
+"""So many bundles cannot wait at a time; what is remembered beyond those was settled by another store."""
 
 
 class Patience:
@@ -22,17 +27,20 @@ class Patience:
         self._capacity = capacity
         self._since: dict[int, float] = {}
 
-    def is_over(self, sequence: int, now: float) -> bool:
-        """Whether a bundle that comes too early, again or for the first time, is not to be asked for any more.
+    def wait_seconds(self, sequence: int, now: float) -> float | None:
+        """How soon to ask again for a bundle that comes too early, again or for the first time; None: no more.
 
         Args:
             sequence: Its place in the stream.
             now: In seconds of a monotonic clock.
         """
-        since = self._since.setdefault(sequence, now)
+        waited = now - self._since.setdefault(sequence, now)
         if len(self._since) > self._capacity:
             del self._since[next(iter(self._since))]
-        if now - since < self._seconds:
-            return False
+        if waited >= self._seconds:
+            return None
+        return SOON_SECONDS if waited < LATER_SECONDS else LATER_SECONDS
+
+    def forget(self, sequence: int) -> None:
+        """A bundle is settled: it does not come again."""
         self._since.pop(sequence, None)
-        return True

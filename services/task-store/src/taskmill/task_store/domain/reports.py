@@ -12,12 +12,12 @@ from taskmill.contracts.reports import (
     Cancelled,
     Checkpointed,
     Completed,
+    EndReport,
     Failed,
     GivenBack,
     HandlerReport,
     Heartbeat,
     Logged,
-    OrderedReport,
     Progressed,
     RunReport,
     Started,
@@ -80,25 +80,69 @@ def decide_report(state: TaskState, report: RunReport, hearing: Hearing) -> Deci
     return _apply(state, report, hearing)
 
 
-def comes_early(state: TaskState, report: RunReport, processor_id: str) -> bool:
-    """Whether a report has overtaken others of its execution, by which that submitted tasks: it must come again.
+class _Before(NamedTuple):
+    """What must be taken in before a report: up to which number of its execution's; None: it follows none of them."""
 
-    Bundles come out of turn when a store dies that had one in hand. Were the end of the run applied first, the tasks
-    would be lost: nothing counts behind an end. What a report of an execution that was given up says, or one that was
-    applied before, changes nothing, whenever it comes.
+    tasks: int | None
+    lines: int | None
+    checkpoints: int | None
+
+
+def comes_early(state: TaskState, report: RunReport, processor_id: str, *, is_overdue: bool = False) -> bool:
+    """Whether a report has overtaken others of its execution that it must follow: it must come again.
+
+    Bundles come out of turn when several stores take them in, or one dies that had some in hand. Were the end of the
+    attempt applied first, the others would be lost: nothing counts behind an end. What a report of an execution that
+    was given up says, or one that was applied before, changes nothing, whenever it comes.
+
+    Args:
+        state: The task.
+        report: What is said of it.
+        processor_id: Who says so.
+        is_overdue: Whether the report has come again for so long that what is missing is lost: then it is early only
+            for tasks that were submitted. Lines and checkpoints are not worth another execution.
     """
-    if isinstance(report, Submitted):
-        before = report.number - 1
-    elif isinstance(report, OrderedReport) and report.submitted:
-        before = report.submitted
-    else:
+    before = _before(report)
+    if before is None or not state.is_run_active or not _is_of_dispatch(state, report):
         return False
-    if not state.is_run_active or (report.attempt, report.dispatch) != (state.attempt, state.dispatch):
-        return False
+    tasks, lines, checkpoints = before
     if is_holder(state, report, processor_id):
-        return state.submission_number < before
+        if tasks is not None and state.submission_number < tasks:
+            return True
+        misses_lines = lines is not None and state.line_number < lines
+        misses_checkpoint = checkpoints is not None and state.checkpoint_number < checkpoints
+        return (misses_lines or misses_checkpoint) and not is_overdue
     # That it started is among what it has overtaken.
-    return state.status is not TaskStatus.SCHEDULED and report.delivery >= state.delivery
+    if state.status is TaskStatus.SCHEDULED:
+        return False
+    if tasks is not None:
+        return report.delivery >= state.delivery
+    # At the same delivery another processor has taken over, as a rule, and there is nothing to wait for.
+    return report.delivery > state.delivery and not is_overdue
+
+
+def _is_of_dispatch(state: TaskState, report: RunReport) -> bool:
+    return (report.attempt, report.dispatch) == (state.attempt, state.dispatch)
+
+
+def _before(report: RunReport) -> _Before | None:
+    """What a report must not overtake; None: it may come at any time."""
+    # To tell what else a model is than of its own class takes long: that is asked once of most reports.
+    if isinstance(report, EndReport):
+        if not (report.submitted or report.logged or report.checkpointed):
+            return None
+        # Of a run that is completed nobody goes on.
+        checkpoints = None if isinstance(report, Completed) else report.checkpointed or None
+        return _Before(report.submitted or None, report.logged or None, checkpoints)
+    if isinstance(report, HandlerReport):
+        match report:
+            case Submitted():
+                return _Before(report.number - 1, None, None)
+            case Logged():
+                return _Before(None, report.first_number - 1 - report.dropped, None)
+            case Checkpointed():
+                return _Before(report.submitted or None, None, 0)
+    return None
 
 
 def _apply(state: TaskState, report: RunReport, hearing: Hearing) -> Decision:
