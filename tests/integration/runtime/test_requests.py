@@ -1,10 +1,12 @@
 import asyncio
+import threading
 import time
 from collections.abc import Sequence
 
 import nats
 import orjson
 import pytest
+import uvloop
 from structlog.testing import capture_logs
 
 from taskmill.cli.embedded.nats import NatsServer
@@ -24,8 +26,9 @@ from taskmill.runtime.errors import NoRespondersError
 from taskmill.runtime.nats_protocol import encode_headers
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.reply import Reply
-from taskmill.runtime.request_bundles import BUNDLE_HEADER
+from taskmill.runtime.request_bundles import BUNDLE_HEADER, FULL_BUNDLE
 from taskmill.runtime.requests import BundleHandler, RequestClient, RequestHandler, RequestServer
+from taskmill.runtime.settings import NatsSettings
 from tests.support.actors import running
 from tests.support.eventually import eventually
 
@@ -386,10 +389,32 @@ async def test_a_bundle_is_only_so_large(session: NatsSession) -> None:
 
     async with running(bundling_server(session, each)):
         requests = RequestClient(session, timeout_seconds=10, bundled={"svc.do": "svc.do.bundle"})
-        bodies = [b"%d" % number * 60 for number in range(1_000, 1_000 + 2 * MAX_REQUESTS_IN_A_BUNDLE + 1)]
+        bodies = [b"%d" % number * 60 for number in range(1_000, 1_000 + 2 * FULL_BUNDLE + 1)]
         replies = await asyncio.gather(*[requests.request("svc.do", body) for body in bodies])
         assert replies == [Reply(body * 100) for body in bodies[:-1]] + [Reply(bodies[-1])]
-    assert seen == [MAX_REQUESTS_IN_A_BUNDLE] * 2
+    assert seen == [FULL_BUNDLE] * 2
+
+
+async def test_a_full_bundle_goes_out_before_its_turn_ends(session: NatsSession, nats_url: str) -> None:
+    """The other side has it while the event loop of who asks is busy: uvloop's, as in the gateway."""
+    has_arrived = threading.Event()
+    session.subscribe("svc.do.bundle", lambda *_: has_arrived.set())
+    await session.flush()
+
+    async def ask() -> bool:
+        seen_in_the_turn: list[bool] = []
+        async with running(NatsSession(NatsSettings(nats_url=nats_url), client_name="asking")) as asking:
+            requests = RequestClient(asking, timeout_seconds=10, bundled={"svc.do": "svc.do.bundle"})
+            asked = [asyncio.create_task(requests.request("svc.do", b"%d" % number)) for number in range(FULL_BUNDLE)]
+            # In the same turn, behind all of those.
+            asyncio.get_running_loop().call_soon(lambda: seen_in_the_turn.append(has_arrived.wait(5)))
+            await eventually(lambda: seen_in_the_turn)
+            for request in asked:
+                request.cancel()
+            await asyncio.wait(asked)
+        return seen_in_the_turn[0]
+
+    assert await asyncio.to_thread(uvloop.run, ask())
 
 
 async def test_what_ends_a_bundle_ends_each_of_its_requests(session: NatsSession) -> None:

@@ -95,12 +95,27 @@ class RawClient(Client):
         """True while commands may be written: connected, not too far behind, and answers can be heard."""
         return self._status == Client.CONNECTED and self._is_reading and self._pending_data_size < MAX_UNSENT_BYTES
 
-    def write(self, commands: bytes) -> None:
-        """Hand commands to the socket. Whatever is written in one turn of the event loop goes out in one write."""
+    def write(self, commands: bytes, *, at_once: bool = False) -> None:
+        """Hand commands to the socket. Whatever is written in one turn of the event loop goes out in one write.
+
+        Args:
+            commands: As `nats_protocol` encodes them.
+            at_once: Whether they, and what was written before, go out now, before the turn ends.
+        """
         self._pending.append(commands)
         self._pending_data_size += len(commands)
-        if self._flush_queue is not None and self._flush_queue.empty():
+        if at_once:
+            self._write_pending()
+        elif self._flush_queue is not None and self._flush_queue.empty():
             self._flush_queue.put_nowait(asyncio.get_running_loop().create_future())
+
+    def _write_pending(self) -> None:
+        if self._transport is None:
+            return
+        pending, self._pending, self._pending_data_size = self._pending, [], 0
+        # Closed in this turn: whoever waits for an answer hears of it when the session does.
+        with suppress(RuntimeError):
+            self._transport.writelines(pending)
 
     def subscribe_raw(self, subject: str, queue: str, sink: RawSink) -> int:
         """Subscribe; messages go to `sink`. Returns the id of the subscription."""

@@ -172,13 +172,17 @@ class NatsSession(Actor):
             client.forget(subscription.sid)
         subscription.sid = None
 
-    def send(self, commands: bytes) -> None:
+    def send(self, commands: bytes, *, at_once: bool = False) -> None:
         """Write commands of the NATS protocol, as `nats_protocol` encodes them.
+
+        Args:
+            commands: The commands.
+            at_once: Whether they go out now, and not with all else that is written in this turn of the event loop.
 
         Raises:
             BusUnavailableError: Not connected; nothing is kept for later.
         """
-        self.client.write(commands)
+        self.client.write(commands, at_once=at_once)
 
     def publish(self, subject: str, body: bytes, reply: str = "", headers: Mapping[str, str] | None = None) -> None:
         """Publish a message with core NATS, which does not confirm it.

@@ -7,6 +7,7 @@ order; a part is the header block of its reply, often empty, and the body, as in
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from taskmill.contracts.errors import InternalError
@@ -17,6 +18,9 @@ from taskmill.runtime.nats_protocol import NO_HEADERS, encode_headers, header_va
 from taskmill.runtime.request_mux import RawReply, RequestMux
 
 BUNDLE_HEADER = "Taskmill-Bundle"
+
+FULL_BUNDLE = 24
+"""So many requests go without waiting for the rest of their turn: these are decided while others are being read."""
 
 
 class Part(NamedTuple):
@@ -82,7 +86,7 @@ def _cut(body: bytes, sizes: Sequence[int]) -> list[bytes]:
 class RequestBundler:
     """Sends the requests of one subject; those that are made in the same turn of the event loop go together.
 
-    A request that is alone in its turn is sent as it is.
+    A request that is alone in its turn is sent as it is. `FULL_BUNDLE` go at once, before the turn ends.
 
     Args:
         requests: The session's.
@@ -99,7 +103,6 @@ class RequestBundler:
         self._bodies: list[bytes] = []
         self._traceparents: list[str | None] = []
         self._futures: list[asyncio.Future[RawReply]] = []
-        self._sending: set[asyncio.Task[None]] = set()
 
     async def request(self, body: bytes, traceparent: str | None = None) -> RawReply:
         """Send a request and wait for its answer; raises what `RequestMux.request` does."""
@@ -112,7 +115,7 @@ class RequestBundler:
         self._futures.append(future)
         if len(self._bodies) == 1:
             loop.call_soon(self._send)
-        elif len(self._bodies) == MAX_REQUESTS_IN_A_BUNDLE:
+        elif len(self._bodies) == FULL_BUNDLE:
             self._send()
         return await future
 
@@ -121,42 +124,48 @@ class RequestBundler:
         if not bodies:
             return
         self._bodies, self._traceparents, self._futures = [], [], []
-        task = asyncio.get_running_loop().create_task(self._exchange(bodies, traceparents, futures))
-        self._sending.add(task)
-        task.add_done_callback(self._sending.discard)
-
-    async def _exchange(
-        self,
-        bodies: Sequence[bytes],
-        traceparents: Sequence[str | None],
-        futures: "Sequence[asyncio.Future[RawReply]]",
-    ) -> None:
         try:
-            answers = await self._ask(bodies, traceparents)
+            answer = self._begin(bodies, traceparents)
         except Exception as error:
-            for future in futures:
-                if not future.done():
-                    future.set_exception(error)
+            _fail(futures, error)
             return
-        for future, answer in zip(futures, answers, strict=True):
-            if not future.done():
-                future.set_result(answer)
+        answer.add_done_callback(partial(_hand_out, futures))
 
-    async def _ask(self, bodies: Sequence[bytes], traceparents: Sequence[str | None]) -> list[RawReply]:
+    def _begin(self, bodies: Sequence[bytes], traceparents: Sequence[str | None]) -> "asyncio.Future[RawReply]":
         if len(bodies) == 1:
-            return [await self._ask_alone(bodies[0], traceparents[0])]
+            return self._requests.begin(
+                self._subject, bodies[0], timeout_seconds=self._timeout_seconds, headers=trace_headers(traceparents[0])
+            )
         headers = {BUNDLE_HEADER: ",".join([str(len(body)) for body in bodies])}
         if any(traceparents):
             headers[TRACEPARENTS_HEADER] = ",".join([traceparent or "" for traceparent in traceparents])
-        answer = await self._requests.request(
+        return self._requests.begin(
             self._bundle_subject,
             b"".join(bodies),
             timeout_seconds=self._timeout_seconds,
             headers=encode_headers(headers),
+            at_once=len(bodies) == FULL_BUNDLE,
         )
-        return _read_replies(answer, len(bodies))
 
     async def _ask_alone(self, body: bytes, traceparent: str | None) -> RawReply:
         return await self._requests.request(
             self._subject, body, timeout_seconds=self._timeout_seconds, headers=trace_headers(traceparent)
         )
+
+
+def _hand_out(futures: "Sequence[asyncio.Future[RawReply]]", answer: "asyncio.Future[RawReply]") -> None:
+    """Give each request of a bundle its part of the answer to all."""
+    try:
+        replies = [answer.result()] if len(futures) == 1 else _read_replies(answer.result(), len(futures))
+    except Exception as error:
+        _fail(futures, error)
+        return
+    for future, reply in zip(futures, replies, strict=True):
+        if not future.done():
+            future.set_result(reply)
+
+
+def _fail(futures: "Sequence[asyncio.Future[RawReply]]", error: BaseException) -> None:
+    for future in futures:
+        if not future.done():
+            future.set_exception(error)

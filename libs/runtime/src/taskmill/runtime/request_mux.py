@@ -25,7 +25,7 @@ class _Session(Protocol):
     def subscribe(self, subject: str, sink: RawSink) -> object: ...
     def on_disconnect(self, callback: Callable[[], None]) -> None: ...
     def encode(self, subject: str, body: bytes, reply: str, headers: bytes) -> bytes: ...
-    def send(self, commands: bytes) -> None: ...
+    def send(self, commands: bytes, *, at_once: bool) -> None: ...
 
 
 class RequestMux:
@@ -57,19 +57,45 @@ class RequestMux:
             PayloadTooLargeError: The request is larger than the server takes.
             TimeoutError: No answer came in time.
         """
+        return await self.begin(subject, body, timeout_seconds=timeout_seconds, headers=headers)
+
+    def begin(
+        self,
+        subject: str,
+        body: bytes,
+        *,
+        timeout_seconds: float,
+        headers: bytes = NO_HEADERS,
+        at_once: bool = False,
+    ) -> "asyncio.Future[RawReply]":
+        """Send a request and return what will have its first answer, or what else `request` raises.
+
+        Args:
+            subject: Where it goes.
+            body: What it says.
+            timeout_seconds: How long to wait.
+            headers: A header block as `nats_protocol.encode_headers` returns it.
+            at_once: Whether it goes out now, and not with all else that is written in this turn of the event loop.
+
+        Raises:
+            BusUnavailableError: Not connected.
+            PayloadTooLargeError: The request is larger than the server takes.
+        """
         session = self._session
         token = b"%d" % next(self._numbers)
+        session.send(session.encode(subject, body, self._prefix + token.decode(), headers), at_once=at_once)
         loop = asyncio.get_running_loop()
         future: asyncio.Future[RawReply] = loop.create_future()
         # One timer per request: `asyncio.timeout` costs three times as much.
         timer = loop.call_later(timeout_seconds, _give_up, future)
         self._waiting[token] = future
-        try:
-            session.send(session.encode(subject, body, self._prefix + token.decode(), headers))
-            return await future
-        finally:
+
+        def forget(_: "asyncio.Future[RawReply]") -> None:
             timer.cancel()
             del self._waiting[token]
+
+        future.add_done_callback(forget)
+        return future
 
     def _on_answer(self, subject: bytes, _reply: bytes, body: bytes, headers: bytes | None) -> None:
         future = self._waiting.get(subject[self._prefix_bytes :])
