@@ -90,6 +90,7 @@ class TaskStore:
         """The connection to the broker was lost, and is back."""
         if not self.life.is_over:
             self._relay.doubt_stream()
+            self._patience = Patience(OUT_OF_TURN_SECONDS)
             self._credit = 0
             self._pulling.wake()
 
@@ -149,6 +150,7 @@ class TaskStore:
         early = answer.early if isinstance(answer, Answer) else ()
         wait_seconds = self._patience.wait_seconds(sequence, self._world.scheduler.now) if early else None
         if isinstance(answer, UnavailableError):
+            self._patience.forget(sequence)
             wait_seconds = 1.0
         elif early and wait_seconds is None and not isinstance(bundle, OverdueBundle):
             self._world.signs["overdue reports"] += 1
