@@ -23,6 +23,7 @@ from tests.simulation.writer import Reply, Writer
 LOOK_SECONDS = 2.0
 PULL_SECONDS = 2.0
 MAX_BUNDLES_IN_HAND = 4
+MAX_BUNDLES_WAITING = 2
 OUT_OF_TURN_SECONDS = 15.0
 
 
@@ -79,6 +80,7 @@ class TaskStore:
         self._rings_at = world.scheduler.utc()
         self._due = world.scheduler.spawn(life, self._make_due())
         self._patience = Patience(OUT_OF_TURN_SECONDS)
+        self._waiting: set[str] = set()
         self._credit = 0
         self._pulling = world.scheduler.spawn(life, self._pull_reports())
 
@@ -90,6 +92,8 @@ class TaskStore:
         """The connection to the broker was lost, and is back."""
         if not self.life.is_over:
             self._relay.doubt_stream()
+            self._patience = Patience(OUT_OF_TURN_SECONDS)
+            self._waiting.clear()
             self._credit = 0
             self._pulling.wake()
 
@@ -149,6 +153,7 @@ class TaskStore:
         early = answer.early if isinstance(answer, Answer) else ()
         wait_seconds = self._patience.wait_seconds(sequence, self._world.scheduler.now) if early else None
         if isinstance(answer, UnavailableError):
+            self._patience.forget(sequence)
             wait_seconds = 1.0
         elif early and wait_seconds is None and not isinstance(bundle, OverdueBundle):
             self._world.signs["overdue reports"] += 1
@@ -156,6 +161,12 @@ class TaskStore:
             self.writer.offer(overdue, partial(self._settle, delivery, overdue))
             return
         self._world.signs["reports out of turn"] += bool(early)
+        if early and wait_seconds is not None and len(self._waiting) < MAX_BUNDLES_WAITING:
+            self._world.signs["reports that wait in hand"] += 1
+            self._waiting.add(reply)
+            part = ReportBundle(processor_id=bundle.processor_id, reports=list(early))
+            self._world.scheduler.spawn(self.life, self._offer_again(delivery, part, wait_seconds))
+            return
         if wait_seconds is not None:
             self._world.send(reports, partial(reports.nak, reply, wait_seconds))
         else:
@@ -164,3 +175,9 @@ class TaskStore:
         self._credit = max(0, self._credit - 1)
         if not self._credit:
             self._pulling.wake()
+
+    def _offer_again(self, delivery: DeliveredMessage, early: ReportBundle, wait_seconds: float) -> Steps[None]:
+        yield wait_seconds
+        if delivery.reply in self._waiting:
+            self._waiting.remove(delivery.reply)
+            self.writer.offer(early, partial(self._settle, delivery, early))

@@ -42,6 +42,7 @@ SIGNS = {
     "repaired events",
     "replayed answers",
     "reports out of turn",
+    "reports that wait in hand",
     "stale reports",
     "store killed",
     "store suspended",

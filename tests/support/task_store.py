@@ -193,6 +193,18 @@ class StoreClient:
 
         await holds(check_empty)
 
+    async def reports_looked_at(self) -> None:
+        """Return when what was published is taken in, or waits for other reports. One store does so in order."""
+        task_id = (await self.create(process=True))["id"]
+        await self.publish_report(
+            orjson.dumps({"processor_id": "processor-1", "reports": [report("completed", task_id)]})
+        )
+
+        async def check_taken_in() -> None:
+            assert (await self.get(task_id))["status"] == "completed"
+
+        await holds(check_taken_in)
+
     async def count(self, stream: str) -> int:
         """How many messages a stream holds, its placeholder aside."""
         info = await self.session.client.jetstream().stream_info(stream, subjects_filter=f"{subjects.PREFIX}.>")

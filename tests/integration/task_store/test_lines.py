@@ -9,11 +9,10 @@ import pytest
 
 from taskmill.contracts import registry
 from taskmill.contracts.limits import MAX_LINES_IN_A_REPORT, MAX_TASK_LINES
-from taskmill.contracts.streams import REPORTS_CONSUMER, REPORTS_STREAM, SET_ASIDE_STREAM
+from taskmill.contracts.streams import SET_ASIDE_STREAM
 from taskmill.contracts.subjects import SET_ASIDE_REPORTS_SUBJECT
 from taskmill.task_store.actors import report_intake
 from taskmill.task_store.domain.patience import Patience
-from tests.support.eventually import holds
 from tests.support.task_store import (
     STARTED_AT,
     Document,
@@ -48,16 +47,6 @@ def texts(found: Sequence[Document]) -> list[str]:
 async def publish(store: StoreClient, *reports: Document) -> None:
     """A bundle, which need not be taken in at once."""
     await store.publish_report(orjson.dumps({"processor_id": "processor-1", "reports": reports}))
-
-
-async def asked_for_again(store: StoreClient, bundles: int) -> None:
-    """Return when so many bundles have been delivered more than once and are not settled."""
-
-    async def check_waits() -> None:
-        info = await store.session.client.jetstream().consumer_info(REPORTS_STREAM, REPORTS_CONSUMER)
-        assert (info.num_redelivered or 0) >= bundles, info
-
-    await holds(check_waits)
 
 
 async def running(store: StoreClient, **fields: Any) -> str:
@@ -152,11 +141,25 @@ async def test_nothing_overtakes_lines(store: StoreClient) -> None:
     task_id = await running(store)
     await publish(store, report("completed", task_id, logged=3))
     await publish(store, written(task_id, "c", first_number=3))
-    await asked_for_again(store, 2)
+    await store.reports_looked_at()
     assert (await store.get(task_id))["status"] == "in_progress"
     await store.report(written(task_id, "a", "b"))
     assert await store.event_types(task_id) == ["created", "queued", "started", "logged", "logged", "completed"]
     assert texts(await pages(store, task_id)) == ["a", "b", "c"]
+
+
+async def test_what_comes_with_an_end_that_waits_is_taken_in_once(store: StoreClient) -> None:
+    """However long the end waits: progress of another task must not come back behind newer progress."""
+    task_id, other_id = await running(store), await running(store)
+    await publish(
+        store, report("progressed", other_id, progress={"fraction": 0.3}), report("completed", task_id, logged=1)
+    )
+    await publish(store, report("progressed", other_id, progress={"fraction": 0.9}))
+    await store.reports_looked_at()
+    await store.report(written(task_id, "a"))
+    assert await store.event_types(task_id) == ["created", "queued", "started", "logged", "completed"]
+    told = [event["data"]["progress"] for event in await store.events(other_id) if "progress" in event["data"]]
+    assert [progress["fraction"] for progress in told] == [0.3, 0.9]
 
 
 async def test_nothing_overtakes_the_start(store: StoreClient) -> None:
@@ -164,7 +167,7 @@ async def test_nothing_overtakes_the_start(store: StoreClient) -> None:
     task_id = (await store.create(process=True))["id"]
     await publish(store, report("completed", task_id, logged=1))
     await publish(store, written(task_id, "a"))
-    await asked_for_again(store, 2)
+    await store.reports_looked_at()
     assert (await store.get(task_id))["status"] == "queued"
     await store.report(report("started", task_id))
     assert await store.event_types(task_id) == ["created", "queued", "started", "logged", "completed"]

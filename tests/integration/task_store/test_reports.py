@@ -1,16 +1,28 @@
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 
 import orjson
 import pytest
 
+from taskmill.cli.embedded.nats import NatsServer
 from taskmill.contracts import registry
+from taskmill.contracts.errors import DatabaseUnavailableError, TaskmillError
+from taskmill.contracts.reports import Hello, ReportBundle, RunReport
 from taskmill.contracts.streams import REPORTS_STREAM, WORK_STREAM, reports_consumer, reports_stream
 from taskmill.runtime.mailbox import BatchingMailbox
 from taskmill.runtime.provisioning import ensure_consumer, ensure_stream
-from taskmill.task_store.actors.report_intake import IN_HAND_SECONDS, ReportIntake
+from taskmill.task_store.actors import report_intake
+from taskmill.task_store.actors.report_intake import (
+    IN_HAND_SECONDS,
+    MAX_BUNDLES_IN_HAND,
+    MAX_BUNDLES_WAITING,
+    ReportIntake,
+)
 from taskmill.task_store.domain.operations import Answer, Operation
+from taskmill.task_store.domain.patience import Patience
 from tests.support.actors import running
 from tests.support.eventually import eventually
 from tests.support.task_store import (
@@ -269,6 +281,30 @@ async def test_reports_are_acknowledged_after_the_commit(store: StoreClient) -> 
     assert (await store.get(task["id"]))["status"] == "completed"
 
 
+async def publish(store: StoreClient, *reports: Document) -> None:
+    """A bundle, which need not be taken in at once."""
+    await store.publish_report(orjson.dumps({"processor_id": "processor-1", "reports": reports}))
+
+
+def early_of(operation: Operation) -> tuple[RunReport, ...]:
+    """The reports of a bundle, all of which are too early."""
+    assert isinstance(operation, ReportBundle)
+    return tuple(it for it in operation.reports if not isinstance(it, Hello))
+
+
+@asynccontextmanager
+async def taking_in(
+    nats_url: str, commit: Callable[[Sequence[Operation]], Awaitable[Sequence[Answer | TaskmillError]]]
+) -> AsyncIterator[StoreClient]:
+    """Yield a client beside an intake of reports, of which `commit` says what becomes."""
+    writes = BatchingMailbox("writes", commit, capacity=10, max_batch=10, deadline_seconds=60)
+    async with store_client(nats_url) as client:
+        await ensure_stream(client.session, reports_stream(1024 * 1024))
+        await ensure_consumer(client.session, reports_consumer())
+        async with running(writes), running(ReportIntake(client.session, writes, greet=lambda *_: None)):
+            yield client
+
+
 async def test_a_bundle_in_hand_comes_to_nobody_else(nats_url: str) -> None:
     """While its store lives, however long it takes; one that is dead says nothing, and its bundles come again soon."""
     is_committed = asyncio.Event()
@@ -291,3 +327,92 @@ async def test_a_bundle_in_hand_comes_to_nobody_else(nats_url: str) -> None:
             is_committed.set()
             await client.reports_settled()
             assert intake.redelivered == 0
+
+
+async def test_the_time_without_a_database_is_no_time_in_which_others_are_late(
+    nats_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waits for other reports waits for them anew: they could not be taken in, either."""
+    monkeypatch.setattr(report_intake, "Patience", partial(Patience, 0.5))
+    offered: list[Operation] = []
+
+    async def commit(operations: Sequence[Operation]) -> Sequence[Answer | TaskmillError]:
+        offered.extend(operations)
+        if len(offered) == 2:
+            return [DatabaseUnavailableError() for _ in operations]
+        if len(offered) > 3:
+            return [Answer() for _ in operations]
+        return [Answer(early=early_of(it)) for it in operations]
+
+    async with taking_in(nats_url, commit) as client:
+        await client.report(report("completed", new_id(), logged=1))
+    assert list(map(type, offered)) == 4 * [ReportBundle]
+
+
+async def test_the_time_without_nats_is_no_time_in_which_others_are_late(
+    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They come by NATS."""
+    monkeypatch.setattr(report_intake, "Patience", partial(Patience, 0.5))
+    offered: list[Operation] = []
+    is_back = False
+    offered_since: list[Operation] = []
+
+    async def commit(operations: Sequence[Operation]) -> Sequence[Answer | TaskmillError]:
+        offered.extend(operations)
+        if is_back:
+            offered_since.extend(operations)
+        if len(offered_since) > 1:
+            return [Answer() for _ in operations]
+        return [Answer(early=early_of(it)) for it in operations]
+
+    async with taking_in(nats_server.url, commit) as client:
+        loop = asyncio.get_running_loop()
+        await publish(client, report("completed", new_id(), logged=1))
+        await eventually(lambda: offered)
+        over_at = loop.time() + 0.6
+        await nats_server.stop()
+        await eventually(lambda: loop.time() > over_at)
+        is_back = True
+        await nats_server.start()
+        await eventually(lambda: len(offered_since) == 2, within_seconds=20)
+        await client.reports_settled()
+    assert list(map(type, offered)) == len(offered) * [ReportBundle]
+
+
+async def test_a_store_that_ends_leaves_to_others_what_waits(nats_url: str) -> None:
+    """At once, however long it would have waited."""
+    offered: list[Operation] = []
+
+    async def keep_waiting(operations: Sequence[Operation]) -> Sequence[Answer]:
+        offered.extend(operations)
+        return [Answer(early=early_of(it)) for it in operations]
+
+    async def commit(operations: Sequence[Operation]) -> Sequence[Answer]:
+        return [Answer() for _ in operations]
+
+    async with taking_in(nats_url, keep_waiting) as client:
+        await publish(client, report("completed", new_id(), logged=1))
+        await eventually(lambda: offered)
+    async with taking_in(nats_url, commit) as client:
+        await client.reports_settled()
+
+
+async def test_what_waits_holds_up_nothing_else(store: StoreClient) -> None:
+    """More bundles than a store has in hand at a time, each with an end whose lines are not there."""
+    page = await store.ask(
+        registry.CREATE_MANY,
+        tasks=[
+            {"id": new_id(), "title": "x", "process": True}
+            for _ in range(MAX_BUNDLES_IN_HAND + MAX_BUNDLES_WAITING + 10)
+        ],
+    )
+    ids = [task["id"] for task in page["items"]]
+    for task_id in ids:
+        await publish(store, report("started", task_id))
+        await publish(store, report("completed", task_id, logged=1))
+    await store.reports_looked_at()
+    lines = [{"at": STARTED_AT, "level": "info", "text": "a"}]
+    await store.report(*(report("logged", task_id, first_number=1, lines=lines) for task_id in ids))
+    types = [await store.event_types(task_id) for task_id in ids]
+    assert types == len(ids) * [["created", "queued", "started", "logged", "completed"]]

@@ -19,6 +19,7 @@ from taskmill.task_store.actors.leader_duty import LeaderDuty
 from taskmill.task_store.adapters.stalled_tasks import START, Place, StalledTask, StalledTasks
 from taskmill.task_store.adapters.work_stream import WorkStream
 from taskmill.task_store.domain.operations import ExpireCancellations, Redispatch
+from taskmill.task_store.domain.patience import OUT_OF_TURN_SECONDS
 from taskmill.task_store.ports import Writes
 
 _log = structlog.get_logger(__name__)
@@ -28,9 +29,9 @@ MAX_TASKS_AT_ONCE = MAX_SUBJECTS
 NEXT_PAGE_SECONDS = 0.5
 """The pause while there are more tasks to look at than at once: a long queue is gone through within minutes."""
 
-REPORTS_TIMEOUT_SECONDS = REPORTS_ACK_WAIT_SECONDS + 12
-"""So long reports may take to be read: also those that a store had in hand when it died. If they take longer, the
-store has too much to do to look for more."""
+REPORTS_TIMEOUT_SECONDS = OUT_OF_TURN_SECONDS + REPORTS_ACK_WAIT_SECONDS + 12
+"""So long reports may take to be read: also those that wait for others that are lost, and then those that a store had
+in hand when it died. If they take longer, the store has too much to do to look for more."""
 
 REPORTS_LOOK_SECONDS = 0.05
 

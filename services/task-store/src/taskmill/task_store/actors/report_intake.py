@@ -22,12 +22,16 @@ from taskmill.runtime.tracing import is_tracing, start_span
 from taskmill.task_store.adapters.placeholders import Placeholder
 from taskmill.task_store.adapters.report_bundles import read_bundle
 from taskmill.task_store.domain.operations import Answer, Operation, OverdueBundle
-from taskmill.task_store.domain.patience import Patience
+from taskmill.task_store.domain.patience import LATER_SECONDS, Patience
 
 _log = structlog.get_logger(__name__)
 
 MAX_BUNDLES_IN_HAND = 64
 """Bundles that are asked for, or taken in and not yet settled: with `MAX_BODY_BYTES` each, 48 MiB."""
+
+MAX_BUNDLES_WAITING = 32
+"""Bundles in hand beside those, of which only those reports are left that wait for others: with 24 MiB at most. What
+else must wait is asked for again, as a whole."""
 
 IN_HAND_SECONDS = 1
 """How often JetStream is told which bundles are still in hand. Most are settled long before the first time."""
@@ -41,20 +45,22 @@ _NEVER = b"+TERM"
 
 
 class _Held:
-    """A bundle in hand: it is settled when each of the parts that it was offered in has been answered.
+    """A bundle in hand: it is settled when each of the parts that it was offered in has been answered, and none waits.
 
     Attributes:
         open_parts: How many have not been.
+        early: Those reports of each that came before others that they must follow.
         repeat_after_seconds: How soon it is to come again; 0: it is done.
         given_up: What sets aside the parts of it that are no good, to be called once it is done.
     """
 
-    __slots__ = ("given_up", "open_parts", "repeat_after_seconds", "reply", "sequence", "spans")
+    __slots__ = ("early", "given_up", "open_parts", "repeat_after_seconds", "reply", "sequence", "spans")
 
     def __init__(self, delivery: DeliveredMessage) -> None:
         self.reply = delivery.reply
         self.sequence = delivery.stream_sequence
         self.open_parts = 0
+        self.early: list[ReportBundle] = []
         self.repeat_after_seconds = 0.0
         self.given_up: list[Callable[[], None]] = []
         self.spans: list[Span] = []
@@ -67,10 +73,11 @@ class _Held:
 class ReportIntake(Actor):
     """Pulls bundles and offers each as one operation to the mailbox of writes.
 
-    A bundle is acknowledged after its commit, and asked for again a second later when the database was away. So is one
-    with reports that have overtaken others, for some time; then they are offered once more, to be applied without those
-    if they may be. A bundle that PostgreSQL refuses for its data is offered again report by report, so that the bad one
-    alone is lost. What cannot be read, or is refused, is set aside for an operator.
+    A bundle is acknowledged after its commit, and asked for again a second later when the database was away. One with
+    reports that have overtaken others stays in hand for some time, and those alone are offered again and again; at last
+    once more, to be applied without what is missing if they may be. A bundle that PostgreSQL refuses for its data is
+    offered again report by report, so that the bad one alone is lost. What cannot be read, or is refused, is set aside
+    for an operator.
 
     Args:
         session: The connection.
@@ -95,6 +102,8 @@ class ReportIntake(Actor):
             session, stream=REPORTS_STREAM, consumer=REPORTS_CONSUMER, deliver=self._take_in, on_change=self._ask
         )
         self._patience = Patience()
+        self._waiting: dict[_Held, asyncio.TimerHandle] = {}
+        session.on_disconnect(self._let_go)
         self.set_aside = 0
         """How many bundles and reports were given up, for they cannot be read or stored."""
         self._in_hand: set[str] = set()
@@ -108,7 +117,8 @@ class ReportIntake(Actor):
         return self._pull.redelivered
 
     def stop(self) -> None:
-        """Begin the drain: pull nothing more, settle what is in hand."""
+        """Begin the drain: pull nothing more, settle what is in hand. What waits is left to others."""
+        super().stop()
         self._pull.stop()
 
     async def run(self, started: Callable[[], None]) -> None:
@@ -119,7 +129,7 @@ class ReportIntake(Actor):
             await self._all_settled.wait()
 
     def _ask(self) -> None:
-        free = MAX_BUNDLES_IN_HAND - len(self._in_hand) - self._pull.outstanding
+        free = MAX_BUNDLES_IN_HAND - (len(self._in_hand) - len(self._waiting)) - self._pull.outstanding
         # Half at a time, or every bundle that is settled would cost a request.
         if free >= MAX_BUNDLES_IN_HAND // 2:
             self._pull.pull(free)
@@ -167,30 +177,67 @@ class ReportIntake(Actor):
 
     def _on_answer(self, bundle: ReportBundle, held: _Held, answer: Answer | TaskmillError) -> None:
         if isinstance(answer, UnavailableError):
+            # Nothing that it waits for could come meanwhile.
+            self._patience.forget(held.sequence)
             held.repeat_after(UNAVAILABLE_SECONDS)
         elif isinstance(answer, TaskmillError):
             self._on_refusal(bundle, held)
         else:
             self._greet_processors(bundle)
             if answer.early:
-                self._repeat(bundle, answer.early, held)
-        held.open_parts -= 1
-        if held.open_parts == 0:
-            _end(held)
-            if held.repeat_after_seconds:
-                self._settle(held.reply, b'-NAK {"delay":%d}' % (held.repeat_after_seconds * 1e9))
-            else:
-                self._finish(held, _ACK)
+                self._note_early(bundle, answer.early, held)
+        self._close_part(held)
 
-    def _repeat(self, bundle: ReportBundle, early: Sequence[RunReport], held: _Held) -> None:
-        wait_seconds = self._patience.wait_seconds(held.sequence, asyncio.get_running_loop().time())
-        if wait_seconds is not None:
-            held.repeat_after(wait_seconds)
-        elif isinstance(bundle, OverdueBundle):
+    def _note_early(self, bundle: ReportBundle, early: Sequence[RunReport], held: _Held) -> None:
+        if isinstance(bundle, OverdueBundle):
             _log.error("reports.out_of_turn", processor_id=bundle.processor_id, reports=len(early))
         else:
-            _log.warning("reports.overdue", processor_id=bundle.processor_id, reports=len(early))
-            self._offer(_part(OverdueBundle, bundle, early), held)
+            held.early.append(_part(ReportBundle, bundle, early))
+
+    def _close_part(self, held: _Held) -> None:
+        held.open_parts -= 1
+        if held.open_parts > 0:
+            return
+        if held.early and not held.repeat_after_seconds:
+            self._wait(held)
+        else:
+            self._settle_held(held)
+
+    def _wait(self, held: _Held) -> None:
+        """Offer again before long what is early; all else of the bundle is applied, and need not come again."""
+        loop = asyncio.get_running_loop()
+        wait_seconds = self._patience.wait_seconds(held.sequence, loop.time())
+        if wait_seconds is None:
+            for bundle in held.early:
+                _log.warning("reports.overdue", processor_id=bundle.processor_id, reports=len(bundle.reports))
+            self._offer_early(OverdueBundle, held)
+        elif len(self._waiting) < MAX_BUNDLES_WAITING and not self._stop_requested.is_set():
+            self._waiting[held] = loop.call_later(wait_seconds, self._offer_early, ReportBundle, held)
+            self._ask()
+        else:
+            held.repeat_after(wait_seconds)
+            self._settle_held(held)
+
+    def _offer_early(self, kind: type[ReportBundle], held: _Held) -> None:
+        self._waiting.pop(held, None)
+        early, held.early = held.early, []
+        # Until all are offered, an answer that comes at once does not close the bundle.
+        held.open_parts += 1
+        for bundle in early:
+            self._offer(_part(kind, bundle, bundle.reports), held)
+        self._close_part(held)
+
+    def _let_go(self) -> None:
+        """NATS is away, and nothing can come that is waited for: what waits comes again, and waits anew."""
+        self._patience = Patience()
+        waiting, self._waiting = self._waiting, {}
+        for held, timer in waiting.items():
+            timer.cancel()
+            held.repeat_after(LATER_SECONDS)
+            _end(held)
+            self._in_hand.discard(held.reply)
+        if not self._in_hand:
+            self._all_settled.set()
 
     def _on_refusal(self, bundle: ReportBundle, held: _Held) -> None:
         if len(bundle.reports) == 1:
@@ -205,6 +252,13 @@ class ReportIntake(Actor):
     def _set_aside(self, body: bytes, *, found_at: str, reason: str) -> None:
         self.set_aside += 1
         set_aside(self._session, subjects.SET_ASIDE_REPORTS_SUBJECT, body, found_at=found_at, reason=reason)
+
+    def _settle_held(self, held: _Held) -> None:
+        _end(held)
+        if held.repeat_after_seconds:
+            self._settle(held.reply, b'-NAK {"delay":%d}' % (held.repeat_after_seconds * 1e9))
+        else:
+            self._finish(held, _ACK)
 
     def _finish(self, held: _Held, body: bytes) -> None:
         """It does not come again."""

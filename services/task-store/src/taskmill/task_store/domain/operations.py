@@ -74,7 +74,7 @@ class GiveTurns(NamedTuple):
 
 
 class OverdueBundle(ReportBundle):
-    """Reports that came before others that they must follow, and were asked for again until those must be lost."""
+    """Reports that came before others that they must follow, and waited until those must be lost."""
 
 
 StoreOperation = MakeDue | OfferAgain | Redispatch | ExpireCancellations

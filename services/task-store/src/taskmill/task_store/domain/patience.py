@@ -1,4 +1,4 @@
-"""For how long reports are asked for again that came before those that they must follow."""
+"""For how long reports wait that came before those that they must follow."""
 
 from taskmill.contracts.streams import MAX_REPORTS_PENDING
 
@@ -6,7 +6,7 @@ OUT_OF_TURN_SECONDS = 30.0
 """By then a store that had the others in hand when it died has been followed by another. What has not come is lost."""
 
 SOON_SECONDS, LATER_SECONDS = 0.1, 1.0
-"""How soon they are asked for again. Another store that has the others in hand has them for milliseconds, as a rule."""
+"""How soon they are looked at again. Another store that has the others in hand has them for milliseconds, as a rule."""
 
 MAX_REMEMBERED = 2 * MAX_REPORTS_PENDING
 """So many bundles cannot wait at a time; what is remembered beyond those was settled by another store."""
@@ -15,10 +15,11 @@ MAX_REMEMBERED = 2 * MAX_REPORTS_PENDING
 class Patience:
     """Since when bundles have been coming too early, by their place in the stream.
 
-    How often a bundle was delivered says nothing: most of that may have been while PostgreSQL was away.
+    How often a bundle was delivered says nothing: most of that may have been while PostgreSQL was away, when nothing
+    could come that is waited for: the caller forgets a bundle then.
 
     Args:
-        seconds: How long a bundle is asked for again.
+        seconds: How long a bundle waits.
         capacity: How many are remembered; of more the oldest are waited for anew.
     """
 
@@ -28,7 +29,7 @@ class Patience:
         self._since: dict[int, float] = {}
 
     def wait_seconds(self, sequence: int, now: float) -> float | None:
-        """How soon to ask again for a bundle that comes too early, again or for the first time; None: no more.
+        """How soon to look again at a bundle that comes too early, again or for the first time; None: no more.
 
         Args:
             sequence: Its place in the stream.
@@ -42,5 +43,5 @@ class Patience:
         return SOON_SECONDS if waited < LATER_SECONDS else LATER_SECONDS
 
     def forget(self, sequence: int) -> None:
-        """A bundle is settled: it does not come again."""
+        """A bundle is settled, and does not come again; or it is to be waited for anew."""
         self._since.pop(sequence, None)
