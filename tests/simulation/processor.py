@@ -93,6 +93,11 @@ class Processor:
         """End at once."""
         self.life.is_over = True
 
+    def revive(self) -> None:
+        """Begin a life, unless somebody has begun one meanwhile: to end that would be one more crash."""
+        if self.life.is_over:
+            self.start()
+
     @property
     def is_idle(self) -> bool:
         """Whether it executes nothing and has told everything."""
@@ -235,7 +240,7 @@ class Processor:
                 if ending.is_deadly:
                     self._world.fault("poison", self.name, 1.0)
                     self.crash()
-                    self._world.scheduler.after(RESTART_SECONDS, Life(), self.start)
+                    self._world.scheduler.after(RESTART_SECONDS, Life(), self.revive)
                     yield IDLE_SECONDS
                 if ending.puts_off_seconds is not None:
                     return _given_back_text(attempt, "not_now", ending.puts_off_seconds)

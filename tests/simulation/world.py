@@ -143,10 +143,12 @@ class World:
             BusUnavailableError: No answer: it is down, or the request or its answer is lost. It may have been done, or
                 may still be.
         """
+        # As in `send`: what is under way to a host that is killed does not arrive at the one that comes back.
+        life = host.life
         yield self.latency()
-        if host.life.is_over or self.is_lost():
+        if life.is_over or self.is_lost():
             if self.random.random() < self.weather.late:
-                self.scheduler.after(self.random.uniform(1, MAX_LATE_SECONDS), host.life, lambda: _do(action))
+                self.scheduler.after(self.random.uniform(1, MAX_LATE_SECONDS), life, lambda: _do(action))
             yield REQUEST_TIMEOUT_SECONDS
             raise BusUnavailableError
         answer = action()
