@@ -173,7 +173,7 @@ class Processor:
         held = self._held.adopt(attempt)
         if held is not None:
             if held.delivery == delivery.delivery and not held.is_ended:
-                self._announce(held)
+                self._announce_again(held)
             return True
         if self._free_slots <= 0:
             return False
@@ -307,6 +307,12 @@ class Processor:
             text = started_text(attempt.fence, attempt.started_at)
             self._put((attempt, "started"), QueuedReport(text, on_stored=attempt.on_start_stored))
 
+    def _announce_again(self, attempt: HeldAttempt) -> None:
+        self._announce(attempt)
+        for report in attempt.submissions:
+            text = report_text(report.model_copy(update=attempt.fence._asdict()))
+            self._put(object(), QueuedReport(text))
+
     def _tell_progress(self, attempt: HeldAttempt, progress: Progress) -> None:
         attempt.told_at[Progressed] = self._world.scheduler.now
         self._put((attempt, "progressed"), QueuedReport(report_text(attempt.report(Progressed, progress=progress))))
@@ -318,6 +324,7 @@ class Processor:
         task_id = submission_id(item.task_id, item.run, f"number {attempt.submitted}")
         task = IdentifiedTask(id=task_id, title="Another", kind="steady", labels={"mark": str(task_id)}, process=True)
         report = attempt.report(Submitted, number=attempt.submitted, task=task)
+        attempt.submissions.append(report)
         self._put(object(), QueuedReport(report_text(report)))
         self._world.submitted.setdefault(execution, []).append(task_id)
         content = {"number": attempt.submitted, "submitted": attempt.submitted, "checkpoint": execution}
