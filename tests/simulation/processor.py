@@ -223,6 +223,7 @@ class Processor:
         else:
             self._world.scheduler.after(ANNOUNCE_AFTER_SECONDS, self.life, partial(self._announce, attempt))
         if attempt.stop_reason is None:
+            self._note_fence(attempt)
             execution = self._log_effect(attempt, "begin")
             if attempt.work_item.kind in WRITE_AT_ONCE:
                 self._announce(attempt)
@@ -288,6 +289,9 @@ class Processor:
         )
         return name
 
+    def _note_fence(self, attempt: HeldAttempt) -> None:
+        self._world.executed.setdefault(attempt.fence, set()).add(self._processor_id)
+
     def _stop_handler(self, attempt: HeldAttempt, reason: StopReason) -> None:
         if attempt.stop_reason is None:
             attempt.stop_reason = reason
@@ -308,6 +312,7 @@ class Processor:
             self._put((attempt, "started"), QueuedReport(text, on_stored=attempt.on_start_stored))
 
     def _announce_again(self, attempt: HeldAttempt) -> None:
+        self._note_fence(attempt)
         self._announce(attempt)
         for report in attempt.submissions:
             text = report_text(report.model_copy(update=attempt.fence._asdict()))

@@ -74,6 +74,7 @@ class World:
         taken: The ways through the lifecycle that tasks took.
         effects: What handlers truly did.
         submitted: The tasks that each execution submitted, by its name.
+        executed: Who executed work under the same three numbers: several, when the broker forgot that it delivered.
         lines: The lines that each execution wrote, by its name: their numbers.
         reported: The executions whose `completed` report reached the stream of reports.
         stored_endings: When it was certain that the report of an execution's end is in the stream of reports.
@@ -90,6 +91,7 @@ class World:
     taken: set[Taken] = field(default_factory=set)
     effects: list[Effect] = field(default_factory=list)
     submitted: dict[str, list[UUID]] = field(default_factory=dict)
+    executed: dict[ReportKey, set[str]] = field(default_factory=dict)
     lines: dict[str, set[int]] = field(default_factory=dict)
     reported: list[str] = field(default_factory=list)
     stored_endings: dict[ReportKey, datetime] = field(default_factory=dict)
