@@ -124,6 +124,8 @@ def no_line_is_overtaken(simulation: Simulation, history: History) -> Iterator[s
 
     But when NATS forgot that it delivered the work, it may be done twice under the same numbers. What a processor
     writes the second time comes again, as it seems; and nobody knows which of two processors has overtaken its start.
+    And what comes when its execution goes on under another fence does not count, and cannot be told again: for all
+    that its processor knows it was taken in.
     """
     if {"broker wiped", "broker's end lost"} & {fault.name for fault in history.faults}:
         return
@@ -137,9 +139,16 @@ def no_line_is_overtaken(simulation: Simulation, history: History) -> Iterator[s
         events = history.log_by_task[str(task.id)]
         told = _lines_of(execution, events)
         is_repeated = begun[by.task_id, by.attempt, by.processor_id] > 1
-        is_disputed = is_repeated or bool(_disputed_fences(simulation, task.id))
+        is_disputed = is_repeated or _has_changed_fence(simulation, by) or bool(_disputed_fences(simulation, task.id))
         if written != told and not is_disputed:
             yield f"task {task.id}: {len(told)} of the {len(written)} lines of {execution} are told"
+
+
+def _has_changed_fence(simulation: Simulation, by: Effect) -> bool:
+    """Whether a processor reported of an attempt under several fences."""
+    executed = simulation.world.executed.items()
+    fences = [fence for fence, processors in executed if by.processor_id in processors]
+    return sum((str(fence.task_id), fence.attempt) == (by.task_id, by.attempt) for fence in fences) > 1
 
 
 def _lines_of(execution: str, events: Sequence[LoggedEvent]) -> set[int]:
