@@ -93,6 +93,11 @@ class Processor:
         """End at once."""
         self.life.is_over = True
 
+    def revive(self) -> None:
+        """Begin a life, unless somebody has begun one meanwhile: to end that would be one more crash."""
+        if self.life.is_over:
+            self.start()
+
     @property
     def is_idle(self) -> bool:
         """Whether it executes nothing and has told everything."""
@@ -168,7 +173,7 @@ class Processor:
         held = self._held.adopt(attempt)
         if held is not None:
             if held.delivery == delivery.delivery and not held.is_ended:
-                self._announce(held)
+                self._announce_again(held)
             return True
         if self._free_slots <= 0:
             return False
@@ -218,6 +223,7 @@ class Processor:
         else:
             self._world.scheduler.after(ANNOUNCE_AFTER_SECONDS, self.life, partial(self._announce, attempt))
         if attempt.stop_reason is None:
+            self._note_fence(attempt)
             execution = self._log_effect(attempt, "begin")
             if attempt.work_item.kind in WRITE_AT_ONCE:
                 self._announce(attempt)
@@ -235,7 +241,7 @@ class Processor:
                 if ending.is_deadly:
                     self._world.fault("poison", self.name, 1.0)
                     self.crash()
-                    self._world.scheduler.after(RESTART_SECONDS, Life(), self.start)
+                    self._world.scheduler.after(RESTART_SECONDS, Life(), self.revive)
                     yield IDLE_SECONDS
                 if ending.puts_off_seconds is not None:
                     return _given_back_text(attempt, "not_now", ending.puts_off_seconds)
@@ -283,6 +289,9 @@ class Processor:
         )
         return name
 
+    def _note_fence(self, attempt: HeldAttempt) -> None:
+        self._world.executed.setdefault(attempt.fence, set()).add(self._processor_id)
+
     def _stop_handler(self, attempt: HeldAttempt, reason: StopReason) -> None:
         if attempt.stop_reason is None:
             attempt.stop_reason = reason
@@ -302,6 +311,13 @@ class Processor:
             text = started_text(attempt.fence, attempt.started_at)
             self._put((attempt, "started"), QueuedReport(text, on_stored=attempt.on_start_stored))
 
+    def _announce_again(self, attempt: HeldAttempt) -> None:
+        self._note_fence(attempt)
+        self._announce(attempt)
+        for report in attempt.submissions:
+            text = report_text(report.model_copy(update=attempt.fence._asdict()))
+            self._put(object(), QueuedReport(text))
+
     def _tell_progress(self, attempt: HeldAttempt, progress: Progress) -> None:
         attempt.told_at[Progressed] = self._world.scheduler.now
         self._put((attempt, "progressed"), QueuedReport(report_text(attempt.report(Progressed, progress=progress))))
@@ -313,6 +329,7 @@ class Processor:
         task_id = submission_id(item.task_id, item.run, f"number {attempt.submitted}")
         task = IdentifiedTask(id=task_id, title="Another", kind="steady", labels={"mark": str(task_id)}, process=True)
         report = attempt.report(Submitted, number=attempt.submitted, task=task)
+        attempt.submissions.append(report)
         self._put(object(), QueuedReport(report_text(report)))
         self._world.submitted.setdefault(execution, []).append(task_id)
         content = {"number": attempt.submitted, "submitted": attempt.submitted, "checkpoint": execution}

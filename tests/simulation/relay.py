@@ -7,7 +7,7 @@ from uuid import UUID
 
 import orjson
 
-from taskmill.contracts.errors import UnavailableError
+from taskmill.contracts.errors import BusUnavailableError, UnavailableError
 from taskmill.contracts.events import EventType
 from taskmill.contracts.streams import MESSAGE_ID_HEADER
 from taskmill.task_store.adapters.relay_log import RelayCursor
@@ -215,6 +215,8 @@ class Relay:
         newest = yield from self._world.request(
             stream, lambda: (stream.events[-1].position, stream.last_sequence) if stream.events else None
         )
+        if is_intact and newest is not None and newest[1] < (cursor.stream_sequence or 0):
+            raise BusUnavailableError
         if newest is not None:
             position, last_sequence = max(newest[0], cursor.position if is_intact else 0), newest[1]
             self._world.signs["found events"] += position > cursor.position

@@ -10,6 +10,7 @@ from uuid import UUID
 import orjson
 
 from taskmill.contracts.status import TaskStatus
+from taskmill.processor.domain.held_attempt import ReportKey
 from taskmill.task_store.domain.state import TaskState
 from tests.chaos.checker import explained
 from tests.chaos.checker.history import Effect, History, LoggedEvent
@@ -65,17 +66,23 @@ def no_finished_work_is_done_again(simulation: Simulation, history: History) -> 
     if {"bad weather", "broker wiped", "broker's end lost"} & {fault.name for fault in history.faults}:
         return
     for task_id, events in history.log_by_task.items():
-        delivery, is_disputed = 0, False
+        delivery = 0
         for event in events:
-            if event.type == "queued" and event.data["reason"] == "lost" and not is_disputed:
+            if event.type == "queued" and event.data["reason"] == "lost":
                 execution = UUID(task_id), event.attempt, event.data["dispatch"] - 1
-                if _is_ended(simulation, execution, delivery, _decided_at(event)):
+                is_disputed = any(fence[:3] == execution for fence in _disputed_fences(simulation, UUID(task_id)))
+                if _is_ended(simulation, execution, delivery, _decided_at(event)) and not is_disputed:
                     yield f"task {task_id}: attempt {event.attempt} was queued again although its end was reported"
             if event.type == "started":
-                is_disputed = event.data["delivery"] == delivery
                 delivery = event.data["delivery"]
             elif event.type == "queued":
-                delivery, is_disputed = 0, False
+                delivery = 0
+
+
+def _disputed_fences(simulation: Simulation, task_id: UUID) -> list[ReportKey]:
+    """The three numbers under which several processors executed a task: for NATS forgot that it delivered the work."""
+    executed = simulation.world.executed.items()
+    return [fence for fence, processors in executed if fence.task_id == task_id and len(processors) > 1]
 
 
 def _is_ended(simulation: Simulation, execution: tuple[UUID, int, int], delivery: int, at: datetime) -> bool:
@@ -117,6 +124,8 @@ def no_line_is_overtaken(simulation: Simulation, history: History) -> Iterator[s
 
     But when NATS forgot that it delivered the work, it may be done twice under the same numbers. What a processor
     writes the second time comes again, as it seems; and nobody knows which of two processors has overtaken its start.
+    And what comes when its execution goes on under another fence does not count, and cannot be told again: for all
+    that its processor knows it was taken in.
     """
     if {"broker wiped", "broker's end lost"} & {fault.name for fault in history.faults}:
         return
@@ -129,12 +138,17 @@ def no_line_is_overtaken(simulation: Simulation, history: History) -> Iterator[s
         written = simulation.world.lines.get(execution, set())
         events = history.log_by_task[str(task.id)]
         told = _lines_of(execution, events)
-        starts = Counter(
-            (it.attempt, it.data["dispatch"], it.data["delivery"]) for it in events if it.type == "started"
-        )
-        is_disputed = begun[by.task_id, by.attempt, by.processor_id] > 1 or max(starts.values()) > 1
+        is_repeated = begun[by.task_id, by.attempt, by.processor_id] > 1
+        is_disputed = is_repeated or _has_changed_fence(simulation, by) or bool(_disputed_fences(simulation, task.id))
         if written != told and not is_disputed:
             yield f"task {task.id}: {len(told)} of the {len(written)} lines of {execution} are told"
+
+
+def _has_changed_fence(simulation: Simulation, by: Effect) -> bool:
+    """Whether a processor reported of an attempt under several fences."""
+    executed = simulation.world.executed.items()
+    fences = [fence for fence, processors in executed if by.processor_id in processors]
+    return sum((str(fence.task_id), fence.attempt) == (by.task_id, by.attempt) for fence in fences) > 1
 
 
 def _lines_of(execution: str, events: Sequence[LoggedEvent]) -> set[int]:

@@ -74,6 +74,7 @@ class World:
         taken: The ways through the lifecycle that tasks took.
         effects: What handlers truly did.
         submitted: The tasks that each execution submitted, by its name.
+        executed: Who executed work under the same three numbers: several, when the broker forgot that it delivered.
         lines: The lines that each execution wrote, by its name: their numbers.
         reported: The executions whose `completed` report reached the stream of reports.
         stored_endings: When it was certain that the report of an execution's end is in the stream of reports.
@@ -90,6 +91,7 @@ class World:
     taken: set[Taken] = field(default_factory=set)
     effects: list[Effect] = field(default_factory=list)
     submitted: dict[str, list[UUID]] = field(default_factory=dict)
+    executed: dict[ReportKey, set[str]] = field(default_factory=dict)
     lines: dict[str, set[int]] = field(default_factory=dict)
     reported: list[str] = field(default_factory=list)
     stored_endings: dict[ReportKey, datetime] = field(default_factory=dict)
@@ -143,10 +145,12 @@ class World:
             BusUnavailableError: No answer: it is down, or the request or its answer is lost. It may have been done, or
                 may still be.
         """
+        # As in `send`: what is under way to a host that is killed does not arrive at the one that comes back.
+        life = host.life
         yield self.latency()
-        if host.life.is_over or self.is_lost():
+        if life.is_over or self.is_lost():
             if self.random.random() < self.weather.late:
-                self.scheduler.after(self.random.uniform(1, MAX_LATE_SECONDS), host.life, lambda: _do(action))
+                self.scheduler.after(self.random.uniform(1, MAX_LATE_SECONDS), life, lambda: _do(action))
             yield REQUEST_TIMEOUT_SECONDS
             raise BusUnavailableError
         answer = action()

@@ -82,6 +82,11 @@ def started(delivery: int = 1, *, attempt: int = 1, dispatch: int = 1) -> Starte
     return Started(**_fence(delivery, attempt, dispatch), started_at=STARTED_AT)
 
 
+def started_at(at: datetime) -> Started:
+    """As `started`, at a time of its own."""
+    return started().model_copy(update={"started_at": at})
+
+
 def heartbeat(delivery: int = 1, *, attempt: int = 1, dispatch: int = 1) -> Heartbeat:
     """The processor lives."""
     return Heartbeat(**_fence(delivery, attempt, dispatch))

@@ -3,13 +3,15 @@ import shutil
 from collections.abc import Sequence
 
 import orjson
+import pytest
 
 from taskmill.cli.embedded.nats import NatsServer
 from taskmill.contracts import registry, subjects
 from taskmill.contracts.errors import TaskmillError
 from taskmill.contracts.streams import EVENTS_STREAM, WORK_STREAM
 from taskmill.runtime.errors import NoRespondersError
-from taskmill.runtime.stream_state import first_sequence, stream_state
+from taskmill.runtime.stream_state import StreamState, first_sequence, stream_state
+from taskmill.task_store.adapters.event_stream import EventStream
 from tests.support.eventually import eventually, holds
 from tests.support.executor import running_executor
 from tests.support.task_store import (
@@ -219,6 +221,53 @@ async def test_jetstream_from_a_backup(database_url: str, nats_server: NatsServe
         types = [await store.event_types(task["id"]) for task in first + second]
         assert types[:20] == [["created", "queued", "started", "completed"]] * 20
         assert types[20:] == [["created", "queued", "queued", "started", "completed"]] * 20
+
+
+async def test_a_stream_that_loses_its_end_while_it_is_looked_at(
+    database_url: str, nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It had more than the relay knew, and has less a moment later: what is lost is published again all the same."""
+    jetstream_directory, backup = nats_server.data_dir / "jetstream", nats_server.data_dir / "backup"
+
+    async def tell(count: int) -> None:
+        async with store_with_client(database_url, nats_server.url) as store:
+            for _ in range(count):
+                await store.create()
+
+    await tell(2)
+    await nats_server.stop()
+    shutil.copytree(jetstream_directory, backup)
+    await nats_server.start()
+    await tell(2)
+    await run_sql(
+        database_url, "CREATE TABLE known AS SELECT position, work_position, stream_sequence FROM relay_cursor"
+    )
+    await tell(2)
+    # As after a crash: what was published last is not written down.
+    [known] = await run_sql(
+        database_url,
+        """UPDATE relay_cursor SET (position, work_position, stream_sequence) = (SELECT * FROM known)
+        RETURNING stream_sequence""",
+    )
+    looked: list[int] = []
+    real = EventStream.state
+
+    async def state_before_the_loss(self: EventStream) -> StreamState:
+        state = await real(self)
+        if not looked:
+            await nats_server.stop()
+            shutil.rmtree(jetstream_directory)
+            shutil.copytree(backup, jetstream_directory)
+            await nats_server.start()
+            await eventually(lambda: self._session.is_connected, within_seconds=20)
+            looked.append(state.last_sequence)
+        return state
+
+    monkeypatch.setattr(EventStream, "state", state_before_the_loss)
+    async with store_with_client(database_url, nats_server.url) as store:
+        await eventually(lambda: looked, within_seconds=20)
+        await holds(lambda: check_whole(store, database_url))
+    assert (known["stream_sequence"], looked) == (4, [6])
 
 
 async def test_events_older_than_the_stream_keeps_stay_in_the_log(database_url: str, nats_url: str) -> None:

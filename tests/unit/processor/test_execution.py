@@ -88,9 +88,11 @@ class Stage:
             raise BusyError
 
         @app.task("submit")
-        async def submit(_payload: Any, context: Context) -> None:
-            for number in (1, 2):
-                context.submit("echo", number)
+        async def submit(payload: Any, context: Context) -> None:
+            context.submit("echo", 1)
+            if payload == "slowly":
+                await self.may_end.wait()
+            context.submit("echo", 2)
 
         @app.task("talk")
         async def talk(_payload: Any, context: Context) -> None:
@@ -243,6 +245,32 @@ async def test_the_end_says_how_many_tasks_were_submitted() -> None:
     assert isinstance(first, Submitted)
     assert isinstance(second, Submitted)
     assert isinstance(end, Completed)
+    assert [(report.number, report.task.payload) for report in (first, second)] == [(1, 1), (2, 2)]
+    assert end.submitted == 2
+
+
+async def test_what_was_submitted_is_told_again_under_a_new_fence() -> None:
+    """Somebody else held the attempt meanwhile, so it may not have counted; and the store counts anew."""
+    stage = Stage()
+    item = new_attempt().work_item.model_copy(update={"kind": "submit", "payload": "slowly"})
+    stage.deliver(item, delivery=1)
+    told: list[Report] = []
+
+    def is_told() -> bool:
+        told.extend(stage.reported())
+        return len(told) == 2
+
+    await eventually(is_told)
+    stage.deliver(item, delivery=3)
+    stage.may_end.set()
+    await eventually(lambda: stage.execution.free_slots == 1)
+    start, first, second, end = stage.reported()
+    assert isinstance(start, Started)
+    assert isinstance(first, Submitted)
+    assert isinstance(second, Submitted)
+    assert isinstance(end, Completed)
+    assert [report.delivery for report in (start, first, second, end)] == [3, 3, 3, 3]
+    assert told[1] == first.model_copy(update={"delivery": 1})
     assert [(report.number, report.task.payload) for report in (first, second)] == [(1, 1), (2, 2)]
     assert end.submitted == 2
 

@@ -15,6 +15,7 @@ from taskmill.task_store.domain.queues import QueueBook
 from taskmill.task_store.domain.reports import comes_early, decide_report
 from taskmill.task_store.domain.state import TaskState
 from tests.support.task_states import (
+    FINISHED_AT,
     HEARING,
     NOW,
     RULES,
@@ -30,6 +31,7 @@ from tests.support.task_states import (
     pending_task,
     queued_task,
     started,
+    started_at,
 )
 from tests.unit.task_store.test_batch import overdue
 
@@ -111,8 +113,15 @@ def test_an_execution_that_takes_over_counts_anew() -> None:
     assert [line.position for line in decision.lines] == [6]
     assert decide_report(decision.state, logged(first_number=6), HEARING).lines == ()
     other = HEARING._replace(processor_id="processor-2")
-    elsewhere = decide_report(state, started(), other).state
+    elsewhere = decide_report(state, started_at(FINISHED_AT), other).state
     assert [line.position for line in decide_report(elsewhere, logged(), other).lines] == [6]
+
+
+def test_lines_of_an_execution_with_the_same_numbers_are_told_once() -> None:
+    """Its bundle comes again when another processor holds the attempt: it takes nothing back."""
+    other = HEARING._replace(processor_id="processor-2")
+    state = decide_report(after(running(), logged(lines=5)), started_at(FINISHED_AT), other).state
+    assert after(state, started(), logged(lines=5)) is state
 
 
 def test_lines_of_all_attempts_are_counted_together() -> None:

@@ -30,6 +30,7 @@ from tests.support.task_states import (
     progressed,
     queued_task,
     started,
+    started_at,
 )
 
 ReportMaker = Callable[..., RunReport]
@@ -167,16 +168,26 @@ def test_an_ending_of_a_later_delivery_counts() -> None:
 
 
 ELSEWHERE = HEARING._replace(processor_id="elsewhere")
+LATER = STARTED_AT + timedelta(microseconds=1)
 
 
 def test_the_same_delivery_at_another_processor_takes_over() -> None:
     """A killed NATS may count from one again; whoever started last holds the attempt, and nobody is charged a crash."""
     state = after(queued_task(), started())
-    decision = decide_report(state, started(), ELSEWHERE)
+    decision = decide_report(state, started_at(LATER), ELSEWHERE)
     assert types(decision) == [EventType.STARTED]
     assert (decision.state.processor_id, decision.state.crashes) == ("elsewhere", 0)
     for report in (progressed(), heartbeat()):
         assert_ignored(decision.state, report)
+
+
+def test_what_began_earlier_does_not_take_the_attempt_back() -> None:
+    """Neither by a start that counted before and comes again, nor by one that comes for the first time."""
+    state = after(queued_task(), started_at(LATER))
+    for start in (started(), started_at(LATER)):
+        assert decide_report(state, start, ELSEWHERE).state is state
+    taken_over = decide_report(after(queued_task(), started()), started_at(LATER), ELSEWHERE).state
+    assert_ignored(taken_over, started())
 
 
 def test_an_ending_at_another_processor_tells_its_own_start() -> None:

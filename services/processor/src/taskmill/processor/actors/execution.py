@@ -197,7 +197,7 @@ class Execution(Actor):
         _log.info("attempt.redelivered_here", task_id=str(attempt.key.task_id), delivery=redelivered.delivery)
         has_new_fence = attempt.delivery == redelivered.delivery
         if has_new_fence and not attempt.is_ended:
-            self._reports.announce(attempt)
+            self._reports.announce_again(attempt)
         return True
 
     def _begin_suspect(self, *, of_kind: str | None = None) -> None:

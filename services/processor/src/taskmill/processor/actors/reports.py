@@ -9,7 +9,7 @@ import structlog
 
 from taskmill.contracts import subjects
 from taskmill.contracts.errors import TaskmillError
-from taskmill.contracts.reports import Checkpointed, HandlerReport, Hello, Logged
+from taskmill.contracts.reports import Checkpointed, HandlerReport, Hello, Logged, Submitted
 from taskmill.contracts.streams import MESSAGE_ID_HEADER
 from taskmill.processor.domain.announcements import Announcements, replacement_key
 from taskmill.processor.domain.held_attempt import HeldAttempt
@@ -135,6 +135,16 @@ class Reports(Actor):
             text = with_traceparent(started_text(attempt.fence, attempt.started_at), attempt.traceparent)
             self._put((attempt, "started"), QueuedReport(text, on_stored=attempt.on_start_stored))
 
+    def announce_again(self, attempt: HeldAttempt) -> None:
+        """Report that an attempt goes on under another fence: that it has started, and what it submitted before.
+
+        What it submitted under the fence before may have come when somebody else held the attempt, and the store counts
+        anew: the end, and what is submitted from now on, would wait in vain for what does not count.
+        """
+        self.announce(attempt)
+        for report in attempt.submissions:
+            self._put(object(), QueuedReport(_text_of_today(attempt, report)))
+
     def tell(self, attempt: HeldAttempt, report_type: type[HandlerReport], /, **content: Any) -> None:
         """Report soon what the handler of an attempt says, as the type of report wants it. Thread-safe.
 
@@ -259,8 +269,9 @@ class Reports(Actor):
         on_stored = attempt.note_lines_stored if isinstance(report, Logged) else None
         if isinstance(report, Checkpointed):
             attempt.checkpointed = report.number
-        text = report_text(report.model_copy(update=attempt.fence._asdict()))
-        self._put(key, QueuedReport(text, on_stored=on_stored))
+        elif isinstance(report, Submitted):
+            attempt.submissions.append(report)
+        self._put(key, QueuedReport(_text_of_today(attempt, report), on_stored=on_stored))
 
     def _arm_tick(self) -> None:
         if not self._is_tick_due:
@@ -303,3 +314,8 @@ class Reports(Actor):
             _log.warning("reports.delayed", code=error.code)
         else:
             _log.info("reports.awaiting_store", code=error.code)
+
+
+def _text_of_today(attempt: HeldAttempt, report: HandlerReport) -> bytes:
+    """What a handler said, under the fence that its attempt has by now."""
+    return report_text(report.model_copy(update=attempt.fence._asdict()))

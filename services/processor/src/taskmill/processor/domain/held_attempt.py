@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, NamedTuple, Self, TypeVar
 from uuid import UUID
 
-from taskmill.contracts.reports import AttemptReport, HandlerReport
+from taskmill.contracts.reports import AttemptReport, HandlerReport, Submitted
 from taskmill.contracts.work import WorkItem
 from taskmill.processor.domain.untold_lines import UntoldLines
 from taskmill.sdk.calling.attempt import StopReason
@@ -49,6 +49,7 @@ class HeldAttempt:
         checkpoints: How many checkpoints its handler told.
         checkpointed: The number of the last of them that was reported under the present fence; 0: none.
         submitted: How many tasks its handler submitted.
+        submissions: The reports of those that were told, in order: under another fence they do not count.
         has_unstored_lines: Whether a report of lines is on its way: until it is stored, further ones gather.
         told_at: When what its handler said was last reported, by type, in seconds of the event loop's clock; empty:
             nothing was.
@@ -72,6 +73,7 @@ class HeldAttempt:
     checkpoints: int = 0
     checkpointed: int = 0
     submitted: int = 0
+    submissions: list[Submitted] = field(default_factory=list)
     has_unstored_lines: bool = False
     told_at: dict[type[HandlerReport], float] = field(default_factory=dict)
     allowed_seconds: float | None = None

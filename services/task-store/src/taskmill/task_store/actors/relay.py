@@ -253,8 +253,14 @@ class Relay(Actor):
         """Up to where in the log the stream has events, which is filled in the order of the log; and where it ends.
 
         Both are of one message: the end alone might be that of an event which is published meanwhile.
+
+        Raises:
+            BusUnavailableError: The stream has lost its end since it was looked at, or who answers is behind.
         """
         newest = await self._events.newest()
+        if is_intact and newest is not None and newest.sequence < (cursor.stream_sequence or 0):
+            # To go on behind that, from where the relay was, would leave out what is lost.
+            raise BusUnavailableError
         if newest is not None and await self._log.document(newest.position) == newest.document.decode(errors="replace"):
             return max(newest.position, cursor.position if is_intact else 0), newest.sequence
         if is_intact:

@@ -6,7 +6,7 @@ the row's. The delivery is JetStream's count, which rises when a work item is de
 
 from enum import StrEnum
 
-from taskmill.contracts.reports import AttemptReport
+from taskmill.contracts.reports import AttemptReport, Started
 from taskmill.task_store.domain.state import TaskState
 
 
@@ -16,7 +16,8 @@ class FenceRule(StrEnum):
     NEWER = "newer"
     """Only a later delivery may take the attempt over: a repeated `started` changes nothing.
 
-    Or the same one at another processor: a nats-server that was killed may have forgotten that it delivered.
+    Or the same one at another processor, if that began later: a nats-server that was killed may have forgotten that it
+    delivered. Of what began before, the start is of the past, also when it comes again, or for the first time.
     """
 
     SAME = "same"
@@ -32,8 +33,15 @@ class FenceRule(StrEnum):
         if self is FenceRule.SAME:
             return is_holder(state, report, processor_id)
         if self is FenceRule.NEWER:
-            return report.delivery >= state.delivery and not is_holder(state, report, processor_id)
+            return _takes_over(state, report, processor_id)
         return report.delivery >= state.delivery
+
+
+def _takes_over(state: TaskState, report: AttemptReport, processor_id: str) -> bool:
+    if report.delivery != state.delivery or state.started_at is None:
+        return report.delivery > state.delivery
+    began_later = isinstance(report, Started) and report.started_at > state.started_at
+    return began_later and processor_id != state.processor_id
 
 
 def is_holder(state: TaskState, report: AttemptReport, processor_id: str) -> bool:
