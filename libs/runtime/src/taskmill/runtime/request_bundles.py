@@ -19,7 +19,7 @@ from taskmill.runtime.request_mux import RawReply, RequestMux
 
 BUNDLE_HEADER = "Taskmill-Bundle"
 
-FULL_BUNDLE = 24
+FULL_BUNDLE = 32
 """So many requests go without waiting for the rest of their turn: these are decided while others are being read."""
 
 
