@@ -151,3 +151,15 @@ def given_back(
 ) -> GivenBack:
     """The processor will not do it."""
     return GivenBack.model_validate({**_fence(delivery, attempt, dispatch), "reason": reason, **fields})
+
+
+def given_up_executions() -> dict[str, TaskState]:
+    """Tasks whose first execution, by `processor-1`, has nothing to say any more: by what became of it."""
+    running = after(queued_task(), started())
+    return {
+        "pending": pending_task(),
+        "completed": after(running, completed()),
+        "queued again": after(running, given_back()),
+        "retried": after(queued_task(max_attempts=2), started(), failed()),
+        "taken over": after(running, started(2)),
+    }

@@ -26,9 +26,9 @@ from tests.support.task_states import (
     completed,
     failed,
     given_back,
+    given_up_executions,
     logged,
     no_jitter,
-    pending_task,
     queued_task,
     started,
     started_at,
@@ -170,17 +170,7 @@ def test_lines_that_are_lost_hold_no_end_up_for_ever() -> None:
     assert [event.type for event in quick.events] == ["started", "completed"]
 
 
-@pytest.mark.parametrize(
-    "state",
-    [
-        pending_task(),
-        after(running(), completed()),
-        after(running(), given_back()),
-        after(queued_task(max_attempts=2), started(), failed()),
-        after(running(), started(2)),
-    ],
-    ids=["pending", "completed", "queued again", "retried", "taken over"],
-)
+@pytest.mark.parametrize("state", given_up_executions().values(), ids=given_up_executions().keys())
 def test_what_counts_no_more_is_not_waited_for(state: TaskState) -> None:
     """It would never be applied."""
     for report in (logged(first_number=3), completed(logged=1), failed(checkpointed=1)):

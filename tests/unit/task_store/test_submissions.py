@@ -16,7 +16,7 @@ from tests.support.task_states import (
     completed,
     failed,
     given_back,
-    pending_task,
+    given_up_executions,
     queued_task,
     started,
     submitted,
@@ -102,17 +102,7 @@ def test_what_overtakes_the_start_comes_again(early: RunReport) -> None:
     assert comes_early(running(), early.model_copy(update={"delivery": 2}), "processor-1")
 
 
-@pytest.mark.parametrize(
-    "state",
-    [
-        pending_task(),
-        after(running(), completed()),
-        after(running(), given_back()),
-        after(queued_task(max_attempts=2), started(), failed()),
-        after(running(), started(2)),
-    ],
-    ids=["pending", "completed", "queued again", "retried", "taken over"],
-)
+@pytest.mark.parametrize("state", given_up_executions().values(), ids=given_up_executions().keys())
 def test_what_counts_no_more_is_not_waited_for(state: TaskState) -> None:
     """It would never be applied."""
     for report in (submitted(number=2), completed(submitted=1), checkpointed(submitted=1)):
