@@ -85,9 +85,9 @@ def test_the_type_of_an_exception_is_told_with_its_module() -> None:
 
 
 class UnprintableError(Exception):
-    """An exception whose notes are no text."""
+    """An exception whose traceback cannot be had. Python 3.13 passes over notes that cannot."""
 
-    __notes__ = property(lambda _self: 1 / 0)
+    __traceback__ = property(lambda _self: 1 / 0)
 
 
 def test_a_traceback_that_cannot_be_written_is_left_out() -> None:
