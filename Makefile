@@ -1,6 +1,8 @@
 # Taskmill: the same targets for people and CI. `make help` lists them.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
+# An environment without pip, as Debian leaves it where python3-venv is missing, is not taken for a whole one later.
+.DELETE_ON_ERROR:
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin

@@ -220,6 +220,22 @@ async def test_a_second_signal_ends_it_at_once(stack: TaskmillUp) -> None:
     await eventually(lambda: [pid for pid in pids if is_alive(pid)] == [])
 
 
+async def test_it_goes_on_and_stops_when_nobody_reads_what_it_says(idle_stack: TaskmillUp) -> None:
+    """Ctrl-C ends a `tee` behind it, too: a line that cannot be written neither stops it nor keeps it from stopping."""
+    command = idle_stack.command
+    idle_stack.command = ("bash", "-c", 'exec "$@" > >(head -n 1) 2>&1', "bash", *command)
+    try:
+        await idle_stack.start()
+        await idle_stack.kill("processor-1")
+        await run_task(idle_stack)
+        pids = [entry["pid"] for entry in idle_stack.entries().values()]
+        assert await idle_stack.end(signal.SIGINT, within_seconds=10) == 0
+    finally:
+        idle_stack.command = command
+    assert [pid for pid in pids if is_alive(pid)] == []
+    assert not idle_stack.data_dir.joinpath("stack.json").exists()
+
+
 async def test_a_taken_port_is_refused_by_name(idle_stack: TaskmillUp) -> None:
     """The gateway's port is the user's choice: it does not move on by itself."""
     with socket.create_server(("127.0.0.1", idle_stack.port)):

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from taskmill.cli.database import DatabaseState
-from taskmill.cli.diagnosis.addresses import find_addresses
+from taskmill.cli.diagnosis.addresses import find_addresses, is_elsewhere, judge_address
 from taskmill.cli.diagnosis.bus import judge_consumers, judge_services, judge_set_aside, judge_stream, look_at_nats
 from taskmill.cli.diagnosis.database import judge_clock, judge_schema, look_at_postgresql
 from taskmill.cli.diagnosis.machine import judge_disk, look_at_machine
 from taskmill.cli.diagnosis.remark import Level
 from taskmill.cli.embedded.ports import free_port
+from taskmill.cli.known_stacks import known_stack
 from taskmill.contracts.status import Priority
 from taskmill.contracts.streams import (
     ConsumerSpec,
@@ -49,6 +50,24 @@ def test_the_port_of_a_gateway_that_answers(
         gateway_url = None if url is None else url.format(port=port)
         *_, remark = look_at_machine(find_addresses(), gateway_url)
     assert (remark.what, remark.level) == ("ports", level), remark
+
+
+@pytest.mark.parametrize(("has_other", "level"), [(False, Level.OK), (True, Level.WARN)])
+def test_commands_that_go_to_another_stack(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, has_other: bool, level: Level
+) -> None:
+    """Beside the one that runs here: what is found of the two must not be taken for one."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    here = tmp_path / "here"
+    here.mkdir()
+    (here / "stack.json").write_text('[{"name": "gateway", "pid": 1, "url": "http://127.0.0.1:8001"}]')
+    monkeypatch.setenv("TASKMILL_DATA", str(here))
+    with known_stack(8_000, tmp_path / "other" if has_other else here):
+        addresses = find_addresses()
+        remark = judge_address("http://127.0.0.1:8000", "the default", addresses)
+        assert is_elsewhere("http://127.0.0.1:8000", addresses) is has_other
+    assert remark.level is level
+    assert ("export TASKMILL_URL=http://127.0.0.1:8001" in str(remark.advice)) is has_other
 
 
 def test_streams() -> None:

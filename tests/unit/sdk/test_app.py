@@ -63,6 +63,13 @@ def test_a_bad_kind_is_refused(kind: str) -> None:
         TaskApp("mine").task(kind)
 
 
+def test_a_decorator_without_a_kind_is_refused() -> None:
+    """`@app.task` hands over the function: it is no kind."""
+    decorate: Any = TaskApp("mine").task
+    with pytest.raises(InvalidKindError, match="is no kind"):
+        decorate(handle)
+
+
 @pytest.mark.parametrize("kind", ["a", "0", "a-b_c", "a" * 64])
 def test_a_good_kind_is_taken(kind: str) -> None:
     """All of the allowed characters may be used."""
@@ -104,6 +111,7 @@ def test_defaults_are_declared_beside_the_kind() -> None:
         ({"retry": Retry(attempts=0)}, "max_attempts"),
         ({"retry": Retry(attempts=101)}, "max_attempts"),
         ({"retry": Retry(base=-1)}, "base_seconds"),
+        ({"retry": 3}, r"Retry\(attempts=3\)"),
         ({"timeout": 0}, "timeout_seconds"),
         ({"timeout": float("inf")}, "timeout_seconds"),
         ({"queue": "No Queue"}, "queue"),

@@ -103,6 +103,16 @@ def test_without_a_type_a_payload_stays_as_it_is(function: Any) -> None:
     assert handler.payload_schema() is None
 
 
+def test_the_payload_comes_first() -> None:
+    """Who takes the context first, as other libraries have it, is told of the order."""
+
+    def handle(_ctx: Context, _payload: int) -> None:
+        """A handler."""
+
+    with pytest.raises(InvalidHandlerError, match="payload and context, in this order"):
+        handler_of(handle)
+
+
 def test_a_type_that_cannot_be_found_is_refused_at_once() -> None:
     """Not at the first task."""
 

@@ -28,7 +28,9 @@ def test_an_app_in_the_current_directory_is_found(directory: Path) -> None:
     assert load_app("shop_a.tasks:app").name == "shop"
 
 
-@pytest.mark.parametrize("location", ["", "module", "module:", ":app", "nowhere_at_all:app", "json.nowhere:app"])
+@pytest.mark.parametrize(
+    "location", ["", "module", "module:", ":app", "nowhere_at_all:app", "json.nowhere:app", "./app.py:app"]
+)
 def test_what_leads_nowhere_is_explained(directory: Path, location: str) -> None:
     """A malformed location and a missing module are told in one sentence that repeats the location."""
     assert directory

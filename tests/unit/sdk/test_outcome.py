@@ -78,6 +78,20 @@ def test_what_cannot_be_kept_is_refused(result: Any) -> None:
     assert "xxx" not in str(caught.value)
 
 
+def test_what_cannot_be_written_is_named() -> None:
+    """Its type tells who forgot to await something what it was; and NaN is called a number."""
+
+    async def forgotten() -> None:
+        """Nobody awaits it."""
+
+    coroutine = forgotten()
+    with pytest.raises(BadResultError, match=r"cannot be written as JSON: .*coroutine"):
+        result_json({"page": coroutine})
+    coroutine.close()
+    with pytest.raises(BadResultError, match="A number is not finite"):
+        result_json(float("nan"))
+
+
 def test_the_type_of_an_exception_is_told_with_its_module() -> None:
     """Unless it is a builtin one."""
     assert failure_of(ValueError("v")).error.type == "ValueError"

@@ -21,8 +21,9 @@ def problem(status: int, retry_after_seconds: float | None = None) -> ClientErro
     return api_error(ApiProblem(status=status, code="c", detail="d", retry_after_seconds=retry_after_seconds))
 
 
-LOST = no_answer(httpx.ReadTimeout(""))
-NOT_SENT = no_answer(httpx.ConnectError("refused"))
+REQUEST = httpx.Request("GET", "http://user:password@gateway:8001/tasks")
+LOST = no_answer(httpx.ReadTimeout("", request=REQUEST))
+NOT_SENT = no_answer(httpx.ConnectError("refused", request=REQUEST))
 
 
 @pytest.mark.parametrize("call", [GET, CREATE, UPDATE, DELETE], ids=lambda call: call.method)
@@ -73,15 +74,21 @@ def test_time_is_over() -> None:
 @pytest.mark.parametrize(
     ("error", "was_sent"),
     [
-        (httpx.ConnectError("x"), False),
-        (httpx.ConnectTimeout("x"), False),
-        (httpx.PoolTimeout("x"), False),
-        (httpx.ReadError("x"), True),
-        (httpx.WriteError("x"), True),
-        (httpx.RemoteProtocolError("x"), True),
+        (httpx.ConnectError("x", request=REQUEST), False),
+        (httpx.ConnectTimeout("x", request=REQUEST), False),
+        (httpx.PoolTimeout("x", request=REQUEST), False),
+        (httpx.ReadError("x", request=REQUEST), True),
+        (httpx.WriteError("x", request=REQUEST), True),
+        (httpx.RemoteProtocolError("x", request=REQUEST), True),
     ],
 )
 def test_whether_a_request_may_have_arrived(error: httpx.RequestError, *, was_sent: bool) -> None:
     """Not without a connection."""
     assert no_answer(error).was_sent is was_sent
     assert isinstance(no_answer(error), NoAnswerError)
+
+
+def test_who_did_not_answer_is_named() -> None:
+    """By scheme, host and port; without what lets somebody in."""
+    assert str(NOT_SENT) == "No answer from http://gateway:8001: refused"
+    assert str(LOST) == "No answer from http://gateway:8001: ReadTimeout"

@@ -36,7 +36,7 @@ class GatewayUnreachableError(Exception):
 
     def __init__(self, target: Target, error: NoAnswerError) -> None:
         doubt = " The request may have been carried out." if error.was_sent else ""
-        reason = str(error).removeprefix("No answer: ").rstrip(".")
+        reason = error.reason.rstrip(".")
         super().__init__(
             f"no answer from {target.url} ({target.origin}): {reason}.{doubt}\n"
             "Is it another address? Set TASKMILL_URL, or name it: taskmill context add NAME URL --use\n"

@@ -46,7 +46,7 @@ def find_nats() -> NatsAddress:
         return NatsAddress(url, f"the stack on {data_dir}")
     if "data" not in stack.model_fields_set:
         gateway = find_target(None).url
-        elsewhere = _data_dir_behind(gateway)
+        elsewhere = data_dir_behind(gateway)
         if elsewhere is not None and (url := _nats_of_stack(elsewhere)) is not None:
             return NatsAddress(url, f"the stack of {gateway}, on {elsewhere}")
     return NatsAddress(
@@ -61,7 +61,8 @@ def _nats_of_stack(data_dir: Path) -> str | None:
     return server.url if server is not None and pid_file.running_pid() == server.pid else None
 
 
-def _data_dir_behind(gateway: str) -> Path | None:
+def data_dir_behind(gateway: str) -> Path | None:
+    """Where the stack of this machine has its data whose gateway has this address; None: nobody knows of one."""
     try:
         address = urlsplit(gateway)
         is_here = address.scheme == "http" and address.hostname in {LOOPBACK, "localhost", "::1"}

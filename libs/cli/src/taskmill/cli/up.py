@@ -122,12 +122,14 @@ def _stop_on_signals(running: asyncio.Task[None], stack: Stack) -> None:
             # Past every deadline and every `finally`: that is what the second signal asks for.
             os._exit(128 + number)
         has_signal = True
-        typer.echo("stopping (once more to end at once)", err=True)
         running.cancel()
+        _warn("stopping (once more to end at once)")
 
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop, number)
 
 
 def _warn(line: str) -> None:
-    typer.echo(line, err=True)
+    # Ctrl-C also ends a `tee` that reads this: nobody hears it then, and what is to be done is done all the same.
+    with contextlib.suppress(OSError):
+        typer.echo(line, err=True)

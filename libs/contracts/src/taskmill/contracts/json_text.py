@@ -72,7 +72,7 @@ def _is_suspicious(data: bytes) -> bool:
 
 def _decode(data: bytes) -> JsonValue:
     try:
-        value: JsonValue = from_json(data, allow_inf_nan=False)
+        value: JsonValue = from_json(data)
     except ValueError as error:
         raise InvalidJsonError from error
     return value

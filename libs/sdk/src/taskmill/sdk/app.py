@@ -90,7 +90,9 @@ class TaskApp:
             InvalidHandlerError: The decorated object cannot be called like that.
             DuplicateKindError: The app has a handler for `kind` already.
         """
-        if not _KIND.fullmatch(kind):
+        given: object = kind
+        # `@app.task` without a kind hands over the function.
+        if not (isinstance(given, str) and _KIND.fullmatch(given)):
             raise InvalidKindError(kind)
         if concurrency is not None and concurrency < 1:
             raise InvalidDefaultsError(kind, "concurrency: it is 1 or more")
@@ -177,6 +179,9 @@ def merge_handlers(apps: Iterable[TaskApp]) -> dict[str, Handler]:
 
 
 def _defaults(kind: str, queue: str | None, timeout: float | None, retry: Retry | None) -> KindDefaults:
+    given: object = retry
+    if not isinstance(given, Retry | None):
+        raise InvalidDefaultsError(kind, "retry: it is a Retry, such as Retry(attempts=3)")
     try:
         if retry is None:
             return KindDefaults(queue=queue, timeout_seconds=timeout)

@@ -19,7 +19,8 @@ def load_app(location: str) -> TaskApp:
         Exception: Whatever the module itself raises while it is imported.
     """
     module_name, separator, attribute = location.partition(":")
-    if not (separator and module_name and attribute):
+    # A name that begins with a dot is a path, or relative to a package that is not there.
+    if not (separator and module_name and attribute) or module_name.startswith("."):
         raise AppNotFoundError(location, "it is no module:attribute")
     current_directory = str(Path.cwd())
     if current_directory not in sys.path:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError
-from pydantic_core import to_json
+from pydantic_core import PydanticSerializationError, to_json
 
 from taskmill.contracts.errors import InvalidJsonError
 from taskmill.contracts.json_text import check_json
@@ -70,6 +70,9 @@ def result_json(result: object) -> bytes:
         check_json(text, max_depth=MAX_JSON_DEPTH)
     except InvalidJsonError as error:
         raise BadResultError(f"The result cannot be kept exactly as JSON. {error}") from error
+    except PydanticSerializationError as error:
+        # It names the type, such as that of a coroutine which nobody has awaited.
+        raise BadResultError(f"It cannot be written as JSON: {error}.") from error
     except Exception as error:  # a result may be any object, whose own code may raise anything when it is written
         raise BadResultError("It cannot be written as JSON.") from error
     if len(text) > MAX_RESULT_BYTES:

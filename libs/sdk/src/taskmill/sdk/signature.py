@@ -7,6 +7,7 @@ from typing import Any, get_type_hints
 
 from pydantic import JsonValue, PydanticUserError, TypeAdapter
 
+from taskmill.sdk.context import Context
 from taskmill.sdk.errors import InvalidHandlerError
 
 _UNTYPED = (inspect.Parameter.empty, Any, JsonValue, object)
@@ -21,14 +22,16 @@ def payload_type_of(kind: str, function: object) -> TypeAdapter[Any] | None:
         None: it is not annotated, or takes any JSON value.
 
     Raises:
-        InvalidHandlerError: `function` cannot be called with a payload and a context, or its annotation names no type
-            that pydantic knows.
+        InvalidHandlerError: `function` cannot be called with a payload and a context, takes the context first, or its
+            annotation names no type that pydantic knows.
     """
     parameters = _parameters(kind, function)
     if not parameters or parameters[0].kind is inspect.Parameter.VAR_POSITIONAL:
         return None
     try:
         annotation = get_type_hints(_annotated(function), include_extras=True).get(parameters[0].name, Any)
+        if annotation is Context:
+            raise InvalidHandlerError(kind, f"{_TWO_ARGUMENTS}, in this order")
         return None if any(annotation is it for it in _UNTYPED) else TypeAdapter(annotation)
     except (NameError, TypeError, PydanticUserError) as error:
         raise InvalidHandlerError(kind, f"The type of its payload cannot be used: {error}") from error

@@ -9,7 +9,7 @@ import typer
 
 from taskmill.cli import options
 from taskmill.cli.connecting import find_target
-from taskmill.cli.diagnosis.addresses import Addresses, find_addresses
+from taskmill.cli.diagnosis.addresses import Addresses, find_addresses, is_elsewhere, judge_address
 from taskmill.cli.diagnosis.bus import look_at_nats
 from taskmill.cli.diagnosis.gateway import look_at_gateway
 from taskmill.cli.diagnosis.machine import look_at_machine
@@ -61,13 +61,15 @@ def doctor(
 def _look(context: str | None, *, is_production: bool) -> Iterator[Remark]:
     yield ok("taskmill", f"{version('taskmill-cli')} on Python {platform.python_version()}")
     target = find_target(context)
-    yield ok("address", f"{target.url} ({target.origin})")
+    addresses = find_addresses()
+    yield judge_address(target.url, target.origin, addresses)
     queues: list[str] = []
     has_answered = False
     for remark in look_at_gateway(context, queues):
         has_answered = has_answered or (remark.what == "gateway" and remark.level is Level.OK)
         yield remark
-    addresses = find_addresses()
+    if is_elsewhere(target.url, addresses):
+        queues.clear()  # they are not on the NATS that is looked at
     yield from look_at_nats(addresses.nats_url, queues, seed=addresses.nats_seed)
     yield from _database(addresses)
     yield from look_at_machine(addresses, target.url if has_answered else None)

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import NamedTuple
 
+from taskmill.cli.diagnosis.remark import Remark, ok, warn
+from taskmill.cli.nats_address import data_dir_behind
 from taskmill.cli.settings import StackSettings
 from taskmill.cli.stack import STACK_FILE
 from taskmill.cli.stack_file import ListedProcess, read_stack_file
@@ -39,6 +41,30 @@ def find_addresses() -> Addresses:
         port=settings.port,
         host=settings.host,
         stack=stack,
+    )
+
+
+def is_elsewhere(gateway_url: str, addresses: Addresses) -> bool:
+    """Whether commands go to another stack of this machine than the one that runs here."""
+    behind = data_dir_behind(gateway_url) if "gateway" in addresses.stack else None
+    return behind is not None and behind != addresses.data_dir.resolve()
+
+
+def judge_address(gateway_url: str, origin: str, addresses: Addresses) -> Remark:
+    """Say where commands go, and whether that is the stack that runs here.
+
+    Args:
+        gateway_url: Where they go.
+        origin: What says so, for people.
+        addresses: Where things are.
+    """
+    found = f"{gateway_url} ({origin})"
+    if not is_elsewhere(gateway_url, addresses):
+        return ok("address", found)
+    return warn(
+        "address",
+        f"{found} is that of another stack than the one on {addresses.data_dir}, whose servers are looked at below",
+        f"To ask the one here: export TASKMILL_URL={_listed(addresses.stack, 'gateway')}",
     )
 
 

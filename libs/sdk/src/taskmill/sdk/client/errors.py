@@ -45,12 +45,17 @@ class NoAnswerError(ClientError):
     """Nobody answered in time, or the connection broke.
 
     Attributes:
+        reason: What happened, for people.
         was_sent: Whether the request may have arrived, and so been carried out.
+        address: Who was asked, such as `http://127.0.0.1:8000`; None: over several connections nobody answered.
     """
 
-    def __init__(self, reason: str, *, was_sent: bool) -> None:
-        super().__init__(f"No answer: {reason}")
+    def __init__(self, reason: str, *, was_sent: bool, address: str | None = None) -> None:
+        whence = "" if address is None else f" from {address}"
+        super().__init__(f"No answer{whence}: {reason}")
+        self.reason = reason
         self.was_sent = was_sent
+        self.address = address
 
 
 class UnreadableAnswerError(ClientError):

@@ -64,6 +64,9 @@ class Retries:
 
 
 def no_answer(error: httpx.RequestError) -> NoAnswerError:
-    """The error for what happened to a connection."""
+    """The error for what happened to a connection on which a request was made, or was to be."""
     was_sent = not isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout))
-    return NoAnswerError(str(error) or type(error).__name__, was_sent=was_sent)
+    url = error.request.url
+    # Without user and password, if the URL has them: `netloc` is host and port.
+    address = f"{url.scheme}://{url.netloc.decode()}"
+    return NoAnswerError(str(error) or type(error).__name__, was_sent=was_sent, address=address)
