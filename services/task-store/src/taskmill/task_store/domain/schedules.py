@@ -112,7 +112,7 @@ class FireSchedule(NamedTuple):
 
 
 class MakeUpTimes(NamedTuple):
-    """Make the tasks of these times of a schedule that have none."""
+    """Make the tasks of these times of a schedule that have none, in this order."""
 
     schedule_id: UUID
     times: tuple[datetime, ...]
@@ -135,6 +135,7 @@ class Wanted(NamedTuple):
 
     schedule_id: UUID
     tasks: Sequence[IdentifiedTask]
+    """In the order in which they are made."""
     is_asked: bool
     """Whether a client asks for them: then there must be room in their queue."""
     cancelled: Sequence[UUID] = ()
@@ -357,8 +358,8 @@ class ScheduleBook:
         now: datetime,
     ) -> ScheduleOutcome:
         times = {fire_task_id(schedule.id, time): time for time in operation.times}
-        missing = times.keys() - self._made
-        made = make(Wanted(schedule.id, [task_of(schedule, task_id) for task_id in missing], is_asked=True))
+        missing = [task_of(schedule, task_id) for task_id in times if task_id not in self._made]
+        made = make(Wanted(schedule.id, missing, is_asked=True))
         for task in made:
             self._note(task.id, schedule, times[task.id], FireOutcome.CREATED, FireOrigin.BACKFILL, now)
         return ScheduleOutcome(schedule, tuple(made))
