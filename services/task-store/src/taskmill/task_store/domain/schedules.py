@@ -4,7 +4,6 @@ A time is decided once: its task, what is noted of it, and which time comes next
 the lock of the event log. Whoever wants to decide it again finds that the next time is another one.
 """
 
-import hashlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cache
@@ -22,6 +21,7 @@ from taskmill.contracts.errors import (
     TaskExistsError,
     TooManySchedulesError,
 )
+from taskmill.contracts.ids import repeatable_id
 from taskmill.contracts.json_text import read_json
 from taskmill.contracts.limits import MAX_CAUGHT_UP_TIMES
 from taskmill.contracts.requests import IdentifiedTask
@@ -169,14 +169,9 @@ def _missed(timing: Timing, first: datetime, oldest: datetime) -> tuple[int, dat
 
 
 def fire_task_id(schedule_id: UUID, fire_at: datetime) -> UUID:
-    """The id of the task of a time: a UUID of version 7 with a digest for its random part.
-
-    So a time has one task, whoever makes it, and however often it is asked for.
-    """
-    digest = hashlib.sha256(f"{schedule_id} {fire_at.timestamp():.6f}".encode()).digest()
+    """The id of the task of a time: it has one task, whoever makes it, and however often it is asked for."""
     milliseconds = int(fire_at.timestamp() * 1000)
-    bits = (milliseconds << 80 | int.from_bytes(digest[:10])) & ~(0xF << 76 | 0x3 << 62)
-    return UUID(int=bits | 0x7 << 76 | 0x2 << 62)
+    return repeatable_id(milliseconds, f"{schedule_id} {fire_at.timestamp():.6f}")
 
 
 def named_schedule(operation: ScheduleOperation) -> UUID:
