@@ -98,8 +98,8 @@ def test_a_removal_is_told_with_its_reason() -> None:
     """Removed and told in the same transaction, as when a client deletes a task."""
     state = TASKS[TaskStatus.FAILED]
     batch = removal(state)
-    assert batch.deleted == [(state.version, TASK_ID)]
-    (event,) = batch.events
+    assert batch.tasks.deleted == [(state.version, TASK_ID)]
+    (event,) = batch.tasks.events
     document = orjson.loads(event.document)
     assert (document["type"], document["sequence"]) == ("taskmill.task.deleted.v1", state.version + 1)
     assert document["data"]["reason"] == "retention"
@@ -108,7 +108,7 @@ def test_a_removal_is_told_with_its_reason() -> None:
 def test_a_task_that_was_begun_again_stays() -> None:
     """Whether it has expired is decided on the task as it is now, not as it was found."""
     batch = removal(queued_task())
-    assert (batch.deleted, batch.events) == ([], [])
+    assert (batch.tasks.deleted, batch.tasks.events) == ([], [])
 
 
 def test_events_are_kept_for_as_long_as_their_stream_keeps_them() -> None:
