@@ -308,9 +308,7 @@ class Batch:
         return early
 
     def _note_service(self, processor_id: str, hello: Hello) -> None:
-        served = None
-        if not hello.is_draining:
-            served = ServedWork(frozenset(hello.queues), frozenset(hello.kinds), processor_id, hello.started_at)
+        served = None if hello.is_draining else ServedWork.said_by(processor_id, hello)
         self.said[processor_id] = served
         self.services = with_service(self.services, processor_id, served)
 
