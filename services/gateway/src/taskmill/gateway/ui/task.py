@@ -16,6 +16,7 @@ from taskmill.contracts import registry
 from taskmill.contracts.api_keys import Scope
 from taskmill.contracts.errors import TaskmillError
 from taskmill.contracts.events import EventPage, EventType, TaskEvent
+from taskmill.contracts.json_text import is_same_json
 from taskmill.contracts.limits import MAX_PAGE_ITEMS, MAX_TASK_LINES
 from taskmill.contracts.requests import (
     AttemptPage,
@@ -268,7 +269,7 @@ def _changes(task: Task, form: Form) -> dict[str, JsonValue]:
     if form.has("payload"):
         wanted["payload"] = parse_json(form.text("payload"), "/payload")
     now = orjson.loads(task.model_dump_json(include=set(wanted)))
-    return {name: value for name, value in wanted.items() if value != now[name]}
+    return {name: value for name, value in wanted.items() if not is_same_json(value, now[name])}
 
 
 def _revision(form: Form) -> int:
