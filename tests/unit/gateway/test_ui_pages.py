@@ -154,3 +154,19 @@ async def test_an_edit_tells_true_from_1(client: httpx.AsyncClient, store: Remem
     assert [asked["changes"] for command, asked in store.asked if command == registry.UPDATE.subject] == [
         {"payload": {"on": True}}
     ]
+
+
+async def test_what_nobody_touched_is_no_change(client: httpx.AsyncClient, store: RememberingStore) -> None:
+    """A form brings a title without the spaces around it, and a text with line ends of its own."""
+    task = {**examples.TASK, "title": " T ", "description": "a\r\nb\nc", "labels": {}, "is_run_active": True}
+    store.answers(registry.GET, task)
+    store.answers(registry.UPDATE, task)
+    path = f"/ui/tasks/{examples.TASK_ID}"
+    form = {"title": " T ", "description": "a\r\nb\r\nc", "labels": "", "revision": "1"}
+    answer = await client.post(f"{path}/edit", data=form, headers={"HX-Request": "true"})
+    assert answer.headers["HX-Redirect"] == path, answer.text
+    answer = await client.post(f"{path}/edit", data={**form, "labels": "a: b"}, headers={"HX-Request": "true"})
+    assert answer.headers["HX-Redirect"] == path, answer.text
+    assert [asked["changes"] for command, asked in store.asked if command == registry.UPDATE.subject] == [
+        {"labels": {"a": "b"}}
+    ]

@@ -254,7 +254,7 @@ def _as_typed(task: Task, *, shows_payloads: bool) -> dict[str, str]:
 
 
 def _changes(task: Task, form: Form) -> dict[str, JsonValue]:
-    """The fields that differ from the task's.
+    """The fields that were edited.
 
     Raises:
         InvalidRequestError: What was typed is no JSON, or are no labels.
@@ -269,6 +269,8 @@ def _changes(task: Task, form: Form) -> dict[str, JsonValue]:
     if form.has("payload"):
         wanted["payload"] = parse_json(form.text("payload"), "/payload")
     now = orjson.loads(task.model_dump_json(include=set(wanted)))
+    # As a form brings them that nobody touched.
+    now |= {"title": task.title.strip(), "description": (task.description or "").replace("\r\n", "\n") or None}
     return {name: value for name, value in wanted.items() if not is_same_json(value, now[name])}
 
 
