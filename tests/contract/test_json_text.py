@@ -6,10 +6,10 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel, TypeAdapter, field_validator
+from pydantic import BaseModel, JsonValue, TypeAdapter, field_validator
 
 from taskmill.contracts.errors import InvalidJsonError, RequestError
-from taskmill.contracts.json_text import check_json, is_nested_within, read_json
+from taskmill.contracts.json_text import check_json, is_nested_within, is_same_json, read_json
 from taskmill.contracts.limits import MAX_BODY_BYTES, MAX_DOCUMENT_DEPTH, MAX_INTEGER, MIN_INTEGER
 from taskmill.contracts.requests import NewTask
 from tests.support.bad_bodies import BAD_BODIES, SECRET, BadBody, nested
@@ -114,3 +114,19 @@ def test_the_words_of_a_validator_are_told_as_they_are(size: int, detail: str) -
     with pytest.raises(RequestError) as caught:
         read_json(TypeAdapter(Window), json.dumps({"size": size}).encode())
     assert [problem.detail for problem in caught.value.problem().errors] == [detail]
+
+
+@given(values, values)
+def test_values_are_the_same_that_are_written_the_same(one: JsonValue, other: JsonValue) -> None:
+    """Whatever order the names of objects have."""
+    assert is_same_json(one, json.loads(json.dumps(one, sort_keys=True)))
+    assert one == other or not is_same_json(one, other)
+
+
+@pytest.mark.parametrize("value", [1, [1], {"a": [0, {"b": 1}]}])
+def test_true_is_not_1(value: JsonValue) -> None:
+    """Nor false 0, however deep, although Python takes them for equal."""
+    other = json.loads(json.dumps(value).replace("1", "true").replace("0", "false"))
+    assert value == other
+    assert not is_same_json(value, other)
+    assert not is_same_json(value, json.loads(json.dumps(value).replace("1", "1.0")))

@@ -101,9 +101,9 @@ class Database:
         Raises:
             StaleStateError: A task, a key or a queue is no longer as it was read.
         """
-        created, changed, deleted = batch.created, batch.changed, batch.deleted
+        created, changed, deleted = batch.tasks.created, batch.tasks.changed, batch.tasks.deleted
         first_position = len(self.log) + 1
-        if not (batch.events or changed):
+        if not (batch.tasks.events or changed):
             return first_position
         if self._is_stale(batch):
             raise StaleStateError
@@ -115,15 +115,15 @@ class Database:
         for _, task_id in deleted:
             del self.tasks[task_id]
             self.lines.pop(task_id, None)
-        for attempt in batch.attempts:
+        for attempt in batch.tasks.attempts:
             self.attempts[attempt.task_id, attempt.attempt] = attempt
-        for line in batch.lines:
+        for line in batch.tasks.lines:
             self.lines.setdefault(line.task_id, []).append(line)
         for change in batch.queues.changes:
             self.waiting[change.name] += change.delta
         for answer in batch.keys.added:
             self.keys[KeyName(answer.scope, answer.key)] = answer
-        self._log(batch.events)
+        self._log(batch.tasks.events)
         return first_position
 
     def _log(self, events: Iterable[LoggedEvent]) -> None:
@@ -133,11 +133,11 @@ class Database:
                 self._queued_at[event.task_id, event.dispatch] = len(self.log)
 
     def _is_stale(self, batch: Batch) -> bool:
-        read = [(before.version, before.id) for before, _ in batch.changed] + batch.deleted
+        read = [(before.version, before.id) for before, _ in batch.tasks.changed] + batch.tasks.deleted
         return (
             any(task_id not in self.tasks or self.tasks[task_id].version != version for version, task_id in read)
-            or any(read_marks(self.tasks[before.id]) != read_marks(before) for before, _ in batch.changed)
-            or any(state.id in self._used_ids for state in batch.created)
+            or any(read_marks(self.tasks[before.id]) != read_marks(before) for before, _ in batch.tasks.changed)
+            or any(state.id in self._used_ids for state in batch.tasks.created)
             or any(KeyName(answer.scope, answer.key) in self.keys for answer in batch.keys.added)
             or any(self._is_beyond(change.name, change.most_waiting) for change in batch.queues.changes)
         )

@@ -135,15 +135,15 @@ class Writer:
 
     def _committed(self, batch: Batch, first_position: int) -> Steps[None]:
         events = committed_events(batch, first_position)
-        for event in batch.events:
+        for event in batch.tasks.events:
             self._world.note(self._name, "commits", str(event.task_id)[-4:], f"{event.version}:{event.type}")
         # Whoever dies, or loses the connection, here has written all the same.
         yield from self._database.round_trip()
         self._known_queues.update(self._database.waiting)
-        if batch.events:
+        if batch.tasks.events:
             self._on_commit(events)
-        if batch.next_run_at is not None:
-            self._on_scheduled(batch.next_run_at)
+        if batch.tasks.next_run_at is not None:
+            self._on_scheduled(batch.tasks.next_run_at)
 
     def _decide(self, batch: Batch, operations: Sequence[Operation]) -> list[Reply]:
         answers: list[Reply] = []
@@ -162,10 +162,10 @@ class Writer:
 
     def _decide_watched(self, batch: Batch, operation: Operation) -> Answer:
         """Let the rules decide, and note which ways tasks take through the lifecycle."""
-        before = {task_id: batch._states.get(task_id) for task_id in named_tasks(operation)}
+        before = {task_id: batch.tasks._states.get(task_id) for task_id in named_tasks(operation)}
         answer = batch.decide(operation)
         for task_id, state in before.items():
-            after = batch._states.get(task_id)
+            after = batch.tasks._states.get(task_id)
             if state is None or after is None:
                 continue
             if after is not state:
@@ -173,7 +173,7 @@ class Writer:
             elif isinstance(operation, ReportBundle) and not isinstance(operation.reports[0], Heartbeat):
                 self._world.signs["stale reports"] += 1
         for task in new_tasks(operation):
-            created = batch._states.get(task.id)
+            created = batch.tasks._states.get(task.id)
             if created is not None and created.is_run_active:
                 self._world.taken.add(Taken(Cause.PROCESS, TaskStatus.PENDING, created.status))
         return answer

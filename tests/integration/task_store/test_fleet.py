@@ -117,9 +117,10 @@ async def test_processors_are_listed_as_they_said_hello(store: StoreClient, data
     await store.report(said, processor_id="b")
     await store.report(hello("web", "bills"), processor_id="a")
     await store.report(hello("web"), processor_id="gone")
-    await run_sql(database_url, "UPDATE processors SET seen_at = now() - interval '31 s' WHERE id = 'gone'")
 
     async def listed() -> list[Document]:
+        # Each time: what it said is written down some time after its report is taken in.
+        await run_sql(database_url, "UPDATE processors SET seen_at = now() - interval '31 s' WHERE id = 'gone'")
         items: list[Document] = (await store.ask(registry.LIST_PROCESSORS))["items"]
         assert [item["id"] for item in items] == ["a", "b"]
         return items

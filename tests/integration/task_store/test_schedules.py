@@ -137,6 +137,17 @@ async def test_an_outage_is_made_up_for(store: StoreClient, database_url: str) -
     assert len({task["id"] for task in await tasks_of(store, schedule)}) == len(due)
 
 
+async def test_a_backfill_makes_its_tasks_in_the_order_of_their_times(store: StoreClient, database_url: str) -> None:
+    """The oldest is queued first, as after an outage, so that what is done day by day is done in the order of days."""
+    schedule = await create(store)
+    until = instant(schedule["created_at"]).replace(microsecond=0)
+    span = {"id": schedule["id"], "since": (until - 12 * HOUR).isoformat(), "until": until.isoformat()}
+    assert await store.ask(registry.BACKFILL_SCHEDULE, **span) == {"created": 12, "existing": 0}
+    queued = await run_sql(database_url, "SELECT task_id FROM task_events WHERE type = 'queued' ORDER BY position")
+    fires = await fires_of(store, schedule)
+    assert [str(row["task_id"]) for row in queued] == [fire["task_id"] for fire in fires]
+
+
 async def test_a_cron_line_that_was_missed_for_long_is_counted_to_the_last(
     store: StoreClient, database_url: str
 ) -> None:

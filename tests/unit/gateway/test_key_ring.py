@@ -229,6 +229,28 @@ async def test_streams_end_with_their_key_and_with_a_store_that_stays_away(bench
     assert not bench.ring.is_followed
 
 
+async def test_streams_end_of_more_keys_than_one_request_looks_for(bench: Bench) -> None:
+    """When the store stays away: of those, too, that it would have been asked for next."""
+    callers = []
+    for _ in range(MAX_FOUND_KEYS + 1):
+        text = new_key(NOW)
+        parts = read_key(text)
+        assert parts is not None
+        bench.store.answers(registry.FIND_KEYS, {"keys": [{**parts._asdict(), "scopes": ["tasks:read"]}]})
+        caller = await bench.ring.caller(text)
+        assert caller is not None
+        callers.append(caller)
+    following = [asyncio.ensure_future(caller.ended(lambda: bench.seconds)) for caller in callers]
+    await asyncio.sleep(0)
+    bench.store.answers(registry.FIND_KEYS, StoreUnavailableError())
+    bench.seconds += UNHEARD_SECONDS + 0.01
+    with pytest.raises(StoreUnavailableError):
+        await bench.ring.refresh()
+    _, open_ones = await asyncio.wait(following, timeout=5)
+    assert not open_ones
+    assert not bench.ring.is_followed
+
+
 async def test_no_secret_is_remembered(bench: Bench) -> None:
     """Neither by the ring nor in what it asks."""
     caller = await bench.caller()

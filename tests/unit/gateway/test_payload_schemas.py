@@ -300,3 +300,12 @@ async def test_kinds_are_listed(client: httpx.AsyncClient, store: RememberingSto
     response = await client.get("/kinds?limit=7&cursor=WyJhIl0")
     assert response.json() == examples.KIND_PAGE
     assert store.asked == [(registry.LIST_KINDS.subject, {"limit": 7, "cursor": "WyJhIl0"})]
+
+
+async def test_true_is_not_1_in_a_schema(stage: Stage) -> None:
+    """To Python they are equal: a schema that has the other one now is another."""
+    await stage.learn(("media", {"const": 1}))
+    assert await stage.refused(1) == []
+    await stage.learn(("media", {"const": True}))
+    assert await stage.refused(True) == []
+    assert await stage.refused(1) == [("/payload", "const")]

@@ -138,3 +138,35 @@ async def test_a_page_stays_small(client: httpx.AsyncClient, store: RememberingS
         typed = html.unescape(shown.text.split('name="payload"')[1].partition(">")[2].partition("</textarea")[0])
         assert json.loads(typed) == value
         assert len(shown.content) < 3_000_000
+
+
+async def test_an_edit_tells_true_from_1(client: httpx.AsyncClient, store: RememberingStore) -> None:
+    """They are equal to Python, but not to who reads the payload; what is the same is no change."""
+    same: dict[str, Any] = {"title": "T", "description": None, "labels": {}}
+    task = {**examples.TASK, **same, "is_run_active": False, "payload": {"on": 1}}
+    store.answers(registry.GET, task)
+    store.answers(registry.UPDATE, task)
+    form = {"title": "T", "description": "", "labels": "", "revision": "1"}
+    path = f"/ui/tasks/{examples.TASK_ID}"
+    for payload in ('{ "on": 1 }', '{"on": true}'):
+        answer = await client.post(f"{path}/edit", data={**form, "payload": payload}, headers={"HX-Request": "true"})
+        assert answer.headers["HX-Redirect"] == path, answer.text
+    assert [asked["changes"] for command, asked in store.asked if command == registry.UPDATE.subject] == [
+        {"payload": {"on": True}}
+    ]
+
+
+async def test_what_nobody_touched_is_no_change(client: httpx.AsyncClient, store: RememberingStore) -> None:
+    """A form brings a title without the spaces around it, and a text with line ends of its own."""
+    task = {**examples.TASK, "title": " T ", "description": "a\r\nb\nc", "labels": {}, "is_run_active": True}
+    store.answers(registry.GET, task)
+    store.answers(registry.UPDATE, task)
+    path = f"/ui/tasks/{examples.TASK_ID}"
+    form = {"title": " T ", "description": "a\r\nb\r\nc", "labels": "", "revision": "1"}
+    answer = await client.post(f"{path}/edit", data=form, headers={"HX-Request": "true"})
+    assert answer.headers["HX-Redirect"] == path, answer.text
+    answer = await client.post(f"{path}/edit", data={**form, "labels": "a: b"}, headers={"HX-Request": "true"})
+    assert answer.headers["HX-Redirect"] == path, answer.text
+    assert [asked["changes"] for command, asked in store.asked if command == registry.UPDATE.subject] == [
+        {"labels": {"a": "b"}}
+    ]

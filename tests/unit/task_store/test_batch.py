@@ -106,7 +106,7 @@ def other_task(**fields: object) -> CreateTask:
 
 def versions(of: Batch) -> list[tuple[UUID, int]]:
     """The events of a batch in the order of the log."""
-    return [(event.task_id, event.version) for event in of.events]
+    return [(event.task_id, event.version) for event in of.tasks.events]
 
 
 def test_operations_see_those_before_them() -> None:
@@ -117,9 +117,9 @@ def test_operations_see_those_before_them() -> None:
     of.decide(bundle(started(), completed(result=1)))
     of.decide(ProcessTask(id=TASK_ID))
     assert versions(of) == [(TASK_ID, version) for version in (2, 3, 4, 5, 6)]
-    ((before, state),) = of.changed
+    ((before, state),) = of.tasks.changed
     assert (before.version, state.version, state.title, state.attempt) == (1, 6, "new", 2)
-    assert [(attempt.attempt, attempt.outcome) for attempt in of.attempts] == [(1, "completed")]
+    assert [(attempt.attempt, attempt.outcome) for attempt in of.tasks.attempts] == [(1, "completed")]
 
 
 def test_a_refused_operation_leaves_everything_as_it_was() -> None:
@@ -131,7 +131,13 @@ def test_a_refused_operation_leaves_everything_as_it_was() -> None:
         of.decide(DeleteTask(id=TASK_ID, expected_revision=9))
     with pytest.raises(TaskNotFoundError):
         of.decide(UpdateTask(id=OTHER_ID, changes={}))
-    assert (of.created, of.changed, of.deleted, of.events, of.attempts) == ([], [], [], [], [])
+    assert (of.tasks.created, of.tasks.changed, of.tasks.deleted, of.tasks.events, of.tasks.attempts) == (
+        [],
+        [],
+        [],
+        [],
+        [],
+    )
 
 
 def test_a_task_may_be_created_and_processed_in_one_batch() -> None:
@@ -139,8 +145,8 @@ def test_a_task_may_be_created_and_processed_in_one_batch() -> None:
     of = batch()
     of.decide(create_request())
     of.decide(ProcessTask(id=TASK_ID))
-    (state,) = of.created
-    assert (state.status, state.version, of.changed) == (TaskStatus.QUEUED, 2, [])
+    (state,) = of.tasks.created
+    assert (state.status, state.version, of.tasks.changed) == (TaskStatus.QUEUED, 2, [])
 
 
 @pytest.mark.parametrize("second", [create_request(), CreateTasks(tasks=[other_task(), create_request()])])
@@ -150,7 +156,7 @@ def test_an_id_is_used_once(second: CreateTask | CreateTasks) -> None:
     of.decide(create_request())
     with pytest.raises(TaskExistsError):
         of.decide(second)
-    assert [state.id for state in of.created] == [TASK_ID]
+    assert [state.id for state in of.tasks.created] == [TASK_ID]
     with pytest.raises(TaskExistsError):
         batch(used_ids=[TASK_ID]).decide(second)
 
@@ -162,9 +168,9 @@ def test_many_are_created_all_or_none() -> None:
         of.decide(CreateTasks(tasks=[create_request(), other_task(), create_request()]))
     with pytest.raises(TooManyQueuesError):
         of.decide(CreateTasks(tasks=[create_request(), other_task(queue="web")]))
-    assert (of.created, of.events, of.queues.added) == ([], [], [])
+    assert (of.tasks.created, of.tasks.events, of.queues.added) == ([], [], [])
     of.decide(CreateTasks(tasks=[create_request(), other_task()]))
-    assert len(of.created) == 2
+    assert len(of.tasks.created) == 2
 
 
 def test_a_deleted_task_is_gone_for_the_rest_of_the_batch() -> None:
@@ -176,9 +182,9 @@ def test_a_deleted_task_is_gone_for_the_rest_of_the_batch() -> None:
     with pytest.raises(TaskNotFoundError):
         of.decide(ProcessTask(id=TASK_ID))
     of.decide(bundle(started(9)))
-    assert of.deleted == [(4, TASK_ID)]
-    assert (of.changed, of.created, of.attempts) == ([], [], [])
-    assert [event.type.value for event in of.events] == ["queued", "started", "completed", "deleted"]
+    assert of.tasks.deleted == [(4, TASK_ID)]
+    assert (of.tasks.changed, of.tasks.created, of.tasks.attempts) == ([], [], [])
+    assert [event.type.value for event in of.tasks.events] == ["queued", "started", "completed", "deleted"]
 
 
 def test_created_and_deleted_in_one_batch_leaves_only_history() -> None:
@@ -186,7 +192,7 @@ def test_created_and_deleted_in_one_batch_leaves_only_history() -> None:
     of = batch()
     of.decide(create_request())
     of.decide(DeleteTask(id=TASK_ID))
-    assert (of.created, of.deleted) == ([], [])
+    assert (of.tasks.created, of.tasks.deleted) == ([], [])
     assert versions(of) == [(TASK_ID, 1), (TASK_ID, 2)]
 
 
@@ -194,7 +200,7 @@ def test_reports_of_unknown_tasks_are_ignored() -> None:
     """A report of a task that was deleted changes nothing, and its bundle is done."""
     of = batch()
     assert of.decide(bundle(completed(), started())) == Answer()
-    assert of.events == []
+    assert of.tasks.events == []
 
 
 def test_queues_are_limited() -> None:
@@ -219,7 +225,7 @@ def test_due_tasks_are_looked_at_again() -> None:
     """Of the tasks that were found due, those that no longer wait are left alone."""
     of = batch(queued_task())
     assert of.decide(MakeDue((TASK_ID, OTHER_ID))) == Answer()
-    assert of.events == []
+    assert of.tasks.events == []
 
 
 def test_a_task_waits_in_the_queue_of_its_kind() -> None:
@@ -236,12 +242,12 @@ def test_a_task_waits_in_the_queue_of_its_kind() -> None:
     of.decide(other_task(kind="sleep", queue=None))
     of.decide(bundle(hello))
     of.decide(other_task(kind="echo", id=THIRD_ID))
-    assert [state.queue for state in of.created] == ["slow", "default", "fast"]
+    assert [state.queue for state in of.tasks.created] == ["slow", "default", "fast"]
     # The kind's queue is there with the first task that waits in it.
     assert of.queues.added == ["fast"]
     said = batch(kinds={"media": KindDefaults(queue="slow")}, queues=["default"])
     said.decide(create_request(kind="media", queue="default"))
-    assert [state.queue for state in said.created] == ["default"]
+    assert [state.queue for state in said.tasks.created] == ["default"]
 
 
 def test_a_queue_of_a_kind_counts_against_the_limit() -> None:
@@ -249,7 +255,7 @@ def test_a_queue_of_a_kind_counts_against_the_limit() -> None:
     of = batch(kinds={"media": KindDefaults(queue="slow")}, queues=["default"], limit=1)
     with pytest.raises(TooManyQueuesError):
         of.decide(create_request(kind="media"))
-    assert of.created == []
+    assert of.tasks.created == []
 
 
 def test_every_queue_that_may_come_into_being_is_named() -> None:
@@ -274,10 +280,10 @@ def test_a_request_under_a_key_is_done_once() -> None:
     first, second = of.decide(request).keyed, of.decide(request).keyed
     assert first is not None
     assert second == KeyedReply(first.document, is_replayed=True)
-    assert (len(of.events), len(of.keys.added)) == (1, 1)
+    assert (len(of.tasks.events), len(of.keys.added)) == (1, 1)
     later = batch(queued_task(), keys=of.keys.added)
     assert later.decide(request).keyed == second
-    assert (later.events, later.keys.added) == ([], [])
+    assert (later.tasks.events, later.keys.added) == ([], [])
 
 
 @pytest.mark.parametrize(
@@ -315,7 +321,7 @@ def test_another_request_under_a_key_is_refused() -> None:
     of.decide(create_request(idempotency=key()))
     with pytest.raises(IdempotencyKeyReusedError):
         of.decide(other_task(idempotency=key("b" * 64)))
-    assert len(of.created) == 1
+    assert len(of.tasks.created) == 1
 
 
 def test_a_refusal_is_not_kept() -> None:
@@ -394,7 +400,7 @@ def test_a_hello_declares_what_holds_for_its_kinds() -> None:
     of = batch()
     of.decide(bundle(hello))
     of.decide(create_request(process=True))
-    assert of.created[0].attempt_limit == 4
+    assert of.tasks.created[0].attempt_limit == 4
     assert of.kinds.changed == declared
     again = batch(kinds=declared)
     again.decide(bundle(hello))
@@ -408,19 +414,19 @@ def test_the_store_carries_on_what_is_lost_or_expired() -> None:
     of = batch(queued_task())
     assert of.decide(Redispatch({TASK_ID: 1, OTHER_ID: 1})) == Answer()
     assert of.decide(Redispatch({TASK_ID: 1})) == Answer()
-    assert [state.dispatch for _, state in of.changed] == [2]
+    assert [state.dispatch for _, state in of.tasks.changed] == [2]
     of = batch(cancelling_task(), now=NOW + RULES.lease)
     of.decide(ExpireCancellations((TASK_ID, OTHER_ID)))
-    assert [state.status for _, state in of.changed] == [TaskStatus.CANCELLED]
+    assert [state.status for _, state in of.tasks.changed] == [TaskStatus.CANCELLED]
 
 
 def test_a_batch_knows_what_is_due_first() -> None:
     """Whoever queues what is due is told when to look."""
     of = batch()
-    assert of.next_run_at is None
+    assert of.tasks.next_run_at is None
     of.decide(create_request(run_at=NOW + timedelta(seconds=9)))
     of.decide(other_task(run_at=NOW + timedelta(seconds=3)))
-    assert of.next_run_at == NOW + timedelta(seconds=3)
+    assert of.tasks.next_run_at == NOW + timedelta(seconds=3)
 
 
 def test_deleting_by_force_cancels_first() -> None:
@@ -429,5 +435,5 @@ def test_deleting_by_force_cancels_first() -> None:
     with pytest.raises(RunActiveError):
         of.decide(DeleteTask(id=TASK_ID))
     of.decide(DeleteTask(id=TASK_ID, force=True))
-    assert [event.type.value for event in of.events] == ["cancelled", "deleted"]
-    assert of.deleted == [(3, TASK_ID)]
+    assert [event.type.value for event in of.tasks.events] == ["cancelled", "deleted"]
+    assert of.tasks.deleted == [(3, TASK_ID)]

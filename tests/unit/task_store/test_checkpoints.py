@@ -71,12 +71,12 @@ def test_an_end_does_not_overtake_the_last_checkpoint(end: RunReport) -> None:
     """The next attempt would go on from an earlier one; if it is lost, the end is applied without it."""
     of = batch(at_page_3(max_attempts=2))
     assert of.decide(bundle(end)).early == (end,)
-    assert of.changed == []
+    assert of.tasks.changed == []
     lost = batch(at_page_3(max_attempts=2))
     assert not lost.decide(overdue(end)).early
     assert not of.decide(bundle(checkpointed(number=2, checkpoint="last"), end)).early
-    assert [it.states[TASK_ID].checkpoint for it in (of, lost)] == ['"last"', '{"page":3}']
-    assert [it.states[TASK_ID].status for it in (of, lost)] in (["scheduled"] * 2, ["queued"] * 2)
+    assert [it.tasks.states[TASK_ID].checkpoint for it in (of, lost)] == ['"last"', '{"page":3}']
+    assert [it.tasks.states[TASK_ID].status for it in (of, lost)] in (["scheduled"] * 2, ["queued"] * 2)
 
 
 def test_a_checkpoint_does_not_overtake_the_start() -> None:

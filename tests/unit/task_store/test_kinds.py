@@ -70,6 +70,14 @@ def test_while_processors_differ_it_is_told_what_each_declares() -> None:
     assert (agreed.declaration_count, agreed.declarations) == (1, [])
 
 
+def test_true_is_not_1_in_a_schema() -> None:
+    """To Python they are equal; what fits one schema does not fit the other."""
+    one = serving("media", name="a", schemas={"media": {"const": 1}})
+    other = serving("media", name="b", schemas={"media": {"const": True}})
+    [known] = known_kinds({}, [one, other])
+    assert (known.declaration_count, known.payload_schema) == (2, None)
+
+
 def test_no_more_declarations_are_told_than_fit() -> None:
     """How many there are is told all the same."""
     all_differ = [

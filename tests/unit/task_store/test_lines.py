@@ -146,9 +146,9 @@ def test_what_overtakes_lines_comes_again(late: RunReport) -> None:
     """An end, and later lines, change nothing before the lines are there; then they do not wait."""
     of = batch(after(running(), logged()))
     assert of.decide(bundle(late)).early == (late,)
-    assert (of.changed, of.events) == ([], [])
+    assert (of.tasks.changed, of.tasks.events) == ([], [])
     assert not of.decide(bundle(logged(first_number=2, lines=2), late)).early
-    assert [event.type == "logged" for event in of.events][:2] == [True, isinstance(late, Logged)]
+    assert [event.type == "logged" for event in of.tasks.events][:2] == [True, isinstance(late, Logged)]
 
 
 @pytest.mark.parametrize("early", [completed(logged=1), logged(), logged(first_number=3, dropped=2)])
@@ -164,10 +164,10 @@ def test_lines_that_are_lost_hold_no_end_up_for_ever() -> None:
     late: list[RunReport] = [logged(first_number=3), completed(logged=3)]
     assert of.decide(bundle(*late)).early == tuple(late)
     assert not of.decide(overdue(*late)).early
-    assert [event.type for event in of.events] == ["logged", "completed"]
+    assert [event.type for event in of.tasks.events] == ["logged", "completed"]
     quick = batch(queued_task())
     assert not quick.decide(overdue(completed(logged=2))).early
-    assert [event.type for event in quick.events] == ["started", "completed"]
+    assert [event.type for event in quick.tasks.events] == ["started", "completed"]
 
 
 @pytest.mark.parametrize("state", given_up_executions().values(), ids=given_up_executions().keys())
@@ -187,11 +187,11 @@ def test_a_batch_writes_what_is_kept() -> None:
     """Of more lines than a task keeps only the newest are written, and the older ones are to be deleted."""
     of = batch(running())
     of.decide(bundle(*many_lines(MAX_TASK_LINES)))
-    assert (len(of.lines), of.dropped_lines) == (MAX_TASK_LINES, [])
+    assert (len(of.tasks.lines), of.tasks.dropped_lines) == (MAX_TASK_LINES, [])
     of.decide(bundle(logged(first_number=MAX_TASK_LINES + 1, lines=3), completed()))
-    assert [line.position for line in of.lines] == list(range(4, MAX_TASK_LINES + 4))
-    assert of.dropped_lines == [(TASK_ID, 3)]
-    assert [event.type for event in of.events] == ["logged"] * 11 + ["completed"]
+    assert [line.position for line in of.tasks.lines] == list(range(4, MAX_TASK_LINES + 4))
+    assert of.tasks.dropped_lines == [(TASK_ID, 3)]
+    assert [event.type for event in of.tasks.events] == ["logged"] * 11 + ["completed"]
 
 
 def test_a_deleted_task_takes_its_lines_with_it() -> None:
@@ -199,11 +199,11 @@ def test_a_deleted_task_takes_its_lines_with_it() -> None:
     of = batch(running())
     of.decide(bundle(logged()))
     of.decide(DeleteTask(id=TASK_ID, force=True))
-    assert (of.lines, of.dropped_lines, [task_id for _, task_id in of.deleted]) == ([], [], [TASK_ID])
+    assert (of.tasks.lines, of.tasks.dropped_lines, [task_id for _, task_id in of.tasks.deleted]) == ([], [], [TASK_ID])
 
 
 def test_tasks_without_lines_have_none_to_write() -> None:
     """So that the statement that writes can do without that part."""
     of = batch(queued_task())
     of.decide(bundle(started(), completed()))
-    assert (of.lines, of.dropped_lines) == ([], [])
+    assert (of.tasks.lines, of.tasks.dropped_lines) == ([], [])

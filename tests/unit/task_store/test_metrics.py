@@ -146,7 +146,7 @@ def test_executions_that_fell_silent_are_counted_by_what_became_of_them(then: st
     """A message that was lost before anybody began is none."""
     assert counted(batch)["taskmill_lease_expiries_total"] == {(then,): 1}
     lost = decided(Redispatch({TASK_ID: 1}), states=[queued_task()], now=LATER)
-    assert lost.events
+    assert lost.tasks.events
     assert counted(lost)["taskmill_lease_expiries_total"] == {}
 
 
@@ -170,16 +170,16 @@ def test_kinds_that_clients_make_up_share_a_label_and_those_that_have_one_are_bo
 def test_a_task_goes_on_in_the_trace_of_what_moved_it_last() -> None:
     """Its events and its next dispatch belong to the request, then to the report of the attempt before."""
     created = decided(create_request(process=True, max_attempts=2, traceparent=REQUEST))
-    [state] = created.created
+    [state] = created.tasks.created
     retried = decided(bundle(failed().model_copy(update={"traceparent": REPORT})), states=[state])
-    [(_, waiting)] = retried.changed
+    [(_, waiting)] = retried.tasks.changed
     due = decided(MakeDue((TASK_ID,)), states=[waiting], now=LATER)
     told_by = [
-        orjson.loads(event.document)["traceparent"] for batch in (created, retried, due) for event in batch.events
+        orjson.loads(event.document)["traceparent"] for batch in (created, retried, due) for event in batch.tasks.events
     ]
     assert told_by == [REQUEST] * 2 + [REPORT] * (len(told_by) - 2)
     for batch, traceparent in ((created, REQUEST), (due, REPORT)):
-        *_, queued = unpublished_events(batch.events, batch.states, batch.kinds, 1)
+        *_, queued = unpublished_events(batch.tasks.events, batch.tasks.states, batch.kinds, 1)
         assert queued.work is not None
         assert _message(queued, queued.work).headers["traceparent"] == traceparent
 
@@ -187,7 +187,7 @@ def test_a_task_goes_on_in_the_trace_of_what_moved_it_last() -> None:
 def test_a_task_that_is_not_traced_tells_no_trace() -> None:
     """Neither do its messages."""
     created = decided(create_request(process=True))
-    *_, queued = unpublished_events(created.events, created.states, created.kinds, 1)
+    *_, queued = unpublished_events(created.tasks.events, created.tasks.states, created.kinds, 1)
     assert queued.work is not None
     assert "traceparent" not in queued.document
     assert "traceparent" not in _message(queued, queued.work).headers
@@ -196,11 +196,11 @@ def test_a_task_that_is_not_traced_tells_no_trace() -> None:
 def test_who_asks_for_another_run_has_it_in_his_trace_and_what_is_submitted_follows_its_task() -> None:
     """A request that is not traced leaves the task where it is."""
     ended = after(pending_task(traceparent=REQUEST))
-    [(_, moved)] = decided(ProcessTask(id=TASK_ID, traceparent=REPORT), states=[ended]).changed
-    [(_, left)] = decided(ProcessTask(id=TASK_ID), states=[ended]).changed
+    [(_, moved)] = decided(ProcessTask(id=TASK_ID, traceparent=REPORT), states=[ended]).tasks.changed
+    [(_, left)] = decided(ProcessTask(id=TASK_ID), states=[ended]).tasks.changed
     assert (moved.traceparent, left.traceparent) == (REPORT, REQUEST)
     batch = decided(bundle(submitted()), states=[after(moved, started())])
-    assert batch.states[SUBMITTED_ID].traceparent == REPORT
+    assert batch.tasks.states[SUBMITTED_ID].traceparent == REPORT
 
 
 def test_times_of_schedules_are_counted() -> None:

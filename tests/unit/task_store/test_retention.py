@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from taskmill.contracts.requests import UpdateTask
-from taskmill.contracts.status import TaskStatus
+from taskmill.contracts.status import ENDED, TaskStatus
 from taskmill.task_store.domain.batch import Batch
 from taskmill.task_store.domain.bulk_operations import BulkBook
 from taskmill.task_store.domain.editing import decide_change
@@ -15,7 +15,7 @@ from taskmill.task_store.domain.idempotency import KeyBook
 from taskmill.task_store.domain.kinds import KindBook
 from taskmill.task_store.domain.operations import RemoveExpired
 from taskmill.task_store.domain.queues import QueueBook
-from taskmill.task_store.domain.retention import ENDS, has_expired
+from taskmill.task_store.domain.retention import has_expired
 from taskmill.task_store.domain.state import TaskState
 from taskmill.task_store.settings import TaskStoreSettings
 from tests.support.task_states import (
@@ -33,23 +33,23 @@ from tests.support.task_states import (
 )
 
 DAY = timedelta(days=1)
-A_DAY_EACH = dict.fromkeys(ENDS, DAY)
-ENDED: Mapping[TaskStatus, TaskState] = {
+A_DAY_EACH = dict.fromkeys(ENDED, DAY)
+TASKS: Mapping[TaskStatus, TaskState] = {
     TaskStatus.COMPLETED: after(queued_task(), started(), completed(result=1)),
     TaskStatus.FAILED: after(queued_task(), started(), failed()),
     TaskStatus.CANCELLED: decide_cancel(pending_task(), FINISHED_AT).state,
 }
 
 
-@pytest.mark.parametrize("status", ENDS)
+@pytest.mark.parametrize("status", ENDED)
 def test_a_task_expires_when_it_was_kept_for_so_long_after_its_end(status: TaskStatus) -> None:
     """Not a moment before, and not by the time of another status."""
-    state = ENDED[status]
+    state = TASKS[status]
     assert state.status is status
     assert state.finished_at == FINISHED_AT
     assert has_expired(state, A_DAY_EACH, FINISHED_AT + DAY)
     assert not has_expired(state, A_DAY_EACH, FINISHED_AT + DAY - timedelta(microseconds=1))
-    others = {other: DAY for other in ENDS if other is not status}
+    others = {other: DAY for other in ENDED if other is not status}
     assert not has_expired(state, others, FINISHED_AT + 1000 * DAY)
 
 
@@ -71,7 +71,7 @@ def test_what_a_client_completed_expires_after_its_last_change() -> None:
 
 def test_what_ended_before_it_was_created_expires_after_its_creation() -> None:
     """The clock of a processor may be slow."""
-    state = ENDED[TaskStatus.COMPLETED]._replace(finished_at=NOW - 10 * DAY)
+    state = TASKS[TaskStatus.COMPLETED]._replace(finished_at=NOW - 10 * DAY)
     assert not has_expired(state, A_DAY_EACH, NOW)
     assert has_expired(state, A_DAY_EACH, NOW + DAY)
 
@@ -96,10 +96,10 @@ def removal(state: TaskState) -> Batch:
 
 def test_a_removal_is_told_with_its_reason() -> None:
     """Removed and told in the same transaction, as when a client deletes a task."""
-    state = ENDED[TaskStatus.FAILED]
+    state = TASKS[TaskStatus.FAILED]
     batch = removal(state)
-    assert batch.deleted == [(state.version, TASK_ID)]
-    (event,) = batch.events
+    assert batch.tasks.deleted == [(state.version, TASK_ID)]
+    (event,) = batch.tasks.events
     document = orjson.loads(event.document)
     assert (document["type"], document["sequence"]) == ("taskmill.task.deleted.v1", state.version + 1)
     assert document["data"]["reason"] == "retention"
@@ -108,7 +108,7 @@ def test_a_removal_is_told_with_its_reason() -> None:
 def test_a_task_that_was_begun_again_stays() -> None:
     """Whether it has expired is decided on the task as it is now, not as it was found."""
     batch = removal(queued_task())
-    assert (batch.deleted, batch.events) == ([], [])
+    assert (batch.tasks.deleted, batch.tasks.events) == ([], [])
 
 
 def test_events_are_kept_for_as_long_as_their_stream_keeps_them() -> None:

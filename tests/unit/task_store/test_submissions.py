@@ -33,11 +33,14 @@ def test_a_submitted_task_is_made_like_any_other() -> None:
     """With the defaults of its kind and the events of a creation; of the submitting task nothing is told."""
     of = batch(running(), kinds={"echo": KindDefaults(max_attempts=4)})
     answer = of.decide(bundle(submitted(payload=1, labels={"a": "b"})))
-    [child] = of.created
+    [child] = of.tasks.created
     assert (child.id, child.status, child.attempt_limit) == (SUBMITTED_ID, TaskStatus.QUEUED, 4)
     assert (child.payload, child.labels) == ("1", '{"a":"b"}')
-    assert [(event.task_id, event.type) for event in of.events] == [(SUBMITTED_ID, "created"), (SUBMITTED_ID, "queued")]
-    [(_, parent)] = of.changed
+    assert [(event.task_id, event.type) for event in of.tasks.events] == [
+        (SUBMITTED_ID, "created"),
+        (SUBMITTED_ID, "queued"),
+    ]
+    [(_, parent)] = of.tasks.changed
     assert parent == running()._replace(submission_number=1)
     assert not answer.early
 
@@ -47,10 +50,10 @@ def test_the_same_task_is_made_once() -> None:
     of = batch(running())
     of.decide(bundle(submitted(), submitted()))
     of.decide(bundle(started(2), submitted(2), submitted(2, number=2, title="Changed")))
-    assert [child.title for child in of.created] == ["Another"]
+    assert [child.title for child in of.tasks.created] == ["Another"]
     used = batch(running(), used_ids=[SUBMITTED_ID])
     used.decide(bundle(submitted()))
-    assert used.created == []
+    assert used.tasks.created == []
 
 
 def test_an_execution_that_was_given_up_submits_nothing() -> None:
@@ -59,14 +62,14 @@ def test_an_execution_that_was_given_up_submits_nothing() -> None:
     assert not of.decide(bundle(submitted())).early
     ended = batch(after(running(), completed()))
     assert not ended.decide(bundle(submitted())).early
-    assert of.created == ended.created == []
+    assert of.tasks.created == ended.tasks.created == []
 
 
 def test_there_is_always_room_for_it() -> None:
     """Nobody could tell the handler: a full queue takes it, and in place of a queue too many it gets its task's."""
     of = batch(running(), queues={"default": 10}, limit=1, max_waiting=10)
     of.decide(bundle(submitted(), submitted(number=2, id=OTHER_ID, queue="new")))
-    assert [child.queue for child in of.created] == ["default", "default"]
+    assert [child.queue for child in of.tasks.created] == ["default", "default"]
 
 
 def test_a_bundle_names_what_it_makes() -> None:
@@ -90,9 +93,9 @@ def test_what_overtakes_a_submitted_task_comes_again(late: RunReport) -> None:
     """It changes nothing at first; then it follows."""
     of = batch(running())
     assert of.decide(bundle(submitted(), late)).early == (late,)
-    assert of.states[TASK_ID] == running()._replace(submission_number=1)
+    assert of.tasks.states[TASK_ID] == running()._replace(submission_number=1)
     assert not of.decide(bundle(submitted(number=2, id=OTHER_ID), late)).early
-    assert of.states[TASK_ID] != running()._replace(submission_number=2)
+    assert of.tasks.states[TASK_ID] != running()._replace(submission_number=2)
 
 
 @pytest.mark.parametrize("early", [submitted(), completed(submitted=1)])
@@ -115,7 +118,7 @@ def test_what_is_lost_is_worth_another_execution() -> None:
         of = batch(state)
         late = completed(submitted=1)
         assert of.decide(overdue(late)).early == (late,)
-        assert of.changed == []
+        assert of.tasks.changed == []
 
 
 def test_an_end_without_submissions_waits_for_nothing() -> None:

@@ -88,12 +88,12 @@ def new_task(task_id: UUID = NEW_ID, **fields: Any) -> CreateTask:
 
 def told(of: Batch) -> list[tuple[UUID, str]]:
     """What happened, in the order of the log."""
-    return [(event.task_id, event.type.value) for event in of.events]
+    return [(event.task_id, event.type.value) for event in of.tasks.events]
 
 
 def data(of: Batch, index: int) -> dict[str, Any]:
     """What an event tells."""
-    found: dict[str, Any] = orjson.loads(of.events[index].document)["data"]
+    found: dict[str, Any] = orjson.loads(of.tasks.events[index].document)["data"]
     return found
 
 
@@ -141,7 +141,7 @@ def test_reject_names_the_holder(state: TaskState) -> None:
     problem = refusal.value.problem()
     assert (problem.code, problem.task_id) == ("unique_key_held", TASK_ID)
     assert [error.pointer for error in problem.errors] == ["/unique/key"]
-    assert (of.created, of.events, of.unique.inserted, of.unique.moved) == ([], [], [], [])
+    assert (of.tasks.created, of.tasks.events, of.unique.inserted, of.unique.moved) == ([], [], [], [])
 
 
 @pytest.mark.parametrize("state", [*WAITING.values(), RUNNING], ids=[*WAITING, "in progress"])
@@ -157,7 +157,7 @@ def test_return_existing_answers_with_the_holder(state: TaskState) -> None:
     assert keyed is not None
     assert keyed.is_existing
     assert replayed == keyed._replace(is_replayed=True)
-    assert (of.created, of.events) == ([], [])
+    assert (of.tasks.created, of.tasks.events) == ([], [])
 
 
 @pytest.mark.parametrize("state", WAITING.values(), ids=WAITING)
@@ -177,7 +177,7 @@ def test_replace_waiting_refuses_beside_one_in_progress() -> None:
     of = batch(RUNNING, holds=[held(RUNNING)])
     with pytest.raises(UniqueKeyHeldError):
         of.decide(new_task(**unique("replace_waiting")))
-    assert of.events == []
+    assert of.tasks.events == []
 
 
 def test_who_is_replaced_makes_room_in_the_queue() -> None:
@@ -190,7 +190,7 @@ def test_who_is_replaced_makes_room_in_the_queue() -> None:
     of = batch(pending, holds=[held(pending)], max_waiting=3, waiting=3)
     with pytest.raises(QueueFullError):
         of.decide(new_task(process=True, **unique("replace_waiting")))
-    assert (of.events, of.unique.moved) == ([], [])
+    assert (of.tasks.events, of.unique.moved) == ([], [])
 
 
 def test_debounce_makes_one_that_waits() -> None:
@@ -219,7 +219,7 @@ def test_debounce_puts_off_who_waits() -> None:
     assert data(of, 0)["changes"].keys() == wanted.keys()
     assert data(of, 1)["reason"] == "debounced"
     assert (of.unique.inserted, of.unique.moved, of.unique.removed) == ([], [], [])
-    assert of.next_run_at == state.run_at
+    assert of.tasks.next_run_at == state.run_at
 
 
 @pytest.mark.parametrize(("seconds_later", "run_at"), [(3, 8), (7, 10), (12, 12)])
@@ -237,7 +237,7 @@ def test_debounce_begins_anew_once_it_is_queued() -> None:
     assert of.unique.removed == [KeyRelease("k", TASK_ID, True)]
     of.decide(new_task(**unique("debounce")))
     assert of.unique.moved == [(KeyHold("k", NEW_ID, True, None), TASK_ID)]
-    assert [state.status for state in of.states.values()] == ["queued", "scheduled"]
+    assert [state.status for state in of.tasks.states.values()] == ["queued", "scheduled"]
 
 
 @pytest.mark.parametrize(
@@ -250,7 +250,7 @@ def test_debounce_is_refused_where_it_would_change_another_work(
     of = batch(state, holds=[held(state, is_debounced=is_debounced)])
     with pytest.raises(UniqueKeyHeldError):
         of.decide(new_task(kind=kind, **unique("debounce")))
-    assert of.events == []
+    assert of.tasks.events == []
 
 
 def test_a_key_is_held_no_longer_than_it_says() -> None:
@@ -280,7 +280,7 @@ def test_a_failure_that_is_tried_again_keeps_the_key() -> None:
     """The run goes on."""
     of = batch(queued_task(max_attempts=2, **unique()), named=())
     of.decide(ReportBundle(processor_id="processor-1", reports=[failed()]))
-    assert of.states[TASK_ID].status is TaskStatus.SCHEDULED
+    assert of.tasks.states[TASK_ID].status is TaskStatus.SCHEDULED
     assert of.unique.removed == []
 
 
@@ -317,7 +317,7 @@ def test_a_batch_is_refused_for_its_keys() -> None:
         of.decide(CreateTasks.model_validate({"tasks": tasks}))
     assert [error.pointer for error in refusal.value.errors] == ["/tasks/1/unique/key"]
     assert refusal.value.task_id == TASK_ID
-    assert (of.created, of.events, of.unique.inserted) == ([], [], [])
+    assert (of.tasks.created, of.tasks.events, of.unique.inserted) == ([], [], [])
 
 
 def test_a_batch_has_each_key_once() -> None:
@@ -327,7 +327,7 @@ def test_a_batch_has_each_key_once() -> None:
     with pytest.raises(InvalidRequestError) as refusal:
         of.decide(CreateTasks.model_validate({"tasks": tasks}))
     assert [(error.pointer, error.code) for error in refusal.value.errors] == [("/tasks/1/unique/key", "repeated_key")]
-    assert (of.created, of.unique.inserted) == ([], [])
+    assert (of.tasks.created, of.unique.inserted) == ([], [])
 
 
 def test_a_batch_tells_who_was_there_before() -> None:
@@ -353,9 +353,9 @@ def test_a_handler_submits_under_a_key(on_conflict: str, is_made: bool) -> None:
     of = batch(running, holder, holds=[held(holder)])
     reports = [submitted(**unique(on_conflict)), completed()]
     of.decide(ReportBundle(processor_id="processor-1", reports=reports))
-    assert (SUBMITTED_ID in of.states) == is_made
-    assert of.states[TASK_ID].status is TaskStatus.COMPLETED
-    assert of.states[THIRD_ID].status == ("cancelled" if is_made else "queued")
+    assert (SUBMITTED_ID in of.tasks.states) == is_made
+    assert of.tasks.states[TASK_ID].status is TaskStatus.COMPLETED
+    assert of.tasks.states[THIRD_ID].status == ("cancelled" if is_made else "queued")
 
 
 @pytest.mark.parametrize(

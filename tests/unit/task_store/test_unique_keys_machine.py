@@ -121,7 +121,7 @@ class UniqueKeys(RuleBasedStateMachine):
         except UniqueKeyHeldError as refusal:
             assert isinstance(operation, CreateTask)
             assert operation.unique is not None
-            holder = batch.states[refusal.task_id]
+            holder = batch.tasks.states[refusal.task_id]
             assert (holder.unique_key, holder.status in ENDED) == (operation.unique.key, False)
         except RequestError:
             assert not isinstance(operation, CreateTask)
@@ -133,8 +133,8 @@ class UniqueKeys(RuleBasedStateMachine):
 
     def write(self, batch: Batch) -> None:
         """As the statement does; nothing here is stale, so every row must be as it was read."""
-        self.tasks = dict(batch.states)
-        self.ended |= {event.task_id for event in batch.events if event.type in ENDS}
+        self.tasks = dict(batch.tasks.states)
+        self.ended |= {event.task_id for event in batch.tasks.events if event.type in ENDS}
         for release in batch.unique.removed:
             hold = self.holds.get(release.key)
             if hold is not None and hold.task_id == release.task_id and (release.is_ended or hold.is_debounced):

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TypeAlias, TypeVar
 
 from taskmill.cli.output import console, say, visible
-from taskmill.contracts.status import TaskStatus
+from taskmill.contracts.status import ENDED, TaskStatus
 from taskmill.contracts.tasks import Task
 from taskmill.sdk.client import (
     Client,
@@ -142,7 +142,7 @@ def progress_text(status: str, task: Task) -> str:
 
 def has_ended(task: Task) -> bool:
     """Whether nothing more happens to a task by itself."""
-    return task.status in {TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED}
+    return task.status in ENDED
 
 
 def raise_if_not_completed(task: Task) -> None:

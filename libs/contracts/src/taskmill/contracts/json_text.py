@@ -98,6 +98,17 @@ def _check_value(value: JsonValue, levels: int) -> None:
             _check_value(part, levels - 1)
 
 
+def is_same_json(one: JsonValue, other: JsonValue) -> bool:
+    """Whether two values are the same to whoever reads JSON: to Python, `True` equals `1`."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(is_same_json(part, other[name]) for name, part in one.items())
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(is_same_json, one, other))
+    return one == other
+
+
 def read_json(adapter: TypeAdapter[_Model], data: bytes) -> _Model:
     """Parse a document from outside into a model.
 

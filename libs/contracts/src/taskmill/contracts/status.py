@@ -15,6 +15,10 @@ class TaskStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
+ENDED = (TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED)
+"""Where nothing more happens to a task by itself. No set: to hash an enumeration costs more than to compare it."""
+
+
 class Priority(StrEnum):
     """Which tasks of a queue are served first. Weighted, so that `low` always moves."""
 

@@ -1,12 +1,12 @@
 """The further tasks that one execution of a handler submits."""
 
-import hashlib
 from threading import Lock
 from typing import Any
 from uuid import UUID
 
 from pydantic import ValidationError
 
+from taskmill.contracts.ids import repeatable_id
 from taskmill.contracts.json_text import as_request_error
 from taskmill.contracts.limits import (
     MAX_PAYLOAD_BYTES,
@@ -89,13 +89,11 @@ _WHY_A_KEY = (
 
 
 def submission_id(task_id: UUID, run: int, name: str) -> UUID:
-    """The id of a task that a run submits: a UUID of version 7, with a digest for its random part.
+    """The id of a task that a run submits.
 
     Its time is that of the submitting task, so that every execution of the run comes to the same id.
     """
-    digest = hashlib.sha256(f"{task_id} {run} {name}".encode("utf-8", "surrogatepass")).digest()
-    bits = (task_id.int >> 80 << 80 | int.from_bytes(digest[:10])) & ~(0xF << 76 | 0x3 << 62)
-    return UUID(int=bits | 0x7 << 76 | 0x2 << 62)
+    return repeatable_id(task_id.int >> 80, f"{task_id} {run} {name}")
 
 
 def _new_task(fields: dict[str, Any]) -> IdentifiedTask:

@@ -140,16 +140,14 @@ class _Database(NamedTuple):
     def connections(self) -> Connections:
         """The actor that closes them."""
         own = (
-            *(
-                self.creator,
-                self.writer,
-                self.relay,
-                self.lease,
-                self.expiry,
-                self.partitions,
-                self.webhooks,
-                self.epochs,
-            ),
+            self.creator,
+            self.writer,
+            self.relay,
+            self.lease,
+            self.expiry,
+            self.partitions,
+            self.webhooks,
+            self.epochs,
             self.turns,
         )
         return Connections(

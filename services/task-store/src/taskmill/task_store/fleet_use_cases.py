@@ -17,7 +17,7 @@ from taskmill.contracts.fleet import (
 )
 from taskmill.contracts.limits import MAX_LISTED_PROCESSORS
 from taskmill.task_store.domain.cursors import name_cursor, parse_name_cursor
-from taskmill.task_store.domain.documents import fitting, page_document
+from taskmill.task_store.domain.documents import page_of
 from taskmill.task_store.domain.fleet import QueueState, Servers, processor_document, queue_document
 from taskmill.task_store.domain.waiting import PROCESSOR_LIFE
 from taskmill.task_store.use_cases import Ports
@@ -30,8 +30,7 @@ async def list_processors(ports: Ports, request: ListProcessors) -> bytes:
     behind = parse_name_cursor(request.cursor)
     since = ports.now() - PROCESSOR_LIFE
     found = await ports.processors.page(since, behind=behind, limit=request.limit + 1)
-    items = fitting(map(processor_document, found[: request.limit]))
-    return page_document(items, name_cursor(found[len(items) - 1].id) if len(items) < len(found) else None)
+    return page_of(found, request.limit, processor_document, lambda processor: name_cursor(processor.id))
 
 
 async def drain_processor(ports: Ports, request: DrainProcessor) -> bytes:
@@ -49,8 +48,8 @@ async def read_activity(ports: Ports, request: ReadActivity) -> bytes:
 async def list_queues(ports: Ports, request: ListQueues) -> bytes:
     """`ListQueues` → `QueuePage`."""
     found = await ports.queues.page(behind=parse_name_cursor(request.cursor), limit=request.limit + 1)
-    items = fitting(await _documents(ports, found[: request.limit]))
-    return page_document(items, name_cursor(found[len(items) - 1].name) if len(items) < len(found) else None)
+    documents = await _documents(ports, found[: request.limit])
+    return page_of(found, request.limit, lambda queue: documents[queue.name], lambda queue: name_cursor(queue.name))
 
 
 async def pause_queue(ports: Ports, request: PauseQueue) -> bytes:
@@ -75,16 +74,18 @@ async def resume_queue(ports: Ports, request: ResumeQueue) -> bytes:
 async def _obeyed(ports: Ports, name: str) -> bytes:
     ports.service.doubt()
     await ports.pauses.apply(name)
-    [document] = await _documents(ports, [await ports.queues.queue(name)])
-    return document
+    return (await _documents(ports, [await ports.queues.queue(name)]))[name]
 
 
-async def _documents(ports: Ports, queues: Sequence[QueueState]) -> list[bytes]:
+async def _documents(ports: Ports, queues: Sequence[QueueState]) -> dict[str, bytes]:
+    """The documents of queues by their names."""
     now = ports.now()
     servers = await ports.processors.servers(
         now - PROCESSOR_LIFE, [queue.name for queue in queues], limit=MAX_LISTED_PROCESSORS
     )
-    return [
-        queue_document(queue, servers.get(queue.name, _NOBODY), ports.rates.rate(queue.name, now, queue.finished), now)
+    return {
+        queue.name: queue_document(
+            queue, servers.get(queue.name, _NOBODY), ports.rates.rate(queue.name, now, queue.finished), now
+        )
         for queue in queues
-    ]
+    }

@@ -3,16 +3,12 @@
 `DatabaseUnavailableError` may come from any of them.
 """
 
-from uuid import UUID
-
-from taskmill.contracts.errors import FieldProblem, InvalidRequestError
 from taskmill.contracts.groups import CreateGroup, GetGroup, ListGroups
 from taskmill.runtime.reply import Reply
-from taskmill.task_store.domain.documents import fitting, page_document
+from taskmill.task_store.domain.cursors import LAST_ID, id_cursor, parse_id_cursor
+from taskmill.task_store.domain.documents import page_of
 from taskmill.task_store.domain.groups import group_document
 from taskmill.task_store.use_cases import Ports, change
-
-_BEFORE_ALL = UUID(int=2**128 - 1)
 
 
 async def create_group(ports: Ports, request: CreateGroup) -> bytes | Reply:
@@ -30,15 +26,12 @@ async def get_group(ports: Ports, request: GetGroup) -> bytes:
 
 async def list_groups(ports: Ports, request: ListGroups) -> bytes:
     """`ListGroups` → `GroupPage`."""
-    found = await ports.groups.page(before=_before(request.cursor), limit=request.limit + 1)
+    before = parse_id_cursor(request.cursor, start=LAST_ID)
+    found = await ports.groups.page(before=before, limit=request.limit + 1)
     counts = await ports.groups.counts([group.id for group in found[: request.limit]])
-    items = fitting(group_document(group, counts.get(group.id, {})) for group in found[: request.limit])
-    return page_document(items, str(found[len(items) - 1].id) if len(items) < len(found) else None)
-
-
-def _before(cursor: str | None) -> UUID:
-    try:
-        return _BEFORE_ALL if cursor is None else UUID(cursor)
-    except ValueError:
-        problem = FieldProblem(pointer="/cursor", detail="No page ended with this cursor.", code="invalid_cursor")
-        raise InvalidRequestError(errors=[problem]) from None
+    return page_of(
+        found,
+        request.limit,
+        lambda group: group_document(group, counts.get(group.id, {})),
+        lambda group: id_cursor(group.id),
+    )

@@ -6,7 +6,7 @@ The store never sees a key, only its digest. `DatabaseUnavailableError` may come
 from taskmill.contracts.api_keys import CreateApiKey, FindApiKeys, GetApiKey, ListApiKeys, RevokeApiKey
 from taskmill.task_store.domain.api_keys import api_key_document, found_document, new_api_key
 from taskmill.task_store.domain.cursors import name_cursor, parse_name_cursor
-from taskmill.task_store.domain.documents import fitting, page_document
+from taskmill.task_store.domain.documents import page_of
 from taskmill.task_store.use_cases import Ports
 
 
@@ -27,8 +27,7 @@ async def list_keys(ports: Ports, request: ListApiKeys) -> bytes:
     usable_at = ports.now() if request.is_usable else None
     behind = parse_name_cursor(request.cursor)
     found = await ports.api_keys.page(behind=behind, limit=request.limit + 1, usable_at=usable_at)
-    items = fitting(map(api_key_document, found[: request.limit]))
-    return page_document(items, name_cursor(found[len(items) - 1].id) if len(items) < len(found) else None)
+    return page_of(found, request.limit, api_key_document, lambda key: name_cursor(key.id))
 
 
 async def revoke_key(ports: Ports, request: RevokeApiKey) -> bytes:

@@ -161,7 +161,7 @@ class BatchCounts:
     def note(self, batch: Batch) -> None:
         """Count what a batch did that is committed."""
         created, finished = self._created, self._finished
-        for event in batch.events:
+        for event in batch.tasks.events:
             event_type = event.type
             if event_type is EventType.CREATED:
                 created[self._kind(event.kind, batch),] += 1
@@ -173,7 +173,7 @@ class BatchCounts:
             self._expired[then.value,] += count
         self._replayed += batch.replayed
         if batch.turns.given_in is not None:
-            for before, after in batch.changed:
+            for before, after in batch.tasks.changed:
                 if before.hold == Hold.TURN and after.queued_at is not None:
                     self._turn_wait[after.queue,].observe(_seconds(before.updated_at, after.queued_at))
         self._note_times(batch)
@@ -188,12 +188,12 @@ class BatchCounts:
             self._fires[MISSED,] += batch.schedules.missed
 
     def _note_times(self, batch: Batch) -> None:
-        for attempt in batch.attempts:
+        for attempt in batch.tasks.attempts:
             started_at = attempt.started_at
             if started_at is None:
                 continue
-            state = batch.states[attempt.task_id]
-            before = batch.loaded.get(attempt.task_id)
+            state = batch.tasks.states[attempt.task_id]
+            before = batch.tasks.loaded.get(attempt.task_id)
             is_new = before is None or before.status is not TaskStatus.IN_PROGRESS or before.attempt != attempt.attempt
             if is_new:
                 self._queue_wait[state.queue,].observe(_seconds(attempt.queued_at, started_at))

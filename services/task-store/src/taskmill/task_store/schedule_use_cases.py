@@ -7,7 +7,6 @@ Those that change a schedule, or run it at once, go the way of all that changes 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import islice
-from uuid import UUID
 
 from taskmill.contracts.errors import FieldProblem, InvalidRequestError
 from taskmill.contracts.limits import MAX_BACKFILL_TIMES
@@ -19,8 +18,15 @@ from taskmill.contracts.schedules import (
     ListFires,
     ListSchedules,
 )
-from taskmill.task_store.domain.cursors import ListPosition, list_cursor, parse_list_cursor
-from taskmill.task_store.domain.documents import fitting, page_document
+from taskmill.task_store.domain.cursors import (
+    LAST_ID,
+    ListPosition,
+    id_cursor,
+    list_cursor,
+    parse_id_cursor,
+    parse_list_cursor,
+)
+from taskmill.task_store.domain.documents import page_of
 from taskmill.task_store.domain.schedule_documents import fire_document, schedule_document, times_document
 from taskmill.task_store.domain.schedules import MakeUpTimes
 from taskmill.task_store.use_cases import Ports
@@ -29,8 +35,7 @@ MAX_TASKS_AT_ONCE = 100
 MAX_BYTES_AT_ONCE = 1024 * 1024
 """Of a backfill so much is made in one transaction: others wait meanwhile."""
 
-_FIRST_ID = UUID(int=0)
-_BEHIND_ALL = ListPosition(datetime.max.replace(tzinfo=UTC), UUID(int=2**128 - 1))
+_BEHIND_ALL = ListPosition(datetime.max.replace(tzinfo=UTC), LAST_ID)
 
 
 async def get_schedule(ports: Ports, request: GetSchedule) -> bytes:
@@ -40,9 +45,8 @@ async def get_schedule(ports: Ports, request: GetSchedule) -> bytes:
 
 async def list_schedules(ports: Ports, request: ListSchedules) -> bytes:
     """`ListSchedules` → `SchedulePage`."""
-    found = await ports.schedules.schedules(behind=_behind(request.cursor), limit=request.limit + 1)
-    items = fitting(map(schedule_document, found[: request.limit]))
-    return page_document(items, str(found[len(items) - 1].id) if len(items) < len(found) else None)
+    found = await ports.schedules.schedules(behind=parse_id_cursor(request.cursor), limit=request.limit + 1)
+    return page_of(found, request.limit, schedule_document, lambda schedule: id_cursor(schedule.id))
 
 
 async def get_next_times(ports: Ports, request: GetNextTimes) -> bytes:
@@ -61,11 +65,9 @@ async def list_fires(ports: Ports, request: ListFires) -> bytes:
     if not found:
         # One that has not fired has no fires; one that does not exist is an error.
         await ports.schedules.schedule(request.schedule_id)
-    items = fitting(map(fire_document, found[: request.limit]))
-    if len(items) == len(found):
-        return page_document(items, None)
-    last = found[len(items) - 1]
-    return page_document(items, list_cursor(ListPosition(last.fire_at, last.task_id)))
+    return page_of(
+        found, request.limit, fire_document, lambda fire: list_cursor(ListPosition(fire.fire_at, fire.task_id))
+    )
 
 
 async def backfill_schedule(ports: Ports, request: BackfillSchedule) -> bytes:
@@ -93,11 +95,3 @@ def _parts(times: Sequence[datetime], size: int) -> Iterator[tuple[datetime, ...
 
 def _invalid(detail: str, code: str) -> InvalidRequestError:
     return InvalidRequestError(errors=[FieldProblem(pointer="/until", detail=detail, code=code)])
-
-
-def _behind(cursor: str | None) -> UUID:
-    try:
-        return _FIRST_ID if cursor is None else UUID(cursor)
-    except ValueError:
-        problem = FieldProblem(pointer="/cursor", detail="No page ended with this cursor.", code="invalid_cursor")
-        raise InvalidRequestError(errors=[problem]) from None

@@ -16,7 +16,7 @@ from taskmill.contracts.turns import (
     PutShare,
 )
 from taskmill.task_store.domain.cursors import name_cursor, parse_name_cursor
-from taskmill.task_store.domain.documents import fitting, page_document
+from taskmill.task_store.domain.documents import page_of
 from taskmill.task_store.domain.turns import LimitState, ShareState, limit_document, share_document
 from taskmill.task_store.use_cases import Ports
 
@@ -43,8 +43,7 @@ async def list_limits(ports: Ports, request: ListLimits) -> bytes:
     """`ListLimits` → `LimitPage`."""
     behind = parse_name_cursor(request.cursor)
     found = [limit for limit in (await ports.turns.limits()).limits if limit.name > behind]
-    items = fitting(map(limit_document, found[: request.limit]))
-    return page_document(items, name_cursor(found[len(items) - 1].name) if len(items) < len(found) else None)
+    return page_of(found, request.limit, limit_document, lambda limit: name_cursor(limit.name))
 
 
 async def delete_limit(ports: Ports, request: DeleteLimit) -> bytes:
@@ -70,9 +69,7 @@ async def get_share(ports: Ports, request: GetShare) -> bytes:
 async def list_shares(ports: Ports, request: ListShares) -> bytes:
     """`ListShares` → `SharePage`."""
     found = await ports.turns.shares(behind=parse_name_cursor(request.cursor), limit=request.limit + 1)
-    items = fitting(map(share_document, found[: request.limit]))
-    is_last = len(items) == len(found)
-    return page_document(items, None if is_last else name_cursor(found[len(items) - 1].concurrency_key))
+    return page_of(found, request.limit, share_document, lambda share: name_cursor(share.concurrency_key))
 
 
 async def delete_share(ports: Ports, request: DeleteShare) -> bytes:

@@ -53,11 +53,10 @@ from taskmill.task_store.domain.documents import (
     attempt_document,
     bulk_operation_document,
     events_document,
-    fitting,
     is_of_existing,
     line_document,
     log_document,
-    page_document,
+    page_of,
     reply_document,
     summary_document,
     task_document,
@@ -180,11 +179,13 @@ async def list_tasks(ports: Ports, request: ListTasks) -> bytes:
     after = None if request.cursor is None else parse_list_cursor(request.cursor)
     found = await ports.lists.tasks(request, after)
     shown = found[: request.limit]
-    items = fitting(map(summary_document, shown, await _waiting(ports, shown)))
-    if len(items) == len(found):
-        return page_document(items, None)
-    last = found[len(items) - 1]
-    return page_document(items, list_cursor(ListPosition(last.created_at, last.id)))
+    waiting = dict(zip((task.id for task in shown), await _waiting(ports, shown), strict=True))
+    return page_of(
+        found,
+        request.limit,
+        lambda task: summary_document(task, waiting[task.id]),
+        lambda task: list_cursor(ListPosition(task.created_at, task.id)),
+    )
 
 
 async def count_tasks(ports: Ports, request: CountTasks) -> bytes:
@@ -204,18 +205,14 @@ async def list_attempts(ports: Ports, request: ListAttempts) -> bytes:
     if not found:
         # A task that was never processed has no attempts; one that does not exist is an error.
         await ports.reads.task(request.task_id)
-    items = fitting(map(attempt_document, found[: request.limit]))
-    is_last = len(items) == len(found)
-    return page_document(items, None if is_last else number_cursor(found[len(items) - 1].attempt))
+    return page_of(found, request.limit, attempt_document, lambda attempt: number_cursor(attempt.attempt))
 
 
 async def list_lines(ports: Ports, request: ListLines) -> bytes:
     """`ListLines` → `LinePage`. Raises `TaskNotFoundError`."""
     after_position = parse_number_cursor(request.cursor, below=2**63)
     found, dropped = await ports.reads.lines(request.task_id, after_position=after_position, limit=request.limit)
-    items = fitting(map(line_document, found[: request.limit]))
-    is_last = len(items) == len(found)
-    return page_document(items, None if is_last else number_cursor(found[len(items) - 1].position), dropped=dropped)
+    return page_of(found, request.limit, line_document, lambda line: number_cursor(line.position), dropped=dropped)
 
 
 async def list_events(ports: Ports, request: ListEvents) -> bytes:
@@ -235,9 +232,9 @@ async def list_kinds(ports: Ports, request: ListKinds) -> bytes:
     """`ListKinds` → `KindPage`."""
     behind = parse_name_cursor(request.cursor)
     found = [kind for kind in await ports.processors.kinds(ports.now()) if kind.kind > behind]
-    items = fitting(kind.model_dump_json().encode() for kind in found[: request.limit])
-    is_last = len(items) == len(found)
-    return page_document(items, None if is_last else name_cursor(found[len(items) - 1].kind))
+    return page_of(
+        found, request.limit, lambda kind: kind.model_dump_json().encode(), lambda kind: name_cursor(kind.kind)
+    )
 
 
 async def check_health(ports: Ports, _request: CheckHealth) -> bytes:

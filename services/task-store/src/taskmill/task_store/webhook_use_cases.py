@@ -34,7 +34,8 @@ from taskmill.contracts.webhooks import (
     UpdateWebhook,
 )
 from taskmill.runtime.reply import Reply
-from taskmill.task_store.domain.documents import fitting, page_document
+from taskmill.task_store.domain.cursors import id_cursor, parse_id_cursor
+from taskmill.task_store.domain.documents import page_of
 from taskmill.task_store.domain.idempotency import ID_TAKEN, KeyedAnswer, key_name
 from taskmill.task_store.domain.webhooks import (
     WebhookState,
@@ -52,8 +53,6 @@ from taskmill.task_store.use_cases import Ports
 
 MAX_TRIES = 5
 """So often a change is made anew that somebody else came before."""
-
-_FIRST_ID = UUID(int=0)
 
 _Add = Callable[[KeyedAnswer | None], Awaitable[None]]
 
@@ -79,9 +78,8 @@ async def get_webhook(ports: Ports, request: GetWebhook) -> bytes:
 
 async def list_webhooks(ports: Ports, request: ListWebhooks) -> bytes:
     """`ListWebhooks` → `WebhookPage`."""
-    found = await ports.webhooks.webhooks(behind=_behind(request.cursor), limit=request.limit + 1)
-    items = fitting(map(webhook_document, found[: request.limit]))
-    return page_document(items, str(found[len(items) - 1].id) if len(items) < len(found) else None)
+    found = await ports.webhooks.webhooks(behind=parse_id_cursor(request.cursor), limit=request.limit + 1)
+    return page_of(found, request.limit, webhook_document, lambda webhook: id_cursor(webhook.id))
 
 
 async def update_webhook(ports: Ports, request: UpdateWebhook) -> bytes:
@@ -217,11 +215,3 @@ async def _change(
         if outcome is not None:
             return outcome
     raise DatabaseUnavailableError("Others kept changing the webhook at the same moment.")
-
-
-def _behind(cursor: str | None) -> UUID:
-    try:
-        return _FIRST_ID if cursor is None else UUID(cursor)
-    except ValueError:
-        problem = FieldProblem(pointer="/cursor", detail="No page ended with this cursor.", code="invalid_cursor")
-        raise InvalidRequestError(errors=[problem]) from None

@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from taskmill.contracts.events import EventType
-from taskmill.contracts.status import TaskStatus
+from taskmill.contracts.status import ENDED, TaskStatus
 from taskmill.contracts.tasks import TaskSummary
-
-_ENDED = frozenset({TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED})
 
 UNDISTURBED_EVENTS = 4
 """created, queued, started, completed: a task with more events was dispatched, or begun, again."""
@@ -30,7 +28,7 @@ class Counts:
     @property
     def ended(self) -> int:
         """How many are completed, failed or cancelled."""
-        return sum(self.by_status[status] for status in _ENDED)
+        return sum(self.by_status[status] for status in ENDED)
 
     @property
     def unended(self) -> int:

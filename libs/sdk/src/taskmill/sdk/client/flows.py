@@ -10,15 +10,13 @@ from uuid import uuid4
 from pydantic_core import to_json
 
 from taskmill.contracts.limits import MAX_BATCH_TASKS, MAX_BODY_BYTES, MAX_PAGE_ITEMS
-from taskmill.contracts.status import TaskStatus
+from taskmill.contracts.status import ENDED, TaskStatus
 from taskmill.contracts.tasks import Task
 from taskmill.sdk.client import operations
 from taskmill.sdk.client.calls import Call, Flow, Page
 from taskmill.sdk.client.errors import ClientError, RunCancelledError, RunFailedError, WaitTimeoutError
 from taskmill.sdk.client.fields import EventConditions, Receipts, TaskId, TaskOptions, TaskToSubmit
 from taskmill.sdk.event import Event
-
-ENDED = frozenset({TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED})
 
 _FIRST_SPAN = MAX_PAGE_ITEMS
 """Positions of the log that are looked through first for its newest events: as many as a page has."""

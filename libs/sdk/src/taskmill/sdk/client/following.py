@@ -7,6 +7,7 @@ import httpx
 from httpx_sse import ServerSentEvent
 
 from taskmill.contracts.events import EventType
+from taskmill.contracts.status import ENDED
 from taskmill.contracts.tasks import Task
 from taskmill.sdk.client import operations
 from taskmill.sdk.client.calls import Call, Flow, Page
@@ -18,7 +19,6 @@ from taskmill.sdk.client.errors import (
     WaitTimeoutError,
 )
 from taskmill.sdk.client.fields import EventConditions, TaskId
-from taskmill.sdk.client.flows import ENDED
 from taskmill.sdk.client.operations import LogEnds
 from taskmill.sdk.errors import EventsGoneError
 from taskmill.sdk.event import Event

@@ -134,11 +134,11 @@ class KeyRing:
             elif age >= FORGOTTEN_AFTER_SECONDS and not entry.caller.followers:
                 del self._entries[key_id]
         for start in range(0, len(due), MAX_FOUND_KEYS):
-            part = due[start : start + MAX_FOUND_KEYS]
             try:
-                await self._ask(part)
+                await self._ask(due[start : start + MAX_FOUND_KEYS])
             except TaskmillError:
-                self._end_unheard(part)
+                # Of those behind them nothing is heard either.
+                self._end_unheard(due[start:])
                 raise
 
     def _end_unheard(self, key_ids: Sequence[str]) -> None:

@@ -16,7 +16,7 @@ from pydantic_core import ErrorDetails
 
 from taskmill.contracts import registry
 from taskmill.contracts.errors import FieldProblem
-from taskmill.contracts.json_text import field_problem
+from taskmill.contracts.json_text import field_problem, is_same_json
 from taskmill.contracts.kinds import KindPage, KnownKind, ListKinds
 from taskmill.contracts.limits import MAX_PAGE_ITEMS, MAX_PAYLOAD_BYTES, MAX_REFUSAL_PROBLEMS
 from taskmill.gateway.adapters.store import Store
@@ -139,7 +139,7 @@ class PayloadSchemas:
             checks = {}
             for kind, alternatives in schemas.items():
                 checks[kind] = self._checks_of(kind, alternatives)
-                if (reason := checks[kind].unchecked_reason) and self._schemas.get(kind) != alternatives:
+                if (reason := checks[kind].unchecked_reason) and not self._is_known(kind, alternatives):
                     _log.warning("kinds.schema_unusable", kind=kind, reason=reason)
                 # New ones take a while.
                 await asyncio.sleep(0)
@@ -160,13 +160,16 @@ class PayloadSchemas:
         return schemas
 
     def _checks_of(self, kind: str, schemas: Sequence[dict[str, JsonValue]]) -> _Checks:
-        known = self._checks.get(kind)
-        if known is not None and self._schemas.get(kind) == schemas:
-            return known
+        if self._is_known(kind, schemas):
+            return self._checks[kind]
         try:
             return _Checks(tuple(map(_check, schemas)))
         except UnusableSchemaError as error:
             return _Checks((), str(error))
+
+    def _is_known(self, kind: str, schemas: Sequence[dict[str, JsonValue]]) -> bool:
+        known = self._schemas.get(kind)
+        return known is not None and is_same_json([*known], [*schemas])
 
 
 def _schemas_of(kind: KnownKind) -> list[dict[str, JsonValue]]:
@@ -177,7 +180,7 @@ def _schemas_of(kind: KnownKind) -> list[dict[str, JsonValue]]:
     for declaration in kind.declarations:
         if declaration.payload_schema is None:
             return []
-        if declaration.payload_schema not in told:
+        if not any(is_same_json(declaration.payload_schema, schema) for schema in told):
             told.append(declaration.payload_schema)
     return told if kind.declaration_count == len(kind.declarations) else []
 

@@ -18,6 +18,7 @@ from taskmill.contracts.tasks import (
     WaitingFor,
 )
 from taskmill.gateway.adapters.store import request_json
+from taskmill.gateway.api.left_out import left_out, without_defaults
 
 
 class NewTasks(Request):
@@ -26,24 +27,19 @@ class NewTasks(Request):
     tasks: Annotated[list[NewTask], Field(min_length=1, max_length=MAX_BATCH_TASKS, description="1 to 1,000 tasks.")]
 
 
-def _left_out() -> Any:
-    """The default of a field that is never read unless the client gave it, and so has no default to show."""
-    return None
-
-
 Status = Annotated[
     TaskStatus,
     Field(description="Where the task stands. `pending`, `in_progress` and `completed` may be set by hand."),
 ]
 
 
-def _without_defaults(schema: dict[str, Any]) -> None:
+def _as_document(schema: dict[str, Any]) -> None:
     for name in EditableTask.model_fields:
         schema["properties"][name].pop("default", None)
 
 
 def _as_patch(schema: dict[str, Any]) -> None:
-    _without_defaults(schema)
+    without_defaults(schema)
     # The limits of a backoff hold when the patch is merged.
     fields = RetryBackoff.model_json_schema()["properties"]
     for field in fields.values():
@@ -59,10 +55,10 @@ def _as_patch(schema: dict[str, Any]) -> None:
 class TaskDocument(EditableTask, ServerFields):
     """A task as GET gave it, with changes. Fields that are left out keep their value."""
 
-    model_config = ConfigDict(json_schema_extra=_without_defaults)
+    model_config = ConfigDict(json_schema_extra=_as_document)
 
-    title: Title = Field(default_factory=_left_out)
-    status: Status = Field(default_factory=_left_out)
+    title: Title = Field(default_factory=left_out)
+    status: Status = Field(default_factory=left_out)
     waiting_for: Annotated[
         WaitingFor | None,
         Field(description="What the task waited for when it was read. Not compared: it changes without the task."),
@@ -86,12 +82,12 @@ class TaskPatch(Request, TaskFields):
 
     model_config = ConfigDict(json_schema_extra=_as_patch)
 
-    title: Title = Field(default_factory=_left_out)
+    title: Title = Field(default_factory=left_out)
     priority: Annotated[
         Priority | None, Field(description="Served first to last: critical, high, medium, low. Cleared: medium.")
-    ] = Field(default_factory=_left_out)
+    ] = Field(default_factory=left_out)
     kind: Annotated[Kind | None, Field(description="Names the handler that does the work. Cleared: echo.")] = Field(
-        default_factory=_left_out
+        default_factory=left_out
     )
     payload: Annotated[
         JsonValue,
@@ -99,10 +95,10 @@ class TaskPatch(Request, TaskFields):
             description="The input of the handler. An object is merged into the one that is there. The outcome: any "
             "JSON value of up to 256 KiB (262,144 bytes as compact JSON)."
         ),
-    ] = Field(default_factory=_left_out)
+    ] = Field(default_factory=left_out)
     queue: Annotated[
         Queue | None, Field(description="The pool that the task waits in and processors serve. Cleared: default.")
-    ] = Field(default_factory=_left_out)
+    ] = Field(default_factory=left_out)
     labels: Annotated[
         Annotated[
             dict[LabelKey, LabelValue | None],
@@ -112,15 +108,15 @@ class TaskPatch(Request, TaskFields):
         Field(
             description="Labels to add or change; null removes one. Up to 32; a value has up to 200 characters.",
         ),
-    ] = Field(default_factory=_left_out)
+    ] = Field(default_factory=left_out)
     backoff: Annotated[
         dict[Literal["base_seconds", "factor", "cap_seconds", "jitter"], float | None] | None,
         Field(
             description="The wait between attempts. An object is merged into the one that is there. Cleared: what the "
             "kind says, or else 2 s, doubled."
         ),
-    ] = Field(default_factory=_left_out)
-    status: Status = Field(default_factory=_left_out)
+    ] = Field(default_factory=left_out)
+    status: Status = Field(default_factory=left_out)
 
     def changes(self) -> dict[str, JsonValue]:
         """The fields that the client gave, as JSON values."""

@@ -1,6 +1,6 @@
 """What clients send where schedules are concerned."""
 
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from pydantic import BeforeValidator, ConfigDict, Field, JsonValue
@@ -20,6 +20,7 @@ from taskmill.contracts.schedules import (
     StartsAt,
     TimeZone,
 )
+from taskmill.gateway.api.left_out import left_out, without_defaults
 from taskmill.gateway.api.queries import is_decimal
 
 # FastAPI wants the models of bodies whole.
@@ -56,38 +57,28 @@ class ScheduleDocument(ScheduleFields):
         return self.model_dump(mode="json", include=set(ScheduleFields.model_fields), exclude_unset=True)
 
 
-def _left_out() -> Any:
-    """The default of a field that is never read unless the client gave it, and so has no default to show."""
-    return None
-
-
-def _without_defaults(schema: dict[str, Any]) -> None:
-    for field in schema["properties"].values():
-        field.pop("default", None)
-
-
 class SchedulePatch(Request):
     """Changes of a schedule (RFC 7396): objects merge, null clears, fields that are left out keep their value."""
 
-    model_config = ConfigDict(json_schema_extra=_without_defaults)
+    model_config = ConfigDict(json_schema_extra=without_defaults)
 
-    name: ScheduleName = Field(default_factory=_left_out)
+    name: ScheduleName = Field(default_factory=left_out)
     template: Annotated[
         dict[str, JsonValue],
         Field(description="Merged into the template that is there; the outcome is one."),
-    ] = Field(default_factory=_left_out)
-    cron: CronLine = Field(default_factory=_left_out)
-    time_zone: Annotated[TimeZone | None, Field(description="Cleared: UTC.")] = Field(default_factory=_left_out)
-    interval_seconds: IntervalSeconds = Field(default_factory=_left_out)
-    overlap: Annotated[Overlap | None, Field(description="Cleared: allow.")] = Field(default_factory=_left_out)
+    ] = Field(default_factory=left_out)
+    cron: CronLine = Field(default_factory=left_out)
+    time_zone: Annotated[TimeZone | None, Field(description="Cleared: UTC.")] = Field(default_factory=left_out)
+    interval_seconds: IntervalSeconds = Field(default_factory=left_out)
+    overlap: Annotated[Overlap | None, Field(description="Cleared: allow.")] = Field(default_factory=left_out)
     catch_up_seconds: Annotated[CatchUpSeconds | None, Field(description="Cleared: 3,600.")] = Field(
-        default_factory=_left_out
+        default_factory=left_out
     )
     is_paused: Annotated[
         bool | None, Field(description="Whether its times pass without a task. They are not made up for later.")
-    ] = Field(default_factory=_left_out)
-    starts_at: StartsAt = Field(default_factory=_left_out)
-    ends_at: EndsAt = Field(default_factory=_left_out)
+    ] = Field(default_factory=left_out)
+    starts_at: StartsAt = Field(default_factory=left_out)
+    ends_at: EndsAt = Field(default_factory=left_out)
 
     def changes(self) -> dict[str, JsonValue]:
         """The fields that the client gave, as JSON values."""

@@ -5,10 +5,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from taskmill.contracts.status import TaskStatus
+from taskmill.contracts.status import ENDED, TaskStatus
 from taskmill.runtime.reply import Reply
-
-_ENDS = frozenset({TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED})
 
 
 class TaskHead(BaseModel):
@@ -21,7 +19,7 @@ class TaskHead(BaseModel):
     @property
     def is_ended(self) -> bool:
         """Whether the task is completed, failed or cancelled."""
-        return self.status in _ENDS
+        return self.status in ENDED
 
 
 def task_head(reply: Reply) -> TaskHead:

@@ -1,6 +1,6 @@
 """What clients send, and are answered, where webhooks are concerned."""
 
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from pydantic import ConfigDict, Field, JsonValue
@@ -21,6 +21,7 @@ from taskmill.contracts.webhooks import (
     WebhookFields,
     WebhookUrl,
 )
+from taskmill.gateway.api.left_out import left_out, without_defaults
 
 
 class NewWebhook(WebhookFields):
@@ -31,39 +32,29 @@ class NewWebhook(WebhookFields):
     ] = None
 
 
-def _left_out() -> Any:
-    """The default of a field that is never read unless the client gave it, and so has no default to show."""
-    return None
-
-
-def _without_defaults(schema: dict[str, Any]) -> None:
-    for field in schema["properties"].values():
-        field.pop("default", None)
-
-
 class WebhookPatch(Request):
     """Changes of a webhook (RFC 7396): null clears, fields that are left out keep their value."""
 
-    model_config = ConfigDict(json_schema_extra=_without_defaults)
+    model_config = ConfigDict(json_schema_extra=without_defaults)
 
-    url: WebhookUrl = Field(default_factory=_left_out)
-    description: WebhookDescription = Field(default_factory=_left_out)
+    url: WebhookUrl = Field(default_factory=left_out)
+    description: WebhookDescription = Field(default_factory=left_out)
     types: Annotated[EventTypes | None, Field(description="Events of these types. Empty, or cleared: of all.")] = Field(
-        default_factory=_left_out
+        default_factory=left_out
     )
     kind: Annotated[Kind | None, Field(description="Only of tasks of this kind. Cleared: of any.")] = Field(
-        default_factory=_left_out
+        default_factory=left_out
     )
     queue: Annotated[Queue | None, Field(description="Only of tasks of this queue. Cleared: of any.")] = Field(
-        default_factory=_left_out
+        default_factory=left_out
     )
     labels: Annotated[
         LabelConditions | None,
         Field(description="Only of tasks that have all these labels, instead of those that were given before."),
-    ] = Field(default_factory=_left_out)
+    ] = Field(default_factory=left_out)
     is_enabled: Annotated[
         bool, Field(description="Whether events are delivered: those that happen from then on, when it is set.")
-    ] = Field(default_factory=_left_out)
+    ] = Field(default_factory=left_out)
 
     def changes(self) -> dict[str, JsonValue]:
         """The fields that the client gave, as JSON values."""

@@ -16,6 +16,7 @@ from taskmill.contracts import registry
 from taskmill.contracts.api_keys import Scope
 from taskmill.contracts.errors import TaskmillError
 from taskmill.contracts.events import EventPage, EventType, TaskEvent
+from taskmill.contracts.json_text import is_same_json
 from taskmill.contracts.limits import MAX_PAGE_ITEMS, MAX_TASK_LINES
 from taskmill.contracts.requests import (
     AttemptPage,
@@ -253,7 +254,7 @@ def _as_typed(task: Task, *, shows_payloads: bool) -> dict[str, str]:
 
 
 def _changes(task: Task, form: Form) -> dict[str, JsonValue]:
-    """The fields that differ from the task's.
+    """The fields that were edited.
 
     Raises:
         InvalidRequestError: What was typed is no JSON, or are no labels.
@@ -268,7 +269,9 @@ def _changes(task: Task, form: Form) -> dict[str, JsonValue]:
     if form.has("payload"):
         wanted["payload"] = parse_json(form.text("payload"), "/payload")
     now = orjson.loads(task.model_dump_json(include=set(wanted)))
-    return {name: value for name, value in wanted.items() if value != now[name]}
+    # As a form brings them that nobody touched.
+    now |= {"title": task.title.strip(), "description": (task.description or "").replace("\r\n", "\n") or None}
+    return {name: value for name, value in wanted.items() if not is_same_json(value, now[name])}
 
 
 def _revision(form: Form) -> int:

@@ -103,7 +103,7 @@ class Registrations(Actor):
         if greeting.hello.is_draining:
             self._said.pop(greeting.processor_id, None)
             return
-        served = _served(greeting)
+        served = ServedWork.said_by(greeting.processor_id, greeting.hello)
         self._on_noted(served)
         if not self._is_news(greeting, served):
             return
@@ -145,11 +145,6 @@ class Registrations(Actor):
                     declarations=kind.declaration_count,
                 )
         self._told = frozenset(differing)
-
-
-def _served(greeting: _Greeting) -> ServedWork:
-    hello = greeting.hello
-    return ServedWork(frozenset(hello.queues), frozenset(hello.kinds), greeting.processor_id, hello.started_at)
 
 
 def _news(greeting: _Greeting, served: ServedWork) -> object:

@@ -5,13 +5,13 @@ from datetime import datetime
 
 from taskmill.contracts.errors import ApiKeyNotFoundError, InvalidRequestError, TooManyApiKeysError
 from taskmill.task_store.adapters.database import SharedConnections
-from taskmill.task_store.adapters.models import ApiKeyRow, columns
+from taskmill.task_store.adapters.models import ApiKeyRow, parameters
 from taskmill.task_store.domain.api_keys import LAST_USED_GRAIN, ApiKeyState
 from taskmill.task_store.domain.idempotency import ID_TAKEN
 
-_COLUMNS = columns(ApiKeyRow)
-_NAMES = ", ".join(_COLUMNS)
-_VALUES = ", ".join(f"${number}::{kind}" for number, kind in enumerate(_COLUMNS.values(), start=1))
+_PARAMETERS = parameters(ApiKeyRow)
+_NAMES = ", ".join(_PARAMETERS)
+_VALUES = ", ".join(_PARAMETERS.values())
 
 
 def _usable(instant: str) -> str:
@@ -21,7 +21,7 @@ def _usable(instant: str) -> str:
 # Two that come at the very same moment may exceed the limit by one: it bounds work, and nothing breaks beyond it.
 _ADD = f"""
 INSERT INTO api_keys ({_NAMES}) SELECT {_VALUES}
-WHERE (SELECT count(*) FROM api_keys WHERE {_usable("$5")}) < ${len(_COLUMNS) + 1}::integer
+WHERE (SELECT count(*) FROM api_keys WHERE {_usable("$5")}) < ${len(_PARAMETERS) + 1}::integer
 ON CONFLICT DO NOTHING RETURNING id
 """  # noqa: S608  (names of the model, here and below)
 

@@ -10,14 +10,14 @@ from taskmill.contracts.bulk_operations import BulkAction, BulkStatus, BulkWait
 from taskmill.contracts.errors import BulkOperationNotFoundError
 from taskmill.contracts.limits import MAX_TASK_LINES
 from taskmill.task_store.adapters.database import SharedConnections
-from taskmill.task_store.adapters.models import BulkOperationRow, columns
+from taskmill.task_store.adapters.models import BulkOperationRow, parameters
 from taskmill.task_store.domain.bulk_operations import BulkBook, BulkOperationState
 
-_COLUMNS = columns(BulkOperationRow)
-_NAMES = ", ".join(_COLUMNS)
-_PARAMETERS = ", ".join(f"${number}::{kind}" for number, kind in enumerate(_COLUMNS.values(), start=1))
+_PARAMETERS = parameters(BulkOperationRow)
+_NAMES = ", ".join(_PARAMETERS)
+_VALUES = ", ".join(_PARAMETERS.values())
 
-_ADD = f"INSERT INTO bulk_operations ({_NAMES}) VALUES ({_PARAMETERS})"  # noqa: S608  (names of the model)
+_ADD = f"INSERT INTO bulk_operations ({_NAMES}) VALUES ({_VALUES})"  # noqa: S608  (names of the model)
 
 _MOVE = """
 UPDATE bulk_operations SET status = $2, waiting_for = $3, position = $4, matched = $5, done = $6, refusals = $7,

@@ -9,15 +9,15 @@ from asyncpg import Connection, Record
 from taskmill.contracts.errors import GroupNotFoundError
 from taskmill.contracts.groups import GroupStatus
 from taskmill.task_store.adapters.database import SharedConnections
-from taskmill.task_store.adapters.models import GroupRow, columns
+from taskmill.task_store.adapters.models import GroupRow, parameters
 from taskmill.task_store.domain.dependencies import DependencyBook
 from taskmill.task_store.domain.groups import GroupState
 
-_COLUMNS = columns(GroupRow)
-_NAMES = ", ".join(_COLUMNS)
-_PARAMETERS = ", ".join(f"${number}::{kind}" for number, kind in enumerate(_COLUMNS.values(), start=1))
+_PARAMETERS = parameters(GroupRow)
+_NAMES = ", ".join(_PARAMETERS)
+_VALUES = ", ".join(_PARAMETERS.values())
 
-_ADD = f"INSERT INTO task_groups ({_NAMES}) VALUES ({_PARAMETERS})"  # noqa: S608  (names of the model, here and below)
+_ADD = f"INSERT INTO task_groups ({_NAMES}) VALUES ({_VALUES})"  # noqa: S608  (names of the model, here and below)
 _SETTLE = "UPDATE task_groups SET status = $2, settled_at = $3 WHERE id = $1"
 _WITH_IDS = f"SELECT {_NAMES} FROM task_groups WHERE id = ANY($1::uuid[])"  # noqa: S608
 _PAGE = f"SELECT {_NAMES} FROM task_groups WHERE id < $1 ORDER BY id DESC LIMIT $2"  # noqa: S608

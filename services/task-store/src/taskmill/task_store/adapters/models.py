@@ -580,6 +580,11 @@ def columns(row: type[Base]) -> dict[str, str]:
     return {name: kind.replace("timestamp with time zone", "timestamptz") for name, kind in types.items()}
 
 
+def parameters(row: type[Base], *, first: int = 1) -> dict[str, str]:
+    """The parameters of a statement that writes one row of a model, from `$first` on, by the name of the column."""
+    return {name: f"${number}::{kind}" for number, (name, kind) in enumerate(columns(row).items(), start=first)}
+
+
 def zeros(row: type[Base]) -> dict[str, str]:
     """The columns of a model that are numbers or booleans and never NULL, with 0 or false in SQL."""
     of_type = {int: "0", bool: "false"}

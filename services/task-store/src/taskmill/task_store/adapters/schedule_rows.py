@@ -12,7 +12,7 @@ from taskmill.contracts.errors import ScheduleNotFoundError
 from taskmill.contracts.limits import MAX_BODY_BYTES
 from taskmill.contracts.schedules import CreateSchedule, FireOrigin, FireOutcome, Overlap
 from taskmill.task_store.adapters.database import SharedConnections
-from taskmill.task_store.adapters.models import ScheduleFireRow, ScheduleRow, columns
+from taskmill.task_store.adapters.models import ScheduleFireRow, ScheduleRow, parameters
 from taskmill.task_store.domain.cursors import ListPosition
 from taskmill.task_store.domain.schedules import (
     FireSchedule,
@@ -29,12 +29,8 @@ MAX_CANCELLED = 1_000
 are in a run, the time is not decided before some were cancelled."""
 
 
-def _parameters(types: dict[str, str]) -> dict[str, str]:
-    return {name: f"${number}::{kind}" for number, (name, kind) in enumerate(types.items(), start=1)}
-
-
-_SCHEDULE = _parameters(columns(ScheduleRow))
-_FIRE = _parameters(columns(ScheduleFireRow))
+_SCHEDULE = parameters(ScheduleRow)
+_FIRE = parameters(ScheduleFireRow)
 _NAMES = ", ".join(_SCHEDULE)
 _FIRE_NAMES = ", ".join(_FIRE)
 # Payloads may be large, and who looks for what is due needs none.

@@ -173,7 +173,7 @@ class TaskWriter:
             # Kinds and queues are written under the lock only; another store may have made room in a queue, or the
             # queue that a kind declares.
             raise StaleStateError
-        if any(batch.states.get(state.id) is state for state in remembered):
+        if any(batch.tasks.states.get(state.id) is state for state in remembered):
             # What is not written is not compared with its row.
             raise StaleStateError
         first_position = await self._write(connection, batch)
@@ -297,13 +297,13 @@ class TaskWriter:
     def _committed(self, batch: Batch, first_position: int | None) -> None:
         failpoint("store.after_commit")
         self._memory.note(batch.queues.added, batch.kinds.changed, batch.said)
-        self._memory.queued.note(batch.states.values())
+        self._memory.queued.note(batch.tasks.states.values())
         self._note(batch)
         if first_position is not None:
-            self._newest_position = first_position + len(batch.events) - 1
+            self._newest_position = first_position + len(batch.tasks.events) - 1
             self._on_commit(committed_events(batch, first_position))
-        if batch.next_run_at is not None:
-            self._on_scheduled(batch.next_run_at)
+        if batch.tasks.next_run_at is not None:
+            self._on_scheduled(batch.tasks.next_run_at)
         if batch.bulk_operations.added:
             self._on_bulk_operation()
         if batch.schedules.is_any_changed:
@@ -313,31 +313,32 @@ class TaskWriter:
 def committed_events(batch: Batch, first_position: int) -> Sequence[UnpublishedEvent]:
     """The events of a batch that has just been committed; none when the relay has to read them."""
     try:
-        return unpublished_events(batch.events, batch.states, batch.kinds, first_position)
+        return unpublished_events(batch.tasks.events, batch.tasks.states, batch.kinds, first_position)
     except PayloadNotReadError:
         return ()
 
 
 def _parts(batch: Batch, *, is_locked: bool) -> tuple[dict[str, Sequence[object]], int]:
     """What each of `statements.PARTS` takes that has anything to write of a batch, and how many rows they touch."""
-    changed, deleted, counted, term = batch.changed, batch.deleted, batch.queues.changes, batch.turns.given_in
+    tasks, counted, term = batch.tasks, batch.queues.changes, batch.turns.given_in
+    changed, deleted = tasks.changed, tasks.deleted
     moving_only = all(statements.moves_only(before, after) for before, after in changed)
     parts: dict[str, Sequence[object]] = {
-        "created": _rows(map(_created_row, batch.created)),
+        "created": _rows(map(_created_row, tasks.created)),
         "moved" if moving_only else "edited": _rows(
             _changed_row(before, after, moving_only=moving_only) for before, after in changed
         ),
         "deleted": _rows({"id": task_id, "read_version": version} for version, task_id in deleted),
         # One that is open is read from its task's row. Who finds that one was written all the same comes back locked.
         "attempts_over" if is_locked else "attempts": _rows(
-            _attempt_row(attempt) for attempt in batch.attempts if attempt.outcome is not None
+            _attempt_row(attempt) for attempt in tasks.attempts if attempt.outcome is not None
         ),
         "counts": _rows(change._asdict() for change in counted),
         "keys": _rows(answer._asdict() for answer in batch.keys.added),
-        "lines": _line_rows(lines, batch.dropped_lines) if (lines := batch.lines) else (),
+        "lines": _line_rows(lines, tasks.dropped_lines) if (lines := tasks.lines) else (),
         "turns": () if term is None else (term, json_rows(start._asdict() for start in batch.turns.starts)),
         "unique": unique_rows(batch.unique),
-        "events": event_columns(batch.events) if batch.events else (),
+        "events": event_columns(tasks.events) if tasks.events else (),
     }
     touched = len(changed) + len(deleted) + len(counted) + len(batch.unique.moved) + (term is not None)
     return {name: taken for name, taken in parts.items() if taken}, touched

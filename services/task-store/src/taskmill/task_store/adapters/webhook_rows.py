@@ -14,29 +14,23 @@ from taskmill.contracts.errors import (
 )
 from taskmill.runtime.errors import BatchRefusedError
 from taskmill.task_store.adapters.database import DedicatedConnection, SharedConnections
-from taskmill.task_store.adapters.models import IdempotencyKeyRow, ReplayRow, WebhookRow, columns
+from taskmill.task_store.adapters.models import IdempotencyKeyRow, ReplayRow, WebhookRow, parameters
 from taskmill.task_store.adapters.rows import arrays
 from taskmill.task_store.adapters.statements import STORED_ANSWERS
 from taskmill.task_store.domain.idempotency import KeyedAnswer, KeyName
 from taskmill.task_store.domain.webhooks import ReplayState, TellableEvent, WebhookState
 from taskmill.task_store.errors import KeyTakenError
 
-_NAMES = ", ".join(columns(WebhookRow))
-_REPLAY_NAMES = ", ".join(columns(ReplayRow))
-
-
-def _parameters(types: dict[str, str], *, start: int = 1) -> dict[str, str]:
-    return {name: f"${number}::{kind}" for number, (name, kind) in enumerate(types.items(), start=start)}
-
-
-_WEBHOOK = _parameters(columns(WebhookRow))
-_REPLAY = _parameters(columns(ReplayRow))
+_WEBHOOK = parameters(WebhookRow)
+_REPLAY = parameters(ReplayRow)
+_NAMES = ", ".join(_WEBHOOK)
+_REPLAY_NAMES = ", ".join(_REPLAY)
 _NEWEST = "(SELECT coalesce(max(position), 0) FROM task_events)"
 
 
-def _with_answer(insert: str, parameters: int) -> str:
+def _with_answer(insert: str, parameter_count: int) -> str:
     """A statement that inserts a row, and the answer with it: the parameters behind its own, null for none."""
-    answer = _parameters(columns(IdempotencyKeyRow), start=parameters + 1)
+    answer = parameters(IdempotencyKeyRow, first=parameter_count + 1)
     return f"""
 WITH added AS ({insert}), kept AS (
     INSERT INTO idempotency_keys ({", ".join(answer)})

@@ -43,12 +43,12 @@ class Tally:
 
     def note(self, batch: Batch) -> None:
         """Count what a batch did that is committed."""
-        self._counts.update(map(_type_of, batch.events))
-        for attempt in batch.attempts:
+        self._counts.update(map(_type_of, batch.tasks.events))
+        for attempt in batch.tasks.attempts:
             started_at = attempt.started_at
             if started_at is None:
                 continue
-            before = batch.loaded.get(attempt.task_id)
+            before = batch.tasks.loaded.get(attempt.task_id)
             if before is None or before.status is not TaskStatus.IN_PROGRESS or before.attempt != attempt.attempt:
                 self._waited[bisect_left(BOUNDS, (started_at - attempt.queued_at).total_seconds())] += 1
             if attempt.finished_at is not None and attempt.outcome is not None:

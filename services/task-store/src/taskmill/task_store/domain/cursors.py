@@ -11,6 +11,9 @@ import orjson
 from taskmill.contracts.errors import FieldProblem, InvalidRequestError
 from taskmill.contracts.instants import EARLIEST_INSTANT, LATEST_INSTANT
 
+FIRST_ID, LAST_ID = UUID(int=0), UUID(int=2**128 - 1)
+"""What comes before and behind all ids: nothing has them."""
+
 
 class ListPosition(NamedTuple):
     """The last task of a page, by what lists are sorted by."""
@@ -59,6 +62,27 @@ def parse_name_cursor(cursor: str | None) -> str:
         case [str(name)] if "\0" not in name:
             return name
     raise _invalid_cursor()
+
+
+def id_cursor(of: UUID) -> str:
+    """The cursor behind what has this id."""
+    return str(of)
+
+
+def parse_id_cursor(cursor: str | None, *, start: UUID = FIRST_ID) -> UUID:
+    """The id that a page starts behind.
+
+    Args:
+        cursor: What the client has; None: it wants the first page.
+        start: What that starts behind: `FIRST_ID`, or, where the newest come first, `LAST_ID`.
+
+    Raises:
+        InvalidRequestError: No page ended with this cursor.
+    """
+    try:
+        return start if cursor is None else UUID(cursor)
+    except ValueError:
+        raise _invalid_cursor() from None
 
 
 def list_cursor(position: ListPosition) -> str:

@@ -19,7 +19,7 @@ from taskmill.contracts.errors import FieldProblem, InvalidRequestError, TaskNot
 from taskmill.contracts.groups import CreateGroup, GroupStatus
 from taskmill.contracts.limits import MAX_REFUSAL_PROBLEMS
 from taskmill.contracts.requests import IdentifiedTask
-from taskmill.contracts.status import TaskStatus
+from taskmill.contracts.status import ENDED, TaskStatus
 from taskmill.contracts.tasks import Cancellation, DependencyFailure
 from taskmill.task_store.domain.decision import Decision
 from taskmill.task_store.domain.endings import cancelled
@@ -28,8 +28,6 @@ from taskmill.task_store.domain.idempotency import ID_TAKEN
 from taskmill.task_store.domain.runs import begin, to_scheduled
 from taskmill.task_store.domain.state import DependencyState, Hold, TaskState
 from taskmill.task_store.domain.turns import NO_LIMITS, LimitRules
-
-ENDED = (TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED)
 
 
 class ReadDependency(NamedTuple):

@@ -5,8 +5,8 @@ and a test reads every document with them.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Set
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence, Set
+from typing import Any, TypeVar
 from uuid import UUID
 
 import orjson
@@ -22,6 +22,8 @@ from taskmill.task_store.domain.groups import group_document
 from taskmill.task_store.domain.operations import Answer, ClientRequest
 from taskmill.task_store.domain.schedule_documents import deleted_schedule_document, schedule_document
 from taskmill.task_store.domain.state import AttemptState, LineState, TaskState, composer
+
+_Item = TypeVar("_Item")
 
 _task = composer(TaskState, Task.model_fields)
 _summary = composer(TaskState, TaskSummary.model_fields)
@@ -131,6 +133,27 @@ def fitting(documents: Iterable[bytes]) -> list[bytes]:
             break
         fit.append(document)
     return fit
+
+
+def page_of(
+    found: Sequence[_Item],
+    limit: int,
+    document: Callable[[_Item], bytes],
+    cursor: Callable[[_Item], str],
+    **others: int,
+) -> bytes:
+    """A page with the first of what was found, and where to go on if that is not all.
+
+    Args:
+        found: What is next, in order, and one more than the page may have if there are more.
+        limit: How many the page may have. It has fewer when more would not fit a message.
+        document: Makes the document of one.
+        cursor: Makes the cursor behind one.
+        others: What else the page tells.
+    """
+    items = fitting(map(document, found[:limit]))
+    is_last = len(items) == len(found)
+    return page_document(items, None if is_last else cursor(found[len(items) - 1]), **others)
 
 
 def page_document(items: Iterable[bytes], next_cursor: str | None, **others: int) -> bytes:

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from taskmill.contracts.json_text import is_same_json
 from taskmill.contracts.kinds import KindDeclaration, KnownKind
 from taskmill.contracts.limits import MAX_DECLARING_PROCESSORS, MAX_KIND_DECLARATIONS
 from taskmill.contracts.reports import Hello
@@ -101,7 +102,7 @@ def known_kinds(declared: Mapping[str, KindDefaults], processors: Iterable[Serve
 
 def _known(kind: str, defaults: KindDefaults, declarations: Sequence[KindDeclaration]) -> KnownKind:
     schemas = [declaration.payload_schema for declaration in declarations]
-    is_agreed = bool(schemas) and all(schema == schemas[0] for schema in schemas)
+    is_agreed = bool(schemas) and all(is_same_json(schema, schemas[0]) for schema in schemas)
     do_differ = len(declarations) > 1
     return KnownKind(
         kind=kind,
@@ -115,7 +116,7 @@ def _known(kind: str, defaults: KindDefaults, declarations: Sequence[KindDeclara
 
 def _add(declarations: list[KindDeclaration], new: KindDeclaration) -> None:
     for position, old in enumerate(declarations):
-        if (old.defaults, old.payload_schema) == (new.defaults, new.payload_schema):
+        if old.defaults == new.defaults and is_same_json(old.payload_schema, new.payload_schema):
             processors = [*old.processors, *new.processors][:MAX_DECLARING_PROCESSORS]
             count = old.processor_count + 1
             declarations[position] = old.model_copy(update={"processors": processors, "processor_count": count})

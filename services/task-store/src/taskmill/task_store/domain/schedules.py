@@ -4,7 +4,6 @@ A time is decided once: its task, what is noted of it, and which time comes next
 the lock of the event log. Whoever wants to decide it again finds that the next time is another one.
 """
 
-import hashlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cache
@@ -22,6 +21,7 @@ from taskmill.contracts.errors import (
     TaskExistsError,
     TooManySchedulesError,
 )
+from taskmill.contracts.ids import repeatable_id
 from taskmill.contracts.json_text import read_json
 from taskmill.contracts.limits import MAX_CAUGHT_UP_TIMES
 from taskmill.contracts.requests import IdentifiedTask
@@ -112,7 +112,7 @@ class FireSchedule(NamedTuple):
 
 
 class MakeUpTimes(NamedTuple):
-    """Make the tasks of these times of a schedule that have none."""
+    """Make the tasks of these times of a schedule that have none, in this order."""
 
     schedule_id: UUID
     times: tuple[datetime, ...]
@@ -135,6 +135,7 @@ class Wanted(NamedTuple):
 
     schedule_id: UUID
     tasks: Sequence[IdentifiedTask]
+    """In the order in which they are made."""
     is_asked: bool
     """Whether a client asks for them: then there must be room in their queue."""
     cancelled: Sequence[UUID] = ()
@@ -168,14 +169,9 @@ def _missed(timing: Timing, first: datetime, oldest: datetime) -> tuple[int, dat
 
 
 def fire_task_id(schedule_id: UUID, fire_at: datetime) -> UUID:
-    """The id of the task of a time: a UUID of version 7 with a digest for its random part.
-
-    So a time has one task, whoever makes it, and however often it is asked for.
-    """
-    digest = hashlib.sha256(f"{schedule_id} {fire_at.timestamp():.6f}".encode()).digest()
+    """The id of the task of a time: it has one task, whoever makes it, and however often it is asked for."""
     milliseconds = int(fire_at.timestamp() * 1000)
-    bits = (milliseconds << 80 | int.from_bytes(digest[:10])) & ~(0xF << 76 | 0x3 << 62)
-    return UUID(int=bits | 0x7 << 76 | 0x2 << 62)
+    return repeatable_id(milliseconds, f"{schedule_id} {fire_at.timestamp():.6f}")
 
 
 def named_schedule(operation: ScheduleOperation) -> UUID:
@@ -357,8 +353,8 @@ class ScheduleBook:
         now: datetime,
     ) -> ScheduleOutcome:
         times = {fire_task_id(schedule.id, time): time for time in operation.times}
-        missing = times.keys() - self._made
-        made = make(Wanted(schedule.id, [task_of(schedule, task_id) for task_id in missing], is_asked=True))
+        missing = [task_of(schedule, task_id) for task_id in times if task_id not in self._made]
+        made = make(Wanted(schedule.id, missing, is_asked=True))
         for task in made:
             self._note(task.id, schedule, times[task.id], FireOutcome.CREATED, FireOrigin.BACKFILL, now)
         return ScheduleOutcome(schedule, tuple(made))

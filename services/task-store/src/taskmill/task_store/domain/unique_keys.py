@@ -12,7 +12,7 @@ from uuid import UUID
 from taskmill.contracts.errors import FieldProblem, InvalidRequestError, UniqueKeyHeldError
 from taskmill.contracts.limits import MAX_REFUSAL_PROBLEMS
 from taskmill.contracts.requests import IdentifiedTask, UpdateTask
-from taskmill.contracts.status import TaskStatus
+from taskmill.contracts.status import ENDED, TaskStatus
 from taskmill.contracts.unique import OnConflict, Uniqueness
 from taskmill.task_store.domain.decision import Decision
 from taskmill.task_store.domain.editing import decide_update
@@ -22,7 +22,6 @@ from taskmill.task_store.domain.state import TaskState
 
 Create = Callable[[IdentifiedTask], Decision]
 
-_ENDED = (TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED)
 _REPLACEABLE = (TaskStatus.PENDING, TaskStatus.SCHEDULED, TaskStatus.QUEUED)
 
 _DEBOUNCED_FIELDS = {"title", "description", "priority", "payload", "labels"}
@@ -158,7 +157,7 @@ class UniqueBook:
     def note(self, before: TaskState | None, after: TaskState, *, is_deleted: bool = False) -> None:
         """Release the key of a task that has ended, or, of a debounced one, that no longer waits for its time."""
         key = after.unique_key
-        is_ended = is_deleted or after.status in _ENDED
+        is_ended = is_deleted or after.status in ENDED
         if key is None or not (is_ended or (before is not None and _waits_for_time(before) > _waits_for_time(after))):
             return
         hold = self._held.get(key)
@@ -196,7 +195,7 @@ class UniqueBook:
         state = states.get(hold.task_id)
         # It may have ended since the key was read: then what is written meets no such row, and is decided anew. Or a
         # store of an earlier release, which knows of no keys, ended it.
-        if state is None or state.status in _ENDED or (hold.is_debounced and not _waits_for_time(state)):
+        if state is None or state.status in ENDED or (hold.is_debounced and not _waits_for_time(state)):
             return None
         return state
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
+from taskmill.contracts.reports import Hello
 from taskmill.contracts.status import TaskStatus
 from taskmill.contracts.tasks import WaitingFor, WaitReason
 from taskmill.task_store.domain.state import Hold, TaskState
@@ -25,6 +26,11 @@ class ServedWork(NamedTuple):
     kinds: frozenset[str]
     processor_id: str = ""
     started_at: datetime | None = None
+
+    @classmethod
+    def said_by(cls, processor_id: str, hello: Hello) -> Self:
+        """What a processor has said that it does."""
+        return cls(frozenset(hello.queues), frozenset(hello.kinds), processor_id, hello.started_at)
 
 
 class Service(NamedTuple):

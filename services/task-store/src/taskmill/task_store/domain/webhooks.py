@@ -1,6 +1,5 @@
 """Which events a webhook is told, and the tasks that tell them."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
@@ -12,6 +11,7 @@ from pydantic import TypeAdapter
 
 from taskmill.contracts import subjects
 from taskmill.contracts.conditions import wanted_labels
+from taskmill.contracts.ids import repeatable_id
 from taskmill.contracts.json_text import read_json
 from taskmill.contracts.requests import CreateTask
 from taskmill.contracts.webhooks import (
@@ -200,14 +200,9 @@ def delivery(webhook_id: UUID, event: TellableEvent, replay_id: UUID | None = No
 
 
 def delivery_id(webhook_id: UUID, event: TellableEvent, replay_id: UUID | None) -> UUID:
-    """The id of a delivery's task: a UUID of version 7 with a digest for its random part.
-
-    So a delivery that is asked for again finds that it exists, and nothing has to be remembered.
-    """
-    digest = hashlib.sha256(f"{webhook_id} {event.id} {replay_id}".encode()).digest()
+    """The id of a delivery's task: a delivery that is asked for again finds that it exists."""
     milliseconds = int(event.happened_at.timestamp() * 1000)
-    bits = (milliseconds << 80 | int.from_bytes(digest[:10])) & ~(0xF << 76 | 0x3 << 62)
-    return UUID(int=bits | 0x7 << 76 | 0x2 << 62)
+    return repeatable_id(milliseconds, f"{webhook_id} {event.id} {replay_id}")
 
 
 def new_webhook(request: CreateWebhook, now: datetime) -> WebhookState:
