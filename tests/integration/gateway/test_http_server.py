@@ -186,6 +186,17 @@ async def test_a_head_that_comes_at_once_is_measured_too(nats_url: str, pieces: 
         writer.close()
 
 
+async def test_blanks_around_a_value_are_no_part_of_it(nats_url: str) -> None:
+    """Nobody is refused for what nobody sees."""
+    lines = (b"Host: localhost ", b"Sec-Fetch-Site:\t same-origin \t", b"Accept: text/html ", b"Connection: close ")
+    async with running_gateway(nats_url) as client:
+        reader, writer = await asyncio.open_connection("127.0.0.1", client.base_url.port)
+        writer.write(b"GET /tasks?limit=x HTTP/1.1\r\n" + b"\r\n".join(lines) + b"\r\n\r\n")
+        answer = await reader.read()
+        writer.close()
+    assert json.loads(answer.rpartition(b"\r\n\r\n")[2])["code"] == "invalid_request"
+
+
 CHUNKED = b"POST /tasks HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 

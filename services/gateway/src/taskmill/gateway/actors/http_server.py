@@ -171,6 +171,8 @@ class _Protocol(HttpToolsProtocol):
         # Next to all heads come with less around them, and are not measured.
         if self._first_piece_bytes + (self._head_bytes or 0) > MAX_HEAD_BYTES:
             self._check_head()
+        # They are no part of a value, and the parser leaves them there (RFC 9110 §5.5).
+        self.headers[:] = [(name, value.rstrip(b" \t")) for name, value in self.headers]
         self._head_bytes = None
         super().on_headers_complete()
         # Trailers would become headers of the request: a list of their own has them, and nobody reads it.
