@@ -18,9 +18,17 @@ from taskmill.contracts import registry, subjects
 from taskmill.contracts.errors import Problem, RemoteError
 from taskmill.contracts.permissions import TASK_STORE
 from taskmill.contracts.registry import Command
-from taskmill.contracts.streams import EVENTS_STREAM, MESSAGE_ID_HEADER, POSITION_HEADER, REPORTS_STREAM, WORK_STREAM
+from taskmill.contracts.streams import (
+    EVENTS_STREAM,
+    MESSAGE_ID_HEADER,
+    POSITION_HEADER,
+    REPORTS_STREAM,
+    WORK_STREAM,
+    parse_position,
+)
 from taskmill.runtime.clock import Clock, utc_now
 from taskmill.runtime.failpoint import FAILPOINT_VARIABLE
+from taskmill.runtime.nats_protocol import encode_publish
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.requests import RequestClient
 from taskmill.runtime.settings import NatsSettings
@@ -69,6 +77,16 @@ def lone_writer(
         on_bulk_operation=lambda: None,
         on_schedule=lambda: None,
     )
+
+
+FORGED_HEADERS = tuple(
+    b"NATS/1.0\r\n%b: %b\r\n\r\n" % (POSITION_HEADER.encode(), rest)
+    for rest in (
+        *(b"1000", b"-1", b"x", "²".encode(), b"9" * 30, b"9" * 5_000),
+        *(b"1\r\nNats-Sequence: " + sequence for sequence in (b"0", b"x")),
+    )
+)
+"""What a stranger's message among the events may say of itself."""
 
 
 class StoredMessage(NamedTuple):
@@ -226,7 +244,7 @@ class StoreClient:
             if is_placeholder(message.subject or ""):
                 continue
             headers = message.headers or {}
-            position = int(headers.get(POSITION_HEADER, 0))
+            position = parse_position(str(headers.get(POSITION_HEADER, ""))) or 0
             stored.append(
                 StoredMessage(message.subject or "", message.data or b"", headers.get(MESSAGE_ID_HEADER), position)
             )
@@ -235,6 +253,11 @@ class StoreClient:
     async def work_items(self) -> list[Document]:
         """The work that waits for processors, in order."""
         return [orjson.loads(message.data) for message in await self.messages(WORK_STREAM)]
+
+    async def put_among_events(self, headers: bytes) -> None:
+        """Publish what no store has: `{}` with a header block."""
+        self.session.send(encode_publish(subjects.event("created", "echo", "x"), "", b"{}", headers))
+        await self.session.flush()
 
     async def published(self, count: int) -> list[StoredMessage]:
         """The messages of TASK_EVENTS, once there are this many."""

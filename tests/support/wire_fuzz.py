@@ -44,6 +44,8 @@ HEADERS: tuple[bytes, ...] = (
     b"NATS/1.0\r\nX: 1\r\nX: 2\r\nx\r\n: \r\n\r\n",
     b"NATS/1.0\r\ntraceparent: " + b"\xff" * 300 + b"\r\n\r\n",
     b"NATS/1.0\r\nNats-Service-Error-Code: internal_error\r\n\r\n",
+    *(b"NATS/1.0\r\nTaskmill-Position: %b\r\n\r\n" % position for position in (b"x", "²".encode(), b"9" * 5_000)),
+    b"NATS/1.0\r\nNats-Sequence: x\r\nNats-Subject: x\r\n\r\n",
 )
 """Header blocks, right and wrong."""
 

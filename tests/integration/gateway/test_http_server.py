@@ -160,6 +160,43 @@ async def test_a_head_that_does_not_end_is_refused(nats_url: str, piece: bytes) 
     assert json.loads(body)["code"] == "head_too_large"
 
 
+@pytest.mark.parametrize("pieces", [1, 2])
+async def test_a_head_that_comes_at_once_is_measured_too(nats_url: str, pieces: int) -> None:
+    """To the byte, however many requests come with it; what came before is answered."""
+    start = b"GET /livez HTTP/1.1\r\n"
+    rest_bytes = MAX_HEAD_BYTES - len(b"/livez") - len(b"Connection: close\r\n") - len(b"X: \r\n")
+    async with running_gateway(nats_url) as client:
+        for too_many, statuses in ((0, [200, 200]), (1, [200, 431])):
+            reader, writer = await asyncio.open_connection("127.0.0.1", client.base_url.port)
+            head = start + b"Connection: close\r\nX: " + b"x" * (rest_bytes + too_many) + b"\r\n\r\n"
+            writer.write(start + b"\r\n")
+            answer = await reader.readuntil(b"}")
+            for piece in (head[: len(head) // pieces], head[len(head) // pieces :]):
+                writer.write(piece)
+                await writer.drain()
+            answer += await reader.read()
+            writer.close()
+            assert [int(status) for status in re.findall(rb"HTTP/1.1 (\d+)", answer)] == statuses
+        assert json.loads(answer.rpartition(b"\r\n\r\n")[2])["code"] == "head_too_large"
+        # Much that comes together is none of it too large.
+        reader, writer = await asyncio.open_connection("127.0.0.1", client.base_url.port)
+        writer.write((start + b"X: " + b"x" * (MAX_HEAD_BYTES // 2) + b"\r\n\r\n") * 4)
+        for _ in range(4):
+            assert (await reader.readuntil(b"}")).startswith(b"HTTP/1.1 200 ")
+        writer.close()
+
+
+async def test_blanks_around_a_value_are_no_part_of_it(nats_url: str) -> None:
+    """Nobody is refused for what nobody sees."""
+    lines = (b"Host: localhost ", b"Sec-Fetch-Site:\t same-origin \t", b"Accept: text/html ", b"Connection: close ")
+    async with running_gateway(nats_url) as client:
+        reader, writer = await asyncio.open_connection("127.0.0.1", client.base_url.port)
+        writer.write(b"GET /tasks?limit=x HTTP/1.1\r\n" + b"\r\n".join(lines) + b"\r\n\r\n")
+        answer = await reader.read()
+        writer.close()
+    assert json.loads(answer.rpartition(b"\r\n\r\n")[2])["code"] == "invalid_request"
+
+
 CHUNKED = b"POST /tasks HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 

@@ -2,7 +2,7 @@ import pytest
 
 from taskmill.contracts.errors import BusUnavailableError
 from taskmill.contracts.streams import work_stream
-from taskmill.runtime.direct_get import MAX_SUBJECTS, last_message, subjects_with_messages
+from taskmill.runtime.direct_get import MAX_SUBJECTS, last_message, message_at, subjects_with_messages
 from taskmill.runtime.errors import JetStreamError
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.outbound import OutboundMessage
@@ -56,6 +56,19 @@ async def test_the_last_message_of_a_wildcard(session: NatsSession) -> None:
     assert message is not None
     assert message.body == b"{}"
     assert SUBJECTS[2].encode() in (message.headers or b"")
+
+
+async def test_what_a_message_says_of_its_place_is_not_believed(session: NatsSession) -> None:
+    """Its own headers come before those of the server."""
+    await ensure_stream(session, work_stream())
+    forged = {"Nats-Subject": SUBJECTS[1], "Nats-Sequence": "9"}
+    await Publisher(session, timeout_seconds=5).publish(OutboundMessage(SUBJECTS[0], b"{}", forged))
+    assert await subjects_with_messages(session, "TASK_WORK", SUBJECTS[:2]) == {SUBJECTS[0]}
+    message = await last_message(session, "TASK_WORK", "tasks.v1.work.>")
+    assert message is not None
+    assert message.sequence == 1
+    assert await message_at(session, "TASK_WORK", 1) == message
+    assert await message_at(session, "TASK_WORK", 2) is await message_at(session, "TASK_WORK", 0) is None
 
 
 async def test_what_a_stream_holds(session: NatsSession) -> None:

@@ -446,8 +446,14 @@ async def test_what_ends_a_bundle_ends_each_of_its_requests(session: NatsSession
         assert (await second).body == b"2"
 
 
-@pytest.mark.parametrize("sizes", ["", "x", "3", "-1,3", "1,2", "1;1", "1,1" + ",0" * MAX_REQUESTS_IN_A_BUNDLE])
-async def test_a_broken_bundle_is_refused(session: NatsSession, sizes: str) -> None:
+@pytest.mark.parametrize(
+    ("sizes", "body"),
+    [
+        *((sizes, b"12") for sizes in ("", "x", "3", "-1,3", "1,2", "1;1", "1,1" + ",0" * MAX_REQUESTS_IN_A_BUNDLE)),
+        (f"1,{MAX_BUNDLED_REQUEST_BYTES + 1}", b"1" * (MAX_BUNDLED_REQUEST_BYTES + 2)),
+    ],
+)
+async def test_a_broken_bundle_is_refused(session: NatsSession, sizes: str, body: bytes) -> None:
     """Nobody is asked what it says."""
 
     async def each(bodies: Sequence[bytes], _traceparents: Sequence[str | None]) -> list[bytes | Reply | TaskmillError]:
@@ -455,7 +461,7 @@ async def test_a_broken_bundle_is_refused(session: NatsSession, sizes: str) -> N
 
     async with running(bundling_server(session, each)):
         headers = encode_headers({BUNDLE_HEADER: sizes})
-        answer = await session.requests.request("svc.do.bundle", b"12", timeout_seconds=5, headers=headers)
+        answer = await session.requests.request("svc.do.bundle", body, timeout_seconds=5, headers=headers)
         assert orjson.loads(answer.body)["code"] == "invalid_request"
 
 

@@ -2,15 +2,17 @@ import asyncio
 from collections import defaultdict
 
 import orjson
+import pytest
 
 from taskmill.cli.embedded.nats import NatsServer
 from taskmill.contracts import registry, subjects
 from taskmill.contracts.errors import RemoteError, TaskmillError
 from taskmill.contracts.events import EventType
-from taskmill.contracts.streams import EVENTS_STREAM, POSITION_HEADER, WORK_STREAM
+from taskmill.contracts.streams import EVENTS_STREAM, WORK_STREAM
 from taskmill.runtime.errors import NoRespondersError
 from tests.support.eventually import eventually
 from tests.support.task_store import (
+    FORGED_HEADERS,
     StoreClient,
     logged,
     new_id,
@@ -61,16 +63,19 @@ async def test_a_restart_goes_on_without_duplicates(database_url: str, nats_url:
         assert await store.count(WORK_STREAM) == 1
 
 
-async def test_what_others_put_among_the_events_misleads_nobody(store: StoreClient, database_url: str) -> None:
-    """The relay goes on behind it, and does not believe the position that it claims."""
+@pytest.mark.parametrize("headers", FORGED_HEADERS)
+async def test_what_others_put_among_the_events_misleads_nobody(
+    store: StoreClient, database_url: str, headers: bytes
+) -> None:
+    """The relay goes on behind it, and does not believe the position or the place that it claims."""
     await store.create()
     await store.published(1)
-    headers = {POSITION_HEADER: "1000"}
-    await store.session.client.jetstream().publish(subjects.event("created", "echo", "x"), b"{}", headers=headers)
+    await store.put_among_events(headers)
     for _ in range(2):
         await store.create(process=True)
     messages = await store.published(6)
-    assert told([message for message in messages if message.position != 1000]) == await logged(database_url)
+    events = [message for message in messages if message.data != b"{}"]
+    assert told(events) == await logged(database_url)
 
 
 async def test_what_was_committed_before_a_crash_is_published_after_it(database_url: str, nats_url: str) -> None:

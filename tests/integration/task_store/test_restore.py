@@ -16,7 +16,15 @@ import pytest
 
 from taskmill.cli.embedded.nats import NatsServer
 from taskmill.contracts.events import EVENT_SOURCE, event_source
-from taskmill.contracts.streams import EPOCH_METADATA, EVENTS_STREAM, REPORTS_STREAM, SET_ASIDE_STREAM, WORK_STREAM
+from taskmill.contracts.streams import (
+    EPOCH_METADATA,
+    EVENTS_STREAM,
+    EXPECTED_LAST_SEQUENCE_HEADER,
+    POSITION_HEADER,
+    REPORTS_STREAM,
+    SET_ASIDE_STREAM,
+    WORK_STREAM,
+)
 from taskmill.processor.bootstrap import build_processor
 from taskmill.processor.settings import ProcessorSettings
 from taskmill.runtime.errors import RestartError, StartError
@@ -28,7 +36,7 @@ from tests.support.event_stream import streaming
 from tests.support.eventually import eventually, holds
 from tests.support.running_service import running_service
 from tests.support.services import running_gateway
-from tests.support.task_store import logged, run_sql, running_store, store_client, told
+from tests.support.task_store import FORGED_HEADERS, logged, run_sql, running_store, store_client, told
 
 SLOTS = 3
 QUEUED = 3
@@ -303,6 +311,27 @@ async def test_a_log_that_goes_on_is_left_alone(database_url: str, nats_server: 
             await nats_server.start()
     async with running_store(database_url, nats_server.url):
         assert await epoch_of(database_url) == 0
+
+
+async def test_what_others_put_among_the_events_sets_no_log_back(database_url: str, nats_url: str) -> None:
+    """It costs no start, no epoch and no stream; nor does it hide that the log was set back."""
+    async with running_store(database_url, nats_url), store_client(nats_url) as client:
+        await client.create()
+        await client.create()
+        await told_is(nats_url, await logged(database_url))
+    async with store_client(nats_url) as client:
+        for headers in FORGED_HEADERS:
+            await client.put_among_events(headers)
+        # One that knows its place, and is ahead of every clock.
+        place = await client.count(EVENTS_STREAM)
+        forged = f"NATS/1.0\r\n{POSITION_HEADER}: {2**63 - 1}\r\n{EXPECTED_LAST_SEQUENCE_HEADER}: {place}\r\n\r\n"
+        await client.put_among_events(forged.encode())
+        assert await client.count(EVENTS_STREAM) == place + 1
+    async with running_store(database_url, nats_url):
+        assert await epoch_of(database_url) == 0
+    await run_sql(database_url, "DELETE FROM task_events WHERE position = (SELECT max(position) FROM task_events)")
+    async with running_store(database_url, nats_url):
+        assert await epoch_of(database_url) > 0
 
 
 async def test_a_store_that_runs_notices_it(database_url: str, nats_url: str) -> None:

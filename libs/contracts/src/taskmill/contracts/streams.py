@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from taskmill.contracts import subjects
+from taskmill.contracts.limits import MAX_INTEGER
 from taskmill.contracts.status import Priority
 
 MESSAGE_ID_HEADER = "Nats-Msg-Id"
@@ -24,7 +25,6 @@ POSITION_HEADER = "Taskmill-Position"
 PREVIOUS_POSITION_HEADER = "Taskmill-Previous-Position"
 """On events: the position of the event before it in the log; 0: it is the first. Whoever has another one before it has
 missed something."""
-
 
 EPOCH_METADATA = "taskmill.epoch"
 """In a stream's metadata: the epoch of the log that it belongs to. Where it is not, that is the first, 0."""
@@ -155,6 +155,13 @@ def set_aside_stream() -> StreamSpec:
         allow_direct=True,
         is_of_epoch=False,
     )
+
+
+def parse_position(text: str | None) -> int | None:
+    """The position in the log that a header tells; None: it tells none, as that of somebody else's message may."""
+    if text is None or not (text.isascii() and text.isdigit()) or len(text) > len(str(MAX_INTEGER)):
+        return None
+    return position if (position := int(text)) <= MAX_INTEGER else None
 
 
 def work_consumer_name(queue: str, priority: Priority) -> str:

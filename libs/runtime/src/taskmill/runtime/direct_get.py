@@ -49,7 +49,16 @@ async def last_message(session: NatsSession, stream: str, subject: str) -> Store
         BusUnavailableError: Not connected, no such stream, or no answer in time.
         JetStreamError: It was refused.
     """
-    body = json.dumps({"last_by_subj": subject}).encode()
+    return await _message(session, stream, {"last_by_subj": subject})
+
+
+async def message_at(session: NatsSession, stream: str, sequence: int) -> StoredMessage | None:
+    """The message at a place in the stream; None: there is none. Raises what `last_message` does."""
+    return await _message(session, stream, {"seq": sequence}) if sequence > 0 else None
+
+
+async def _message(session: NatsSession, stream: str, wanted: dict[str, Any]) -> StoredMessage | None:
+    body = json.dumps(wanted).encode()
     try:
         answer = await session.requests.request(_api_subject(stream), body, timeout_seconds=API_TIMEOUT_SECONDS)
     except (NoRespondersError, TimeoutError):
@@ -126,7 +135,7 @@ class _Part:
     def _on_message(self, _subject: bytes, _reply: bytes, _body: bytes, headers: bytes | None) -> None:
         status = status_of(headers)
         if status is None:
-            self.subjects.add(header_value(headers, "Nats-Subject") or "")
+            self.subjects.add(_told_by_server(headers, "Nats-Subject") or "")
             return
         if status == _END_OF_BATCH_STATUS:
             self.pending = _number(headers, "Nats-Num-Pending")
@@ -139,8 +148,14 @@ class _Part:
         self._ended.set()
 
 
+def _told_by_server(headers: bytes | None, name: str) -> str | None:
+    """What the server says of a message: its headers come behind those that the message was sent with."""
+    start = -1 if headers is None else headers.rfind(b"\r\n%b:" % name.encode())
+    return None if headers is None or start < 0 else header_value(headers[start:], name)
+
+
 def _number(headers: bytes | None, name: str) -> int:
-    return int(header_value(headers, name) or 0)
+    return int(_told_by_server(headers, name) or 0)
 
 
 def _api_subject(stream: str) -> str:

@@ -32,14 +32,15 @@ class Part(NamedTuple):
 
 
 def read_requests(body: bytes, headers: bytes | None) -> list[bytes] | None:
-    """The requests of a bundle; None when it is not one, or holds more than `MAX_REQUESTS_IN_A_BUNDLE`."""
+    """The requests of a bundle; None when it is not one, or holds more, or larger ones, than bundles may."""
     sizes = (header_value(headers, BUNDLE_HEADER) or "").split(",")
     if len(sizes) > MAX_REQUESTS_IN_A_BUNDLE:
         return None
     try:
-        return _cut(body, [int(size) for size in sizes])
+        requests = _cut(body, [int(size) for size in sizes])
     except ValueError:
         return None
+    return requests if max(map(len, requests)) <= MAX_BUNDLED_REQUEST_BYTES else None
 
 
 def write_replies(parts: Sequence[Part]) -> tuple[bytes, Mapping[str, str]]:

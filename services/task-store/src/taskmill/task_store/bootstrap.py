@@ -178,7 +178,7 @@ async def build(settings: TaskStoreSettings) -> Supervisor:
     consumers = WorkConsumers(session, ack_wait_seconds=settings.work_ack_wait_seconds, is_paused=queue_rows.is_paused)
     # Each for one stream, whose speed they remember.
     of_work, of_events = (Publisher(session, timeout_seconds=settings.request_timeout_seconds) for _ in range(2))
-    work, event_stream = WorkStream(session, of_work, consumers), EventStream(session, of_events)
+    work, event_stream = WorkStream(session, of_work, consumers), EventStream(session, of_events, utc_now)
     alarm = Alarm(utc_now)
     bulk_alarm, schedule_alarm = asyncio.Event(), asyncio.Event()
     commit_bell, dependency_bell, replay_alarm = CommitBell(), DependencyBell(), asyncio.Event()

@@ -5,7 +5,7 @@ from collections import deque
 from typing import NamedTuple
 
 from taskmill.contracts import subjects
-from taskmill.contracts.streams import POSITION_HEADER, PREVIOUS_POSITION_HEADER
+from taskmill.contracts.streams import POSITION_HEADER, PREVIOUS_POSITION_HEADER, parse_position
 from taskmill.runtime.actor import is_set_within
 from taskmill.runtime.nats_protocol import header_value
 from taskmill.runtime.ordered_consumer import StreamedMessage
@@ -46,16 +46,16 @@ class Arrivals:
 
     def put(self, message: StreamedMessage) -> None:
         """Let a message wait."""
-        position = header_value(message.headers, POSITION_HEADER)
-        if position is None or not position.isdigit():
+        position = parse_position(header_value(message.headers, POSITION_HEADER))
+        if position is None:
             # Somebody else's: Taskmill publishes none without.
             return
         body_bytes = len(message.body)
         if len(self._waiting) >= self._capacity or self._waiting_bytes + body_bytes > self._capacity_bytes:
             self.doubt()
             return
-        previous = header_value(message.headers, PREVIOUS_POSITION_HEADER)
-        self._waiting.append(Arrival(int(position), int(previous) if previous and previous.isdigit() else -1, message))
+        previous = parse_position(header_value(message.headers, PREVIOUS_POSITION_HEADER))
+        self._waiting.append(Arrival(position, -1 if previous is None else previous, message))
         self._waiting_bytes += body_bytes
         self._changed.set()
 

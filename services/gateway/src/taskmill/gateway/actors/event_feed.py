@@ -9,7 +9,7 @@ import structlog
 
 from taskmill.contracts import subjects
 from taskmill.contracts.errors import StoreUnavailableError, TaskmillError
-from taskmill.contracts.streams import POSITION_HEADER, PREVIOUS_POSITION_HEADER
+from taskmill.contracts.streams import POSITION_HEADER, PREVIOUS_POSITION_HEADER, parse_position
 from taskmill.gateway.adapters.log import Log
 from taskmill.gateway.domain.following import EventFilter, FollowedEvent
 from taskmill.gateway.followers import Follower, Followers
@@ -248,13 +248,13 @@ class EventFeed(Actor):
         self._woken.set()
 
     def _on_message(self, subject: bytes, _reply: bytes, body: bytes, headers: bytes | None) -> None:
-        position = header_value(headers, POSITION_HEADER)
-        if position is None or not position.isdigit():
+        position = parse_position(header_value(headers, POSITION_HEADER))
+        if position is None:
             return
-        previous = header_value(headers, PREVIOUS_POSITION_HEADER)
+        previous = parse_position(header_value(headers, PREVIOUS_POSITION_HEADER))
         event_type, kind, task_id = subject.decode().rsplit(".", 3)[1:]
-        event = FollowedEvent(int(position), event_type, kind, task_id, body)
-        self._arrived.append((event, int(previous) if previous and previous.isdigit() else -1))
+        event = FollowedEvent(position, event_type, kind, task_id, body)
+        self._arrived.append((event, -1 if previous is None else previous))
         self._arrived_bytes += len(body)
         if len(self._arrived) > ARRIVED_MESSAGES or self._arrived_bytes > ARRIVED_BYTES:
             self._forget_arrived()

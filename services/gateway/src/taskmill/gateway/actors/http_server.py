@@ -129,6 +129,15 @@ class _Protocol(HttpToolsProtocol):
     _head_bytes: int | None = None
     """How much of a head, or of a trailer, came so far, beside its first piece; None: none is coming."""
 
+    _piece_bytes = 0
+    """How large the piece is that is being read."""
+
+    _first_piece_bytes = 0
+    """The same of the first one of a head, which may begin and end anywhere in it."""
+
+    _refusal: TaskmillError | None = None
+    """Why a request is refused that could be read."""
+
     _is_between = True
     """Whether what comes next is the beginning of a request."""
 
@@ -142,6 +151,7 @@ class _Protocol(HttpToolsProtocol):
     """For how long nothing has got on."""
 
     def data_received(self, data: bytes) -> None:
+        self._piece_bytes = len(data)
         if self._head_bytes is not None:
             self._head_bytes += len(data)
         elif self._is_between and _UPGRADE_SIGN in data:
@@ -154,13 +164,26 @@ class _Protocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         self._is_between = False
         self._head_bytes = 0
+        self._first_piece_bytes = self._piece_bytes
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
+        # Next to all heads come with less around them, and are not measured.
+        if self._first_piece_bytes + (self._head_bytes or 0) > MAX_HEAD_BYTES:
+            self._check_head()
+        # They are no part of a value, and the parser leaves them there (RFC 9110 §5.5).
+        self.headers[:] = [(name, value.rstrip(b" \t")) for name, value in self.headers]
         self._head_bytes = None
         super().on_headers_complete()
         # Trailers would become headers of the request: a list of their own has them, and nobody reads it.
         self.headers = []
+
+    def _check_head(self) -> None:
+        header_bytes = sum(len(name) + len(b": ") + len(value) + len(b"\r\n") for name, value in self.headers)
+        if len(self.url) + header_bytes > MAX_HEAD_BYTES:
+            self._refusal = HeadTooLargeError()
+            # The parser stops, and `send_400_response` is called.
+            raise self._refusal
 
     def on_chunk_header(self) -> None:
         """Count what comes until there is a body: it is a trailer."""
@@ -207,7 +230,7 @@ class _Protocol(HttpToolsProtocol):
         super().connection_made(cast("asyncio.Transport", GatheringTransport(transport)))
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's words, which are no document
-        self._refuse(MalformedHttpError())
+        self._refuse(self._refusal or MalformedHttpError())
 
     def _refuse(self, error: TaskmillError) -> None:
         answer = problem_response(error.problem(), {"Connection": "close"})

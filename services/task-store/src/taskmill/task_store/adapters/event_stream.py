@@ -13,9 +13,11 @@ from taskmill.contracts.streams import (
     EXPECTED_LAST_SEQUENCE_HEADER,
     POSITION_HEADER,
     PREVIOUS_POSITION_HEADER,
+    parse_position,
 )
 from taskmill.contracts.tracing import TRACEPARENT_HEADER
-from taskmill.runtime.direct_get import last_message
+from taskmill.runtime.clock import Clock
+from taskmill.runtime.direct_get import StoredMessage, last_message, message_at
 from taskmill.runtime.errors import JetStreamError
 from taskmill.runtime.nats_protocol import header_value
 from taskmill.runtime.nats_session import NatsSession
@@ -27,26 +29,36 @@ from taskmill.runtime.stream_state import StreamState, stream_state
 from taskmill.runtime.tracing import ending, is_tracing, start_span
 from taskmill.task_store.adapters.log_epochs import LogStanding
 from taskmill.task_store.domain.events import id_text
-from taskmill.task_store.domain.log_epoch import FIRST_EPOCH, LogEpoch
+from taskmill.task_store.domain.log_epoch import FIRST_EPOCH, LogEpoch, may_be_given_out
 from taskmill.task_store.domain.publication import UnpublishedEvent
+
+MAX_STRANGERS = 1_000
+"""So many messages of others are passed over, to find the newest that a store has published."""
 
 
 class PublishedEvent(NamedTuple):
-    """An event as the stream has it. Whoever may publish there may have written it: the log says whether it is one."""
+    """A message as the stream has it. Whoever may publish there may have written it: the log says whether it is one."""
 
     sequence: int
     """Where in the stream it is."""
     position: int
-    """Where in the log it says that it is."""
+    """Where in the log it says that it is; 0: it does not say."""
     document: bytes
 
 
 class EventStream:
-    """Publishes events, and finds out whether those that it published are still there."""
+    """Publishes events, and finds out whether those that it published are still there.
 
-    def __init__(self, session: NatsSession, publisher: Publisher) -> None:
+    Args:
+        session: The connection.
+        publisher: For this stream alone.
+        now: The clock.
+    """
+
+    def __init__(self, session: NatsSession, publisher: Publisher, now: Clock) -> None:
         self._session = session
         self._publisher = publisher
+        self._now = now
 
     async def state(self) -> StreamState:
         """What the stream holds.
@@ -66,24 +78,32 @@ class EventStream:
         """
         try:
             epoch = LogEpoch(await epoch_of_stream(self._session, EVENTS_STREAM))
-            newest = await self.newest()
-            return LogStanding(epoch, 0 if newest is None else newest.position)
+            return LogStanding(epoch, await self._newest_given_out())
         except JetStreamError as error:
             if error.error_code != NO_SUCH_STREAM:
                 raise
             return LogStanding(FIRST_EPOCH, 0)
 
+    async def _newest_given_out(self) -> int:
+        """The position of the newest event that a store has published; 0: none is found."""
+        message = await last_message(self._session, EVENTS_STREAM, subjects.EVENT_SUBJECTS)
+        for _ in range(MAX_STRANGERS):
+            if message is None:
+                break
+            if is_in_its_place(message) and may_be_given_out(position := _position(message), self._now()):
+                return position
+            message = await message_at(self._session, EVENTS_STREAM, message.sequence - 1)
+        return 0
+
     async def newest(self) -> PublishedEvent | None:
-        """The stream's newest event; None: it holds none. In a cluster one that was newest a moment ago.
+        """The stream's newest message; None: it holds none. In a cluster one that was newest a moment ago.
 
         Raises:
             BusUnavailableError: JetStream cannot be reached.
             JetStreamError: It refuses.
         """
         message = await last_message(self._session, EVENTS_STREAM, subjects.EVENT_SUBJECTS)
-        if message is None:
-            return None
-        return PublishedEvent(message.sequence, int(header_value(message.headers, POSITION_HEADER) or 0), message.body)
+        return None if message is None else PublishedEvent(message.sequence, _position(message), message.body)
 
     async def publish(self, events: Sequence[UnpublishedEvent], *, previous_position: int, last_sequence: int) -> int:
         """Publish events, at least one, behind the one that was published last.
@@ -104,6 +124,15 @@ class EventStream:
         messages = [_message(*it) for it in zip(events, previous, itertools.count(last_sequence), strict=False)]
         with ending(_traced(events, messages) if is_tracing() else ()):
             return (await self._publisher.publish_all(messages)).sequence
+
+
+def is_in_its_place(message: StoredMessage) -> bool:
+    """Whether a message names the place in the stream that it has, as the events of a store do."""
+    return header_value(message.headers, EXPECTED_LAST_SEQUENCE_HEADER) == str(message.sequence - 1)
+
+
+def _position(message: StoredMessage) -> int:
+    return parse_position(header_value(message.headers, POSITION_HEADER)) or 0
 
 
 def _traced(events: Sequence[UnpublishedEvent], messages: Sequence[OutboundMessage]) -> list[Span | None]:

@@ -7,12 +7,21 @@ stands, in microseconds, which is further than a log comes that grows by less th
 whole second, so that a reader of pages that begin at round positions finds none that begins in what is lost.
 """
 
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from taskmill.contracts.events import event_source
 
 _DISPATCHES_FROM_SECOND = 1_700_000_000
 """Dispatches count from here, alike: no task is dispatched every second for years. They end in 2091."""
+
+CLOCKS_DIFFER_BY = timedelta(days=1)
+"""No more than that, for a position that a log has given out: see `may_be_given_out`."""
+
+
+def may_be_given_out(position: int, now: datetime) -> bool:
+    """Whether a log may have come to a position by now. One that an epoch began behind is never before another."""
+    return position <= (now + CLOCKS_DIFFER_BY).timestamp() * 1_000_000
 
 
 class LogEpoch(NamedTuple):
