@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -234,3 +235,13 @@ def test_an_async_client_belongs_to_one_event_loop() -> None:
     asyncio.run(client.delete(TASK_ID))
     with pytest.raises(RuntimeError, match="one event loop only"):
         asyncio.run(client.delete(TASK_ID))
+
+
+@pytest.mark.parametrize("given", ["123", "../tasks", 7, b"x" * 16, None, ["01920f3e"]])
+def test_what_is_no_id_is_named(given: object) -> None:
+    """Before anything is asked."""
+    with (
+        Client(transport=httpx.MockTransport(lambda _: pytest.fail("asked"))) as client,
+        pytest.raises(ValueError, match=f"an id is a UUID, and this is none: {re.escape(repr(given))[:9]}"),
+    ):
+        client.get(given)  # type: ignore[call-overload]

@@ -1,5 +1,6 @@
 """Each operation of the API as a `Call`."""
 
+import reprlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
@@ -618,7 +619,13 @@ def _model(model: type[_Model]) -> Callable[[httpx.Response], _Model]:
 
 
 def _uuid(given: Id) -> UUID:
-    return given if isinstance(given, UUID) else UUID(given)
+    if isinstance(given, UUID):
+        return given
+    try:
+        return UUID(given)
+    # A whole task, for one, is no text.
+    except (ValueError, AttributeError, TypeError):
+        raise ValueError(f"an id is a UUID, and this is none: {reprlib.repr(given)}") from None
 
 
 def _webhook(webhook_id: Id) -> str:
