@@ -4,16 +4,21 @@ from contextlib import suppress
 
 import pytest
 from nats.js.errors import APIError, NotFoundError
+from pydantic import SecretStr
 
 from taskmill.contracts import subjects
 from taskmill.contracts.errors import BusUnavailableError
+from taskmill.contracts.permissions import TASK_STORE
 from taskmill.contracts.streams import REPORTS_STREAM, ROLLUP_HEADER, WORK_STREAM, reports_stream
+from taskmill.runtime.errors import StartError
 from taskmill.runtime.outbound import OutboundMessage
 from taskmill.runtime.provisioning import ensure_stream
 from taskmill.runtime.publisher import Publisher
 from taskmill.task_store.adapters.placeholders import BYTES_BETWEEN
-from taskmill.task_store.settings import MEBIBYTE
+from taskmill.task_store.bootstrap import build
+from taskmill.task_store.settings import MEBIBYTE, TaskStoreSettings
 from tests.support.eventually import holds
+from tests.support.nats_keys import seed_of
 from tests.support.task_store import StoreClient, report, running_store, store_client, store_with_client
 
 
@@ -103,3 +108,19 @@ async def test_a_store_starts_while_the_reports_are_full(database_url: str, nats
             )
         async with running_store(database_url, nats_url, reports_max_bytes=MEBIBYTE):
             assert (await client.create(process=True))["status"] == "queued"
+
+
+async def test_a_store_for_whose_streams_there_is_no_room_says_which_and_what_helps(
+    database_url: str, nats_url: str
+) -> None:
+    """At once, and not by a traceback: JetStream itself names neither the stream nor its size."""
+    petabyte = 1024**5
+    settings = TaskStoreSettings(
+        database_url=SecretStr(database_url),
+        nats_url=nats_url,
+        nats_nkey_seed=seed_of(TASK_STORE),
+        reports_max_bytes=petabyte,
+    )
+    store = await build(settings)
+    with pytest.raises(StartError, match=rf"{REPORTS_STREAM}, which reserves {petabyte} bytes.*TASKMILL_REPORTS_MAX"):
+        await store.run()

@@ -70,6 +70,15 @@ def test_commands_that_go_to_another_stack(
     assert ("export TASKMILL_URL=http://127.0.0.1:8001" in str(remark.advice)) is has_other
 
 
+def test_a_range_of_ports_for_docker_compose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It stands in the `.env` that compose reads; only `taskmill up` could not start with it."""
+    monkeypatch.setenv("TASKMILL_DATA", str(tmp_path / "none"))
+    monkeypatch.setenv("TASKMILL_PORT", "8000-8001")
+    *_, remark = look_at_machine(find_addresses())
+    assert (remark.what, remark.level) == ("ports", Level.WARN), remark
+    assert "TASKMILL_PORT" in remark.found
+
+
 def test_streams() -> None:
     """One that differs in what no setting decides has drifted."""
     spec = work_stream()

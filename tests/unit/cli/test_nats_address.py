@@ -43,6 +43,12 @@ def test_an_address_that_is_set(data_dir: Path, monkeypatch: pytest.MonkeyPatch,
     assert find_nats() == ("nats://elsewhere:1", "TASKMILL_NATS_URL")
 
 
+def test_a_range_of_ports_for_docker_compose(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
+    """It stands in the `.env` that compose reads, and does not keep a processor from being started."""
+    monkeypatch.setenv("TASKMILL_PORT", "8000-8001")
+    assert find_nats().url == URL
+
+
 def test_a_stack_that_does_not_run(data_dir: Path) -> None:
     """What a killed launcher has left behind is not joined; that the default is taken is said."""
     PidFile(data_dir / "nats" / "nats-server.pid").remove()

@@ -159,3 +159,19 @@ def test_every_field_is_described() -> None:
     """The descriptions are the documentation of the variables."""
     for settings_class in (Settings, LogSettings, NatsSettings, HealthSettings):
         assert [name for name, field in settings_class.model_fields.items() if not field.description] == []
+
+
+@pytest.mark.parametrize("url", ["nats://:::x", "nats://a:99999", "nats://a:4222,nats://b:x", "nats://u:se#cret@a"])
+def test_an_address_of_nats_that_cannot_be_taken_apart(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """It is refused by the name of its variable, and not repeated, for it may hold a password."""
+    monkeypatch.setenv("TASKMILL_NATS_URL", url)
+    with pytest.raises(SettingsError, match=r"^TASKMILL_NATS_URL: a port must be a number") as refusal:
+        load(ExampleSettings)
+    assert "cret" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("url", ["nats://a", "tls://u:p@[::1]:4222", "nats://a:1,nats://b:2", "nats://a:1,b:2,"])
+def test_addresses_of_nats(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """Of one server, or of several."""
+    monkeypatch.setenv("TASKMILL_NATS_URL", url)
+    assert load(ExampleSettings).nats_url == url

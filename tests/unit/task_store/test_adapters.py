@@ -108,6 +108,22 @@ def test_another_database_is_refused_without_repeating_it() -> None:
     assert "secret" not in str(refusal.value)
 
 
+@pytest.mark.parametrize(
+    "place", ["user:se#cret@db/tasks", "user:se/cret@db/tasks", "user:se?cret@db", "db:99999/tasks"]
+)
+def test_an_address_with_a_password_that_breaks_it_is_refused_without_repeating_it(place: str) -> None:
+    """Taken apart at the wrong place, it has a part of the password for a port."""
+    with pytest.raises(ValidationError, match="%23 for #") as refusal:
+        TaskStoreSettings(database_url=SecretStr(f"postgresql://{place}"))
+    assert "'se'" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("place", ["db", "[::1]:5432/tasks", "a:1,b,[::1]/tasks", "user:se%23cret@db/tasks"])
+def test_addresses_of_postgresql(place: str) -> None:
+    """Of one server, or of several, with a password in which nothing stands for anything else."""
+    assert plain_database_url(f"postgres://{place}") == f"postgresql://{place}"
+
+
 def bundle_text(*reports: Any) -> bytes:
     """A bundle as it arrives."""
     return orjson.dumps({"processor_id": "processor-1", "reports": list(reports)})

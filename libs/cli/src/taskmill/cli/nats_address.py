@@ -9,7 +9,7 @@ from taskmill.cli.embedded.nats import SERVER_NAME
 from taskmill.cli.embedded.ports import LOOPBACK
 from taskmill.cli.known_stacks import data_dir_of_stack
 from taskmill.cli.pid_file import PidFile
-from taskmill.cli.settings import StackSettings
+from taskmill.cli.settings import DataSettings
 from taskmill.cli.stack import NATS_DIRECTORY, STACK_FILE
 from taskmill.cli.stack_file import read_stack_file
 from taskmill.runtime.settings import NatsSettings, load
@@ -40,7 +40,7 @@ def find_nats() -> NatsAddress:
     nats = load(NatsSettings)
     if "nats_url" in nats.model_fields_set:
         return NatsAddress(nats.nats_url, "TASKMILL_NATS_URL")
-    stack = load(StackSettings)
+    stack = load(DataSettings)
     data_dir = stack.data.resolve()
     if (url := _nats_of_stack(data_dir)) is not None:
         return NatsAddress(url, f"the stack on {data_dir}")

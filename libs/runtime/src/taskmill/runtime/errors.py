@@ -35,11 +35,22 @@ class JetStreamError(Exception):
 
     Attributes:
         error_code: The server's number for what is wrong (`err_code`), such as 10059: no such stream.
+        description: What the server says of it.
     """
 
     def __init__(self, error_code: int, description: str) -> None:
         super().__init__(f"JetStream: {description} ({error_code})")
         self.error_code = error_code
+        self.description = description
+
+
+class NoRoomForStreamError(JetStreamError):
+    """JetStream may not store as much as a stream reserves."""
+
+    def __init__(self, refusal: JetStreamError, stream: str, reserved_bytes: int) -> None:
+        super().__init__(refusal.error_code, f"{refusal.description}: {stream} reserves {reserved_bytes} bytes")
+        self.stream = stream
+        self.reserved_bytes = reserved_bytes
 
 
 class NoRespondersError(Exception):

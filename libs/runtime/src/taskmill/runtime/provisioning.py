@@ -7,7 +7,7 @@ import structlog
 
 from taskmill.contracts.streams import EPOCH_METADATA, ConsumerSpec, StreamSpec
 from taskmill.runtime.consumer_pause import NO_SUCH_CONSUMER, PAUSED_UNTIL
-from taskmill.runtime.errors import JetStreamError, LaterEpochError
+from taskmill.runtime.errors import JetStreamError, LaterEpochError, NoRoomForStreamError
 from taskmill.runtime.jetstream_api import NANOSECONDS, jetstream_request
 from taskmill.runtime.nats_session import NatsSession
 
@@ -15,6 +15,7 @@ _log = structlog.get_logger(__name__)
 
 NO_SUCH_STREAM = 10059
 STREAM_NAME_TAKEN = 10058
+NO_ROOM = 10047
 UNLIMITED = -1
 
 
@@ -35,8 +36,18 @@ async def ensure_stream(session: NatsSession, spec: StreamSpec, *, epoch: int = 
     Raises:
         BusUnavailableError: JetStream cannot be reached.
         JetStreamError: It refuses, as for a change that an existing stream cannot undergo.
+        NoRoomForStreamError: JetStream may not store as much as the stream reserves.
         LaterEpochError: The stream belongs to a later epoch.
     """
+    try:
+        return await _ensure_stream(session, spec, epoch)
+    except JetStreamError as error:
+        if error.error_code != NO_ROOM:
+            raise
+        raise NoRoomForStreamError(error, spec.name, spec.max_bytes or 0) from error
+
+
+async def _ensure_stream(session: NatsSession, spec: StreamSpec, epoch: int) -> str:
     wanted = stream_config(spec)
     existing = await _existing_stream(session, spec.name)
     if spec.is_of_epoch and existing is not None and stream_epoch(existing) != epoch:

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationError, model_validator
 from pydantic.fields import FieldInfo
@@ -87,11 +88,38 @@ def _check_seed_file(path: Path) -> Path:
     return path
 
 
+BAD_PORT = (
+    "a port must be a number, 65535 at most; in a user and a password write %23 for #, %2F for /, %3F for ? and %40 "
+    "for @"
+)
+
+_MAX_PORT = 65_535
+
+
+def are_ports(netloc: str) -> bool:
+    """Whether what stands in an address where ports do is one; with `/` or `#` in a password it is a part of that.
+
+    Args:
+        netloc: What follows `://`, up to the path: `user:password@host:port`, or several hosts, separated by commas.
+    """
+    ports = (re.sub(r"^(\[[^\]]*\]|[^:]*):?", "", host) for host in netloc.rpartition("@")[2].split(","))
+    return all(not port or (port.isascii() and port.isdigit() and int(port) <= _MAX_PORT) for port in ports)
+
+
+def _check_servers(urls: str) -> str:
+    for url in urls.split(","):
+        parts = urlsplit(url.strip())
+        if parts.fragment or not are_ports(parts.netloc):
+            raise ValueError(BAD_PORT)
+    return urls
+
+
 class NatsSettings(Settings):
     """Where NATS is, as whom to come there, and how long to wait for it."""
 
     nats_url: Annotated[
         str,
+        AfterValidator(_check_servers),
         Field(
             # It may hold a password.
             repr=False,

@@ -11,6 +11,12 @@ from taskmill.task_store.adapters.database_url import plain_database_url
 MEBIBYTE = 1024 * 1024
 DAY_SECONDS = 24 * 3600
 
+_MAX_KEPT_SECONDS = 100 * 365 * DAY_SECONDS
+"""A hundred years. Instants end in the year 9999, and the nanoseconds of JetStream after 292 years."""
+
+_MAX_STREAM_BYTES = 1024**5
+"""1 PiB. JetStream counts bytes in 63 bits."""
+
 
 def _plain(url: SecretStr) -> SecretStr:
     return SecretStr(plain_database_url(url.get_secret_value()))
@@ -39,7 +45,11 @@ class TaskStoreSettings(DatabaseSettings, NatsSettings, ProcessSettings, HealthS
     ] = 64
     max_queued_tasks: Annotated[
         int,
-        Field(ge=1, description="How many tasks may wait in a queue. Beyond it requests are refused, retries are not."),
+        Field(
+            ge=1,
+            le=1_000_000_000,
+            description="How many tasks may wait in a queue. Beyond it requests are refused, retries are not.",
+        ),
     ] = 1_000_000
     max_webhooks: Annotated[
         int, Field(ge=0, le=1000, description="How many webhooks may exist. Each event is compared with each.")
@@ -81,6 +91,7 @@ class TaskStoreSettings(DatabaseSettings, NatsSettings, ProcessSettings, HealthS
         int,
         Field(
             ge=60,
+            le=_MAX_KEPT_SECONDS,
             description="How long a queue is kept in which no task waits or is at work, which no processor serves, and "
             "which is not paused. The default queue is kept for ever.",
         ),
@@ -89,6 +100,7 @@ class TaskStoreSettings(DatabaseSettings, NatsSettings, ProcessSettings, HealthS
         int,
         Field(
             ge=60,
+            le=_MAX_KEPT_SECONDS,
             description="How long an idempotency key is remembered, and a bulk operation or a replay after its end.",
         ),
     ] = 7 * 24 * 3600
@@ -96,32 +108,50 @@ class TaskStoreSettings(DatabaseSettings, NatsSettings, ProcessSettings, HealthS
         int,
         Field(
             ge=3600,
+            le=_MAX_KEPT_SECONDS,
             description="How long it is remembered what became of a time of a schedule. At least 3600: an hour.",
         ),
     ] = 30 * 24 * 3600
     retention_completed_seconds: Annotated[
         int | None,
-        Field(ge=60, description="How long a task is kept after it was completed. At least 60; unset: for ever."),
+        Field(
+            ge=60,
+            le=_MAX_KEPT_SECONDS,
+            description="How long a task is kept after it was completed. At least 60; unset: for ever.",
+        ),
     ] = None
     retention_failed_seconds: Annotated[
         int | None,
-        Field(ge=60, description="How long a task is kept after it failed for good. At least 60; unset: for ever."),
+        Field(
+            ge=60,
+            le=_MAX_KEPT_SECONDS,
+            description="How long a task is kept after it failed for good. At least 60; unset: for ever.",
+        ),
     ] = None
     retention_cancelled_seconds: Annotated[
         int | None,
-        Field(ge=60, description="How long a task is kept after it was cancelled. At least 60; unset: for ever."),
+        Field(
+            ge=60,
+            le=_MAX_KEPT_SECONDS,
+            description="How long a task is kept after it was cancelled. At least 60; unset: for ever.",
+        ),
     ] = None
     retention_events_seconds: Annotated[
         int | None,
         Field(
             ge=DAY_SECONDS,
+            le=_MAX_KEPT_SECONDS,
             description="How long PostgreSQL keeps events at least: a month's are removed together, when the last of "
             "them is so old. At least 86400, and not less than TASKMILL_EVENTS_MAX_AGE_SECONDS; unset: for ever.",
         ),
     ] = None
     retention_groups_seconds: Annotated[
         int,
-        Field(ge=60, description="How long a group is kept after it was settled; its tasks are kept by themselves."),
+        Field(
+            ge=60,
+            le=_MAX_KEPT_SECONDS,
+            description="How long a group is kept after it was settled; its tasks are kept by themselves.",
+        ),
     ] = 30 * DAY_SECONDS
     nats_replicas: Annotated[
         int | None,
@@ -134,14 +164,27 @@ class TaskStoreSettings(DatabaseSettings, NatsSettings, ProcessSettings, HealthS
     ] = None
     reports_max_bytes: Annotated[
         int,
-        Field(ge=MEBIBYTE, description="Size of TASK_REPORTS. When it is full, processors keep their reports."),
+        Field(
+            ge=MEBIBYTE,
+            le=_MAX_STREAM_BYTES,
+            description="Size of TASK_REPORTS. When it is full, processors keep their reports.",
+        ),
     ] = 1024 * MEBIBYTE
     events_max_bytes: Annotated[
         int,
-        Field(ge=MEBIBYTE, description="Size of TASK_EVENTS. The oldest leave first; PostgreSQL keeps them."),
+        Field(
+            ge=MEBIBYTE,
+            le=_MAX_STREAM_BYTES,
+            description="Size of TASK_EVENTS. The oldest leave first; PostgreSQL keeps them.",
+        ),
     ] = 4096 * MEBIBYTE
     events_max_age_seconds: Annotated[
-        int, Field(ge=60, description="How long TASK_EVENTS keeps an event. PostgreSQL keeps them for longer.")
+        int,
+        Field(
+            ge=60,
+            le=_MAX_KEPT_SECONDS,
+            description="How long TASK_EVENTS keeps an event. PostgreSQL keeps them for longer.",
+        ),
     ] = 7 * 24 * 3600
 
     @model_validator(mode="after")

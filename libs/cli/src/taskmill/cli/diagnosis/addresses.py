@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from taskmill.cli.diagnosis.remark import Remark, ok, warn
 from taskmill.cli.nats_address import data_dir_behind
-from taskmill.cli.settings import StackSettings
+from taskmill.cli.settings import DataSettings
 from taskmill.cli.stack import STACK_FILE
 from taskmill.cli.stack_file import ListedProcess, read_stack_file
 from taskmill.runtime.settings import NatsSettings, load
@@ -19,8 +19,6 @@ class Addresses(NamedTuple):
     """Proves on NATS as whom one comes; None: the URL says it."""
     database_url: str | None
     data_dir: Path
-    port: int
-    host: str
     stack: dict[str, ListedProcess]
     """What runs here by `taskmill up`, by name; empty: nothing does."""
 
@@ -31,15 +29,13 @@ def find_addresses() -> Addresses:
     Raises:
         SettingsError: A setting is wrong.
     """
-    settings, nats = load(StackSettings), load(NatsSettings)
+    settings, nats = load(DataSettings), load(NatsSettings)
     stack = read_stack_file(settings.data / STACK_FILE)
     return Addresses(
         nats_url=nats.nats_url if "nats_url" in nats.model_fields_set else _listed(stack, "nats-server"),
         nats_seed=nats.nats_seed(),
         database_url=_database_url() or _listed(stack, "postgres"),
         data_dir=settings.data,
-        port=settings.port,
-        host=settings.host,
         stack=stack,
     )
 

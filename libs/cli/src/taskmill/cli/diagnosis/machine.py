@@ -9,6 +9,9 @@ from taskmill.cli.diagnosis.addresses import Addresses
 from taskmill.cli.diagnosis.remark import Remark, fail, ok, skip, warn
 from taskmill.cli.embedded.ports import bind_once
 from taskmill.cli.nats_address import without_credentials
+from taskmill.cli.settings import StackSettings
+from taskmill.runtime.errors import SettingsError
+from taskmill.runtime.settings import load
 
 _THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1"})
 _GIB = 1024**3
@@ -50,21 +53,29 @@ def _port(addresses: Addresses, gateway_url: str | None) -> Remark:
             "ports",
             ", ".join(f"{one.name} at {without_credentials(one.url)}" for one in addresses.stack.values() if one.url),
         )
-    if gateway_url is not None and _is_at(gateway_url, addresses):
-        return ok("ports", f"{addresses.host} port {addresses.port} is that of the gateway, started elsewhere")
     try:
-        bind_once(addresses.host, addresses.port)
+        settings = load(StackSettings)
+    except SettingsError as error:
+        # It may be one of docker-compose.yml, where TASKMILL_PORT may be a range.
+        return warn(
+            "ports", f"`taskmill up` could not start with these settings: {error}", "Mend them for `taskmill up`"
+        )
+    host, port = settings.host, settings.port
+    if gateway_url is not None and _is_at(gateway_url, host, port):
+        return ok("ports", f"{host} port {port} is that of the gateway, started elsewhere")
+    try:
+        bind_once(host, port)
     except OSError as error:
         return warn(
             "ports",
-            f"`taskmill up` could not listen on {addresses.host} port {addresses.port}: {error.strerror}",
+            f"`taskmill up` could not listen on {host} port {port}: {error.strerror}",
             "If you want to start it here: set TASKMILL_PORT to a free one",
         )
-    return ok("ports", f"{addresses.host} port {addresses.port} is free for `taskmill up`")
+    return ok("ports", f"{host} port {port} is free for `taskmill up`")
 
 
-def _is_at(gateway_url: str, addresses: Addresses) -> bool:
+def _is_at(gateway_url: str, host: str, port: int) -> bool:
     """Whether a gateway is where `taskmill up` would listen here."""
     parts = urlsplit(gateway_url)
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    return port == addresses.port and parts.hostname in {*_THIS_MACHINE, addresses.host}
+    asked = parts.port or (443 if parts.scheme == "https" else 80)
+    return asked == port and parts.hostname in {*_THIS_MACHINE, host}

@@ -14,7 +14,7 @@ from taskmill.cli.exit_codes import ExitCode
 from taskmill.cli.options import MAX_SECONDS, at_most
 from taskmill.cli.output import say
 from taskmill.cli.registry import NAME, new_app
-from taskmill.cli.settings import StackSettings
+from taskmill.cli.settings import DataSettings
 from taskmill.runtime.settings import load
 
 app = new_app("Break a part of the running stack on purpose, and see that nothing is lost.")
@@ -55,7 +55,7 @@ def broker_loss(
     end, and 1 when one was lost, or the drill could not be carried out.
     """
     drill_id = uuid.uuid4().hex[:12]
-    stack = find_stack(load(StackSettings).data.resolve())
+    stack = find_stack(load(DataSettings).data.resolve())
     warning = _WARNING.format(
         tasks=tasks,
         gateway_url=stack.gateway_url,

@@ -9,7 +9,7 @@ import structlog
 from taskmill.contracts.errors import UnavailableError
 from taskmill.contracts.streams import ConsumerSpec, StreamSpec
 from taskmill.runtime.actor import Actor, is_set_within
-from taskmill.runtime.errors import JetStreamError, LaterEpochError
+from taskmill.runtime.errors import JetStreamError, LaterEpochError, NoRoomForStreamError, StartError
 from taskmill.runtime.nats_session import NatsSession
 from taskmill.runtime.provisioning import ensure_consumer, ensure_stream
 from taskmill.task_store.adapters.placeholders import Placeholder
@@ -21,6 +21,13 @@ LOOK_INTERVAL_SECONDS = 1
 
 PLACEHOLDER_SECONDS = 10
 """How often a placeholder is put again at least, in case that it was lost or purged."""
+
+
+_NO_ROOM = (
+    "NATS has no room for the stream {stream}, which reserves {reserved_bytes} bytes. Let nats-server store more "
+    "(max_file_store; by itself three quarters of what is free on its disk), or set TASKMILL_REPORTS_MAX_BYTES or "
+    "TASKMILL_EVENTS_MAX_BYTES lower"
+)
 
 
 class Streams(Actor):
@@ -75,7 +82,10 @@ class Streams(Actor):
     async def run(self, started: Callable[[], None]) -> None:
         """Serve once everything exists for the first time."""
         if not self._stop_requested.is_set():
-            await self._provision_epoch()
+            try:
+                await self._provision_epoch()
+            except NoRoomForStreamError as error:
+                raise StartError(_NO_ROOM.format(stream=error.stream, reserved_bytes=error.reserved_bytes)) from error
         started()
         while not self._stop_requested.is_set():
             self._woken.clear()

@@ -2,6 +2,8 @@
 
 from urllib.parse import urlsplit, urlunsplit
 
+from taskmill.runtime.settings import BAD_PORT, are_ports
+
 _SCHEMES = frozenset({"postgres", "postgresql", "postgresql+asyncpg"})
 
 
@@ -12,11 +14,14 @@ def plain_database_url(url: str) -> str:
         url: `postgres://…`, `postgresql://…` or `postgresql+asyncpg://…`.
 
     Raises:
-        ValueError: It has another scheme. The message does not repeat the address, which may hold a password.
+        ValueError: It has another scheme, or cannot be taken apart. The message does not repeat the address, which may
+            hold a password.
     """
     parts = urlsplit(url)
     if parts.scheme not in _SCHEMES:
         raise ValueError("must start with postgresql://, postgres:// or postgresql+asyncpg://")
+    if parts.fragment or not are_ports(parts.netloc):
+        raise ValueError(BAD_PORT)
     return urlunsplit(parts._replace(scheme="postgresql"))
 
 
