@@ -1,6 +1,7 @@
 """What the store puts into the streams so that they are never empty."""
 
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from nats.js.errors import APIError, NotFoundError
@@ -20,6 +21,8 @@ from taskmill.task_store.settings import MEBIBYTE, TaskStoreSettings
 from tests.support.eventually import holds
 from tests.support.nats_keys import seed_of
 from tests.support.task_store import StoreClient, report, running_store, store_client, store_with_client
+
+PEBIBYTE = 1024**5
 
 
 async def held(store: StoreClient, stream: str) -> dict[str, int]:
@@ -110,17 +113,21 @@ async def test_a_store_starts_while_the_reports_are_full(database_url: str, nats
             assert (await client.create(process=True))["status"] == "queued"
 
 
-async def test_a_store_for_whose_streams_there_is_no_room_says_which_and_what_helps(
-    database_url: str, nats_url: str
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"reports_max_bytes": PEBIBYTE}, rf"{REPORTS_STREAM}, which reserves {PEBIBYTE} bytes.*TASKMILL_REPORTS_MAX"),
+        ({"nats_replicas": 3}, r"this nats-server is in none.*TASKMILL_NATS_REPLICAS"),
+    ],
+    ids=["no room", "no cluster"],
+)
+async def test_a_store_whose_streams_cannot_be_made_says_why_and_what_helps(
+    database_url: str, nats_url: str, wrong: dict[str, Any], told: str
 ) -> None:
-    """At once, and not by a traceback: JetStream itself names neither the stream nor its size."""
-    petabyte = 1024**5
+    """At once, and not by a traceback: JetStream itself names neither the stream nor the setting."""
     settings = TaskStoreSettings(
-        database_url=SecretStr(database_url),
-        nats_url=nats_url,
-        nats_nkey_seed=seed_of(TASK_STORE),
-        reports_max_bytes=petabyte,
+        database_url=SecretStr(database_url), nats_url=nats_url, nats_nkey_seed=seed_of(TASK_STORE), **wrong
     )
     store = await build(settings)
-    with pytest.raises(StartError, match=rf"{REPORTS_STREAM}, which reserves {petabyte} bytes.*TASKMILL_REPORTS_MAX"):
+    with pytest.raises(StartError, match=told):
         await store.run()

@@ -175,3 +175,12 @@ def test_addresses_of_nats(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     """Of one server, or of several."""
     monkeypatch.setenv("TASKMILL_NATS_URL", url)
     assert load(ExampleSettings).nats_url == url
+
+
+@pytest.mark.parametrize("place", ["none/healthy", ".", "file/healthy"])
+def test_a_health_file_that_cannot_be_there(monkeypatch: pytest.MonkeyPatch, empty_directory: Path, place: str) -> None:
+    """Else the process would run, and never say that it is well."""
+    (empty_directory / "file").touch()
+    monkeypatch.setenv("TASKMILL_HEALTH_FILE", str(empty_directory / place))
+    with pytest.raises(SettingsError, match=r"TASKMILL_HEALTH_FILE: .*folder"):
+        load(ExampleSettings)

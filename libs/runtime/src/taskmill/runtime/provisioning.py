@@ -16,6 +16,7 @@ _log = structlog.get_logger(__name__)
 NO_SUCH_STREAM = 10059
 STREAM_NAME_TAKEN = 10058
 NO_ROOM = 10047
+NO_CLUSTER = 10074
 UNLIMITED = -1
 
 

@@ -204,12 +204,21 @@ class MetricsSettings(Settings):
     ] = "127.0.0.1"
 
 
+def _in_a_folder(path: Path | None) -> Path | None:
+    if path is not None and not path.parent.is_dir():
+        raise ValueError(f"{path.parent}, where {path.name} would be, is no folder")
+    if path is not None and path.is_dir():
+        raise ValueError(f"{path} is a folder, not a file")
+    return path
+
+
 class HealthSettings(Settings):
     """How a service without HTTP tells that it is well."""
 
     health_file: Annotated[
         Path | None,
         Field(description="A file that is touched every few seconds while the service is well; unset: none."),
+        AfterValidator(_in_a_folder),
     ] = None
 
 

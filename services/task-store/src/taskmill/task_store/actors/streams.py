@@ -11,7 +11,7 @@ from taskmill.contracts.streams import ConsumerSpec, StreamSpec
 from taskmill.runtime.actor import Actor, is_set_within
 from taskmill.runtime.errors import JetStreamError, LaterEpochError, NoRoomForStreamError, StartError
 from taskmill.runtime.nats_session import NatsSession
-from taskmill.runtime.provisioning import ensure_consumer, ensure_stream
+from taskmill.runtime.provisioning import NO_CLUSTER, ensure_consumer, ensure_stream
 from taskmill.task_store.adapters.placeholders import Placeholder
 
 _log = structlog.get_logger(__name__)
@@ -27,6 +27,11 @@ _NO_ROOM = (
     "NATS has no room for the stream {stream}, which reserves {reserved_bytes} bytes. Let nats-server store more "
     "(max_file_store; by itself three quarters of what is free on its disk), or set TASKMILL_REPORTS_MAX_BYTES or "
     "TASKMILL_EVENTS_MAX_BYTES lower"
+)
+
+_NO_CLUSTER = (
+    "NATS keeps several copies of a stream in a cluster only, and this nats-server is in none: leave "
+    "TASKMILL_NATS_REPLICAS unset, or set it to 1"
 )
 
 
@@ -86,6 +91,10 @@ class Streams(Actor):
                 await self._provision_epoch()
             except NoRoomForStreamError as error:
                 raise StartError(_NO_ROOM.format(stream=error.stream, reserved_bytes=error.reserved_bytes)) from error
+            except JetStreamError as error:
+                if error.error_code == NO_CLUSTER:
+                    raise StartError(_NO_CLUSTER) from error
+                raise
         started()
         while not self._stop_requested.is_set():
             self._woken.clear()
