@@ -1,3 +1,5 @@
+import errno
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -170,6 +172,15 @@ def test_an_address_of_nats_that_cannot_be_taken_apart(monkeypatch: pytest.Monke
     assert "cret" not in str(refusal.value)
 
 
+@pytest.mark.parametrize("password", ["\u2100secret", "[secret", "sec]ret", "12/secret", "12?secret"])
+def test_an_address_that_a_password_breaks_is_not_repeated(monkeypatch: pytest.MonkeyPatch, password: str) -> None:
+    """Python's own words for the first have all of it; the last two look like a host with its port."""
+    monkeypatch.setenv("TASKMILL_NATS_URL", f"nats://user:{password}@a")
+    with pytest.raises(SettingsError, match=r"^TASKMILL_NATS_URL: .*in a user and a password write %") as refusal:
+        load(ExampleSettings)
+    assert "sec" not in str(refusal.value)
+
+
 @pytest.mark.parametrize("url", ["nats://a", "tls://u:p@[::1]:4222", "nats://a:1,nats://b:2", "nats://a:1,b:2,"])
 def test_addresses_of_nats(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     """Of one server, or of several."""
@@ -183,4 +194,23 @@ def test_a_health_file_that_cannot_be_there(monkeypatch: pytest.MonkeyPatch, emp
     (empty_directory / "file").touch()
     monkeypatch.setenv("TASKMILL_HEALTH_FILE", str(empty_directory / place))
     with pytest.raises(SettingsError, match=r"TASKMILL_HEALTH_FILE: .*folder"):
+        load(ExampleSettings)
+
+
+@pytest.mark.parametrize("is_allowed", [True, False])
+def test_a_health_file_that_cannot_be_looked_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, is_allowed: bool
+) -> None:
+    """With a name that no folder has, or in one that this user may not see: no traceback either."""
+    folder = tmp_path / ("x" * 300) if is_allowed else tmp_path / "secret"
+    stat_of = Path.stat
+
+    def stat(path: Path, **options: bool) -> os.stat_result:
+        if not is_allowed and path == folder:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return stat_of(path, **options)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    monkeypatch.setenv("TASKMILL_HEALTH_FILE", str(folder / "healthy"))
+    with pytest.raises(SettingsError, match=r"TASKMILL_HEALTH_FILE: .*folder.* cannot be seen: (Permission|File name)"):
         load(ExampleSettings)

@@ -109,7 +109,15 @@ def test_another_database_is_refused_without_repeating_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "place", ["user:se#cret@db/tasks", "user:se/cret@db/tasks", "user:se?cret@db", "db:99999/tasks"]
+    "place",
+    [
+        "user:se#cret@db/tasks",
+        "user:se/cret@db/tasks",
+        "user:se?cret@db",
+        "user:12/secret@db/tasks",
+        "user:12?secret@db",
+        "db:99999/tasks",
+    ],
 )
 def test_an_address_with_a_password_that_breaks_it_is_refused_without_repeating_it(place: str) -> None:
     """Taken apart at the wrong place, it has a part of the password for a port."""
@@ -118,7 +126,16 @@ def test_an_address_with_a_password_that_breaks_it_is_refused_without_repeating_
     assert "'se'" not in str(refusal.value)
 
 
-@pytest.mark.parametrize("place", ["db", "[::1]:5432/tasks", "a:1,b,[::1]/tasks", "user:se%23cret@db/tasks"])
+def test_an_address_that_cannot_be_taken_apart_is_refused_without_repeating_it() -> None:
+    """Python's own words for it have the password."""
+    with pytest.raises(ValidationError, match="cannot be taken apart") as refusal:
+        TaskStoreSettings(database_url=SecretStr("postgresql://user:\u2100secret@db/tasks"))
+    assert "secret" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "place", ["db", "db/tasks?user=me@home", "[::1]:5432/tasks", "a:1,b,[::1]/tasks", "user:se%23cret@db/tasks"]
+)
 def test_addresses_of_postgresql(place: str) -> None:
     """Of one server, or of several, with a password in which nothing stands for anything else."""
     assert plain_database_url(f"postgres://{place}") == f"postgresql://{place}"

@@ -2,8 +2,9 @@
 
 import re
 from pathlib import Path
+from stat import S_ISDIR
 from typing import Annotated, Literal, Self, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationError, model_validator
 from pydantic.fields import FieldInfo
@@ -88,29 +89,45 @@ def _check_seed_file(path: Path) -> Path:
     return path
 
 
-BAD_PORT = (
+_BAD_PORT = (
     "a port must be a number, 65535 at most; in a user and a password write %23 for #, %2F for /, %3F for ? and %40 "
     "for @"
+)
+
+_BAD_ADDRESS = (
+    "cannot be taken apart; in a user and a password write %5B for [, %5D for ], and what is not ASCII as its bytes, "
+    "such as %C3%A9"
 )
 
 _MAX_PORT = 65_535
 
 
-def are_ports(netloc: str) -> bool:
-    """Whether what stands in an address where ports do is one; with `/` or `#` in a password it is a part of that.
+def split_address(address: str) -> SplitResult:
+    """Take the address of a server apart.
 
-    Args:
-        netloc: What follows `://`, up to the path: `user:password@host:port`, or several hosts, separated by commas.
+    Raises:
+        ValueError: It cannot be, as with a password that breaks it. The message, unlike Python's, repeats no part.
     """
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        raise ValueError(_BAD_ADDRESS) from None
+    # What ends at a `/` or a `?` of a password of digits looks like a host with its port; the `@` comes behind it then.
+    is_cut = parts.fragment or "@" in parts.path or "@" in parts.query.partition("=")[0]
+    if is_cut or not _are_ports(parts.netloc):
+        raise ValueError(_BAD_PORT)
+    return parts
+
+
+def _are_ports(netloc: str) -> bool:
+    # It may have several hosts, separated by commas.
     ports = (re.sub(r"^(\[[^\]]*\]|[^:]*):?", "", host) for host in netloc.rpartition("@")[2].split(","))
     return all(not port or (port.isascii() and port.isdigit() and int(port) <= _MAX_PORT) for port in ports)
 
 
 def _check_servers(urls: str) -> str:
     for url in urls.split(","):
-        parts = urlsplit(url.strip())
-        if parts.fragment or not are_ports(parts.netloc):
-            raise ValueError(BAD_PORT)
+        split_address(url.strip())
     return urls
 
 
@@ -205,9 +222,16 @@ class MetricsSettings(Settings):
 
 
 def _in_a_folder(path: Path | None) -> Path | None:
-    if path is not None and not path.parent.is_dir():
-        raise ValueError(f"{path.parent}, where {path.name} would be, is no folder")
-    if path is not None and path.is_dir():
+    if path is None:
+        return None
+    folder = path.parent
+    try:
+        is_in_folder, is_folder = S_ISDIR(folder.stat().st_mode), path.is_dir()
+    except OSError as error:
+        raise ValueError(f"{folder}, the folder where {path.name} would be, cannot be seen: {error.strerror}") from None
+    if not is_in_folder:
+        raise ValueError(f"{folder}, where {path.name} would be, is no folder")
+    if is_folder:
         raise ValueError(f"{path} is a folder, not a file")
     return path
 

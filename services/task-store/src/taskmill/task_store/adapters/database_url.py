@@ -2,7 +2,7 @@
 
 from urllib.parse import urlsplit, urlunsplit
 
-from taskmill.runtime.settings import BAD_PORT, are_ports
+from taskmill.runtime.settings import split_address
 
 _SCHEMES = frozenset({"postgres", "postgresql", "postgresql+asyncpg"})
 
@@ -17,11 +17,9 @@ def plain_database_url(url: str) -> str:
         ValueError: It has another scheme, or cannot be taken apart. The message does not repeat the address, which may
             hold a password.
     """
-    parts = urlsplit(url)
+    parts = split_address(url)
     if parts.scheme not in _SCHEMES:
         raise ValueError("must start with postgresql://, postgres:// or postgresql+asyncpg://")
-    if parts.fragment or not are_ports(parts.netloc):
-        raise ValueError(BAD_PORT)
     return urlunsplit(parts._replace(scheme="postgresql"))
 
 
