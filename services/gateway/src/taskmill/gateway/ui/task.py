@@ -1,6 +1,7 @@
 """The page of one task, and what is done to it."""
 
 import asyncio
+import re
 import shlex
 from collections.abc import Sequence
 from datetime import datetime
@@ -44,6 +45,7 @@ _MAX_EVENTS_CHARS = 4 * MAX_SHOWN_CHARS
 """Of all events together. Of each that comes behind, the beginning is shown."""
 _MIN_EVENT_CHARS = 200
 _MAX_REVISION_DIGITS = 18
+_LINE_END = re.compile(r"\r\n?|\n")
 """More no revision has."""
 
 _MILESTONES = {
@@ -269,8 +271,9 @@ def _changes(task: Task, form: Form) -> dict[str, JsonValue]:
     if form.has("payload"):
         wanted["payload"] = parse_json(form.text("payload"), "/payload")
     now = orjson.loads(task.model_dump_json(include=set(wanted)))
-    # As a form brings them that nobody touched.
-    now |= {"title": task.title.strip(), "description": (task.description or "").replace("\r\n", "\n") or None}
+    # As a browser brings them that nobody touched: a title in one line, and lines that end alike.
+    title, description = _LINE_END.sub("", task.title).strip(), _LINE_END.sub("\n", task.description or "")
+    now |= {"title": title, "description": description or None}
     return {name: value for name, value in wanted.items() if not is_same_json(value, now[name])}
 
 
