@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from taskmill.contracts.events import EVENT_SOURCE, TaskEvent
 from taskmill.task_store.domain.events import of_source
 from taskmill.task_store.domain.kinds import KindBook
-from taskmill.task_store.domain.log_epoch import FIRST_EPOCH, LogEpoch, may_be_given_out
+from taskmill.task_store.domain.log_epoch import FIRST_EPOCH, LogEpoch
 from taskmill.task_store.domain.runs import decide_process
 from tests.support.task_states import pending_task
 
@@ -28,10 +28,17 @@ def test_a_later_epoch_is_above_all_before_it() -> None:
 
 def test_no_position_is_ahead_of_the_clock() -> None:
     """But for what clocks differ by: nothing has been given out so high, whatever somebody says."""
-    assert may_be_given_out(LATER.begin + 1_000_000_000, NOW)
-    assert may_be_given_out(LATER.begin, NOW - timedelta(hours=23))
-    assert not may_be_given_out(LATER.begin, NOW - timedelta(hours=25))
-    assert not may_be_given_out(2**63 - 1, NOW)
+    assert FIRST_EPOCH.may_have_given_out(LATER.begin + 1_000_000_000, NOW)
+    assert FIRST_EPOCH.may_have_given_out(LATER.begin, NOW - timedelta(hours=23))
+    assert not FIRST_EPOCH.may_have_given_out(LATER.begin, NOW - timedelta(hours=25))
+    assert not FIRST_EPOCH.may_have_given_out(2**63 - 1, NOW)
+
+
+def test_an_epoch_may_be_ahead_of_the_clock() -> None:
+    """It began where a clock stood that has been set right since."""
+    before = NOW - timedelta(days=30)
+    assert LATER.may_have_given_out(LATER.begin + 1_000_000, before)
+    assert not LATER.may_have_given_out(2**63 - 1, before)
 
 
 def test_an_event_has_the_source_of_its_epoch() -> None:

@@ -29,7 +29,7 @@ from taskmill.runtime.stream_state import StreamState, stream_state
 from taskmill.runtime.tracing import ending, is_tracing, start_span
 from taskmill.task_store.adapters.log_epochs import LogStanding
 from taskmill.task_store.domain.events import id_text
-from taskmill.task_store.domain.log_epoch import FIRST_EPOCH, LogEpoch, may_be_given_out
+from taskmill.task_store.domain.log_epoch import FIRST_EPOCH, LogEpoch
 from taskmill.task_store.domain.publication import UnpublishedEvent
 
 MAX_STRANGERS = 1_000
@@ -78,19 +78,19 @@ class EventStream:
         """
         try:
             epoch = LogEpoch(await epoch_of_stream(self._session, EVENTS_STREAM))
-            return LogStanding(epoch, await self._newest_given_out())
+            return LogStanding(epoch, await self._newest_given_out(epoch))
         except JetStreamError as error:
             if error.error_code != NO_SUCH_STREAM:
                 raise
             return LogStanding(FIRST_EPOCH, 0)
 
-    async def _newest_given_out(self) -> int:
-        """The position of the newest event that a store has published; 0: none is found."""
+    async def _newest_given_out(self, epoch: LogEpoch) -> int:
+        """The position of the newest event that a store has published in the stream's epoch; 0: none is found."""
         message = await last_message(self._session, EVENTS_STREAM, subjects.EVENT_SUBJECTS)
         for _ in range(MAX_STRANGERS):
             if message is None:
                 break
-            if is_in_its_place(message) and may_be_given_out(position := _position(message), self._now()):
+            if is_in_its_place(message) and epoch.may_have_given_out(position := _position(message), self._now()):
                 return position
             message = await message_at(self._session, EVENTS_STREAM, message.sequence - 1)
         return 0

@@ -16,12 +16,7 @@ _DISPATCHES_FROM_SECOND = 1_700_000_000
 """Dispatches count from here, alike: no task is dispatched every second for years. They end in 2091."""
 
 CLOCKS_DIFFER_BY = timedelta(days=1)
-"""No more than that, for a position that a log has given out: see `may_be_given_out`."""
-
-
-def may_be_given_out(position: int, now: datetime) -> bool:
-    """Whether a log may have come to a position by now. One that an epoch began behind is never before another."""
-    return position <= (now + CLOCKS_DIFFER_BY).timestamp() * 1_000_000
+"""No more than that, for a position that a log has given out: see `LogEpoch.may_have_given_out`."""
 
 
 class LogEpoch(NamedTuple):
@@ -39,6 +34,11 @@ class LogEpoch(NamedTuple):
     def dispatch_floor(self) -> int:
         """No dispatch of an earlier epoch has a number above this, so that no report of one passes the fence."""
         return max(0, self.begin // 1_000_000 - _DISPATCHES_FROM_SECOND)
+
+    def may_have_given_out(self, position: int, now: datetime) -> bool:
+        """Whether its log may have come to a position by now, also when a clock was ahead with which it began."""
+        latest = max(self.begin, now.timestamp() * 1_000_000)
+        return position <= latest + CLOCKS_DIFFER_BY.total_seconds() * 1_000_000
 
 
 FIRST_EPOCH = LogEpoch(0)
