@@ -17,7 +17,7 @@ from taskmill.contracts.limits import MAX_RESULT_BYTES
 from taskmill.contracts.status import TaskStatus
 from taskmill.contracts.tasks import LineLevel
 from taskmill.sdk import Retry, TaskApp
-from taskmill.sdk.program import Program
+from taskmill.sdk.program import Program, handler
 from taskmill.sdk.program.log_allowance import LOGGED_CHARS
 from taskmill.sdk.testing import TaskOutcome, run_task
 from tests.support.eventually import eventually
@@ -188,6 +188,16 @@ async def test_a_flood_of_lines_holds_nobody_up() -> None:
     watching.cancel()
     assert (len(outcome.lines), outcome.lines[-1].text) == (20_001, "the end")
     assert longest_turn < 2
+
+
+async def test_what_was_written_is_heard_however_long_that_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last line may be why it failed. Only what is written later, by what it left running, is not waited for."""
+    monkeypatch.setattr(handler, "LEFT_BEHIND_SECONDS", 0)
+    outcome = await run("yes | head -n 30000 >&2; printf 'the end' >&2; exit 3")
+    assert (len(outcome.lines), outcome.lines[-1].text) == (30_001, "the end")
+    assert "the end" in str(outcome.error)
+    outcome = await run("(sleep 100; echo late >&2) & echo early >&2; printf 5; exit 0")
+    assert ([line.text for line in outcome.lines], outcome.result) == (["early"], 5)
 
 
 async def test_a_long_line_is_cut() -> None:

@@ -16,7 +16,7 @@ from taskmill.sdk.context import Context
 from taskmill.sdk.errors import BadResultError, GiveUp, RetryLater, TaskFailedError
 from taskmill.sdk.program.lines import LineSplitter, LogLine, ProgressLine, RetryAfterLine, read_line
 from taskmill.sdk.program.log_allowance import LogAllowance
-from taskmill.sdk.program.pipes import OutputPipe, output_pipe
+from taskmill.sdk.program.pipes import OutputPipe, PipeReader, output_pipe
 from taskmill.sdk.program.process import running_process
 from taskmill.sdk.task_logger import TASK_ONLY
 
@@ -30,6 +30,9 @@ EXIT_RETRY_LATER = 75
 
 LEFT_BEHIND_SECONDS = 1.0
 """How long what the program left running may still write."""
+
+READ_THROUGH_SECONDS = 10.0
+"""How long it may take to hear what was written by then, which is no more than the pipes hold."""
 
 _STDOUT_BYTES = 64 * 1024
 # A flood of short lines must leave the event loop to others now and then.
@@ -92,6 +95,9 @@ class Program:
                     result.check_size()
                     status = await ended
                     await asyncio.wait({stdout.reading, stderr.reading}, timeout=LEFT_BEHIND_SECONDS)
+                    stdout.cut()
+                    stderr.cut()
+                    await asyncio.wait({stdout.reading, stderr.reading}, timeout=READ_THROUGH_SECONDS)
                     return status
             except OSError as error:
                 reason = f"The program cannot be started: {error.strerror}."
@@ -117,7 +123,7 @@ class _Result:
     def __init__(self) -> None:
         self._text = bytearray()
 
-    async def read(self, reader: asyncio.StreamReader) -> None:
+    async def read(self, reader: PipeReader) -> None:
         """Read until its end, or until it is too large."""
         while len(self._text) <= MAX_RESULT_BYTES and (piece := await reader.read(_STDOUT_BYTES)):
             self._text += piece
@@ -171,7 +177,7 @@ class _Words:
         self._ctx = ctx
         self._allowance = LogAllowance(self._tell_left_out)
 
-    async def read(self, reader: asyncio.StreamReader) -> None:
+    async def read(self, reader: PipeReader) -> None:
         """Read until its end, and hand it on."""
         splitter = LineSplitter()
         while piece := await reader.read(_STDERR_BYTES):
