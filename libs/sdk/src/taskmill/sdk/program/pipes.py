@@ -29,7 +29,7 @@ class PipeReader(asyncio.Protocol):
         self._unread = bytearray()
         self._has_changed = asyncio.Event()
         self._is_ended = self._is_paused = False
-        self._transport: asyncio.ReadTransport | None = None
+        self._transport: asyncio.ReadTransport
 
     async def read(self, limit: int) -> bytes:
         """What came next, at most `limit` bytes; nothing: that was all."""
@@ -40,12 +40,12 @@ class PipeReader(asyncio.Protocol):
         del self._unread[:limit]
         if self._is_paused and not self._is_ended and len(self._unread) < _PIPE_BYTES:
             self._is_paused = False
-            cast("asyncio.ReadTransport", self._transport).resume_reading()
+            self._transport.resume_reading()
         return piece
 
     def cut(self) -> None:
         """End it behind what was written by now."""
-        if self._is_ended or self._transport is None:
+        if self._is_ended:
             return
         self._transport.pause_reading()
         with suppress(BlockingIOError):
@@ -61,7 +61,7 @@ class PipeReader(asyncio.Protocol):
         """Keep it until somebody takes it."""
         self._unread += data
         self._has_changed.set()
-        if len(self._unread) >= _PIPE_BYTES and self._transport is not None:
+        if len(self._unread) >= _PIPE_BYTES:
             self._is_paused = True
             self._transport.pause_reading()
 
