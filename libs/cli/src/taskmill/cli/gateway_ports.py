@@ -4,7 +4,8 @@ from itertools import islice
 
 from taskmill.cli.embedded.ports import bind_once
 from taskmill.cli.errors import CannotListenError
-from taskmill.cli.settings import MAX_PORT, StackSettings
+from taskmill.cli.settings import StackSettings
+from taskmill.runtime.settings import MAX_PORT
 
 
 def find_gateway_ports(settings: StackSettings) -> list[int]:

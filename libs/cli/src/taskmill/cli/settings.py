@@ -7,9 +7,8 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from taskmill.cli.embedded.nats_users import OPEN_PASSWORD, PASSWORD_PATTERN, NatsUsers
-from taskmill.runtime.settings import MetricsSettings, Settings
+from taskmill.runtime.settings import MAX_PORT, MetricsSettings, Settings
 
-MAX_PORT = 65_535
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (recognised, not bound)
 
 
@@ -34,7 +33,7 @@ class StackSettings(MetricsSettings, DataSettings):
     """Where the embedded stack listens, keeps its data, and how much of it runs."""
 
     host: Annotated[str, Field(min_length=1, description="The address where the gateway serves HTTP.")] = "127.0.0.1"
-    port: Annotated[int, Field(ge=1, le=65_535, description="The port where the gateway serves HTTP.")] = 8000
+    port: Annotated[int, Field(ge=1, le=MAX_PORT, description="The port where the gateway serves HTTP.")] = 8000
     stores: Annotated[int, Field(ge=1, le=16, description="How many task stores run.")] = 1
     gateways: Annotated[
         int,

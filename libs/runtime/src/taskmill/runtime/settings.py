@@ -16,6 +16,8 @@ from taskmill.runtime.errors import SettingsError
 
 ENV_PREFIX = "TASKMILL_"
 
+MAX_PORT = 65_535
+
 
 class Settings(BaseSettings):
     """Base of every settings model. The field `max_queues` is set by the variable `TASKMILL_MAX_QUEUES`.
@@ -99,8 +101,6 @@ _BAD_ADDRESS = (
     "such as %C3%A9"
 )
 
-_MAX_PORT = 65_535
-
 
 def split_address(address: str) -> SplitResult:
     """Take the address of a server apart.
@@ -122,7 +122,7 @@ def split_address(address: str) -> SplitResult:
 def _are_ports(netloc: str) -> bool:
     # It may have several hosts, separated by commas.
     ports = (re.sub(r"^(\[[^\]]*\]|[^:]*):?", "", host) for host in netloc.rpartition("@")[2].split(","))
-    return all(not port or (port.isascii() and port.isdigit() and int(port) <= _MAX_PORT) for port in ports)
+    return all(not port or (port.isascii() and port.isdigit() and int(port) <= MAX_PORT) for port in ports)
 
 
 def _check_servers(urls: str) -> str:
@@ -207,7 +207,7 @@ class MetricsSettings(Settings):
         int | None,
         Field(
             ge=1,
-            le=65_535,
+            le=MAX_PORT,
             description="The TCP port where metrics are told to Prometheus, at `/metrics`; unset: nowhere. Under "
             "`taskmill up` the store has this one, and the processors have those after it.",
         ),

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 from pydantic_settings import NoDecode
 
-from taskmill.runtime.settings import NatsSettings, ProcessSettings
+from taskmill.runtime.settings import MAX_PORT, NatsSettings, ProcessSettings
 
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 """Asymmetric ones only: with any other the provider's public keys would do to sign."""
@@ -91,7 +91,7 @@ class AuthSettings(NatsSettings):
 class GatewaySettings(AuthSettings, ProcessSettings):
     """Settings of the gateway."""
 
-    port: Annotated[int, Field(ge=1, le=65_535, description="The TCP port to listen on.")] = 8_000
+    port: Annotated[int, Field(ge=1, le=MAX_PORT, description="The TCP port to listen on.")] = 8_000
     max_followers: Annotated[
         int,
         Field(
